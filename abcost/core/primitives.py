@@ -1,0 +1,92 @@
+"""The counted operations: what hardware performs, its class, and what its size depends on.
+
+A graph node (`OpKind`) performs a number of primitives; a cost table prices primitives.
+Conventions (stated in every report):
+
+- One real multiply-accumulate is 1 multiply and 1 add.
+- A binary dot product of K bits is K XNORs, a K-bit popcount (counted in bits) and 1 add of a constant.
+- A binary operand against a real one is K sign-controlled adds.
+- A shift by one constant amount is wiring; a shift by a per-channel amount is a multiplexer.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class OpClass(Enum):
+    """The class that a counted operation belongs to; the columns of every report."""
+
+    MULTIPLY = "multiply"
+    ADD = "add"
+    BITOP = "bitop"
+    SHIFT = "shift"
+    COMPARE = "compare"
+    OTHER = "other"
+
+
+class Primitive(Enum):
+    """One counted hardware operation. The value is its name in reports, cost tables and CSV."""
+
+    MULTIPLY = "multiply"  # width x width bits
+    ADD = "add"  # width bits; subtraction and sign-controlled addition count as add
+    XNOR = "xnor"  # one bit
+    POPCOUNT = "popcount"  # one bit of the word that is counted
+    SHIFT_CONSTANT = "shift_constant"  # by one amount: wiring
+    SHIFT_SELECT = "shift_select"  # by an amount selected per channel: a multiplexer
+    COMPARE = "compare"  # width bits, against a constant or another value; sign test, max
+    MUX = "mux"  # width bits, two inputs: a select by a known condition
+    MASK = "mask"  # training-only surrogate in front of a sign
+    FUNCTION = "function"  # exp, sigmoid, division, …: no add/shift/bit form known to abcost
+
+    @property
+    def op_class(self) -> OpClass:
+        """The class the operation is counted in."""
+        return CLASS_OF[self]
+
+
+CLASS_OF: dict[Primitive, OpClass] = {
+    Primitive.MULTIPLY: OpClass.MULTIPLY,
+    Primitive.ADD: OpClass.ADD,
+    Primitive.XNOR: OpClass.BITOP,
+    Primitive.POPCOUNT: OpClass.BITOP,
+    Primitive.SHIFT_CONSTANT: OpClass.SHIFT,
+    Primitive.SHIFT_SELECT: OpClass.SHIFT,
+    Primitive.COMPARE: OpClass.COMPARE,
+    Primitive.MUX: OpClass.COMPARE,
+    Primitive.MASK: OpClass.OTHER,
+    Primitive.FUNCTION: OpClass.OTHER,
+}
+
+FREE: dict[Primitive, str] = {
+    Primitive.SHIFT_CONSTANT: "a shift by one constant amount is wiring",
+    Primitive.MASK: "not built: its only reader is a sign, and an odd, strictly rising mask keeps the sign",
+}
+"""Primitives that cost nothing, with the reason; printed in the report. Zero is a claim, never a default."""
+
+
+class Origin(Enum):
+    """Where an inference multiplication comes from (keys of `multiplications` in the JSON report)."""
+
+    ACTIVATION_SCALE = "activation_scale"  # beta, in front of a sign
+    RESIDUAL_SCALE = "residual_scale"  # alpha, after a binary convolution
+    RPRELU = "rprelu"  # slope of a (R)PReLU
+    AVG_POOL = "avg_pool"  # 1/taps of a windowed average
+    WEIGHT_SCALE = "weight_scale"  # gain*s hidden in binary weights
+    BATCH_NORM = "batch_norm"
+    SHORTCUT = "shortcut"  # real convolution in parallel to the main path
+    STEM = "stem"  # real convolution that reads the input
+    CLASSIFIER = "classifier"  # real linear layer that makes the output
+    GLOBAL_POOL = "global_pool"  # 1/(H*W) of the global average
+    OTHER = "other"
+
+
+PUBLISHED_ORIGINS: tuple[Origin, ...] = (
+    Origin.ACTIVATION_SCALE,
+    Origin.RESIDUAL_SCALE,
+    Origin.RPRELU,
+    Origin.AVG_POOL,
+    Origin.BATCH_NORM,
+    Origin.SHORTCUT,
+)
+"""What the A&B BNN paper counts (CVPR 2024): not stem, classifier, weight scale or global pool."""

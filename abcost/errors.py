@@ -1,0 +1,60 @@
+"""Everything abcost raises on purpose.
+
+    AbcostError                what was wrong, where, and what to do; exit status 2
+    ├── UsageError             an option or argument that makes no sense
+    ├── UnknownName            a model, target, variant, … that is not registered
+    ├── ModelError             a model that cannot be built, loaded or run
+    │   └── CheckpointError    a checkpoint that is missing, unreadable, foreign or of the wrong shape
+    ├── TraceError             an operation the tracer cannot represent
+    │   └── DataDependent      the model asks for the value of an activation
+    ├── GraphError             a graph (file) that breaks the rules of the op graph
+    ├── RewriteError           a rewrite that broke what it promised (a bug in a rule)
+    ├── CostError              a cost table, law or target that cannot answer
+    └── OutputError            a result that could not be written
+"""
+
+from __future__ import annotations
+
+
+class AbcostError(Exception):
+    """Base of all deliberate errors; the text is one line and is shown to the user as `error: …`."""
+
+
+class UsageError(AbcostError):
+    """Example: `--width 0`."""
+
+
+class UnknownName(AbcostError):  # noqa: N818 - reads as a sentence where it is raised
+    """Example: `abcost analyze reactnet_19`."""
+
+
+class ModelError(AbcostError):
+    """Example: the factory in the user's file raises."""
+
+
+class CheckpointError(ModelError):
+    """Example: a checkpoint of ReActNet-34 for ReActNet-18."""
+
+
+class TraceError(AbcostError):
+    """Example: an ATen operator without a handler."""
+
+
+class DataDependent(TraceError):  # noqa: N818 - a condition, not a fault
+    """Example: `if x.sum() > 0` while activations carry shapes only."""
+
+
+class GraphError(AbcostError):
+    """Example: a JSON graph with a cycle."""
+
+
+class RewriteError(AbcostError):
+    """Example: a multiply that survived a phase that promised none."""
+
+
+class CostError(AbcostError):
+    """Example: a law asked for 64 bits where the table ends at 32."""
+
+
+class OutputError(AbcostError):
+    """Example: `--output` in a folder that cannot be written."""
