@@ -1,1 +1,1 @@
-"""To be written."""
+"""The shared vocabulary: op graph, precisions, counted primitives, costs, reference interpreter."""

@@ -1,0 +1,312 @@
+"""The reference interpreter: runs an op graph on inputs, in floating or in fixed point.
+
+Both arithmetics hold values in float64. In fixed point with F fraction bits every stored value is a multiple
+of 2**-F and every product is cut to that grid by rounding towards minus infinity, which is what an
+arithmetic right shift does; sums of such values are exact in float64 below 2**52 grid units (checked).
+Constants are rounded to the nearest multiple of 2**-F, except powers of two, which are held exactly.
+
+    floating point: y = op(x, c)
+    fixed point:    y = floor(op(x, round(c * 2**F) / 2**F) * 2**F) / 2**F
+
+A sign of zero is 0 in torch. Hardware has one bit: x >= 0 -> +1. `FixedPoint` uses the hardware convention,
+`Floating` the one it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.core.node import Constant, OpNode
+from abcost.core.replay import replay
+from abcost.errors import GraphError
+
+
+def is_power_of_two(values: torch.Tensor) -> torch.Tensor:
+    """Where |value| is exactly 2**k for an integer k. Any shape in, bool out.
+
+    >>> is_power_of_two(torch.tensor([0.25, -4.0, 0.0, 3.0])).tolist()
+    [True, True, False, False]
+    """
+    mantissa, _ = torch.frexp(values.to(torch.float64).abs())
+    return mantissa == 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Floating:
+    """Float64, no rounding. `hardware_sign`: x >= 0 -> +1 instead of torch's sign(0) = 0."""
+
+    hardware_sign: bool = False
+
+    def constant(self, constant: Constant) -> torch.Tensor:
+        """The constant as it is."""
+        return constant.real()
+
+    def settle(self, values: torch.Tensor) -> torch.Tensor:
+        """The value as it is stored: unchanged."""
+        return values
+
+
+@dataclass(slots=True)
+class FixedPoint:
+    """Multiples of 2**-fraction_bits; `largest` is the largest magnitude that was stored."""
+
+    fraction_bits: int
+    hardware_sign: bool = True
+    largest: float = field(default=0.0)
+
+    def constant(self, constant: Constant) -> torch.Tensor:
+        """Rounded to the grid, powers of two and +-1 exact."""
+        values = constant.real()
+        if constant.binary:
+            return values
+        grid = 2.0**self.fraction_bits
+        return torch.where(is_power_of_two(values), values, torch.round(values * grid) / grid)
+
+    def settle(self, values: torch.Tensor) -> torch.Tensor:
+        """Cut to the grid, towards minus infinity. Raises GraphError where float64 could not be exact."""
+        grid = 2.0**self.fraction_bits
+        largest = float(values.abs().max()) if values.numel() else 0.0
+        if not largest * grid * grid < 2.0**52:  # also refuses NaN
+            raise GraphError(f"fixed-point execution met {largest:.3g}, too large for {self.fraction_bits} fraction bits")
+        self.largest = max(self.largest, largest)
+        return torch.floor(values * grid) / grid
+
+
+Arithmetic = Floating | FixedPoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Deferred:
+    """total / divisor, not yet divided: the mean over taps that are no power of two, on its way to a linear layer.
+
+    Hardware keeps the sum and takes 1/taps into the classifier's scale; executing it so before and after
+    that rewrite makes the two agree to the bit.
+    """
+
+    total: torch.Tensor
+    divisor: int
+
+
+def execute(
+    graph: OpGraph,
+    inputs: Sequence[torch.Tensor],
+    arithmetic: Arithmetic | None = None,
+    *,
+    overrides: Mapping[str, torch.Tensor] | None = None,
+    keep: Callable[[OpNode], bool] = lambda node: node.kind is OpKind.OUTPUT,
+) -> dict[str, torch.Tensor]:
+    """Values (float64) of the nodes that `keep` selects, by name; by default the outputs.
+
+    `overrides` puts given values in place of a node's own, to probe exact thresholds.
+    Raises GraphError if the number or shape of the inputs is wrong.
+    """
+    arithmetic = arithmetic or Floating()
+    remaining = {node.name: len(graph.users(node)) for node in graph}
+    values: dict[str, torch.Tensor | _Deferred] = {}
+    kept: dict[str, torch.Tensor] = {}
+    feed = iter(inputs)
+    count = sum(node.kind is OpKind.INPUT for node in graph)
+    if count != len(inputs):
+        raise GraphError(f"the graph has {count} inputs, {len(inputs)} were given")
+    for node in graph:
+        if node.kind is OpKind.INPUT:
+            result: torch.Tensor | _Deferred = _take(node, next(feed), arithmetic)
+        else:
+            result = _run(node, [values[name] for name in graph.inputs(node.name)], arithmetic)
+        if overrides and node.name in overrides:
+            result = overrides[node.name]
+        values[node.name] = result
+        if keep(node):
+            kept[node.name] = _plain(result, Floating())
+        for name in dict.fromkeys(graph.inputs(node.name)):
+            remaining[name] -= 1
+            if not remaining[name]:
+                del values[name]
+    return kept
+
+
+def _take(node: OpNode, value: torch.Tensor, arithmetic: Arithmetic) -> torch.Tensor:
+    if tuple(value.shape[1:]) != node.shape[1:]:
+        raise GraphError(f"{node} takes shape {node.shape}, was given {tuple(value.shape)}")
+    if not value.is_floating_point():
+        return value
+    return arithmetic.settle(value.to(torch.float64))
+
+
+def _plain(value: torch.Tensor | _Deferred, arithmetic: Arithmetic) -> torch.Tensor:
+    return arithmetic.settle(value.total / value.divisor) if isinstance(value, _Deferred) else value
+
+
+def _run(node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic) -> torch.Tensor | _Deferred:
+    if isinstance(inputs[0], _Deferred):
+        if node.kind is OpKind.WIRING and len(inputs) == 1:
+            return _Deferred(replay(node.attrs, [inputs[0].total], {}), inputs[0].divisor)
+        if node.kind is OpKind.LINEAR:
+            return _linear(node, inputs[0].total, arithmetic, inputs[0].divisor)
+    plain = [_plain(value, arithmetic) for value in inputs]
+    if node.kind is OpKind.AVG_POOL and isinstance(arithmetic, FixedPoint):
+        taps = int(node.attrs["taps"])
+        total = _pool_sum(node, plain[0])
+        return _Deferred(total, taps) if taps & (taps - 1) else arithmetic.settle(total / taps)
+    return _EXECUTORS[node.kind](node, plain, arithmetic)
+
+
+def _c(node: OpNode, role: str, arithmetic: Arithmetic) -> torch.Tensor:
+    return arithmetic.constant(node.consts[role])
+
+
+def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    a = node.attrs
+    y = torch.ops.aten.convolution(
+        x[0],
+        _c(node, "weight", arithmetic),
+        None,
+        list(a["stride"]),
+        list(a["padding"]),
+        list(a["dilation"]),
+        a["transposed"],
+        list(a["output_padding"]),
+        a["groups"],
+    )
+    if "bias" in node.consts:
+        y = y + _c(node, "bias", arithmetic).reshape(1, -1, *[1] * (y.dim() - 2))
+    return arithmetic.settle(y)
+
+
+def _linear(node: OpNode, x: torch.Tensor, arithmetic: Arithmetic, divisor: int = 1) -> torch.Tensor:
+    y = x @ _c(node, "weight", arithmetic).t()
+    y = y / (divisor * int(node.attrs.get("divisor", 1)))
+    if "bias" in node.consts:
+        y = y + _c(node, "bias", arithmetic)
+    return arithmetic.settle(y)
+
+
+def _prelu(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    return torch.where(x[0] >= 0, x[0], arithmetic.settle(x[0] * _c(node, "slope", arithmetic)))
+
+
+def _exponents(node: OpNode) -> torch.Tensor:
+    return torch.exp2(node.consts["exponent"].real())
+
+
+def _shift_prelu(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    return torch.where(x[0] >= 0, x[0], arithmetic.settle(x[0] * _exponents(node)))
+
+
+def _sign(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    at_zero = node.attrs["at_zero"]
+    if arithmetic.hardware_sign and at_zero == 0:
+        at_zero = 1
+    return torch.where(x[0] > 0, 1.0, torch.where(x[0] < 0, -1.0, float(at_zero)).to(torch.float64)).to(torch.float64)
+
+
+def _threshold(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    level = _c(node, "level", arithmetic)
+    if arithmetic.hardware_sign or node.attrs["at_zero"] == 1:
+        return torch.where(x[0] >= level, 1.0, -1.0).to(torch.float64)
+    return torch.sign(x[0] - level) if node.attrs["at_zero"] == 0 else torch.where(x[0] > level, 1.0, -1.0).double()
+
+
+_RELATIONS: dict[str, Callable[[Any, Any], torch.Tensor]] = {
+    "gt": torch.gt,
+    "ge": torch.ge,
+    "lt": torch.lt,
+    "le": torch.le,
+    "eq": torch.eq,
+    "ne": torch.ne,
+}
+
+
+def _compare(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    other = x[1] if len(x) > 1 else _c(node, "level", arithmetic)
+    return _RELATIONS[node.attrs["relation"]](x[0], other).to(torch.float64)
+
+
+def _select(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    feed = iter(x)
+    condition, yes, no = (
+        _c(node, role, arithmetic) if role in node.consts else next(feed) for role in ("condition", "self", "other")
+    )
+    return torch.where(condition != 0, yes.to(torch.float64), no.to(torch.float64))
+
+
+def _clamp(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    return arithmetic.settle(torch.clamp(x[0], node.attrs["min"], node.attrs["max"]))
+
+
+def _extremum(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    other = x[1] if len(x) > 1 else _c(node, "level", arithmetic)
+    return torch.maximum(x[0], other) if node.attrs["which"] == "max" else torch.minimum(x[0], other)
+
+
+def _max_pool(node: OpNode, x: list[torch.Tensor], _arithmetic: Arithmetic) -> torch.Tensor:
+    a = node.attrs
+    if "axes" in a:
+        return torch.amax(x[0], dim=list(a["axes"]), keepdim=a["keepdim"])
+    pool = F.max_pool3d if len(a["kernel"]) == 3 else F.max_pool2d
+    return pool(x[0], list(a["kernel"]), list(a["stride"]), list(a["padding"]), list(a["dilation"]), a["ceil_mode"])
+
+
+def _avg_pool(node: OpNode, x: list[torch.Tensor], _arithmetic: Arithmetic) -> torch.Tensor:
+    return _pool_sum(node, x[0]) / int(node.attrs["taps"])
+
+
+def _pool_sum(node: OpNode, x: torch.Tensor) -> torch.Tensor:
+    a = node.attrs
+    if "axes" in a:
+        return torch.sum(x, dim=list(a["axes"]), keepdim=a["keepdim"])
+    pool = F.avg_pool3d if len(a["kernel"]) == 3 else F.avg_pool2d
+    return pool(x, list(a["kernel"]), list(a["stride"]), list(a["padding"]), a["ceil_mode"], divisor_override=1)
+
+
+def _softmax_like(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    return arithmetic.settle(replay(node.attrs, x, {role: _c(node, role, arithmetic) for role in node.consts}))
+
+
+def _wiring(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    return replay(node.attrs, x, {role: _indices_or_values(node, role, arithmetic) for role in node.consts})
+
+
+def _indices_or_values(node: OpNode, role: str, arithmetic: Arithmetic) -> torch.Tensor:
+    values = node.consts[role].values
+    return _c(node, role, arithmetic) if values.is_floating_point() else values
+
+
+_Executor = Callable[[OpNode, list[torch.Tensor], Arithmetic], torch.Tensor]
+_EXECUTORS: dict[OpKind, _Executor] = {
+    OpKind.OUTPUT: lambda _n, x, _a: x[0],
+    OpKind.CONV: _conv,
+    OpKind.LINEAR: lambda n, x, a: _linear(n, x[0], a),
+    OpKind.MATMUL: lambda _n, x, a: a.settle(x[0] @ x[1]),
+    OpKind.ADD: lambda _n, x, a: a.settle(x[0] + x[1]),
+    OpKind.SUBTRACT: lambda _n, x, a: a.settle(x[0] - x[1]),
+    OpKind.MULTIPLY: lambda _n, x, a: a.settle(x[0] * x[1]),
+    OpKind.ADD_CONST: lambda n, x, a: a.settle(x[0] + _c(n, "value", a)),
+    OpKind.SCALE: lambda n, x, a: a.settle(x[0] * _c(n, "factor", a)),
+    OpKind.SHIFT: lambda n, x, a: a.settle(x[0] * _exponents(n)),
+    OpKind.NEGATE: lambda _n, x, _a: -x[0],
+    OpKind.SIGN: _sign,
+    OpKind.THRESHOLD: _threshold,
+    OpKind.COMPARE: _compare,
+    OpKind.SELECT: _select,
+    OpKind.PRELU: _prelu,
+    OpKind.SHIFT_PRELU: _shift_prelu,
+    OpKind.CLAMP: _clamp,
+    OpKind.EXTREMUM: _extremum,
+    OpKind.MAX_POOL: _max_pool,
+    OpKind.AVG_POOL: _avg_pool,
+    OpKind.SUM_POOL: lambda n, x, a: a.settle(_pool_sum(n, x[0])),
+    OpKind.SOFTMAX: _softmax_like,
+    OpKind.NORM: _softmax_like,
+    OpKind.FUNCTION: _softmax_like,
+    OpKind.LOOKUP: _wiring,
+    OpKind.MASK: lambda n, x, a: a.settle(torch.tanh(x[0] * float(n.attrs["slope"]))),
+    OpKind.WIRING: _wiring,
+}

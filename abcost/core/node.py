@@ -1,0 +1,78 @@
+"""One node of the op graph and the constants it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from abcost.core.kinds import OpKind
+from abcost.core.precision import BINARY, REAL, Precision
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Constant:
+    """A constant tensor, known offline.
+
+    values: any shape; int8 holding +1/-1 when `binary`, a floating or integer tensor otherwise.
+    """
+
+    values: torch.Tensor
+    binary: bool = False
+
+    @property
+    def precision(self) -> Precision:
+        """BINARY for +-1 constants, REAL otherwise."""
+        return BINARY if self.binary else REAL
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return self.values.numel()
+
+    def real(self) -> torch.Tensor:
+        """The values in float64, as the interpreter uses them."""
+        return self.values.to(torch.float64)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OpNode:
+    """One tensor operation.
+
+    name:   unique in the graph; kept by rewrites for as long as the value is the same
+    shape:  of the result
+    layer:  path of the module whose forward performs it ("" for the model itself)
+    source: "file.py:line" of the statement that performs it, "" if unknown
+    attrs:  JSON-able facts (stride, aten, …); consts: constant operands by role (weight, bias, …)
+    """
+
+    name: str
+    kind: OpKind
+    shape: tuple[int, ...]
+    layer: str = ""
+    source: str = ""
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    consts: Mapping[str, Constant] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attrs", MappingProxyType(dict(self.attrs)))
+        object.__setattr__(self, "consts", MappingProxyType(dict(self.consts)))
+
+    @property
+    def elements(self) -> int:
+        """Elements of the result."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    def const(self, role: str) -> Constant | None:
+        """The constant in that role, or None."""
+        return self.consts.get(role)
+
+    def __str__(self) -> str:
+        where = f" at {self.source}" if self.source else ""
+        return f"{self.kind.value} {self.name!r}{where}"

@@ -1,0 +1,195 @@
+"""Capturing a model: run it once on recording tensors.
+
+Primary capture: activations carry shapes only (meta tensors), parameters are real, so that everything that
+depends on parameters alone is evaluated and can be read by value. If the model asks for the value of an
+activation (data-dependent control flow, an operator without a meta kernel) the capture is repeated with
+real activations drawn from a seeded normal distribution, and the report says so. A `.pt2` file is run node
+by node, because an exported program has no modules to watch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
+from abcost.trace.tracer import Recorder, Tracer, node_of
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """Shape and dtype of one model input."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A captured graph, and how it was captured."""
+
+    graph: OpGraph
+    capture: str  # "shapes" | "values": what activations carried
+    warnings: tuple[str, ...] = ()
+
+
+def trace(model: nn.Module, inputs: Sequence[InputSpec]) -> Traced:
+    """Capture one forward pass of `model`, in eval mode, whatever mode it is in (it is put back).
+
+    Raises TraceError (with module path and source line) for what cannot be represented, ModelError if the
+    model itself fails or keeps parameters without values.
+    """
+    _need_values(model)
+    try:
+        return Traced(_capture(model, inputs, real_values=False), "shapes")
+    except DataDependent as reason:
+        graph = _capture(model, inputs, real_values=True)
+        return Traced(graph, "values", (f"captured with real activations, because {reason}; the graph holds for inputs that take the same path",))
+
+
+def example_inputs(inputs: Sequence[InputSpec], seed: int = 0) -> list[torch.Tensor]:
+    """Normal random inputs (zeros for integer inputs, which index tables), the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(spec.shape, generator=generator, dtype=torch.float64).to(spec.dtype)
+        if spec.dtype.is_floating_point
+        else torch.zeros(spec.shape, dtype=spec.dtype)
+        for spec in inputs
+    ]
+
+
+def _need_values(model: nn.Module) -> None:
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_meta:
+            raise ModelError(
+                f"parameter {name!r} is on the meta device and has no values, which abcost reads; "
+                "build the model on the CPU (or call model.to_empty and load a checkpoint)"
+            )
+
+
+def _capture(model: nn.Module, inputs: Sequence[InputSpec], *, real_values: bool) -> OpGraph:
+    recorder = Recorder(real_values=real_values)
+    values = example_inputs(inputs) if real_values else [torch.empty(s.shape, dtype=s.dtype, device="meta") for s in inputs]
+    tracers = [
+        Tracer(value, recorder.emit(OpKind.INPUT, spec.shape, [], attrs={"dtype": str(spec.dtype).removeprefix("torch.")}), recorder)
+        for value, spec in zip(values, inputs, strict=True)
+    ]
+    run = _fx_runner(model, recorder) if isinstance(model, torch.fx.GraphModule) else model
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(_eval_mode(model))
+        stack.enter_context(_mha_slow_path())
+        stack.enter_context(torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH))
+        stack.enter_context(_watch_modules(model, recorder))
+        try:
+            result = run(*tracers)
+        except AbcostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the user's model raises is reported as one line
+            reason = " ".join(str(error).split()) or "no message"
+            raise ModelError(
+                f"the model fails on an input of shape {' and '.join('x'.join(map(str, s.shape)) for s in inputs)}: "
+                f"{type(error).__name__}: {reason[:300]}"
+            ) from error
+    _record_outputs(result, recorder)
+    return recorder.edit.freeze()
+
+
+def _record_outputs(result: Any, recorder: Recorder) -> None:
+    leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+    activations = [leaf for leaf in leaves if isinstance(leaf, Tracer)]
+    if not activations:
+        raise TraceError("the model's output does not depend on its input (no traced tensor was returned)")
+    recorder.source = ""
+    for tracer in activations:
+        recorder.emit(OpKind.OUTPUT, tuple(tracer.shape), [node_of(tracer)])
+
+
+class _eval_mode:  # noqa: N801 - reads as a function where it is used
+    """Eval mode for the block; every module's own mode is put back afterwards."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._modes = [(module, module.training) for module in model.modules()]
+
+    def __enter__(self) -> None:
+        for module, _ in self._modes:
+            module.training = False
+
+    def __exit__(self, *_: object) -> None:
+        for module, mode in self._modes:
+            module.training = mode
+
+
+class _mha_slow_path:  # noqa: N801
+    """nn.MultiheadAttention's fused inference path is one opaque operator; take the written-out one."""
+
+    def __enter__(self) -> None:
+        self._was = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        torch.backends.mha.set_fastpath_enabled(self._was)
+
+
+class _watch_modules:  # noqa: N801
+    """Keep the recorder's stack of module paths while modules of `model` run."""
+
+    def __init__(self, model: nn.Module, recorder: Recorder) -> None:
+        self._paths = {id(module): name for name, module in model.named_modules()}
+        self._layers = recorder.layers
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> None:
+        hooks = torch.nn.modules.module
+        self._handles = [
+            hooks.register_module_forward_pre_hook(self._enter),
+            hooks.register_module_forward_hook(self._leave, always_call=True),
+        ]
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _enter(self, module: nn.Module, _args: Any) -> None:
+        # a module that is not registered (a plain attribute in a list) belongs to its caller
+        self._layers.append(self._paths.get(id(module), self._layers[-1]))
+
+    def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
+        self._layers.pop()
+
+
+def _fx_runner(program: torch.fx.GraphModule, recorder: Recorder) -> Callable[..., Any]:
+    """Run an exported program node by node, taking module path and source line from its metadata."""
+
+    class Runner(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            stack = n.meta.get("nn_module_stack") or {}
+            path = next(reversed(stack.values()))[0] if stack else ""
+            recorder.source = _exported_source(n.meta.get("stack_trace") or "")
+            with recorder.inside(path.removeprefix("L['self'].").removeprefix("L['self']")):
+                return super().run_node(n)
+
+    def run(*args: Any) -> Any:
+        result = Runner(program).run(*args)
+        recorder.source = None
+        return tree_map(lambda x: x, result)
+
+    return run
+
+
+def _exported_source(stack_trace: str) -> str:
+    """Last "File …, line …" of an export's stack trace as "folder/file.py:line"."""
+    frames = [line.strip() for line in stack_trace.splitlines() if line.strip().startswith("File ")]
+    if not frames:
+        return ""
+    file, line = frames[-1].split(",")[:2]
+    return f"{'/'.join(Path(file.removeprefix('File ').strip(chr(34))).parts[-2:])}:{line.split()[-1]}"

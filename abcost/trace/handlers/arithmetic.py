@@ -1,0 +1,104 @@
+"""Elementwise sums, products and their mixtures with constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from abcost.core.kinds import OpKind
+from abcost.trace.constants import constant
+from abcost.trace.handlers.functions import recorded
+from abcost.trace.registry import handler
+from abcost.trace.tracer import Call, Tracer, node_of
+
+
+def scaled(call: Call, value: Any, factor: Any) -> Any:
+    """factor * value: a node for an activation, a tensor for a constant; value itself where factor is 1."""
+    if factor == 1:
+        return value if not isinstance(value, Tracer) else node_of(value)
+    if isinstance(value, Tracer):
+        return call.emit(OpKind.SCALE, [node_of(value)], consts={"factor": constant(factor)}, shape=tuple(value.shape))
+    return torch.as_tensor(value) * factor
+
+
+def _with_constant(call: Call, kind: OpKind, node: str, role: str, value: Any, shape: tuple[int, ...]) -> str:
+    return call.emit(kind, [node], consts={role: constant(value, call.shapes[0], shape)})
+
+
+@handler("add")
+def add(call: Call) -> str:
+    """self + alpha * other."""
+    left, right = call["self"], scaled(call, call["other"], call["alpha"])
+    if isinstance(left, Tracer) and isinstance(right, str):
+        return call.emit(OpKind.ADD, [node_of(left), right])
+    if isinstance(left, Tracer):
+        return _with_constant(call, OpKind.ADD_CONST, node_of(left), "value", right, tuple(left.shape))
+    return _with_constant(call, OpKind.ADD_CONST, right, "value", left, tuple(call["other"].shape))
+
+
+@handler("sub")
+def sub(call: Call) -> str:
+    """self - alpha * other; with a constant it is the addition of the negated one."""
+    return _difference(call, call["self"], call["other"])
+
+
+@handler("rsub")
+def rsub(call: Call) -> str:
+    """other - alpha * self."""
+    return _difference(call, call["other"], call["self"])
+
+
+def _difference(call: Call, left: Any, right: Any) -> str:
+    shape = tuple((left if isinstance(left, Tracer) else right).shape)
+    subtrahend = scaled(call, right, call["alpha"])
+    if isinstance(left, Tracer) and isinstance(subtrahend, str):
+        return call.emit(OpKind.SUBTRACT, [node_of(left), subtrahend])
+    if isinstance(left, Tracer):
+        return _with_constant(call, OpKind.ADD_CONST, node_of(left), "value", -torch.as_tensor(subtrahend), shape)
+    negated = call.emit(OpKind.NEGATE, [subtrahend], shape=shape)
+    return _with_constant(call, OpKind.ADD_CONST, negated, "value", left, shape)
+
+
+@handler("mul")
+def mul(call: Call) -> str:
+    """self * other; by a constant it is a scale."""
+    left, right = call["self"], call["other"]
+    if isinstance(left, Tracer) and isinstance(right, Tracer):
+        return call.emit(OpKind.MULTIPLY, [node_of(left), node_of(right)])
+    x, factor = (left, right) if isinstance(left, Tracer) else (right, left)
+    return _with_constant(call, OpKind.SCALE, node_of(x), "factor", factor, tuple(x.shape))
+
+
+@handler("div.Tensor", "div.Scalar")
+def div(call: Call) -> str:
+    """self / other; by a constant it is a multiplication by the reciprocal."""
+    left, right = call["self"], call["other"]
+    if isinstance(right, Tracer):
+        return recorded(call, OpKind.FUNCTION)
+    reciprocal = 1.0 / torch.as_tensor(right).double()
+    return _with_constant(call, OpKind.SCALE, node_of(left), "factor", reciprocal, tuple(left.shape))
+
+
+@handler("neg")
+def neg(call: Call) -> str:
+    """-self."""
+    return call.emit(OpKind.NEGATE, [call.input("self")])
+
+
+@handler("pow.Tensor_Scalar")
+def power(call: Call) -> str:
+    """A square is one multiplication; any other power is a function."""
+    if call["exponent"] == 2:
+        node = call.input("self")
+        return call.emit(OpKind.MULTIPLY, [node, node])
+    return recorded(call, OpKind.FUNCTION)
+
+
+@handler("addcmul.default")
+def addcmul(call: Call) -> str:
+    """self + value * tensor1 * tensor2."""
+    if call["value"] != 1:
+        raise call.refuse("value other than 1 is not supported")
+    product = call.emit(OpKind.MULTIPLY, [call.input("tensor1"), call.input("tensor2")])
+    return call.emit(OpKind.ADD, [call.input("self"), product])
