@@ -1,1 +1,18 @@
-"""To be written."""
+"""What units cost on a target: tables, laws, and the price of a network."""
+
+from __future__ import annotations
+
+from abcost.cost.bundled import bundled_targets, cost_models_dir
+from abcost.cost.entry import Detail, Memory, MemoryLevel, Source, UnitPrice
+from abcost.cost.table import CostTable
+
+__all__ = [
+    "CostTable",
+    "Detail",
+    "Memory",
+    "MemoryLevel",
+    "Source",
+    "UnitPrice",
+    "bundled_targets",
+    "cost_models_dir",
+]

@@ -1,0 +1,231 @@
+"""Cost tables: what one unit costs on a target, each number with its source.
+
+    table = CostTable.load("asic-45nm")
+    table.price("multiply", width=32).cost.energy_pj        # 3.1
+    table.price("multiply", width=32).details["energy_pj"]  # value, bounds, source, method, confidence
+
+A table answers inside the valid range of its laws and refuses outside; it never guesses.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from abcost.core.cost import FIELDS, Cost
+from abcost.core.primitives import Primitive
+from abcost.cost import document as doc
+from abcost.cost import reader
+from abcost.cost.bundled import bundled_targets, cost_models_dir
+from abcost.cost.entry import PRICED, UNITS, Detail, Figure, Memory, Source, UnitPrice, weakest
+from abcost.cost.figures import read_figures
+from abcost.cost.formula import VARIABLES
+from abcost.cost.law import Points
+from abcost.errors import CostError
+from abcost.registry import unknown_name
+
+_OPTION = {
+    "width": "--width 16",
+    "bits": "--bits 288",
+    "exponents": "--exponents -3,0",
+    "fraction_bits": "--fraction-bits 8",
+}
+_KNOWN_OPS = frozenset(UNITS) | {primitive.value for primitive in Primitive}
+
+_Key = tuple[str, int, int | None, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """The prices of one target, as read from one TOML file; `load` makes it, `price` asks it."""
+
+    target: str
+    title: str
+    technology: str  # "asic" | "fpga"
+    node: str
+    default_width: int  # bits; used where the user names no width
+    note: str
+    digest: str  # of the file's bytes: the version of the table
+    figures: Mapping[tuple[str, str], tuple[Figure, ...]]  # (unit, field) -> figures with separate ranges
+    sources: Mapping[str, Source]
+    memory: Memory | None  # None: the target has no table for memory energy
+    _prices: dict[_Key, UnitPrice] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> CostTable:
+        """A bundled table by name, or the user's own by the path of its .toml file.
+
+        Raises UnknownName for a name that is no bundled target, CostError for a file that cannot be read or
+        breaks the schema: one line with the file, the entry, the key and what to do.
+        """
+        path = _locate(name_or_path)
+        table, digest = doc.read_document(path)
+        with doc.located(str(path)):
+            reader.check_head(table)
+            sources = reader.read_sources(table)
+            memory = reader.read_memory(table)
+            figures = read_figures(table)
+            reader.check_citations(figures, memory, sources)
+            by_field: dict[tuple[str, str], tuple[Figure, ...]] = {}
+            for figure in figures:
+                key = (figure.op, figure.field)
+                by_field[key] = (*by_field.get(key, ()), figure)
+            return cls(
+                target=doc.text(table, "target"),
+                title=doc.text(table, "title"),
+                technology=doc.choice(table, "technology", reader.TECHNOLOGIES),
+                node=doc.text(table, "node"),
+                default_width=doc.integer(table, "default_width", default=reader.DEFAULT_WIDTH),
+                note=doc.text(table, "note", default=""),
+                digest=digest,
+                figures=by_field,
+                sources=sources,
+                memory=memory,
+            )
+
+    def units(self) -> list[str]:
+        """Units that the table prices, in the order of UNITS."""
+        return [op for op in UNITS if self.has(op)]
+
+    def has(self, op: str) -> bool:
+        """Whether the table prices any field of the unit."""
+        return any((op, name) in self.figures for name in PRICED)
+
+    def price(
+        self,
+        op: str,
+        *,
+        width: int,
+        bits: int | None = None,
+        exponents: int | None = None,
+        fraction_bits: int | None = None,
+    ) -> UnitPrice:
+        """Cost of one unit of this size. A field without a figure is None; answers are kept.
+
+        width: operand bits; bits: word length of `xnor_popcount`; exponents: how many distinct slope
+        exponents a unit selects from; fraction_bits: bits after the point. A size that no law of the unit
+        depends on changes nothing.
+
+        Raises CostError for a size outside the valid range of a law, or not given where a law needs it;
+        UnknownName for a unit that is neither in UNITS nor a counted primitive.
+        """
+        key = (op, width, bits, exponents, fraction_bits)
+        known = self._prices.get(key)
+        if known is None:
+            if op not in _KNOWN_OPS:
+                raise unknown_name("unit", op, UNITS)
+            size = _checked(dict(zip(VARIABLES, key[1:], strict=True)))
+            details = {name: self._detail(op, name, size) for name in PRICED if (op, name) in self.figures}
+            with doc.located(
+                f"{self.target}: {op}"
+            ):  # a law that is negative between the sizes tried at load
+                cost = Cost(**{name: details[name].value if name in details else None for name in FIELDS})
+            known = self._prices[key] = UnitPrice(op, cost, details)
+        return known
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole table as plain values: head, figures with their laws and ranges, memory, sources."""
+        return {
+            "schema": 1,
+            "target": self.target,
+            "title": self.title,
+            "technology": self.technology,
+            "node": self.node,
+            "default_width": self.default_width,
+            "note": self.note,
+            "digest": self.digest,
+            "figures": [figure.to_dict() for figures in self.figures.values() for figure in figures],
+            "memory": None if self.memory is None else self.memory.to_dict(),
+            "sources": {
+                name: {"title": s.title, "where": s.where, "note": s.note} for name, s in self.sources.items()
+            },
+        }
+
+    def _detail(self, op: str, name: str, size: Mapping[str, int]) -> Detail:
+        figure = self._figure(op, name, size)
+        with doc.located(f"{self.target}: {op} {name}"):
+            value = figure.law.at(size)
+        if figure.parts:
+            return self._composed(figure, value, size)
+        low, high = (None if law is None else law.at(size) for law in (figure.low, figure.high))
+        between = isinstance(figure.law, Points) and not figure.law.is_published(size)
+        return Detail(
+            value=value,
+            low=low,
+            high=high,
+            source=self._citation(figure.sources),
+            source_ids=figure.sources,
+            method="interpolated" if between else figure.method,
+            confidence=weakest([figure.confidence, "derived"]) if between else figure.confidence,
+            note=figure.note,
+        )
+
+    def _composed(self, figure: Figure, times: float, size: Mapping[str, int]) -> Detail:
+        """The sum of the parts; it has a bound where at least one part has, the others count as they are."""
+        with doc.located(f"{figure.op} is made of {', '.join(figure.parts)}"):
+            parts = [self._detail(part, figure.field, size) for part in figure.parts]
+        lows = [part.value if part.low is None else part.low for part in parts]
+        highs = [part.value if part.high is None else part.high for part in parts]
+        ids = tuple(dict.fromkeys(name for part in parts for name in part.source_ids))
+        return Detail(
+            value=times * sum(part.value for part in parts),
+            low=times * sum(lows) if any(part.low is not None for part in parts) else None,
+            high=times * sum(highs) if any(part.high is not None for part in parts) else None,
+            source=self._citation(ids),
+            source_ids=ids,
+            method="derived",
+            confidence=weakest(["derived", *(part.confidence for part in parts)]),
+            note=figure.note,
+        )
+
+    def _figure(self, op: str, name: str, size: Mapping[str, int]) -> Figure:
+        """The one figure that holds at this size, for ranges are separate. Raises CostError if none does."""
+        figures = self.figures[op, name]
+        for variable in sorted(set().union(*(figure.needs() for figure in figures)) - set(size)):
+            raise CostError(
+                f"{self.target}: {op} {name} depends on {variable} ({VARIABLES[variable]}); "
+                f"give it, for example {_OPTION[variable]}"
+            )
+        for figure in figures:
+            if all(size[variable] in valid for variable, valid in figure.valid.items()):
+                return figure
+        asked = sorted({variable for figure in figures for variable in figure.valid})
+        ranges = "; or ".join(
+            ", ".join(f"{variable} {valid}" for variable, valid in figure.valid.items()) for figure in figures
+        )
+        raise CostError(
+            f"{self.target}: {op} {name} has no figure at "
+            f"{', '.join(f'{variable} {size[variable]}' for variable in asked)} (valid: {ranges}); "
+            "stay inside, or price on a target or a table of your own that reaches there"
+        )
+
+    def _citation(self, names: tuple[str, ...]) -> str:
+        return " + ".join(str(self.sources[name]) for name in names)
+
+
+def _locate(name_or_path: str | Path) -> Path:
+    """Path of a bundled name or of the user's file; a text with a folder or `.toml` in it is a path."""
+    if isinstance(name_or_path, Path) or name_or_path.endswith(".toml") or "/" in name_or_path:
+        return Path(name_or_path)
+    if name_or_path not in bundled_targets():
+        hint = unknown_name("target", name_or_path, bundled_targets())
+        raise type(hint)(f"{hint}, or give the path of your own .toml file")
+    return cost_models_dir() / f"{name_or_path}.toml"
+
+
+def _checked(size: Mapping[str, int | None]) -> dict[str, int]:
+    """The sizes that are given, as integers. Raises CostError."""
+    given = {}
+    for name, value in size.items():
+        if value is None:
+            continue
+        try:
+            given[name] = operator.index(value)
+        except TypeError:
+            raise CostError(f"{name} must be an integer, got {value!r}") from None
+        if given[name] < (0 if name == "fraction_bits" else 1):
+            raise CostError(f"{name} must be positive, got {value}")
+    return given
