@@ -38,6 +38,12 @@ def is_power_of_two(values: torch.Tensor) -> torch.Tensor:
     return mantissa == 0.5
 
 
+def _one_bit(constant: Constant) -> torch.Tensor:
+    """Binary constants as hardware stores them: 0, which torch.sign can leave, is +1."""
+    values = constant.real()
+    return torch.where(values == 0, 1.0, values)
+
+
 @dataclass(frozen=True, slots=True)
 class Floating:
     """Float64, no rounding. `hardware_sign`: x >= 0 -> +1 instead of torch's sign(0) = 0."""
@@ -46,7 +52,7 @@ class Floating:
 
     def constant(self, constant: Constant) -> torch.Tensor:
         """The constant as it is."""
-        return constant.real()
+        return _one_bit(constant) if constant.binary and self.hardware_sign else constant.real()
 
     def settle(self, values: torch.Tensor) -> torch.Tensor:
         """The value as it is stored: unchanged."""
@@ -63,9 +69,9 @@ class FixedPoint:
 
     def constant(self, constant: Constant) -> torch.Tensor:
         """Rounded to the grid, powers of two and +-1 exact."""
-        values = constant.real()
         if constant.binary:
-            return values
+            return _one_bit(constant)
+        values = constant.real()
         grid = 2.0**self.fraction_bits
         return torch.where(is_power_of_two(values), values, torch.round(values * grid) / grid)
 
@@ -200,18 +206,23 @@ def _shift_prelu(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) ->
     return torch.where(x[0] >= 0, x[0], arithmetic.settle(x[0] * _exponents(node)))
 
 
+def _at_zero(node: OpNode, arithmetic: Arithmetic) -> int:
+    """Value of a sign at exactly 0: as written, but never 0 where signs have one bit."""
+    at_zero = int(node.attrs["at_zero"])
+    return 1 if at_zero == 0 and arithmetic.hardware_sign else at_zero
+
+
+def _signs(difference: torch.Tensor, at_zero: int) -> torch.Tensor:
+    signs = torch.sign(difference)
+    return torch.where(difference == 0, float(at_zero), signs) if at_zero else signs
+
+
 def _sign(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    at_zero = node.attrs["at_zero"]
-    if arithmetic.hardware_sign and at_zero == 0:
-        at_zero = 1
-    return torch.where(x[0] > 0, 1.0, torch.where(x[0] < 0, -1.0, float(at_zero)).to(torch.float64)).to(torch.float64)
+    return _signs(x[0], _at_zero(node, arithmetic))
 
 
 def _threshold(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    level = _c(node, "level", arithmetic)
-    if arithmetic.hardware_sign or node.attrs["at_zero"] == 1:
-        return torch.where(x[0] >= level, 1.0, -1.0).to(torch.float64)
-    return torch.sign(x[0] - level) if node.attrs["at_zero"] == 0 else torch.where(x[0] > level, 1.0, -1.0).double()
+    return _signs(x[0] - _c(node, "level", arithmetic), _at_zero(node, arithmetic))
 
 
 _RELATIONS: dict[str, Callable[[Any, Any], torch.Tensor]] = {

@@ -17,7 +17,8 @@ from abcost.core.precision import BINARY, REAL, Precision
 class Constant:
     """A constant tensor, known offline.
 
-    values: any shape; int8 holding +1/-1 when `binary`, a floating or integer tensor otherwise.
+    values: any shape; a floating or integer tensor, or int8 holding +1/-1 when `binary` (and 0 where
+    torch.sign met exactly 0, which a bit cannot store: hardware has +1 there).
     """
 
     values: torch.Tensor

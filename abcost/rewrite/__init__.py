@@ -1,1 +1,6 @@
-"""To be written."""
+"""Rewriting the op graph: rules, phases, specs and the engine that runs them."""
+
+from abcost.rewrite.engine import Rewritten, rewrite, run_rules
+from abcost.rewrite.rule import LogEntry, Phase, RewriteOptions, rules
+
+__all__ = ["LogEntry", "Phase", "RewriteOptions", "Rewritten", "rewrite", "rules", "run_rules"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed.tensor  # torch imports it at the first dispatch; better here than inside the first analysis
 from torch.utils._pytree import tree_map
 
 from abcost.core.edit import Edit

@@ -1,0 +1,232 @@
+"""How many of which primitive a node performs: formulas on integers, one per kind of node.
+
+The conventions are those of `abcost.core.primitives`. Widths are operand widths in bits; a real element has
+the width of the residual path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from abcost.classify.signed_digits import nonzero_digits
+from abcost.core.graph import OpGraph, taps
+from abcost.core.kinds import DotArithmetic, OpKind
+from abcost.core.node import OpNode
+from abcost.core.precision import popcount_bits
+from abcost.core.primitives import Primitive
+from abcost.errors import GraphError
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """`count` operations of one primitive on operands of `width` bits.
+
+    bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from.
+    """
+
+    primitive: Primitive
+    count: int
+    width: int
+    bits: int | None = None
+    exponents: int | None = None
+
+
+def counts_of(graph: OpGraph, node: OpNode, real_width: int) -> tuple[Count, ...]:
+    """What `node` performs in one inference. Zero-count entries are left out.
+
+    Raises GraphError for a kind without a formula: unknown is an error, never 0.
+    """
+    formula = _FORMULAS.get(node.kind)
+    if formula is None:
+        raise GraphError(f"no counting formula for {node}")
+    return tuple(count for count in formula(_Site(graph, node, real_width)) if count.count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A node with what its formula needs to know."""
+
+    graph: OpGraph
+    node: OpNode
+    real_width: int
+
+    @property
+    def n(self) -> int:
+        """Elements of the result."""
+        return self.node.elements
+
+    @property
+    def width(self) -> int:
+        """Bits of the widest input element."""
+        inputs = self.graph.sources(self.node)
+        return max((self.graph.precision(x).width(self.real_width) for x in inputs), default=self.real_width)
+
+    def of(self, primitive: Primitive, count: int, width: int | None = None) -> Count:
+        return Count(primitive, count, width or self.width)
+
+
+_Formula = Callable[[_Site], Iterator[Count]]
+
+
+def _nothing(_site: _Site) -> Iterator[Count]:
+    """Wiring: elements move, nothing is computed."""
+    return iter(())
+
+
+def _each(primitive: Primitive) -> _Formula:
+    """One operation per element of the result."""
+
+    def formula(site: _Site) -> Iterator[Count]:
+        yield site.of(primitive, site.n)
+
+    return formula
+
+
+def _dot(site: _Site) -> Iterator[Count]:
+    """K taps per output: K multiplies and K adds; or K sign-controlled adds; or K XNORs, K popcount bits, 1 add."""
+    macs, k = int(site.node.attrs["macs"]), taps(site.node)
+    match site.graph.dot_arithmetic(site.node):
+        case DotArithmetic.XNOR:
+            yield Count(Primitive.XNOR, macs, 1, bits=k)
+            yield Count(Primitive.POPCOUNT, macs, 1, bits=k)
+            yield site.of(Primitive.ADD, site.n, popcount_bits(k) + 1)  # 2p - K
+        case DotArithmetic.SIGNED_ADD:
+            yield site.of(Primitive.ADD, macs, site.real_width)
+        case DotArithmetic.REAL if "csd_fraction_bits" in site.node.attrs:
+            digits = _dot_digits(site.node)
+            yield site.of(Primitive.SHIFT_CONSTANT, digits)
+            yield site.of(Primitive.ADD, digits)  # every digit is one shifted term in the accumulator
+        case DotArithmetic.REAL:
+            yield site.of(Primitive.MULTIPLY, macs)
+            yield site.of(Primitive.ADD, macs)
+    if "bias" in site.node.consts:
+        yield site.of(Primitive.ADD, site.n, site.real_width)
+
+
+def _dot_digits(node: OpNode) -> int:
+    """Nonzero digits met in one inference: each weight's, as often as the weight is used."""
+    weight = node.consts["weight"]
+    uses = int(node.attrs["macs"]) // weight.count
+    return int(nonzero_digits(weight.values, node.attrs["csd_fraction_bits"]).sum()) * uses
+
+
+def _scale(site: _Site) -> Iterator[Count]:
+    """One multiply per element; in signed digits a shift per digit, and adds between the terms."""
+    fraction_bits = site.node.attrs.get("csd_fraction_bits")
+    if fraction_bits is None:
+        yield site.of(Primitive.MULTIPLY, site.n, site.real_width)
+        return
+    factor = site.node.consts["factor"]
+    digits = nonzero_digits(factor.values, fraction_bits)
+    uses = site.n // factor.count
+    yield site.of(Primitive.SHIFT_CONSTANT, int(digits.sum()) * uses, site.real_width)
+    yield site.of(Primitive.ADD, int((digits - 1).clip(min=0).sum()) * uses, site.real_width)
+
+
+def exponents_of(node: OpNode) -> int:
+    """Distinct exponents that a shift chooses from."""
+    return int(node.consts["exponent"].values.unique().numel())
+
+
+def _shift(site: _Site) -> Iterator[Count]:
+    """By one amount it is wiring, by one of several a multiplexer."""
+    exponents = exponents_of(site.node)
+    primitive = Primitive.SHIFT_CONSTANT if exponents == 1 else Primitive.SHIFT_SELECT
+    yield Count(primitive, site.n, site.real_width, exponents=exponents)
+
+
+def _prelu(site: _Site) -> Iterator[Count]:
+    """The negative branch is computed for every element, and the sign bit selects."""
+    yield site.of(Primitive.MULTIPLY, site.n)
+    yield site.of(Primitive.MUX, site.n)
+
+
+def _shift_prelu(site: _Site) -> Iterator[Count]:
+    yield from _shift(site)
+    yield site.of(Primitive.MUX, site.n)
+
+
+def _clamp(site: _Site) -> Iterator[Count]:
+    """One per finite limit: at 0 the sign bit selects, elsewhere a comparison does."""
+    for limit in (site.node.attrs["min"], site.node.attrs["max"]):
+        if limit is not None:
+            yield site.of(Primitive.MUX, site.n)
+            if limit != 0.0:
+                yield site.of(Primitive.COMPARE, site.n)
+
+
+def _extremum(site: _Site) -> Iterator[Count]:
+    yield site.of(Primitive.COMPARE, site.n)
+    yield site.of(Primitive.MUX, site.n)
+
+
+def _max_pool(site: _Site) -> Iterator[Count]:
+    """taps - 1 comparisons, each with the select that keeps the larger."""
+    yield site.of(Primitive.COMPARE, site.n * (taps(site.node) - 1))
+    yield site.of(Primitive.MUX, site.n * (taps(site.node) - 1))
+
+
+def _sum_pool(site: _Site) -> Iterator[Count]:
+    yield site.of(Primitive.ADD, site.n * (taps(site.node) - 1), site.real_width)
+
+
+def _avg_pool(site: _Site) -> Iterator[Count]:
+    """taps - 1 adds and one multiplication by 1/taps."""
+    yield from _sum_pool(site)
+    yield site.of(Primitive.MULTIPLY, site.n, site.real_width)
+
+
+def _softmax(site: _Site) -> Iterator[Count]:
+    """Per row of D: D - 1 comparisons, D subtractions, D exponentials, D - 1 adds, 1 reciprocal, D multiplies."""
+    rows = site.n // int(site.node.attrs["group"])
+    yield site.of(Primitive.COMPARE, site.n - rows)
+    yield site.of(Primitive.MUX, site.n - rows)
+    yield site.of(Primitive.ADD, site.n + site.n - rows)
+    yield site.of(Primitive.FUNCTION, site.n + rows)
+    yield site.of(Primitive.MULTIPLY, site.n)
+
+
+def _norm(site: _Site) -> Iterator[Count]:
+    """Per row of D: sum, mean, D differences, D squares, their sum, variance, 1/sqrt, D products (and D for weight, bias).
+
+    Multiplies: D squares + D by 1/sqrt + 2 by 1/D (+ D by the weight). Adds: (D - 1) + D + (D - 1) + 1 for eps (+ D bias).
+    """
+    rows = site.n // int(site.node.attrs["group"])
+    affine = site.n if site.node.attrs["affine"] else 0
+    yield site.of(Primitive.MULTIPLY, 2 * site.n + 2 * rows + affine)
+    yield site.of(Primitive.ADD, 3 * site.n - rows + affine)
+    yield site.of(Primitive.FUNCTION, rows)
+
+
+_FORMULAS: dict[OpKind, _Formula] = {
+    OpKind.INPUT: _nothing,
+    OpKind.OUTPUT: _nothing,
+    OpKind.WIRING: _nothing,
+    OpKind.LOOKUP: _nothing,  # a memory access, no operation
+    OpKind.CONV: _dot,
+    OpKind.LINEAR: _dot,
+    OpKind.MATMUL: _dot,
+    OpKind.ADD: _each(Primitive.ADD),
+    OpKind.SUBTRACT: _each(Primitive.ADD),
+    OpKind.NEGATE: _each(Primitive.ADD),
+    OpKind.ADD_CONST: _each(Primitive.ADD),
+    OpKind.MULTIPLY: _each(Primitive.MULTIPLY),
+    OpKind.SCALE: _scale,
+    OpKind.SHIFT: _shift,
+    OpKind.SIGN: _each(Primitive.COMPARE),
+    OpKind.THRESHOLD: _each(Primitive.COMPARE),
+    OpKind.COMPARE: _each(Primitive.COMPARE),
+    OpKind.SELECT: _each(Primitive.MUX),
+    OpKind.PRELU: _prelu,
+    OpKind.SHIFT_PRELU: _shift_prelu,
+    OpKind.CLAMP: _clamp,
+    OpKind.EXTREMUM: _extremum,
+    OpKind.MAX_POOL: _max_pool,
+    OpKind.SUM_POOL: _sum_pool,
+    OpKind.AVG_POOL: _avg_pool,
+    OpKind.SOFTMAX: _softmax,
+    OpKind.NORM: _norm,
+    OpKind.MASK: _each(Primitive.MASK),
+    OpKind.FUNCTION: _each(Primitive.FUNCTION),
+}

@@ -1,0 +1,84 @@
+"""A pure function from a graph to rows of counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from abcost.classify.counts import Count, counts_of
+from abcost.classify.origins import origin_of
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import DOTS, DotArithmetic
+from abcost.core.node import OpNode
+from abcost.core.primitives import PUBLISHED_ORIGINS, OpClass, Origin, Primitive
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one node performs of one primitive. `origin` is set for multiplications only."""
+
+    node: OpNode
+    count: Count
+    origin: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Macs:
+    """Multiply-accumulates by what they are in hardware."""
+
+    total: int
+    xnor: int  # binary x binary
+    signed_add: int  # binary x real
+    real: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """All rows of one stage, with its sums."""
+
+    rows: tuple[Row, ...]
+    macs: Macs
+
+    def by_class(self) -> dict[OpClass, int]:
+        """Operations of one inference per class; every class is there."""
+        return sum_by_class(row.count for row in self.rows)
+
+    def by_origin(self) -> dict[Origin, int]:
+        """Multiplications of one inference per origin; every origin is there, the sum is the class's."""
+        found = Counter({origin: 0 for origin in Origin})
+        for row in self.rows:
+            if row.origin is not None:
+                found[row.origin] += row.count.count
+        return dict(found)
+
+    def published(self) -> int:
+        """Multiplications as the A&B BNN paper counts them (no stem, classifier, weight scale, global pool)."""
+        found = self.by_origin()
+        return sum(found[origin] for origin in PUBLISHED_ORIGINS)
+
+
+def sum_by_class(counts: Iterable[Count]) -> dict[OpClass, int]:
+    """Operations per class; every class is there."""
+    found = {op_class: 0 for op_class in OpClass}
+    for count in counts:
+        found[count.primitive.op_class] += count.count
+    return found
+
+
+def tally(graph: OpGraph, real_width: int) -> Tally:
+    """Count every node of `graph`; a real element has `real_width` bits."""
+    rows = []
+    for node in graph:
+        for count in counts_of(graph, node, real_width):
+            origin = origin_of(graph, node) if count.primitive is Primitive.MULTIPLY else None
+            rows.append(Row(node, count, origin))
+    return Tally(tuple(rows), _macs(graph))
+
+
+def _macs(graph: OpGraph) -> Macs:
+    found = Counter({arithmetic: 0 for arithmetic in DotArithmetic})
+    for node in graph:
+        if node.kind in DOTS:
+            found[graph.dot_arithmetic(node)] += int(node.attrs["macs"])
+    return Macs(found.total(), found[DotArithmetic.XNOR], found[DotArithmetic.SIGNED_ADD], found[DotArithmetic.REAL])

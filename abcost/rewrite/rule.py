@@ -1,0 +1,102 @@
+"""What a rewrite rule is, and what it says when it fires or declines.
+
+A rule looks at one node. `check` returns None (this node is none of its business), `Declined` with a reason a
+user can read, or a `Match`; `apply` performs a match on an `Edit`. One file in `abcost/rewrite/rules/` each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal, Protocol
+
+from abcost.core.edit import Edit
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.core.node import OpNode
+from abcost.registry import Registry
+
+
+class Phase(IntEnum):
+    """Rewriting runs phase by phase; inside a phase rules run to a fixed point."""
+
+    RECOGNISE = 1  # binary weights and activations, scales, masks: the graph as traced
+    REMOVE_MASK = 2
+    QUANTISE_SLOPES = 3
+    LOWER = 4  # scales and pools to shifts, bias and sign to a threshold
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteOptions:
+    """Opt-in lowering of multiplications that cannot be lowered exactly.
+
+    weight_scale: "po2" rounds gain*s to powers of two (lossy).
+    constant_multiply: "csd" turns multiplications by constants into shifts and adds, canonical signed
+    digits with `fraction_bits` bits after the point.
+    """
+
+    weight_scale: Literal["exact", "po2"] = "exact"
+    constant_multiply: Literal["keep", "csd"] = "keep"
+    fraction_bits: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The nodes a rewrite would change or read, and what `apply` needs to know.
+
+    exact: the rewrite changes no value in fixed-point execution. error: the largest change of a constant,
+    in `error_unit`, where one is changed.
+    """
+
+    nodes: tuple[OpNode, ...]
+    detail: str
+    exact: bool = True
+    error: float | None = None
+    error_unit: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Why a rule did not apply to a node it is about."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the report's list of rewrites."""
+
+    phase: Phase
+    rule: str
+    node: str
+    layer: str
+    fired: bool
+    detail: str
+    exact: bool = True
+    error: float | None = None
+    error_unit: str = ""
+
+
+class Rule(Protocol):
+    """A rewrite; see the module's docstring."""
+
+    phase: Phase
+    kinds: frozenset[OpKind]  # the kinds of node it looks at
+
+    def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
+        """Whether the rule applies to `node`."""
+        ...
+
+    def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
+        """Perform it."""
+        ...
+
+
+rules: Registry[Rule] = Registry("rewrite rule", "abcost.rewrite.rules")
+
+
+def only_user(graph: OpGraph, node: OpNode) -> OpNode | None:
+    """The single reader of `node`, or None."""
+    users = graph.users(node)
+    return users[0] if len(users) == 1 else None

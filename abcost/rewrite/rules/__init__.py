@@ -1,0 +1,1 @@
+"""One rewrite rule per file; a new file here is found by itself."""

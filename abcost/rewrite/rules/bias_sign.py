@@ -1,0 +1,37 @@
+"""sign(x + b) -> x >= -b: one comparison with a constant."""
+
+from __future__ import annotations
+
+import torch
+
+from abcost.core.edit import Edit
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.core.node import Constant, OpNode
+from abcost.rewrite.rule import Declined, Match, Phase, RewriteOptions, only_user, rules
+
+
+class BiasSign:
+    """sign(x + b)  ->  +1 where x >= -b, else -1."""
+
+    phase = Phase.LOWER
+    kinds = frozenset({OpKind.SIGN})
+
+    def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+        """The sum must have no other reader; otherwise it is needed anyway."""
+        (biased,) = graph.sources(node)
+        if biased.kind is not OpKind.ADD_CONST:
+            return None
+        if only_user(graph, biased) is None:
+            return Declined("the biased value has other readers, so the addition stays")
+        if graph.sources(biased)[0].shape != node.shape:
+            return Declined("the bias also expands its input")
+        return Match((node, biased), "sign(x + b) = (x >= -b)", data={"bias": biased.consts["value"].values, "x": graph.inputs(biased.name)})
+
+    def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
+        """The addition dies with its only reader."""
+        level: torch.Tensor = -match.data["bias"]
+        edit.replace(node, match.data["x"], kind=OpKind.THRESHOLD, consts={"level": Constant(level)})
+
+
+rules.add("bias-sign")(BiasSign())

@@ -1,0 +1,56 @@
+"""prelu(x, slope) -> x, or x shifted by round(log2(slope)) below zero."""
+
+from __future__ import annotations
+
+import torch
+
+from abcost.core.edit import Edit
+from abcost.core.graph import OpGraph
+from abcost.core.interpret import is_power_of_two
+from abcost.core.kinds import OpKind
+from abcost.core.node import Constant, OpNode
+from abcost.rewrite.rule import Declined, Match, Phase, RewriteOptions, rules
+
+
+class QuantiseSlopes:
+    """max(x, 0) + slope * min(x, 0)  ->  max(x, 0) + 2**e * min(x, 0),  e = round(log2(slope)).
+
+    Exact where the slopes are powers of two (trained quantized RPReLU); lossy otherwise, and then the
+    largest |slope - 2**e| is reported. Source: quantized RPReLU of A&B BNN, CVPR 2024.
+    """
+
+    phase = Phase.QUANTISE_SLOPES
+    kinds = frozenset({OpKind.PRELU})
+
+    def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+        """Slopes must be positive: 0 and negative numbers have no power of two near them."""
+        slope = node.consts["slope"].real()
+        if not bool((slope > 0).all()):
+            count = int((slope <= 0).sum())
+            return Declined(f"{count} of {slope.numel()} slopes are not positive and have no power of two")
+        exponent = torch.round(torch.log2(slope))
+        if bool(is_power_of_two(slope).all()):
+            exponent = torch.frexp(slope)[1] - 1  # exact where log2 might round
+            return Match((node,), f"slopes are 2**e, {_span(exponent)}", data={"exponent": exponent})
+        error = float((slope - torch.exp2(exponent)).abs().max())
+        return Match(
+            (node,),
+            f"slopes rounded to 2**e, {_span(exponent)}",
+            exact=False,
+            error=error,
+            error_unit="largest |slope - 2**e|",
+            data={"exponent": exponent},
+        )
+
+    def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
+        """The slope constant gives way to its exponent."""
+        exponent = Constant(match.data["exponent"].to(torch.int32))
+        edit.replace(node, kind=OpKind.SHIFT_PRELU, consts={"exponent": exponent})
+
+
+def _span(exponent: torch.Tensor) -> str:
+    found = sorted({int(e) for e in exponent.flatten().tolist()})
+    return f"e = {found[0]}" if len(found) == 1 else f"{len(found)} exponents from {found[0]} to {found[-1]}"
+
+
+rules.add("quantise-slopes")(QuantiseSlopes())

@@ -1,0 +1,46 @@
+"""x * 2**k -> a shift by k."""
+
+from __future__ import annotations
+
+import torch
+
+from abcost.core.edit import Edit
+from abcost.core.graph import OpGraph
+from abcost.core.interpret import is_power_of_two
+from abcost.core.kinds import OpKind
+from abcost.core.node import Constant, OpNode
+from abcost.rewrite.rule import Declined, Match, Phase, RewriteOptions, rules
+
+
+class ScaleToShift:
+    """x * c  ->  x shifted by log2(c), every c exactly 2**k: wiring for one k, a multiplexer for several."""
+
+    phase = Phase.LOWER
+    kinds = frozenset({OpKind.SCALE})
+
+    def check(self, _graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
+        """Weight scales are rounded first if the user asked for it, constants expanded into digits likewise."""
+        factor = node.consts["factor"].real()
+        powers = is_power_of_two(factor) & (factor > 0)
+        if bool(powers.all()):
+            return Match((node,), "all factors are powers of two", data={"exponent": torch.frexp(factor)[1] - 1})
+        rounded = options.weight_scale == "po2" and node.attrs.get("role") == "weight_scale"
+        if rounded and bool((factor > 0).all()):
+            exponent = torch.round(torch.log2(factor))
+            error = float((torch.exp2(exponent) / factor - 1).abs().max())
+            return Match(
+                (node,), "weight scales rounded to powers of two", exact=False, error=error,
+                error_unit="largest relative change of gain*s", data={"exponent": exponent},
+            )
+        if options.constant_multiply == "csd":
+            return None
+        what = "a factor is not positive" if rounded else f"{int((~powers).sum())} of {powers.numel()} factors are no power of two"
+        return Declined(f"{what}: stays a multiplication")
+
+    def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
+        """The factor gives way to its exponent."""
+        exponent = Constant(match.data["exponent"].to(torch.int32))
+        edit.replace(node, kind=OpKind.SHIFT, consts={"exponent": exponent})
+
+
+rules.add("scale-to-shift")(ScaleToShift())
