@@ -102,11 +102,28 @@ class Detail:
     value: float
     low: float | None
     high: float | None
-    source: str  # citations, for people
-    source_ids: tuple[str, ...]  # names in `CostTable.sources`
+    sources: tuple[Source, ...]
     method: str  # cited | measured | derived | interpolated
     confidence: str  # one of CONFIDENCES
     note: str
+
+    @property
+    def source(self) -> str:
+        """All citations in one line."""
+        return " + ".join(map(str, self.sources))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; `source` is the citation, `source_ids` the names in the table."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "source": self.source,
+            "source_ids": [source.name for source in self.sources],
+            "method": self.method,
+            "confidence": self.confidence,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +140,14 @@ class UnitPrice:
         return weakest([d.confidence for d in self.details.values()]) if self.details else None
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """Sources of all fields, each once."""
+        return tuple(dict.fromkeys(s for d in self.details.values() for s in d.sources))
+
+    @property
     def source(self) -> str | None:
-        """All citations, each once; None where nothing is priced."""
-        return " + ".join(dict.fromkeys(d.source for d in self.details.values())) or None
+        """All citations in one line; None where nothing is priced."""
+        return " + ".join(map(str, self.sources)) or None
 
     def to_dict(self) -> dict[str, Any]:
         """Cost fields (None: not priced), `source`, `confidence`, `low`/`high` per field, `details`."""
@@ -135,7 +157,7 @@ class UnitPrice:
             "confidence": self.confidence,
             "low": {name: d.low for name, d in self.details.items() if d.low is not None},
             "high": {name: d.high for name, d in self.details.items() if d.high is not None},
-            "details": {name: asdict(d) for name, d in self.details.items()},
+            "details": {name: d.to_dict() for name, d in self.details.items()},
         }
 
 

@@ -119,7 +119,7 @@ class Points:
         if unknown:
             raise CostError(f"unknown key {shown(unknown[0])}; points take points, interpolation and over")
         over = form.get("over", "width")
-        if over not in VARIABLES:
+        if not isinstance(over, str) or over not in VARIABLES:
             raise CostError(f"over = {shown(over)} is no variable; choose one of {', '.join(VARIABLES)}")
         interpolation = form.get("interpolation")
         if interpolation not in INTERPOLATIONS:
@@ -131,7 +131,7 @@ class Points:
             raise CostError("points must be in rising order, each once")
         if interpolation == "power" and (points[0][0] == 0 or any(y == 0 for _, y in points)):
             raise CostError("power interpolation needs points above 0; use linear")
-        return cls(points, str(interpolation), str(over))
+        return cls(points, str(interpolation), over)
 
 
 def _list(value: object) -> list[object]:
@@ -143,8 +143,8 @@ def _list(value: object) -> list[object]:
 def _point(pair: object) -> tuple[int, float]:
     match pair:
         case [int() as x, int() | float() as y] if not isinstance(x, bool) and not isinstance(y, bool):
-            if 0 <= x <= _LARGEST and 0 <= y < math.inf:
-                return x, float(y) if y < 1e300 else math.inf
+            if 0 <= x <= _LARGEST and 0 <= y < 1e300:
+                return x, float(y)
     raise CostError(f"a point is [size, value] with an integer size and a value >= 0, got {shown(pair)}")
 
 

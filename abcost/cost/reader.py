@@ -112,10 +112,8 @@ def check_citations(
         cited |= dict.fromkeys(level.sources, f"memory level {level.name}")
     for name, where in cited.items():
         if name not in sources:
-            known = ", ".join(sources) or "none"
-            raise CostError(
-                f"{where}: source {shown(name)} is not given; add [source.{name}] (given: {known})"
-            )
+            hint = doc.suggestion(name, sources)
+            raise CostError(f"{where}: source {shown(name)} is not given; add [source.{name}]; {hint}")
     for name in sources:
         if name not in cited:
             raise CostError(f"source {shown(name)} is cited by no entry; cite it or remove it")

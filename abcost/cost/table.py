@@ -70,7 +70,7 @@ class CostTable:
             figures = read_figures(table)
             reader.check_citations(figures, memory, sources)
             by_field: dict[tuple[str, str], tuple[Figure, ...]] = {}
-            for figure in figures:
+            for figure in sorted(figures, key=_report_order):
                 key = (figure.op, figure.field)
                 by_field[key] = (*by_field.get(key, ()), figure)
             return cls(
@@ -156,26 +156,23 @@ class CostTable:
             value=value,
             low=low,
             high=high,
-            source=self._citation(figure.sources),
-            source_ids=figure.sources,
+            sources=tuple(self.sources[name] for name in figure.sources),
             method="interpolated" if between else figure.method,
             confidence=weakest([figure.confidence, "derived"]) if between else figure.confidence,
             note=figure.note,
         )
 
     def _composed(self, figure: Figure, times: float, size: Mapping[str, int]) -> Detail:
-        """The sum of the parts; it has a bound where at least one part has, the others count as they are."""
+        """The sum of the parts; a sum is bounded only where every part is."""
         with doc.located(f"{figure.op} is made of {', '.join(figure.parts)}"):
             parts = [self._detail(part, figure.field, size) for part in figure.parts]
-        lows = [part.value if part.low is None else part.low for part in parts]
-        highs = [part.value if part.high is None else part.high for part in parts]
-        ids = tuple(dict.fromkeys(name for part in parts for name in part.source_ids))
+        lows = [part.low for part in parts if part.low is not None]
+        highs = [part.high for part in parts if part.high is not None]
         return Detail(
             value=times * sum(part.value for part in parts),
-            low=times * sum(lows) if any(part.low is not None for part in parts) else None,
-            high=times * sum(highs) if any(part.high is not None for part in parts) else None,
-            source=self._citation(ids),
-            source_ids=ids,
+            low=times * sum(lows) if len(lows) == len(parts) else None,
+            high=times * sum(highs) if len(highs) == len(parts) else None,
+            sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
             method="derived",
             confidence=weakest(["derived", *(part.confidence for part in parts)]),
             note=figure.note,
@@ -202,8 +199,9 @@ class CostTable:
             "stay inside, or price on a target or a table of your own that reaches there"
         )
 
-    def _citation(self, names: tuple[str, ...]) -> str:
-        return " + ".join(str(self.sources[name]) for name in names)
+
+def _report_order(figure: Figure) -> tuple[int, int, int]:
+    return list(UNITS).index(figure.op), PRICED.index(figure.field), figure.entry
 
 
 def _locate(name_or_path: str | Path) -> Path:

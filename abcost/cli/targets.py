@@ -1,0 +1,206 @@
+"""`abcost targets`: which targets there are, what their tables say, and what one unit costs."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from abcost.core.cost import FIELDS
+from abcost.cost import CostTable, Detail, bundled_targets
+from abcost.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(help="Hardware targets: list them, show and check their cost tables, price one unit.")
+
+_UNIT_OF = {
+    "energy_pj": "pJ",
+    "luts": "LUT",
+    "ffs": "FF",
+    "dsps": "DSP",
+    "area_um2": "um2",
+    "slices": "slices",
+}
+
+
+class Format(str, Enum):  # noqa: UP042 - Typer shows the values of a str enumeration
+    """How an answer is written."""
+
+    RICH = "rich"
+    JSON = "json"
+
+
+_FORMAT = Annotated[Format, typer.Option("--format", help="rich: for people; json: for programs.")]
+_TARGET = Annotated[str, typer.Argument(help="Bundled target, or the path of your own .toml file.")]
+
+
+@app.callback(invoke_without_command=True)
+def targets(context: typer.Context) -> None:
+    """Hardware targets: list them, show and check their cost tables, price one unit."""
+    if context.invoked_subcommand is None:
+        list_targets()
+
+
+@app.command("list")
+def list_targets(output_format: _FORMAT = Format.RICH) -> None:
+    """List the bundled targets."""
+    tables = [CostTable.load(name) for name in bundled_targets()]
+    if output_format is Format.JSON:
+        head = ("target", "title", "technology", "node", "default_width", "note", "digest")
+        _write_json([{**{key: getattr(t, key) for key in head}, "units": t.units()} for t in tables])
+        return
+    grid = _grid("Targets", "target", "title", "width", "units")
+    for table in tables:
+        grid.add_row(table.target, table.title, str(table.default_width), ", ".join(table.units()))
+    _print(grid)
+
+
+@app.command()
+def show(
+    target: _TARGET,
+    *,
+    sources: Annotated[bool, typer.Option("--sources", help="List the sources and the notes too.")] = False,
+    output_format: _FORMAT = Format.RICH,
+) -> None:
+    """Show one cost table: laws, valid ranges and how sure each figure is."""
+    table = CostTable.load(target)
+    content = table.to_dict()
+    if output_format is Format.JSON:
+        _write_json(content)
+        return
+    grid = _grid(
+        f"{table.target}: {table.title} ({table.node})", "unit", "field", "law", "valid", "confidence"
+    )
+    for figure in content["figures"]:
+        grid.add_row(
+            figure["unit"],
+            figure["field"],
+            _law(figure),
+            ", ".join(f"{name} {low} to {high}" for name, (low, high) in figure["valid"].items()) or "always",
+            figure["confidence"] if figure["source"] else "see parts",
+        )
+    _print(grid)
+    if content["memory"]:
+        _print(_memory_grid(content["memory"]))
+    _print_text(table.note)
+    if sources:
+        for name, source in table.sources.items():
+            used = sorted({f["unit"] for f in content["figures"] if name in f["source"]})
+            _print_text(f"[{name}] {source}{f' ({source.note})' if source.note else ''}: {', '.join(used)}")
+        for line in dict.fromkeys(f"{f['unit']}: {f['note']}" for f in content["figures"] if f["note"]):
+            _print_text(line)
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(help="Cost table to check, a .toml file.")]) -> None:
+    """Check a cost table of your own; the first fault is an error with its place."""
+    table = CostTable.load(file)
+    units = len(table.units())
+    _print_text(f"ok: {file}: target {table.target}, {units} units, {len(table.sources)} sources")
+
+
+@app.command()
+def cost(
+    target: _TARGET,
+    unit: Annotated[str, typer.Argument(help="multiply, add, compare, mux, shift_select, prelu, qprelu, …")],
+    *,
+    width: Annotated[int | None, typer.Option(help="Operand bits; default: the table's own.")] = None,
+    bits: Annotated[int | None, typer.Option(help="Word length of a popcount, in bits.")] = None,
+    exponents: Annotated[
+        str | None,
+        typer.Option(help="Slope exponents a unit selects from, such as -3,0; equal ones count once."),
+    ] = None,
+    fraction_bits: Annotated[int | None, typer.Option(help="Bits after the binary point.")] = None,
+    output_format: _FORMAT = Format.RICH,
+) -> None:
+    """Price one unit on one target, with source, confidence and bounds."""
+    table = CostTable.load(target)
+    width = table.default_width if width is None else width
+    count = None if exponents is None else len(_exponents(exponents))
+    price = table.price(unit, width=width, bits=bits, exponents=count, fraction_bits=fraction_bits)
+    size = {"width": width, "bits": bits, "exponents": count, "fraction_bits": fraction_bits}
+    if not price.details:
+        typer.echo(f"note: {table.target} prices no {unit}; unknown is not 0", err=True)
+    if output_format is Format.JSON:
+        _write_json({"schema": 1, "target": table.target, "unit": unit, "size": size, **price.to_dict()})
+        return
+    given = ", ".join(f"{name} {value}" for name, value in size.items() if value is not None)
+    grid = _grid(
+        f"{unit} on {table.target} at {given}", "field", "value", "bounds", "method", "confidence", "source"
+    )
+    for name in dict.fromkeys((*FIELDS, *price.details)):
+        detail = price.details.get(name)
+        if detail is None:
+            grid.add_row(name, "unknown")
+            continue
+        value = f"{detail.value:.6g} {_UNIT_OF[name]}"
+        names = ", ".join(source.name for source in detail.sources)
+        grid.add_row(name, value, _bounds(detail), detail.method, detail.confidence, names)
+    _print(grid)
+    for source in price.sources:
+        _print_text(f"[{source.name}] {source}")
+    for note in dict.fromkeys(detail.note for detail in price.details.values() if detail.note):
+        _print_text(note)
+
+
+def _exponents(text: str) -> set[int]:
+    """The distinct integers of `-3,0`. Raises UsageError."""
+    try:
+        return {int(item) for item in text.split(",")}
+    except ValueError:
+        raise UsageError(f"--exponents takes integers such as -3,0, got {text[:40]!r}") from None
+
+
+def _law(figure: dict[str, Any]) -> str:
+    """A law as a reader sees it: formula, points, or the units it is the sum of."""
+    if not figure["parts"]:
+        return str(figure["law"])
+    total = " + ".join(figure["parts"])
+    return total if figure["law"] == "1" else f"{figure['law']} * ({total})"
+
+
+def _bounds(detail: Detail) -> str:
+    low = "" if detail.low is None else f">= {detail.low:.6g}"
+    high = "" if detail.high is None else f"<= {detail.high:.6g}"
+    return ", ".join(filter(None, (low, high)))
+
+
+def _memory_grid(memory: dict[str, Any]) -> Table:
+    grid = _grid("Memory", "level", "pJ per access", "bits", "pJ per bit", "serves", "confidence")
+    for level in memory["levels"]:
+        serves = ", ".join(role for role in ("weights", "activations") if memory[role] == level["name"])
+        energy = f"{level['energy_pj']:g}" + (f" to {level['high_pj']:g}" if level["high_pj"] else "")
+        per_bit = f"{level['energy_pj_per_bit']:.4g}"
+        grid.add_row(level["name"], energy, str(level["access_bits"]), per_bit, serves, level["confidence"])
+    return grid
+
+
+def _grid(title: str, *columns: str) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=Text(title), title_justify="left")  # Text: a user's title is no markup
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    return grid
+
+
+def _print(grid: Table) -> None:
+    from rich.console import Console
+
+    Console(markup=False, highlight=False).print(grid)
+
+
+def _print_text(text: str) -> None:
+    from rich.console import Console
+
+    Console(markup=False, highlight=False, soft_wrap=True).print(text)
+
+
+def _write_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))

@@ -1,0 +1,138 @@
+"""`abcost targets`: lists, shows, checks and prices; machine formats write data only to stdout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from abcost.cli.targets import app
+from abcost.core.cost import FIELDS
+from abcost.cost import bundled_targets, cost_models_dir
+from abcost.errors import CostError, UnknownName, UsageError
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def fail(*arguments):
+    """The error that the command raises; `abcost.cli.main` prints it and exits with 2."""
+    error = CliRunner().invoke(app, arguments).exception
+    assert "\n" not in str(error)
+    return error
+
+
+def test_bare_command_lists_the_targets():
+    assert run() == run("list")
+    assert all(name in run() for name in bundled_targets())
+
+
+def test_list_as_data():
+    targets = json.loads(run("list", "--format", "json"))
+    assert [target["target"] for target in targets] == bundled_targets()
+    assert "multiply" in targets[0]["units"]
+
+
+def test_cost_as_data():
+    answer = json.loads(run("cost", "fpga-lut6", "multiply", "--width", "32", "--format", "json"))
+    assert {name: answer[name] for name in FIELDS} == {
+        "energy_pj": None,  # the target has no table for it
+        "luts": 47,
+        "ffs": None,
+        "dsps": 4,
+        "area_um2": None,
+    }
+    assert (answer["target"], answer["unit"], answer["confidence"]) == ("fpga-lut6", "multiply", "verified")
+    assert "A&B BNN" in answer["source"]
+
+
+def test_cost_uses_the_default_width_of_the_table():
+    assert json.loads(run("cost", "abbnn-paper", "prelu", "--format", "json"))["luts"] == 57  # 32 bits
+    assert json.loads(run("cost", "asic-45nm", "add", "--format", "json"))["energy_pj"] == 0.05  # 16 bits
+
+
+def test_cost_counts_distinct_exponents():
+    def luts(exponents):
+        arguments = ("--width", "8", "--exponents", exponents, "--format", "json")
+        return json.loads(run("cost", "fpga-lut6", "qprelu", *arguments))["luts"]
+
+    assert luts("-3,0") == luts("-3,0,0,-3") == 8  # 2 slopes and the input: one 4:1 multiplexer per bit
+    assert luts("-3,-2,-1,0") == 16  # 4 slopes and the input: two
+
+
+def test_cost_has_bounds_where_known():
+    answer = json.loads(run("cost", "fpga-lut6", "xnor_popcount", "--bits", "36", "--format", "json"))
+    assert answer["low"] == {"luts": 27}
+    assert answer["high"]["luts"] > answer["luts"] > 27
+
+
+def test_cost_of_a_unit_without_figures_is_null_with_a_note_on_stderr():
+    result = CliRunner().invoke(app, ["cost", "abbnn-paper", "add", "--format", "json"])
+    assert json.loads(result.stdout)["luts"] is None
+    assert result.stderr == "note: abbnn-paper prices no add; unknown is not 0\n"
+
+
+def test_cost_for_people_names_method_confidence_and_source():
+    text = run("cost", "asic-45nm", "multiply", "--width", "16")
+    assert "0.787401 pJ" in text
+    assert "interpolated" in text
+    assert "unknown" in text
+    assert "[horowitz] M. Horowitz" in text
+
+
+def test_show():
+    text = run("show", "fpga-lut6")
+    assert "xnor_popcount" in text
+    assert "Umuroglu" not in text
+    assert "Umuroglu" in run("show", "fpga-lut6", "--sources")
+    assert "sram-1MB" in run("show", "asic-45nm")
+    content = json.loads(run("show", "asic-7nm", "--format", "json"))
+    assert content["memory"]["weights"] == "dram-ddr4"
+    assert {name for figure in content["figures"] for name in figure["source"]} <= set(content["sources"])
+
+
+def test_text_of_a_users_table_is_not_markup(tmp_path):
+    mine = tmp_path / "mine.toml"
+    content = (cost_models_dir() / "abbnn-paper.toml").read_text()
+    mine.write_text(content.replace('title = "A&B BNN paper, published', 'title = "[bold]A&B[/nothing]'))
+    assert "[bold]A&B[/nothing]" in run("show", str(mine), "--sources")
+
+
+def test_check_says_ok_or_where_the_fault_is(tmp_path):
+    good = cost_models_dir() / "abbnn-paper.toml"
+    assert run("check", str(good)) == f"ok: {good}: target abbnn-paper, 4 units, 1 sources\n"
+    bad = tmp_path / "bad.toml"
+    bad.write_text(good.read_text().replace("luts = 47", "lutz = 47"))
+    error = fail("check", str(bad))
+    assert isinstance(error, CostError)
+    assert str(error).startswith(f"{bad}: entry 1 (multiply): unknown key 'lutz'; did you mean 'luts'?")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "reason"),
+    [
+        (("show", "asic-45"), UnknownName, "did you mean 'asic-45nm'?"),
+        (("cost", "asic-45nm", "multplier"), UnknownName, "did you mean 'multiply'?"),
+        (("cost", "asic-45nm", "add", "--width", "128"), CostError, "(valid: width 8 to 32)"),
+        (("cost", "fpga-lut6", "qprelu"), CostError, "give it, for example --exponents -3,0"),
+        (("cost", "fpga-lut6", "qprelu", "--exponents", "-3,x"), UsageError, "--exponents takes integers"),
+        (("cost", "fpga-lut6", "qprelu", "--exponents", ""), UsageError, "such as -3,0, got"),
+        (("check", "nowhere.toml"), CostError, "nowhere.toml: no such file"),
+    ],
+)
+def test_refusals(arguments, kind, reason):
+    error = fail(*arguments)
+    assert type(error) is kind
+    assert reason in str(error)
+
+
+def test_the_command_loads_no_torch_nor_pandas():
+    program = "import abcost.cli.targets, sys; print('torch' in sys.modules, 'pandas' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+    assert output.stdout == "False False\n"
