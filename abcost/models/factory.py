@@ -1,0 +1,76 @@
+"""From a name to a network, and what the zoo holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import nn
+
+from abcost.models.recipe import STEMS, VARIANTS, Recipe
+from abcost.models.registry import MODELS, ModelFactory
+
+
+def build(
+    name: str, *, variant: str = "ab", step: int = 2, stem: str = "imagenet", num_classes: int = 1000
+) -> nn.Module:
+    """A network of the zoo with fresh weights, in training mode; (N, 3, H, W) -> (N, num_classes).
+
+    variant: "ab" (A&B BNN), "bn-free" (real slopes) or "bn" (batch-norm baseline).
+    step: 1, real weights in the blocks, or 2, binary ones.
+    stem: "imagenet" (224x224) or "cifar" (32x32).
+
+    Raises UnknownName (name, variant, stem) and UsageError (step, num_classes).
+
+    >>> build("reactnet_18", stem="cifar", num_classes=10).fc
+    Linear(in_features=512, out_features=10, bias=True)
+    """
+    recipe = Recipe(variant=variant, step=step, stem=stem, num_classes=num_classes)
+    return MODELS.get(name)(recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """One network of the zoo."""
+
+    name: str
+    description: str  # one line
+    parameters: int  # trainable
+
+
+def catalogue(
+    *, variant: str = "ab", stem: str = "imagenet", num_classes: int = 1000
+) -> list[CatalogueEntry]:
+    """All networks, by name. Counts parameters without allocating them. Raises as `build`."""
+    recipe = Recipe(variant=variant, stem=stem, num_classes=num_classes)
+    entries: list[CatalogueEntry] = []
+    for name, make in MODELS:
+        network = _without_storage(make, recipe)
+        parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        description = (make.__doc__ or "").partition("\n")[0]
+        entries.append(CatalogueEntry(name, description, parameters))
+    return entries
+
+
+def fitting(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The networks of the zoo whose tensors have exactly these names and shapes, as text for a message.
+
+    Both steps have the same tensors, and some variants do, so a checkpoint may fit more than one.
+    """
+    classifier = shapes.get("fc.bias", ())
+    if len(classifier) != 1 or classifier[0] < 1:
+        return []
+    found: list[str] = []
+    for (name, make), variant, stem in product(MODELS, VARIANTS, STEMS):
+        recipe = Recipe(variant=variant, stem=stem, num_classes=classifier[0])
+        tensors = _without_storage(make, recipe).state_dict()
+        if {key: tuple(tensor.shape) for key, tensor in tensors.items()} == dict(shapes):
+            found.append(f"{name} (variant {variant}, stem {stem}, {classifier[0]} classes)")
+    return found
+
+
+def _without_storage(make: ModelFactory, recipe: Recipe) -> nn.Module:
+    with torch.device("meta"):  # shapes only: takes a hundredth of a second
+        return make(recipe)
