@@ -299,6 +299,34 @@ def test_price_refuses(target, op, size, reason):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("target", "op", "narrowest"),
+    [
+        ("asic-45nm", "add", {"width": 8}),
+        ("asic-7nm", "multiply", {"width": 8}),  # 8, then 9 to 32
+        ("asic-45nm", "qprelu", {"width": 8, "exponents": 1}),  # the width is that of its parts
+        ("asic-45nm", "xnor", {}),
+        ("fpga-lut6", "xnor_popcount", {"bits": 32}),
+        ("abbnn-paper", "prelu", {"width": 32}),
+        ("abbnn-paper", "add", {}),
+    ],
+)
+def test_narrowest_size(target, op, narrowest):
+    assert CostTable.load(target).narrowest(op) == narrowest
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_unit_has_a_price_at_its_narrowest_and_none_below(target):
+    table = CostTable.load(target)
+    for op in table.units():
+        size = {"width": 16, "bits": 64, "exponents": 1} | table.narrowest(op)
+        assert table.price(op, **size).details
+        for variable, low in table.narrowest(op).items():
+            if low > 1:
+                with pytest.raises(CostError, match="no figure at"):
+                    table.price(op, **size | {variable: low - 1})
+
+
 def test_unknown_names_suggest():
     with pytest.raises(UnknownName, match=r"no unit 'multply'; did you mean 'multiply'\?"):
         price("asic-45nm", "multply")

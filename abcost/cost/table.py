@@ -53,6 +53,7 @@ class CostTable:
     sources: Mapping[str, Source]
     memory: Memory | None  # None: the target has no table for memory energy
     _prices: dict[_Key, UnitPrice] = field(default_factory=dict, repr=False, compare=False)
+    _narrowest: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> CostTable:
@@ -93,6 +94,16 @@ class CostTable:
     def has(self, op: str) -> bool:
         """Whether the table prices any field of the unit."""
         return any((op, name) in self.figures for name in PRICED)
+
+    def narrowest(self, op: str) -> Mapping[str, int]:
+        """The smallest size at which every field of the unit has a figure: variable -> value, kept.
+
+        A smaller operation can be bounded by the price at this size. Empty where no size matters.
+        """
+        known = self._narrowest.get(op)
+        if known is None:
+            known = self._narrowest[op] = self._smallest(op)
+        return known
 
     def price(
         self,
@@ -143,6 +154,20 @@ class CostTable:
                 name: {"title": s.title, "where": s.where, "note": s.note} for name, s in self.sources.items()
             },
         }
+
+    def _smallest(self, op: str) -> dict[str, int]:
+        """Of the figures of one field the smallest start of a valid range; over the fields the largest."""
+        smallest: dict[str, int] = {}
+        for name in PRICED:
+            starts: dict[str, list[int]] = {}
+            for figure in self.figures.get((op, name), ()):
+                start = {variable: valid.low for variable, valid in figure.valid.items()}
+                for part in figure.parts:
+                    start = _larger(start, self.narrowest(part))
+                for variable, low in start.items():
+                    starts.setdefault(variable, []).append(low)
+            smallest = _larger(smallest, {variable: min(lows) for variable, lows in starts.items()})
+        return smallest
 
     def _detail(self, op: str, name: str, size: Mapping[str, int]) -> Detail:
         figure = self._figure(op, name, size)
@@ -198,6 +223,14 @@ class CostTable:
             f"{', '.join(f'{variable} {size[variable]}' for variable in asked)} (valid: {ranges}); "
             "stay inside, or price on a target or a table of your own that reaches there"
         )
+
+
+def _larger(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+    return {
+        variable: max(a.get(variable, 0), b.get(variable, 0))
+        for variable in VARIABLES
+        if variable in {*a, *b}
+    }
 
 
 def _report_order(figure: Figure) -> tuple[int, int, int]:
