@@ -413,6 +413,7 @@ def test_the_smallest_table(tmp_path):
         ('source = "paper"\n', "", r"entry 1 \(add\): source is missing; every number cites one"),
         ('source = "paper"\n', 'source = "papre"\n', r"source 'papre' is not given; .*did you mean 'paper'"),
         ('source = "paper"\n', "source = []\n", r"source must be a name in quotes or a list"),
+        ('source = "paper"\n', 'source = "a\\nb"\n', r"source must be a name in quotes or a list"),
         ('source = "paper"\n', "source = [1]\n", r"source must be a name in quotes or a list"),
         ('source = "paper"\n', 'source = ["paper", "paper"]\n', r"list of different names"),
         (

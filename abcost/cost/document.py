@@ -98,9 +98,10 @@ def texts(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """One text or a list of texts, each once. Raises CostError."""
     value = table.get(key)
     items = value if isinstance(value, list) else [value]
-    if not items or not all(isinstance(item, str) and item for item in items) or len(set(items)) < len(items):
+    names = [item for item in items if isinstance(item, str) and item and item.isprintable()]
+    if not items or len(set(names)) < len(items):
         raise CostError(f"{key} must be a name in quotes or a list of different names, got {shown(value)}")
-    return tuple(items)
+    return tuple(names)
 
 
 def integer(table: Mapping[str, Any], key: str, *, default: int | None = None) -> int:

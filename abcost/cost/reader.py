@@ -42,7 +42,7 @@ def read_sources(table: Mapping[str, Any]) -> dict[str, Source]:
     for name, value in doc.section(table, "source").items():
         with doc.located(f"source {shown(name)}"):
             if not isinstance(value, dict):
-                raise CostError(f"must be a section [source.{name}]")
+                raise CostError("must be a section [source.NAME]")
             doc.check_keys(value, _SOURCE)
             sources[name] = Source(
                 name=name,
