@@ -214,7 +214,7 @@ _FORMULAS: dict[OpKind, _Formula] = {
     OpKind.MULTIPLY: _each(Primitive.MULTIPLY),
     OpKind.SCALE: _scale,
     OpKind.SHIFT: _shift,
-    OpKind.SIGN: _each(Primitive.COMPARE),
+    OpKind.SIGN: _each(Primitive.SIGN),
     OpKind.THRESHOLD: _each(Primitive.COMPARE),
     OpKind.COMPARE: _each(Primitive.COMPARE),
     OpKind.SELECT: _each(Primitive.MUX),

@@ -34,7 +34,8 @@ class Primitive(Enum):
     POPCOUNT = "popcount"  # one bit of the word that is counted
     SHIFT_CONSTANT = "shift_constant"  # by one amount: wiring
     SHIFT_SELECT = "shift_select"  # by an amount selected per channel: a multiplexer
-    COMPARE = "compare"  # width bits, against a constant or another value; sign test, max
+    COMPARE = "compare"  # width bits, against a constant or another value
+    SIGN = "sign"  # comparison with 0: the sign bit
     MUX = "mux"  # width bits, two inputs: a select by a known condition
     MASK = "mask"  # training-only surrogate in front of a sign
     FUNCTION = "function"  # exp, sigmoid, division, …: no add/shift/bit form known to abcost
@@ -53,6 +54,7 @@ CLASS_OF: dict[Primitive, OpClass] = {
     Primitive.SHIFT_CONSTANT: OpClass.SHIFT,
     Primitive.SHIFT_SELECT: OpClass.SHIFT,
     Primitive.COMPARE: OpClass.COMPARE,
+    Primitive.SIGN: OpClass.COMPARE,
     Primitive.MUX: OpClass.COMPARE,
     Primitive.MASK: OpClass.OTHER,
     Primitive.FUNCTION: OpClass.OTHER,
@@ -60,6 +62,7 @@ CLASS_OF: dict[Primitive, OpClass] = {
 
 FREE: dict[Primitive, str] = {
     Primitive.SHIFT_CONSTANT: "a shift by one constant amount is wiring",
+    Primitive.SIGN: "a comparison with 0 reads the sign bit, which is there already",
     Primitive.MASK: "not built: its only reader is a sign, and an odd, strictly rising mask keeps the sign",
 }
 """Primitives that cost nothing, with the reason; printed in the report. Zero is a claim, never a default."""

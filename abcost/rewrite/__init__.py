@@ -1,6 +1,6 @@
 """Rewriting the op graph: rules, phases, specs and the engine that runs them."""
 
 from abcost.rewrite.engine import Rewritten, rewrite, run_rules
-from abcost.rewrite.rule import LogEntry, Phase, RewriteOptions, rules
+from abcost.rewrite.rule import RewriteOptions, rules
 
-__all__ = ["LogEntry", "Phase", "RewriteOptions", "Rewritten", "rewrite", "rules", "run_rules"]
+__all__ = ["RewriteOptions", "Rewritten", "rewrite", "rules", "run_rules"]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
+from abcost.core.log import LogEntry, Phase
 from abcost.errors import RewriteError
-from abcost.rewrite.rule import Declined, LogEntry, Match, Phase, RewriteOptions, Rule, rules
+from abcost.rewrite.rule import Declined, Match, RewriteOptions, Rule, rules
 from abcost.rewrite.spec import check_spec
 
 _MOST_ROUNDS = 64  # a chain of rewrites longer than this is a rule that undoes another

@@ -7,23 +7,14 @@ user can read, or a `Match`; `apply` performs a match on an `Edit`. One file in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, Literal, Protocol
 
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
+from abcost.core.log import Phase
 from abcost.core.node import OpNode
 from abcost.registry import Registry
-
-
-class Phase(IntEnum):
-    """Rewriting runs phase by phase; inside a phase rules run to a fixed point."""
-
-    RECOGNISE = 1  # binary weights and activations, scales, masks: the graph as traced
-    REMOVE_MASK = 2
-    QUANTISE_SLOPES = 3
-    LOWER = 4  # scales and pools to shifts, bias and sign to a threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +52,6 @@ class Declined:
     """Why a rule did not apply to a node it is about."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One line of the report's list of rewrites."""
-
-    phase: Phase
-    rule: str
-    node: str
-    layer: str
-    fired: bool
-    detail: str
-    exact: bool = True
-    error: float | None = None
-    error_unit: str = ""
 
 
 class Rule(Protocol):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from abcost.core.graph import OpGraph
 from abcost.core.interpret import is_power_of_two
 from abcost.core.kinds import OpKind
+from abcost.core.log import Phase
 from abcost.core.node import OpNode
 from abcost.errors import RewriteError
-from abcost.rewrite.rule import Phase
 
 
 @dataclass(frozen=True, slots=True)

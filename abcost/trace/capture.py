@@ -9,7 +9,7 @@ by node, because an exported program has no modules to watch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,10 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec, example_inputs
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
 from abcost.trace.tracer import Recorder, Tracer, node_of
-
-
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """Shape and dtype of one model input."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype = torch.float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +35,7 @@ class Traced:
     warnings: tuple[str, ...] = ()
 
 
-def trace(model: nn.Module, inputs: Sequence[InputSpec]) -> Traced:
+def trace(model: nn.Module, inputs: tuple[InputSpec, ...]) -> Traced:
     """Capture one forward pass of `model`, in eval mode, whatever mode it is in (it is put back).
 
     Raises TraceError (with module path and source line) for what cannot be represented, ModelError if the
@@ -56,17 +49,6 @@ def trace(model: nn.Module, inputs: Sequence[InputSpec]) -> Traced:
         return Traced(graph, "values", (f"captured with real activations, because {reason}; the graph holds for inputs that take the same path",))
 
 
-def example_inputs(inputs: Sequence[InputSpec], seed: int = 0) -> list[torch.Tensor]:
-    """Normal random inputs (zeros for integer inputs, which index tables), the same for the same seed."""
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        torch.randn(spec.shape, generator=generator, dtype=torch.float64).to(spec.dtype)
-        if spec.dtype.is_floating_point
-        else torch.zeros(spec.shape, dtype=spec.dtype)
-        for spec in inputs
-    ]
-
-
 def _need_values(model: nn.Module) -> None:
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.is_meta:
@@ -76,7 +58,7 @@ def _need_values(model: nn.Module) -> None:
             )
 
 
-def _capture(model: nn.Module, inputs: Sequence[InputSpec], *, real_values: bool) -> OpGraph:
+def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bool) -> OpGraph:
     recorder = Recorder(real_values=real_values)
     values = example_inputs(inputs) if real_values else [torch.empty(s.shape, dtype=s.dtype, device="meta") for s in inputs]
     tracers = [
@@ -97,7 +79,7 @@ def _capture(model: nn.Module, inputs: Sequence[InputSpec], *, real_values: bool
         except Exception as error:  # noqa: BLE001 - whatever the user's model raises is reported as one line
             reason = " ".join(str(error).split()) or "no message"
             raise ModelError(
-                f"the model fails on an input of shape {' and '.join('x'.join(map(str, s.shape)) for s in inputs)}: "
+                f"the model fails on an input of shape {' and '.join(s.text for s in inputs)}: "
                 f"{type(error).__name__}: {reason[:300]}"
             ) from error
     _record_outputs(result, recorder)

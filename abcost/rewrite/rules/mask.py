@@ -6,7 +6,8 @@ from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
-from abcost.rewrite.rule import Declined, Match, Phase, RewriteOptions, only_user, rules
+from abcost.core.log import Phase
+from abcost.rewrite.rule import Declined, Match, RewriteOptions, only_user, rules
 
 
 def _positive_scalar(constant: Constant | None) -> float | None:

@@ -9,7 +9,8 @@ from abcost.core.graph import OpGraph
 from abcost.core.interpret import is_power_of_two
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
-from abcost.rewrite.rule import Declined, Match, Phase, RewriteOptions, rules
+from abcost.core.log import Phase
+from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
 class ScaleToShift:

@@ -6,7 +6,8 @@ from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
-from abcost.rewrite.rule import Declined, Match, Phase, RewriteOptions, rules
+from abcost.core.log import Phase
+from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
 class SelectPrelu:

@@ -7,7 +7,8 @@ from abcost.core.graph import OpGraph
 from abcost.core.interpret import FixedPoint, is_power_of_two
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import Constant, OpNode
-from abcost.rewrite.rule import Declined, Match, Phase, RewriteOptions, rules
+from abcost.core.log import Phase
+from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 _ROLE = {OpKind.SCALE: "factor", OpKind.CONV: "weight", OpKind.LINEAR: "weight"}
 

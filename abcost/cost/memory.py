@@ -1,0 +1,74 @@
+"""Memory: bits a network stores, and bits it moves in one inference.
+
+Model. Every parameter is read once per inference from the memory that the table names for weights. A tensor
+goes through the memory named for activations if it feeds a window or a dot product (convolution, linear
+layer, pool) or has several readers; it is written once and read once by each reader. Everything else
+streams from unit to unit. Network inputs are read, not written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import DOTS, OpKind
+from abcost.core.node import OpNode
+from abcost.cost.entry import Memory
+
+_WINDOWS = DOTS | {OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL}
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bits of one node: parameters it holds, activation bits written and read because of its result."""
+
+    weight_bits: int
+    activation_bits: int
+
+    def energy_pj(self, memory: Memory) -> float:
+        """Energy of one inference in picojoule."""
+        return (
+            self.weight_bits * memory.weights.energy_pj_per_bit
+            + self.activation_bits * memory.activations.energy_pj_per_bit
+        )
+
+
+def traffic_of(graph: OpGraph, node: OpNode, real_width: int) -> Traffic:
+    """What `node` adds to stored parameters and moved activations."""
+    return Traffic(weight_bits(node, real_width), _activation_bits(graph, node, real_width))
+
+
+def weight_bits(node: OpNode, real_width: int) -> int:
+    """Bits of the parameters a node holds: 1 per binary weight, `real_width` per real one.
+
+    Exponents take the bits that tell the distinct ones of the node apart (0 for one). Single numbers
+    (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere.
+    """
+    total = 0
+    for role, constant in node.consts.items():
+        if role == "exponent":
+            choices = int(constant.values.unique().numel())
+            total += constant.count * (choices - 1).bit_length()
+        elif constant.binary:
+            total += constant.count
+        elif constant.count > 1:
+            total += constant.count * real_width
+    return total
+
+
+def _activation_bits(graph: OpGraph, node: OpNode, real_width: int) -> int:
+    readers = [reader for reader in _readers(graph, node) if reader.kind is not OpKind.OUTPUT]
+    if node.kind is OpKind.WIRING or not (
+        len(readers) > 1 or any(reader.kind in _WINDOWS for reader in readers)
+    ):
+        return 0
+    accesses = len(readers) + (node.kind is not OpKind.INPUT)
+    return node.elements * graph.precision(node).width(real_width) * accesses
+
+
+def _readers(graph: OpGraph, node: OpNode) -> list[OpNode]:
+    """Nodes that read the tensor, looking through wiring, which only addresses it differently."""
+    found: list[OpNode] = []
+    for user in graph.users(node):
+        found += _readers(graph, user) if user.kind is OpKind.WIRING else [user]
+    return found

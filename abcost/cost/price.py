@@ -1,0 +1,107 @@
+"""The price of a counted graph on a target.
+
+    energy of a node = sum over primitives of count x energy per operation
+                       + stored parameter bits and moved activation bits x energy per bit
+    area of a node   = sum over the units its lanes instantiate
+
+An operation narrower than a table's smallest unit is priced as that unit (a bound, said in the report);
+one wider is refused. What the table does not price makes the sum unknown, and is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from abcost.classify.counts import Count, counts_of
+from abcost.core.cost import ZERO, Cost
+from abcost.core.graph import OpGraph
+from abcost.core.node import OpNode
+from abcost.core.primitives import FREE
+from abcost.cost.memory import Traffic, traffic_of
+from abcost.cost.organisation import Lanes, Unit, units_of
+from abcost.cost.table import CostTable
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCount:
+    """A count with its energy in picojoule, None if the table does not know it."""
+
+    count: Count
+    energy_pj: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PricedNode:
+    """A node with everything it costs. `cost.energy_pj` includes memory where the table has memory."""
+
+    node: OpNode
+    counts: tuple[PricedCount, ...]
+    units: tuple[Unit, ...]
+    traffic: Traffic
+    memory_energy_pj: float | None
+    cost: Cost
+
+
+def price(graph: OpGraph, table: CostTable, *, width: int, organisation: Lanes) -> tuple[PricedNode, ...]:
+    """Price every node. Raises CostError where an operation is wider than the table's laws reach."""
+    return tuple(_price_node(graph, node, table, width, organisation) for node in graph)
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """Sum in which an unknown part makes the field unknown."""
+    result = ZERO
+    for cost in costs:
+        result += cost
+    return result
+
+
+def unpriced(nodes: Iterable[PricedNode], table: CostTable) -> list[str]:
+    """Operations whose energy, and units whose area, the table does not know; sorted names."""
+    names = {f"{c.count.primitive.value} energy" for n in nodes for c in n.counts if c.energy_pj is None}
+    area = "luts" if table.technology == "fpga" else "area_um2"
+    for node in nodes:
+        names |= {f"{u.op} {area}" for u in node.units if getattr(unit_cost(u, table), area) is None}
+    return sorted(names)
+
+
+def unit_cost(unit: Unit, table: CostTable) -> Cost:
+    """Cost of one instance of `unit`: resources and area; energy is counted per operation instead."""
+    width, bits = _at_least_narrowest(table, unit.op, unit.width, unit.bits)
+    cost = table.price(unit.op, width=width, bits=bits, exponents=unit.exponents or 1).cost
+    return replace(cost, energy_pj=0.0)
+
+
+def _price_node(
+    graph: OpGraph, node: OpNode, table: CostTable, width: int, organisation: Lanes
+) -> PricedNode:
+    counts = counts_of(graph, node, width)
+    priced = tuple(PricedCount(count, _energy(count, table)) for count in counts)
+    units = units_of(node, counts, organisation)
+    traffic = traffic_of(graph, node, width)
+    memory = traffic.energy_pj(table.memory) if table.memory is not None else None
+    cost = total(unit_cost(unit, table).scaled(unit.count) for unit in units)
+    energies = [p.energy_pj for p in priced]
+    known = (
+        None
+        if any(e is None for e in energies)
+        else sum(e for e in energies if e is not None) + (memory or 0.0)
+    )
+    return PricedNode(node, priced, units, traffic, memory, replace(cost, energy_pj=known))
+
+
+def _energy(count: Count, table: CostTable) -> float | None:
+    if count.primitive in FREE:
+        return 0.0
+    width, bits = _at_least_narrowest(table, count.primitive.value, count.width, count.bits)
+    price = table.price(count.primitive.value, width=width, bits=bits, exponents=count.exponents or 1)
+    energy = price.cost.energy_pj
+    return None if energy is None else energy * count.count
+
+
+def _at_least_narrowest(table: CostTable, op: str, width: int, bits: int | None) -> tuple[int, int | None]:
+    """The size the operation is priced at: its own, or the table's narrowest if that is wider."""
+    narrowest = table.narrowest(op)
+    return max(width, narrowest.get("width", 1)), None if bits is None else max(
+        bits, narrowest.get("bits", 1)
+    )

@@ -1,0 +1,181 @@
+"""From what the user named to a model that can be analysed.
+
+    reactnet_a                      a network of the zoo
+    path/to/file.py:factory         the user's file; running it is running their code, because they named it
+    package.module:factory          the same, importable
+    path/to/model.pt2               a program saved by torch.export.save
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from abcost.core.inputs import InputSpec
+from abcost.errors import AbcostError, ModelError, UnknownName, UsageError
+from abcost.models.checkpoint import load_checkpoint
+from abcost.models.factory import build
+from abcost.models.presets import preset
+from abcost.models.registry import MODELS
+
+_SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for; None takes the preset's value, or the exported program's own."""
+
+    model: str
+    variant: str = "ab"
+    step: int = 2
+    preset: str = "imagenet"
+    num_classes: int | None = None
+    inputs: tuple[InputSpec, ...] = ()
+    checkpoint: Path | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model and what it is fed."""
+
+    model: nn.Module
+    name: str
+    variant: str | None  # None for models that are not of the zoo
+    inputs: tuple[InputSpec, ...]
+    trained: bool  # weights come from a checkpoint or from the user, not from initialisation
+
+
+def resolve(request: Request) -> Subject:
+    """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
+    chosen = preset(request.preset)
+    inputs = request.inputs or (InputSpec(chosen.input_shape),)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        if request.model.endswith(".pt2"):
+            subject = _exported(Path(request.model), request.inputs)
+        elif ":" in request.model:
+            model = _from_factory(request.model, request.arguments)
+            subject = Subject(model, request.model, None, inputs, trained=True)
+        else:
+            if request.arguments:
+                raise UsageError("--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes")
+            model = build(
+                _zoo_name(request.model),
+                variant=request.variant,
+                step=request.step,
+                stem=chosen.stem,
+                num_classes=chosen.num_classes if request.num_classes is None else request.num_classes,
+            )
+            subject = Subject(model, request.model, request.variant, inputs, trained=request.checkpoint is not None)
+    if request.checkpoint is not None:
+        load_checkpoint(subject.model, request.checkpoint)
+    return subject
+
+
+def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
+    """`--model-arg k=v` pairs; v is a Python literal where it reads as one, else text. Raises UsageError."""
+    arguments: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise UsageError(f"--model-arg {text!r} is not of the form name=value")
+        try:
+            arguments[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            arguments[key] = value
+    return arguments
+
+
+def _zoo_name(name: str) -> str:
+    if name not in MODELS.names():
+        try:
+            MODELS.get(name)
+        except UnknownName as error:
+            raise UnknownName(f"{error}; your own model is named as path/to/file.py:factory, package.module:factory or FILE.pt2") from None
+    return name
+
+
+def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
+    where, _, factory_name = text.rpartition(":")
+    module = _load_file(Path(where)) if where.endswith(".py") else _import(where)
+    factory = getattr(module, factory_name, None)
+    if factory is None:
+        raise ModelError(f"{where} has no {factory_name!r}; name a function or class that makes the model")
+    try:
+        model = factory(**arguments) if callable(factory) and not isinstance(factory, nn.Module) else factory
+    except AbcostError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it becomes one line
+        raise ModelError(f"{text} raised {type(error).__name__}: {_one_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{text} gave a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ModelError(f"no model file {path}")
+    spec = importlib.util.spec_from_file_location(f"_abcost_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickling inside the file look the module up
+    try:
+        with _importable(path.parent):
+            spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it becomes one line
+        raise ModelError(f"{path} raised {type(error).__name__} while it was loaded: {_one_line(error)}") from error
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        with _importable(Path.cwd()):
+            return importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it becomes one line
+        raise ModelError(f"cannot import {name!r}: {type(error).__name__}: {_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Any:
+    """Let the user's file import its neighbours, as `python file.py` would."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
+    if not path.is_file():
+        raise ModelError(f"no exported program {path}")
+    try:
+        program = torch.export.load(path)
+        example = program.example_inputs
+        module = program.module(check_guards=False)
+    except Exception as error:  # noqa: BLE001 - torch raises many types on a file it cannot read
+        raise ModelError(f"{path} is not a program saved by torch.export.save: {_one_line(error)}") from error
+    own: tuple[InputSpec, ...] = ()
+    if example is not None:
+        own = tuple(InputSpec(tuple(x.shape), x.dtype) for x in example[0] if isinstance(x, torch.Tensor))
+    if inputs and own and [i.shape for i in inputs] != [i.shape for i in own]:
+        raise UsageError(f"{path} was exported for {' and '.join(i.text for i in own)}; leave --input-size out")
+    if not (inputs or own):
+        raise UsageError(f"{path} does not say its input shape; give --input-size")
+    return Subject(module, str(path), None, own or inputs, trained=True)
+
+
+def _one_line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or "no message")[:300]

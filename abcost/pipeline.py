@@ -1,0 +1,230 @@
+"""The recipe: trace, rewrite stage by stage, count, price. The only place that knows the order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from abcost.classify.tally import Tally, tally
+from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec
+from abcost.core.kinds import DOTS
+from abcost.core.log import LogEntry, Phase
+from abcost.cost.organisation import Lanes
+from abcost.cost.price import price, unpriced
+from abcost.cost.table import CostTable
+from abcost.errors import UsageError
+from abcost.models.subject import Request, Subject, resolve
+from abcost.report.report import Report, Stage
+from abcost.rewrite import RewriteOptions, rewrite
+from abcost.trace import trace
+from abcost.verify import Stepped, Verification, double_copy, verify_stages
+
+STAGES: tuple[tuple[str, Phase], ...] = (
+    ("traced", Phase.RECOGNISE),
+    ("mask_removed", Phase.REMOVE_MASK),
+    ("rprelu_quantized", Phase.QUANTISE_SLOPES),
+    ("add_and_bit", Phase.LOWER),
+)
+"""Stage names of the reports, in order, and the rewriting phase that leads to each."""
+
+WIDEST = 64  # bits; no bundled law reaches further
+
+
+@dataclass(frozen=True, slots=True)
+class StageGraph:
+    """The graph of one stage and the rewrites that made it from the stage before."""
+
+    name: str
+    graph: OpGraph
+    exact: bool
+    log: tuple[LogEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """All stages of one traced model."""
+
+    stages: tuple[StageGraph, ...]
+    capture: str
+    warnings: tuple[str, ...]
+
+
+def stage_graphs(model: nn.Module, inputs: tuple[InputSpec, ...], options: RewriteOptions) -> Staged:
+    """Trace the model and rewrite it, phase by phase; every phase's result is checked against its spec."""
+    traced = trace(model, inputs)
+    graph = traced.graph
+    stages = []
+    for name, phase in STAGES:
+        result = rewrite(graph, phase, options)
+        graph = result.graph
+        stages.append(StageGraph(name, graph, result.exact, result.log))
+    return Staged(tuple(stages), traced.capture, traced.warnings)
+
+
+def analyze(
+    model: str | nn.Module,
+    target: str | Path = "fpga-lut6",
+    *,
+    input_shape: Sequence[int] | None = None,
+    width: int | None = None,
+    organisation: Lanes | None = None,
+    rewriting: RewriteOptions | None = None,
+    verify: bool = False,
+    **request: Any,
+) -> Report:
+    """Analyse one model on one target.
+
+    model: a zoo name, "file.py:factory", "package.module:factory", "model.pt2", or an nn.Module.
+    target: a bundled table's name or the path of a .toml file.
+    input_shape: of the model's single input; default (1, 3, 224, 224), or the preset's.
+    width: bits of the residual path; default the table's own (16 unless it says otherwise).
+    verify: also execute every stage next to the one before (slower), which fills `max_abs_error`.
+    request: fields of `abcost.models.subject.Request` (variant, step, preset, num_classes, checkpoint, …).
+
+    Raises subclasses of AbcostError, each with one line that says what, where, and what to do.
+
+    >>> report = analyze("reactnet_18", preset="cifar10")
+    >>> report.stages[-1].tally.published()   # nothing that the paper counts is left
+    0
+    """
+    table = CostTable.load(target)  # a bad target fails before the slow trace
+    given = (InputSpec(tuple(input_shape)),) if input_shape is not None else tuple(request.pop("inputs", ()))
+    if isinstance(model, nn.Module):
+        if request:
+            raise UsageError(f"{', '.join(sorted(request))}: only for models given by name")
+        subject = Subject(model, type(model).__name__, None, given or (InputSpec((1, 3, 224, 224)),), trained=True)
+    else:
+        subject = resolve(Request(model, inputs=given, **request))
+    (report,) = analyze_subject(
+        subject, [table], width=width, organisation=organisation or Lanes(),
+        rewriting=rewriting or RewriteOptions(), verify=verify,
+    )
+    return report
+
+
+def analyze_subject(
+    subject: Subject,
+    tables: Sequence[CostTable],
+    *,
+    width: int | None,
+    organisation: Lanes,
+    rewriting: RewriteOptions,
+    verify: bool = False,
+) -> list[Report]:
+    """One report per table; the model is traced and rewritten once."""
+    check_settings(width, rewriting)
+    staged = stage_graphs(subject.model, subject.inputs, rewriting)
+    verification = verify_subject(subject, rewriting) if verify else None
+    return [_report(subject, staged, table, width or table.default_width, organisation, rewriting, verification) for table in tables]
+
+
+def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
+    """Execute every stage next to the one before, in float64 and in fixed point."""
+    check_settings(None, rewriting)
+    model = double_copy(subject.model)
+    staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
+    stepped = [
+        Stepped(s.name, s.graph, s.exact, any(e.fired and e.error is not None for e in s.log)) for s in staged.stages
+    ]
+    return verify_stages(model, stepped, subject.inputs, rewriting.fraction_bits)
+
+
+def check_settings(width: int | None, rewriting: RewriteOptions) -> None:
+    """Raises UsageError for values outside what the arithmetic can hold."""
+    if width is not None and not 2 <= width <= WIDEST:
+        raise UsageError(f"--width {width} is not between 2 and {WIDEST} bits")
+    if not 1 <= rewriting.fraction_bits <= 20:  # 2 * 20 + 12 integer bits fill a float64's mantissa
+        raise UsageError(f"--fraction-bits {rewriting.fraction_bits} is not between 1 and 20")
+
+
+def _double(spec: InputSpec) -> InputSpec:
+    import torch  # noqa: PLC0415
+
+    return replace(spec, dtype=torch.float64) if spec.dtype.is_floating_point else spec
+
+
+def _report(
+    subject: Subject,
+    staged: Staged,
+    table: CostTable,
+    width: int,
+    organisation: Lanes,
+    rewriting: RewriteOptions,
+    verification: Verification | None,
+) -> Report:
+    stages = tuple(
+        Stage(
+            stage.name,
+            tally(stage.graph, width),
+            price(stage.graph, table, width=width, organisation=organisation),
+            stage.exact,
+            stage.log,
+            verification.error_of(stage.name) if verification else None,
+        )
+        for stage in staged.stages
+    )
+    unknown = sorted({name for stage in stages for name in unpriced(stage.nodes, table)})
+    fvcore = fvcore_macs(staged.stages[0].graph)
+    return Report(
+        model=subject.name,
+        variant=subject.variant,
+        input_shapes=tuple(spec.shape for spec in subject.inputs),
+        parameters=sum(p.numel() for p in subject.model.parameters()),
+        table=table,
+        width=width,
+        settings={
+            "lanes": organisation.lanes,
+            "simd": organisation.simd,
+            "weight_scale": rewriting.weight_scale,
+            "constant_multiply": rewriting.constant_multiply,
+            "fraction_bits": rewriting.fraction_bits,
+            "trained": subject.trained,
+        },
+        capture=staged.capture,
+        stages=stages,
+        fvcore_macs=fvcore,
+        warnings=(*staged.warnings, *_warnings(subject, stages, fvcore)),
+        unpriced=tuple(unknown),
+    )
+
+
+def fvcore_macs(graph: OpGraph) -> int:
+    """Multiply-accumulates of all dot products by fvcore's own formulas, from the shapes alone."""
+    from fvcore.nn.jit_handles import conv_flop_count  # noqa: PLC0415 - slow to import
+
+    total = 0
+    for node in graph:
+        if node.kind not in DOTS:
+            continue
+        (x, *others) = graph.sources(node)
+        weight = node.const("weight")
+        if node.kind.value == "conv" and weight is not None:
+            total += int(conv_flop_count(list(x.shape), list(weight.values.shape), list(node.shape), node.attrs["transposed"]))
+        else:  # fvcore counts a matrix product as the product of its three sizes
+            inner = x.shape[-1]
+            total += node.elements * inner
+    return total
+
+
+def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int) -> list[str]:
+    found = []
+    macs = stages[0].tally.macs.total
+    if macs != fvcore:
+        found.append(f"abcost counts {macs:,} multiply-accumulates, fvcore's formulas {fvcore:,}: please report this model")
+    if not subject.trained:
+        found.append(
+            "weights are untrained (no --checkpoint): every RPReLU slope is its initial value, so slope shifts "
+            "are wiring here and multiplexers in a trained network"
+        )
+    zeros = [e for e in stages[0].log if e.fired and "exactly 0" in e.detail]
+    if zeros:
+        found.append(
+            f"{len(zeros)} binary weight tensors hold exact zeros (torch.sign(0) = 0), which hardware stores as +1: "
+            + "; ".join(f"{e.layer}: {e.detail.split('; ')[-1].split(' weights')[0]}" for e in zeros[:3])
+        )
+    return found

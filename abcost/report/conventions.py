@@ -1,0 +1,22 @@
+"""What the counts and costs mean; stated in every report."""
+
+from __future__ import annotations
+
+from abcost.core.primitives import FREE
+
+CONVENTIONS: tuple[str, ...] = (
+    "1 real multiply-accumulate = 1 multiply + 1 add; a K-bit binary dot product = K XNOR + K popcount bits + 1 add; "
+    "a binary operand against a real one = K sign-controlled adds.",
+    "Padded taps are counted, as fvcore counts them; hardware gates them or corrects the border (executed exactly).",
+    "A sign has one bit: x >= 0 is +1. torch.sign(0) is 0; `abcost verify` says how often that is met.",
+    "Work on parameters (standardisation, scaling, sign of weights) is offline and not counted.",
+    "Real values are fixed point, as wide as the residual path (--width). Divisions by constants are multiplications.",
+    "Published convention: counts beta, alpha, RPReLU, windowed pooling, batch norm and real shortcut convolutions; "
+    "not stem, classifier, per-channel weight scale and global pool.",
+    "Area and LUTs are of the units instantiated (one time-multiplexed lane per node, --lanes, --simd), not of the operations; "
+    "wires, control, buffers and parameter memory are not in them.",
+    "Energy = operations x energy each + memory traffic where the target has a memory table: parameters are read once; a "
+    "tensor that feeds a dot product or pool, or has several readers, is written once and read once by each.",
+    "An operation narrower than the table's smallest unit is priced as that unit.",
+    *(f"Free: {primitive.value}: {reason}." for primitive, reason in FREE.items()),
+)

@@ -1,0 +1,46 @@
+"""The CSV report: one row per layer, stage and kind of operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from abcost.report.format import FORMATS, View
+from abcost.report.frame import frame
+from abcost.report.report import Report
+
+_KEYS = ["model", "variant", "target", "layer", "block", "stage", "kind", "class"]
+_SUMS = ["energy_pj", "luts", "ffs", "dsps", "area_um2"]
+
+
+@FORMATS.add("csv")
+def render(reports: Sequence[Report], _view: View) -> str:
+    """Header first; layers in execution order; an unknown cost is an empty field.
+
+    width_bits and origin list the distinct values of the row's operations, joined by ";".
+    """
+    text: str = pd.concat([_table(report) for report in reports]).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _table(report: Report) -> pd.DataFrame:
+    rows = frame(report)
+    rows = rows.assign(model=report.model, variant=report.variant or "", target=report.table.target)
+    grouped = rows.groupby(_KEYS, sort=False)
+    table = grouped.agg(
+        count=("count", "sum"),
+        width_bits=("width_bits", _distinct),
+        origin=("origin", _distinct),
+        **{name: (name, _sum_if_known) for name in _SUMS},
+    )
+    return table.reset_index()
+
+
+def _distinct(values: pd.Series) -> str:
+    return ";".join(str(value) for value in sorted(set(values)) if value != "")
+
+
+def _sum_if_known(values: pd.Series) -> float | None:
+    numbers = pd.to_numeric(values)
+    return None if numbers.isna().any() else float(numbers.sum())

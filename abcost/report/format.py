@@ -1,0 +1,32 @@
+"""What a report format is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from abcost.registry import Registry
+from abcost.report.report import Report
+
+By = Literal["layer", "block", "kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How to show it. width: columns of the terminal; colour: whether escape codes are wanted."""
+
+    by: By = "block"
+    width: int = 100
+    colour: bool = False
+
+
+class Format(Protocol):
+    """Renders one or more reports of the same model (one per target) as text."""
+
+    def __call__(self, reports: Sequence[Report], view: View) -> str:
+        """The whole text, ending in a newline."""
+        ...
+
+
+FORMATS: Registry[Format] = Registry("report format", "abcost.report")

@@ -1,0 +1,64 @@
+"""The tidy frame behind the tables: one row per stage, node and counted operation."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from abcost.cost.price import PricedNode, unit_cost
+from abcost.cost.table import CostTable
+from abcost.report.report import Report, block_of
+
+_POPCOUNT = "popcount"  # the row that carries the cost of an XNOR-popcount unit
+_ROW_OF_UNIT = {"xnor_popcount": _POPCOUNT, "prelu": "multiply", "qprelu": "mux", "shift_select": None}
+
+
+def frame(report: Report) -> pd.DataFrame:
+    """Columns: stage, layer, block, node, kind, class, origin, width_bits, count, energy_pj, luts, ffs, dsps, area_um2.
+
+    energy_pj is of the operations alone (no memory); resources stand in the row of the operation whose unit
+    it is. A cost that the target has no table for is missing (NaN).
+    """
+    rows = []
+    for stage in report.stages:
+        origins = {(row.node.name, row.count): row.origin for row in stage.tally.rows}
+        for priced in stage.nodes:
+            resources = _resources(priced, report.table)
+            for counted in priced.counts:
+                count = counted.count
+                origin = origins[priced.node.name, count]
+                rows.append(
+                    {
+                        "stage": stage.name,
+                        "layer": priced.node.layer,
+                        "block": block_of(priced.node.layer),
+                        "node": priced.node.name,
+                        "kind": count.primitive.value,
+                        "class": count.primitive.op_class.value,
+                        "origin": origin.value if origin else "",
+                        "width_bits": count.width,
+                        "count": count.count,
+                        "energy_pj": counted.energy_pj,
+                        **resources.pop(count.primitive.value, dict.fromkeys(_RESOURCES, 0.0)),
+                    }
+                )
+    return pd.DataFrame(rows, columns=[*_COLUMNS])
+
+
+_RESOURCES = ("luts", "ffs", "dsps", "area_um2")
+_COLUMNS = (
+    "stage", "layer", "block", "node", "kind", "class", "origin", "width_bits", "count", "energy_pj", *_RESOURCES,
+)  # fmt: skip
+
+
+def _resources(priced: PricedNode, table: CostTable) -> dict[str, dict[str, float | None]]:
+    """Resources of a node's units by the operation whose row shows them."""
+    kinds = [counted.count.primitive.value for counted in priced.counts]
+    found: dict[str, dict[str, float | None]] = {}
+    for unit in priced.units:
+        row = _ROW_OF_UNIT.get(unit.op) or (unit.op if unit.op in kinds else kinds[0])
+        cost = unit_cost(unit, table).scaled(unit.count).to_dict()
+        have = found.setdefault(row, dict.fromkeys(_RESOURCES, 0.0))
+        for name in _RESOURCES:
+            a, b = have[name], cost[name]
+            have[name] = None if a is None or b is None else a + b
+    return found

@@ -1,0 +1,221 @@
+"""Verification by execution: every stage runs next to the one before.
+
+Fixed point (hardware's arithmetic) must agree to the bit at every node the two stages share, wherever all
+rewrites between them are exact. Floating point must agree to rounding, unless constants were changed. The
+traced graph itself runs next to the torch model. Inputs: normal noise, all zeros, an image that is nonzero
+at its border only, and a probe that puts every binarisation exactly on its threshold and one step around it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec, example_inputs
+from abcost.core.interpret import Arithmetic, FixedPoint, Floating, execute
+from abcost.core.kinds import OpKind
+from abcost.core.node import OpNode
+from abcost.errors import ModelError
+
+_FLOAT_TOLERANCE = 1e-9
+"""Largest relative difference that counts as rounding in float64 (2**-53 each, over some thousand operations)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A stage to verify: its graph, whether it promises exactness, and whether it changed constants."""
+
+    name: str
+    graph: OpGraph
+    exact: bool = True
+    constants_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two stages (or the model and its trace) on one set of inputs in one arithmetic.
+
+    error: largest |difference| over all compared values; output_error: over the outputs; where: the node of
+    the largest, and its layer. promised: whether the two had to agree.
+    """
+
+    before: str
+    after: str
+    arithmetic: str
+    inputs: str
+    error: float
+    output_error: float
+    where: str
+    compared: int
+    promised: bool
+
+    tolerance: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was promised is so."""
+        return not self.promised or self.error <= self.tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All comparisons, and what the hardware's sign convention does to this network."""
+
+    comparisons: tuple[Comparison, ...]
+    zero_signs: int  # signs of exactly 0 met on the normal inputs, of ...
+    signs: int  # ... so many
+    sign_convention_error: float  # largest output difference between sign(0) = 0 and sign(0) = +1
+    widest_value: float  # largest magnitude in fixed-point execution
+
+    @property
+    def holds(self) -> bool:
+        """Whether every exact rewrite was exact."""
+        return all(comparison.holds for comparison in self.comparisons)
+
+    def error_of(self, stage: str) -> float | None:
+        """Largest output difference of a stage from the one before, over all inputs; None if not compared."""
+        errors = [
+            c.output_error for c in self.comparisons if c.after == stage and c.arithmetic in ("fixed point", "float64")
+        ]
+        return max(errors, default=None)
+
+
+def double_copy(model: nn.Module) -> nn.Module:
+    """A float64 copy, so that rounding cannot flip a sign between the model and its graph."""
+    try:
+        return copy.deepcopy(model).double().eval()
+    except Exception as error:  # noqa: BLE001 - user modules may refuse to be copied in any way
+        raise ModelError(f"verification needs a float64 copy of the model, which failed: {error}") from error
+
+
+def verify_stages(
+    model: nn.Module, stages: Sequence[Stepped], inputs: tuple[InputSpec, ...], fraction_bits: int
+) -> Verification:
+    """Run everything next to its predecessor. `model` is the float64 model that `stages[0]` was traced from."""
+    normal, zeros = example_inputs(inputs), [torch.zeros(s.shape, dtype=s.dtype) for s in inputs]
+    probes = {"normal": normal, "zeros": zeros, "border": [_border(x) for x in normal]}
+    traced = stages[0].graph
+    comparisons = [_against_model(model, traced, name, values) for name, values in probes.items() if name != "border"]
+    fixed = FixedPoint(fraction_bits)
+    for name, values in probes.items():
+        comparisons += _steps(stages, values, name, fixed, "fixed point")
+    comparisons += _steps(stages, normal, "normal", Floating(hardware_sign=True), "floating point")
+    for before, after in zip(stages, stages[1:], strict=False):
+        overrides = threshold_probe(before.graph, after.graph, fixed)
+        if overrides:
+            comparisons.append(_step(before, after, normal, "thresholds", fixed, "fixed point", overrides))
+    zero_signs, signs, convention = _sign_convention(traced, normal)
+    return Verification(tuple(comparisons), zero_signs, signs, convention, fixed.largest)
+
+
+def _border(image: torch.Tensor) -> torch.Tensor:
+    """Keep the outermost frame of the last two axes."""
+    if image.dim() < 4 or not image.is_floating_point():
+        return image
+    inner = torch.zeros_like(image)
+    inner[..., 1:-1, 1:-1] = image[..., 1:-1, 1:-1]
+    return image - inner
+
+
+def _against_model(model: nn.Module, graph: OpGraph, inputs_name: str, values: Sequence[torch.Tensor]) -> Comparison:
+    feed = [v.double() if v.is_floating_point() else v for v in values]
+    with torch.no_grad():
+        result = model.eval()(*feed)
+    wanted = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+    got = execute(graph, feed, Floating())
+    errors = [_distance(w.double(), g) for w, g in zip(wanted, got.values(), strict=True)]
+    size = max(float(w.abs().max()) for w in wanted)
+    error = max(errors)
+    return Comparison(
+        "model", "traced", "float64", inputs_name, error, error, next(iter(got)), sum(w.numel() for w in wanted),
+        promised=True, tolerance=_FLOAT_TOLERANCE * max(1.0, size),
+    )
+
+
+def _steps(
+    stages: Sequence[Stepped], values: Sequence[torch.Tensor], inputs_name: str, arithmetic: Arithmetic, arithmetic_name: str
+) -> list[Comparison]:
+    return [
+        _step(before, after, values, inputs_name, arithmetic, arithmetic_name)
+        for before, after in zip(stages, stages[1:], strict=False)
+    ]
+
+
+def _step(
+    before: Stepped,
+    after: Stepped,
+    values: Sequence[torch.Tensor],
+    inputs_name: str,
+    arithmetic: Arithmetic,
+    arithmetic_name: str,
+    overrides: Mapping[str, torch.Tensor] | None = None,
+) -> Comparison:
+    """Nodes keep their names for as long as they keep their values, so equal names must have equal values."""
+
+    def shared(other: OpGraph) -> object:
+        return lambda node: node.name in other and node.kind is not OpKind.INPUT
+
+    old = execute(before.graph, values, arithmetic, overrides=overrides, keep=shared(after.graph))  # type: ignore[arg-type]
+    new = execute(after.graph, values, arithmetic, overrides=overrides, keep=shared(before.graph))  # type: ignore[arg-type]
+    errors = {name: _distance(old[name], new[name]) for name in old}
+    where = max(errors, key=lambda name: errors[name])
+    outputs = [name for name in old if before.graph.node(name).kind is OpKind.OUTPUT]
+    floating = isinstance(arithmetic, Floating)
+    return Comparison(
+        before.name,
+        after.name,
+        arithmetic_name,
+        inputs_name,
+        errors[where],
+        max(errors[name] for name in outputs),
+        where,
+        sum(value.numel() for value in old.values()),
+        promised=after.exact and not (floating and after.constants_changed),
+        tolerance=_FLOAT_TOLERANCE * max(1.0, max(float(v.abs().max()) for v in old.values())) if floating else 0.0,
+    )
+
+
+def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    if a.shape != b.shape:
+        return float("inf")
+    return float((a - b).abs().max()) if a.numel() else 0.0
+
+
+def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> dict[str, torch.Tensor]:
+    """Values for the nodes in front of every sign: on the threshold, one grid step below, one above."""
+    step = 2.0**-arithmetic.fraction_bits
+    overrides: dict[str, torch.Tensor] = {}
+    for sign in before.of_kind(OpKind.SIGN, OpKind.THRESHOLD):
+        root, level = _root(before, sign, arithmetic)
+        if root.name in after and root.shape == sign.shape and root.kind is not OpKind.INPUT:
+            pattern = (torch.arange(root.elements) % 3 - 1).reshape(root.shape) * step
+            overrides[root.name] = level + pattern.to(torch.float64)
+    return overrides
+
+
+def _root(graph: OpGraph, sign: OpNode, arithmetic: FixedPoint) -> tuple[OpNode, torch.Tensor]:
+    """The value a sign decides on, before masks, positive scales and the bias; and its threshold."""
+    level = arithmetic.constant(sign.consts["level"]) if sign.kind is OpKind.THRESHOLD else torch.zeros(1, dtype=torch.float64)
+    (node,) = graph.sources(sign)
+    while node.kind in (OpKind.MASK, OpKind.SCALE):
+        (node,) = graph.sources(node)
+    if node.kind is OpKind.ADD_CONST:
+        level = level - arithmetic.constant(node.consts["value"])
+        (node,) = graph.sources(node)
+    return node, level
+
+
+def _sign_convention(graph: OpGraph, values: Sequence[torch.Tensor]) -> tuple[int, int, float]:
+    signs = (OpKind.SIGN, OpKind.THRESHOLD)
+    written = execute(graph, values, Floating(), keep=lambda node: node.kind in signs or node.kind is OpKind.OUTPUT)
+    hardware = execute(graph, values, Floating(hardware_sign=True))
+    binary = [value for name, value in written.items() if graph.node(name).kind in signs]
+    zeros = sum(int((value == 0).sum()) for value in binary)
+    error = max(_distance(written[name], value) for name, value in hardware.items())
+    return zeros, sum(value.numel() for value in binary), error
