@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from abcost.classify.tally import Tally, tally
@@ -18,6 +19,7 @@ from abcost.cost.organisation import Lanes
 from abcost.cost.price import price, unpriced
 from abcost.cost.table import CostTable
 from abcost.errors import UsageError
+from abcost.models.stir import stir
 from abcost.models.subject import Request, Subject, resolve
 from abcost.report.report import Report, Stage
 from abcost.rewrite import RewriteOptions, rewrite
@@ -124,9 +126,14 @@ def analyze_subject(
 
 
 def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
-    """Execute every stage next to the one before, in float64 and in fixed point."""
+    """Execute every stage next to the one before, in float64 and in fixed point.
+
+    An untrained zoo network is stirred first: with every bias 0 and every slope equal, little would be tested.
+    """
     check_settings(None, rewriting)
     model = double_copy(subject.model)
+    if not subject.trained:
+        stir(model)
     staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
     stepped = [
         Stepped(s.name, s.graph, s.exact, any(e.fired and e.error is not None for e in s.log)) for s in staged.stages
@@ -143,8 +150,6 @@ def check_settings(width: int | None, rewriting: RewriteOptions) -> None:
 
 
 def _double(spec: InputSpec) -> InputSpec:
-    import torch  # noqa: PLC0415
-
     return replace(spec, dtype=torch.float64) if spec.dtype.is_floating_point else spec
 
 
@@ -190,6 +195,7 @@ def _report(
         fvcore_macs=fvcore,
         warnings=(*staged.warnings, *_warnings(subject, stages, fvcore)),
         unpriced=tuple(unknown),
+        verified=verification is None or verification.holds,
     )
 
 

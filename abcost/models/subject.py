@@ -34,11 +34,11 @@ _SEED = 0  # fresh weights are the same in every run, so that the same command g
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for; None takes the preset's value, or the exported program's own."""
+    """What the user asked for; None takes the default: variant ab, step 2, the preset's or exported program's own."""
 
     model: str
-    variant: str = "ab"
-    step: int = 2
+    variant: str | None = None
+    step: int | None = None
     preset: str = "imagenet"
     num_classes: int | None = None
     inputs: tuple[InputSpec, ...] = ()
@@ -61,24 +61,24 @@ def resolve(request: Request) -> Subject:
     """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
     chosen = preset(request.preset)
     inputs = request.inputs or (InputSpec(chosen.input_shape),)
+    zoo = ":" not in request.model and not request.model.endswith(".pt2")
+    _check_options(request, zoo=zoo)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        if request.model.endswith(".pt2"):
-            subject = _exported(Path(request.model), request.inputs)
-        elif ":" in request.model:
-            model = _from_factory(request.model, request.arguments)
-            subject = Subject(model, request.model, None, inputs, trained=True)
-        else:
-            if request.arguments:
-                raise UsageError("--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes")
+        if zoo:
+            variant = request.variant or "ab"
             model = build(
                 _zoo_name(request.model),
-                variant=request.variant,
-                step=request.step,
+                variant=variant,
+                step=2 if request.step is None else request.step,
                 stem=chosen.stem,
                 num_classes=chosen.num_classes if request.num_classes is None else request.num_classes,
             )
-            subject = Subject(model, request.model, request.variant, inputs, trained=request.checkpoint is not None)
+            subject = Subject(model, request.model, variant, inputs, trained=request.checkpoint is not None)
+        elif ":" in request.model:
+            subject = Subject(_from_factory(request.model, request.arguments), request.model, None, inputs, trained=True)
+        else:
+            subject = _exported(Path(request.model), request.inputs)
     if request.checkpoint is not None:
         load_checkpoint(subject.model, request.checkpoint)
     return subject
@@ -96,6 +96,15 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             arguments[key] = value
     return arguments
+
+
+def _check_options(request: Request, *, zoo: bool) -> None:
+    """Options of the other sort of model are mistakes, not to be ignored."""
+    if zoo and request.arguments:
+        raise UsageError("--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes")
+    for option in ("variant", "step", "num_classes"):
+        if not zoo and getattr(request, option) is not None:
+            raise UsageError(f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value")
 
 
 def _zoo_name(name: str) -> str:

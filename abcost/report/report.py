@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from abcost.classify.tally import Tally
@@ -59,7 +59,8 @@ class Report:
     stages: tuple[Stage, ...]
     fvcore_macs: int
     warnings: tuple[str, ...] = ()
-    unpriced: tuple[str, ...] = field(default=())
+    unpriced: tuple[str, ...] = ()
+    verified: bool = True  # False: executed, and an exact rewrite was not exact
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report, as CONTRACT fixes it: schema 1, keys may be added, none renamed."""

@@ -1,0 +1,76 @@
+"""The command line: one file per command; each parses, calls, renders."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from abcost import __version__
+from abcost.cli.analyze import analyze
+from abcost.cli.graph import graph
+from abcost.cli.models import models
+from abcost.cli.targets import app as targets
+from abcost.cli.verify import verify
+from abcost.errors import AbcostError
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app.command()(analyze)
+app.command()(models)
+app.command()(graph)
+app.command()(verify)
+app.add_typer(targets, name="targets")
+
+_USAGE_ERROR = typer.BadParameter.__mro__[1]  # Typer brings its own copy of click, under a private name
+_CLI_ERROR = typer.BadParameter.__mro__[2]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,  # noqa: ARG001 - read by run
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """What a binary neural network costs in hardware: multiplications, adds, bit operations, shifts, energy, area."""
+    if version:
+        typer.echo(f"abcost {__version__}")
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Exit status of a command line: 0 done, 1 the answer is no, 2 bad input, 130 interrupted.
+
+    Every error is one line on stderr, `error: what, where, what to do`; `--debug` adds the traceback.
+    """
+    debug = "--debug" in arguments
+    try:
+        status = app(args=list(arguments), standalone_mode=False, prog_name="abcost")
+    except AbcostError as error:
+        return _fail(str(error), debug=debug)
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except _CLI_ERROR as error:
+        hint = "; see abcost --help" if isinstance(error, _USAGE_ERROR) else ""
+        return _fail(f"{error.format_message()}{hint}", debug=debug)  # type: ignore[attr-defined]
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is one line too
+        return _fail(f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)", debug=debug)
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """Entry point of the `abcost` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _fail(message: str, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return 2

@@ -1,0 +1,62 @@
+"""`abcost analyze`: what a network costs, before and after."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from abcost.cli import options
+from abcost.cli.output import check_writable, note, view, write
+
+
+def analyze(
+    model: options.Model,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="Bundled target or own .toml; repeat to compare.")
+    ] = None,
+    variant: options.Variant = None,
+    step: options.Step = None,
+    preset: options.Preset = "imagenet",
+    input_size: options.InputSize = None,
+    num_classes: options.NumClasses = None,
+    checkpoint: options.Checkpoint = None,
+    model_arg: options.ModelArg = None,
+    width: Annotated[int | None, typer.Option(help="Bits of the residual path; default: the target's (16).")] = None,
+    lanes: Annotated[int, typer.Option(help="Lanes of every node: results per cycle.")] = 1,
+    simd: Annotated[int, typer.Option(help="Bits per cycle of a binary dot product in one lane.")] = 64,
+    weight_scale: options.WeightScale = "exact",
+    constant_multiply: options.ConstantMultiply = "keep",
+    fraction_bits: options.FractionBits = 12,
+    by: Annotated[str, typer.Option(help="Rows of the detail table: layer, block or kind.")] = "block",
+    output_format: Annotated[str, typer.Option("--format", help="rich, csv or json.")] = "rich",
+    output: options.Output = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Also execute every stage next to the one before.")] = False,
+) -> None:
+    """Count multiplications, adds, bit operations and shifts of a network, and price them on a target."""
+    check_writable(output)
+    from abcost.cost import CostTable
+
+    tables = [CostTable.load(name) for name in dict.fromkeys(target or ["fpga-lut6"])]  # fails before torch is loaded
+    from abcost.cost.organisation import Lanes
+    from abcost.models.subject import resolve
+    from abcost.pipeline import analyze_subject
+    from abcost.report.format import FORMATS
+
+    render = FORMATS.get(output_format)
+    organisation = Lanes(lanes, simd)
+    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
+    shown = view(options.choice("--by", by, ("layer", "block", "kind")), output)
+    asked = options.request(
+        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
+        checkpoint=checkpoint, model_arg=model_arg,
+    )  # fmt: skip
+    reports = analyze_subject(
+        resolve(asked), tables, width=width, organisation=organisation, rewriting=rewriting, verify=verify
+    )
+    write(render(reports, shown), output)
+    for warning in dict.fromkeys(text for report in reports for text in report.warnings):
+        note(f"warning: {warning}")
+    if any(not report.verified for report in reports):
+        note("verification failed: an exact rewrite was not exact; abcost verify says where")
+        raise typer.Exit(1)

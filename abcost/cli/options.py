@@ -1,0 +1,89 @@
+"""Options that several commands share, and how they become a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from abcost.errors import UsageError
+from abcost.registry import unknown_name
+
+if TYPE_CHECKING:
+    from abcost.models.subject import Request
+    from abcost.rewrite import RewriteOptions
+
+Model = Annotated[
+    str,
+    typer.Argument(help="Zoo name (abcost models), path/to/file.py:factory, package.module:factory, or FILE.pt2."),
+]
+Variant = Annotated[str | None, typer.Option(help="ab (default), bn-free or bn; zoo models only.")]
+Step = Annotated[int | None, typer.Option(help="Training step: 1 real weights, 2 (default) binary; zoo models only.")]
+Preset = Annotated[str, typer.Option(help="imagenet, cifar10 or cifar100: stem, classes and input size together.")]
+InputSize = Annotated[
+    list[str] | None,
+    typer.Option(help="NxCxHxW such as 1x3x224x224, or 1x16:int64; once per input of the model."),
+]
+NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier; zoo models only.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="State dict to load, as published or as trained by abcost.")]
+ModelArg = Annotated[list[str] | None, typer.Option(help="name=value for your factory; repeat for more.")]
+WeightScale = Annotated[
+    str, typer.Option(help="exact, or po2: round the scales of binary weights to powers of two (lossy).")
+]
+ConstantMultiply = Annotated[
+    str, typer.Option(help="keep, or csd: products with constants as shifts and adds in canonical signed digits.")
+]
+FractionBits = Annotated[int, typer.Option(help="Bits after the binary point, of csd constants and of fixed-point execution.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of stdout.")]
+
+_T = TypeVar("_T", bound=str)
+
+
+def choice(option: str, value: str, known: Sequence[_T]) -> _T:
+    """`value` if it is one of `known`. Raises UnknownName with the nearest."""
+    for item in known:
+        if item == value:
+            return item
+    raise unknown_name(f"{option} choice", value, known)
+
+
+def request(
+    model: str,
+    *,
+    variant: str | None,
+    step: int | None,
+    preset: str,
+    input_size: Sequence[str] | None,
+    num_classes: int | None,
+    checkpoint: Path | None,
+    model_arg: Sequence[str] | None,
+) -> Request:
+    """What the user asked to analyse."""
+    from abcost.core.inputs import InputSpec
+    from abcost.models.subject import Request, parse_arguments
+
+    return Request(
+        model=model,
+        variant=variant,
+        step=step,
+        preset=preset,
+        num_classes=num_classes,
+        inputs=tuple(InputSpec.parse(text) for text in input_size or ()),
+        checkpoint=checkpoint,
+        arguments=parse_arguments(model_arg or ()),
+    )
+
+
+def rewriting(weight_scale: str, constant_multiply: str, fraction_bits: int) -> RewriteOptions:
+    """The opt-in lowering that the user asked for. Raises UnknownName or UsageError."""
+    from abcost.rewrite import RewriteOptions
+
+    if not 1 <= fraction_bits <= 20:
+        raise UsageError(f"--fraction-bits {fraction_bits} is not between 1 and 20")
+    return RewriteOptions(
+        weight_scale=choice("--weight-scale", weight_scale, ("exact", "po2")),
+        constant_multiply=choice("--constant-multiply", constant_multiply, ("keep", "csd")),
+        fraction_bits=fraction_bits,
+    )

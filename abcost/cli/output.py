@@ -1,0 +1,65 @@
+"""Where results go: stdout, or a file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from abcost.errors import OutputError
+from abcost.report.format import By, View
+
+
+def view(by: By, output: Path | None) -> View:
+    """Width and colour of what the text is written to; files and pipes get 100 columns and no colour.
+
+    COLUMNS sets the width, NO_COLOR (https://no-color.org) switches colour off.
+    """
+    terminal = output is None and sys.stdout.isatty()
+    width = shutil.get_terminal_size((100, 24)).columns if terminal or "COLUMNS" in os.environ else 100
+    return View(by=by, width=max(width, 40), colour=terminal and not os.environ.get("NO_COLOR"))
+
+
+def check_writable(path: Path | None) -> None:
+    """Refuse a bad `--output` before the slow work. Raises OutputError."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise OutputError(f"--output {path} is a folder; name a file in it")
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"--output {path}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"--output {path}: the folder {folder} cannot be written")
+
+
+def write(text: str, path: Path | None) -> None:
+    """To stdout, or to `path` by way of a temporary file beside it and a rename. Raises OutputError."""
+    if path is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(text)
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def note(text: str) -> None:
+    """A line for people on stderr; data never goes there."""
+    print(text, file=sys.stderr)  # noqa: T201 - stderr is where notes belong
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,92 @@
+"""`abcost verify`: run every stage next to the one before."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abcost.cli import options
+from abcost.cli.output import check_writable, note, view, write
+
+if TYPE_CHECKING:
+    from abcost.verify import Verification
+
+
+def verify(
+    model: options.Model,
+    variant: options.Variant = None,
+    step: options.Step = None,
+    preset: options.Preset = "imagenet",
+    input_size: options.InputSize = None,
+    num_classes: options.NumClasses = None,
+    checkpoint: options.Checkpoint = None,
+    model_arg: options.ModelArg = None,
+    weight_scale: options.WeightScale = "exact",
+    constant_multiply: options.ConstantMultiply = "keep",
+    fraction_bits: options.FractionBits = 12,
+    output_format: Annotated[str, typer.Option("--format", help="rich or json.")] = "rich",
+    output: options.Output = None,
+) -> None:
+    """Execute every stage next to the one before, in floating and in fixed point; exit 1 if an exact rewrite was not.
+
+    Untrained zoo networks get random parameters first, so that no bias is zero and slopes differ.
+    """
+    check_writable(output)
+    from abcost.models.subject import resolve
+    from abcost.pipeline import verify_subject
+
+    chosen = options.choice("--format", output_format, ("rich", "json"))
+    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
+    asked = options.request(
+        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
+        checkpoint=checkpoint, model_arg=model_arg,
+    )  # fmt: skip
+    note(f"verifying {model}: every stage is executed several times, in float64 …")
+    found = verify_subject(resolve(asked), rewriting)
+    if chosen == "json":
+        write(_json(model, found), output)
+    else:
+        from abcost.report.console import draw
+
+        shown = view("block", output)
+        write(draw(_table(model, found), shown) + _summary(found, fraction_bits), output)
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _json(model: str, found: Verification) -> str:
+    data = {
+        "schema": 1,
+        "model": model,
+        "holds": found.holds,
+        "comparisons": [{**asdict(c), "holds": c.holds} for c in found.comparisons],
+        "sign_convention": {"zeros": found.zero_signs, "signs": found.signs, "max_abs_error": found.sign_convention_error},
+        "widest_value": found.widest_value,
+    }
+    return json.dumps(data, indent=2) + "\n"
+
+
+def _table(model: str, found: Verification) -> object:
+    from abcost.report.console import grid
+
+    table = grid(f"Verification of {model}", "before -> after", "arithmetic", "inputs", "largest error", "at", "verdict", text_columns=3)
+    table.columns[4].justify = table.columns[5].justify = "left"
+    for c in found.comparisons:
+        verdict = ("holds" if c.holds else "FAILED") if c.promised else "lossy, not promised"
+        table.add_row(f"{c.before} -> {c.after}", c.arithmetic, c.inputs, f"{c.error:.3g}", c.where if c.error else "", verdict)
+    return table
+
+
+def _summary(found: Verification, fraction_bits: int) -> str:
+    compared = sum(c.compared for c in found.comparisons)
+    widest = max(1, int(found.widest_value)).bit_length() + 1 + fraction_bits
+    return (
+        f"{compared:,} values compared. Fixed point: {fraction_bits} fraction bits; the widest value is "
+        f"{found.widest_value:.4g} and needs {widest} bits in all.\n"
+        f"Signs of exactly 0 on the normal inputs: {found.zero_signs:,} of {found.signs:,}; taking them as +1, as hardware "
+        f"does, moves the outputs by at most {found.sign_convention_error:.3g}.\n"
+        + ("All exact rewrites are exact.\n" if found.holds else "An exact rewrite was NOT exact.\n")
+    )

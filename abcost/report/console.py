@@ -1,0 +1,211 @@
+"""The report for the terminal, drawn with rich."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from abcost.core.primitives import OpClass, Origin
+from abcost.report import quantity
+from abcost.report.conventions import CONVENTIONS
+from abcost.report.format import FORMATS, View
+from abcost.report.frame import frame
+from abcost.report.report import Report, Stage
+
+_NARROW = 96  # columns; below, only the first and the last stage are shown
+_MOST_ROWS = 60  # of the layer table; the rest is in CSV and JSON
+
+
+@FORMATS.add("rich")
+def render(reports: Sequence[Report], view: View) -> str:
+    """Header, summary, multiplications by origin, costs per target, layers, survivors, rewrites, conventions."""
+    first = reports[0]
+    stages = [first.stages[0], first.stages[-1]] if view.width < _NARROW else list(first.stages)
+    parts: list[RenderableType] = [_header(reports), _operations(first, stages), _origins(first, stages)]
+    parts += [_costs(report, stages) for report in reports]
+    parts += [_groups(first, view), _survivors(first), _rewrites(first)]
+    parts += [_units(report) for report in reports]
+    parts.append(_conventions(reports))
+    return draw(Group(*parts), view)
+
+
+def draw(item: RenderableType, view: View) -> str:
+    """The item as text of the view's width; no escape codes without colour."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=view.width, force_terminal=view.colour, no_color=not view.colour, highlight=False, markup=False,
+        color_system="standard" if view.colour else None,
+    )
+    console.print(item)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def grid(title: str, *columns: str, text_columns: int = 1) -> Table:
+    """A table whose first columns are text and the rest numbers."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < text_columns else "right", overflow="fold")
+    return table
+
+
+def _header(reports: Sequence[Report]) -> Text:
+    report = reports[0]
+    variant = f" ({report.variant})" if report.variant else ""
+    shapes = ", ".join("x".join(map(str, shape)) for shape in report.input_shapes)
+    macs = report.stages[0].tally.macs
+    lines = [
+        f"{report.model}{variant}  input {shapes}  {report.parameters:,} parameters  captured by {report.capture}",
+        f"{macs.total:,} MACs: {macs.xnor:,} binary x binary, {macs.signed_add:,} binary x real, {macs.real:,} real"
+        + (" (= fvcore's formulas)" if macs.total == report.fvcore_macs else f" (fvcore: {report.fvcore_macs:,})"),
+    ]
+    return Text("\n".join(lines) + "\n")
+
+
+def _operations(report: Report, stages: Sequence[Stage]) -> Table:
+    table = grid("Operations of one inference", "class", *(s.name for s in stages), "change")
+    for op_class in OpClass:
+        values = [stage.tally.by_class()[op_class] for stage in stages]
+        table.add_row(op_class.value, *map(quantity.count, values), quantity.change(values[0], values[-1]))
+    exact = ["" if index == 0 else ("exact" if stage.exact else "lossy") for index, stage in enumerate(report.stages)]
+    shown = [exact[report.stages.index(stage)] for stage in stages]
+    table.add_row("rewrites to this stage", *shown)
+    if any(stage.max_abs_error is not None for stage in stages):
+        errors = ["-" if s.max_abs_error is None else f"{s.max_abs_error:.3g}" for s in stages]
+        table.add_row("max |error| vs stage before", *errors)
+    return table
+
+
+def _origins(report: Report, stages: Sequence[Stage]) -> Table:
+    table = grid("Multiplications by origin", "origin", *(s.name for s in stages), "change")
+    for origin in Origin:
+        values = [stage.tally.by_origin()[origin] for stage in stages]
+        if any(values):
+            table.add_row(origin.value, *map(quantity.count, values), quantity.change(values[0], values[-1]))
+    table.add_section()
+    published = [stage.tally.published() for stage in stages]
+    table.add_row("as the paper counts", *map(quantity.count, published), quantity.change(published[0], published[-1]))
+    strict = [stage.tally.by_class()[OpClass.MULTIPLY] for stage in stages]
+    table.add_row("all of them", *map(quantity.count, strict), quantity.change(strict[0], strict[-1]))
+    if not report.stages[-1].tally.by_class()[OpClass.MULTIPLY]:
+        table.caption = "no multiplication is left"
+    return table
+
+
+_Row = tuple[str, Callable[[Stage], float | None], Callable[[float | None], str]]
+
+
+def _costs(report: Report, stages: Sequence[Stage]) -> Table:
+    shown = [stage for stage in report.stages if stage.name in {s.name for s in stages}]
+    rows: list[_Row] = [
+        ("energy per inference", lambda s: s.cost.energy_pj, quantity.energy),
+        ("  of it memory traffic", lambda s: s.memory_energy_pj, quantity.energy),
+    ]
+    if report.table.technology == "fpga":
+        rows += [
+            ("LUTs", lambda s: s.cost.luts, quantity.amount),
+            ("flip-flops", lambda s: s.cost.ffs, quantity.amount),
+            ("DSP slices", lambda s: s.cost.dsps, quantity.amount),
+        ]
+    else:
+        rows += [("area, um2", lambda s: s.cost.area_um2, quantity.amount)]
+    title = f"Cost on {report.table.target} ({report.width}-bit residual path, {report.settings['lanes']} lane per node)"
+    table = grid(title, "", *(s.name for s in shown), "change")
+    for name, value_of, text_of in rows:
+        values = [value_of(stage) for stage in shown]
+        table.add_row(name, *map(text_of, values), quantity.change(values[0], values[-1]))
+    stored = [stage.weight_bits for stage in shown]
+    table.add_row("parameter storage", *map(quantity.bits, stored), quantity.change(stored[0], stored[-1]))
+    if report.unpriced:
+        table.caption = f"{report.table.target} has no figure for: {', '.join(report.unpriced)}"
+    return table
+
+
+def _groups(report: Report, view: View) -> Table:
+    """Layers, blocks or kinds of operation, first stage against last."""
+    area = "luts" if report.table.technology == "fpga" else "area_um2"
+    rows = frame(report)
+    ends = [report.stages[0].name, report.stages[-1].name]
+    multiplies = rows[rows["class"] == "multiply"]
+    table = grid(
+        f"By {view.by}, before -> after ({report.table.target})",
+        view.by, "multiply", "-> after", "ops", "-> after", area, "-> after",
+    )  # fmt: skip
+    cells = []
+    for source, column in ((multiplies, "count"), (rows, "count"), (rows, area)):
+        sums = source.groupby(["stage", view.by], sort=False)[column].sum(min_count=1)
+        cells += [{key: sums.get((end, key), 0) for key in rows[view.by].unique()} for end in ends]
+    names = [name for name in rows[view.by].unique() if any(column[name] for column in cells)]
+    for name in names[:_MOST_ROWS]:
+        values = [column[name] for column in cells]
+        table.add_row(name or "(model)", *("unknown" if value != value else quantity.count(value) for value in values))
+    if len(names) > _MOST_ROWS:
+        table.caption = f"{len(names) - _MOST_ROWS} more rows: --format csv or --by block"
+    return table
+
+
+def _survivors(report: Report) -> RenderableType:
+    """Multiplications that are left at the last stage, by name."""
+    last = report.stages[-1]
+    left = [row for row in last.tally.rows if row.origin is not None]
+    if not left:
+        return Text("No multiplication survives.\n")
+    table = grid(f"Surviving multiplications at {last.name}: {sum(r.count.count for r in left):,}", "origin", "count", "where")
+    table.columns[2].justify = "left"
+    for origin in Origin:
+        found = [row for row in left if row.origin is origin]
+        if found:
+            names = list(dict.fromkeys(row.node.layer or row.node.name for row in found))
+            shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+            table.add_row(origin.value, quantity.count(sum(row.count.count for row in found)), shown)
+    return table
+
+
+def _rewrites(report: Report) -> Table:
+    table = grid("Rewrites", "stage", "rule", "times", "effect", "what", text_columns=2)
+    table.columns[3].justify = table.columns[4].justify = "left"
+    for stage in report.stages:
+        entries = Counter((e.rule, e.fired, e.exact, e.detail) for e in stage.log)
+        groups: dict[tuple[str, bool, bool], list[tuple[str, int]]] = {}
+        for (rule, fired, exact, detail), times in entries.items():
+            groups.setdefault((rule, fired, exact), []).append((detail, times))
+        for (rule, fired, exact), details in groups.items():
+            errors = [e.error for e in stage.log if e.rule == rule and e.fired and e.exact is exact and e.error is not None]
+            unit = next((e.error_unit for e in stage.log if e.rule == rule and e.error is not None), "")
+            what = details[0][0] + (f" (and {len(details) - 1} like it)" if len(details) > 1 else "")
+            what += f"; {unit} {max(errors):.3g}" if fired and errors else ""
+            effect = ("exact" if exact else "lossy") if fired else "declined"
+            table.add_row(stage.name, rule, str(sum(n for _, n in details)), effect, what)
+    return table
+
+
+def _units(report: Report) -> Table:
+    """Units instantiated, first stage against last."""
+    ends = (report.stages[0], report.stages[-1])
+    counts = []
+    for stage in ends:
+        found: Counter[tuple[str, str]] = Counter()
+        for node in stage.nodes:
+            for unit in node.units:
+                size = f"{unit.bits} bits/cycle" if unit.bits else f"{unit.width} bits"
+                size += f", {unit.exponents} exponents" if unit.exponents and unit.exponents > 1 else ""
+                found[unit.op, size] += unit.count
+        counts.append(found)
+    table = grid(f"Units instantiated on {report.table.target}", "unit", "size", *(s.name for s in ends), text_columns=2)
+    for key in sorted(set(counts[0]) | set(counts[1])):
+        table.add_row(*key, str(counts[0][key]), str(counts[1][key]))
+    return table
+
+
+def _conventions(reports: Sequence[Report]) -> Text:
+    lines = ["Conventions", *(f"- {line}" for line in CONVENTIONS)]
+    for report in reports:
+        table = report.table
+        lines.append(f"- Table {table.target} ({table.title}; {table.node}; version {table.digest}).")
+    lines.append(f"- Sources and confidence of every figure: abcost targets show {reports[0].table.target} --sources")
+    return Text("\n".join(lines))
