@@ -1,16 +1,16 @@
 """Everything abcost raises on purpose.
 
-    AbcostError                what was wrong, where, and what to do; exit status 2
-    ├── UsageError             an option or argument that makes no sense
-    ├── UnknownName            a model, target, variant, … that is not registered
-    ├── ModelError             a model that cannot be built, loaded or run
-    │   └── CheckpointError    a checkpoint that is missing, unreadable, foreign or of the wrong shape
-    ├── TraceError             an operation the tracer cannot represent
-    │   └── DataDependent      the model asks for the value of an activation
-    ├── GraphError             a graph (file) that breaks the rules of the op graph
-    ├── RewriteError           a rewrite that broke what it promised (a bug in a rule)
-    ├── CostError              a cost table, law or target that cannot answer
-    └── OutputError            a result that could not be written
+AbcostError                what was wrong, where, and what to do; exit status 2
+├── UsageError             an option or argument that makes no sense
+├── UnknownName            a model, target, variant, … that is not registered
+├── ModelError             a model that cannot be built, loaded or run
+│   └── CheckpointError    a checkpoint that is missing, unreadable, foreign or of the wrong shape
+├── TraceError             an operation the tracer cannot represent
+│   └── DataDependent      the model asks for the value of an activation
+├── GraphError             a graph (file) that breaks the rules of the op graph
+├── RewriteError           a rewrite that broke what it promised (a bug in a rule)
+├── CostError              a cost table, law or target that cannot answer
+└── OutputError            a result that could not be written
 """
 
 from __future__ import annotations

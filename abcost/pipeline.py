@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from abcost.classify.tally import Tally, tally
+from abcost.classify.tally import tally
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.core.kinds import DOTS
@@ -99,12 +99,18 @@ def analyze(
     if isinstance(model, nn.Module):
         if request:
             raise UsageError(f"{', '.join(sorted(request))}: only for models given by name")
-        subject = Subject(model, type(model).__name__, None, given or (InputSpec((1, 3, 224, 224)),), trained=True)
+        subject = Subject(
+            model, type(model).__name__, None, given or (InputSpec((1, 3, 224, 224)),), trained=True
+        )
     else:
         subject = resolve(Request(model, inputs=given, **request))
     (report,) = analyze_subject(
-        subject, [table], width=width, organisation=organisation or Lanes(),
-        rewriting=rewriting or RewriteOptions(), verify=verify,
+        subject,
+        [table],
+        width=width,
+        organisation=organisation or Lanes(),
+        rewriting=rewriting or RewriteOptions(),
+        verify=verify,
     )
     return report
 
@@ -122,7 +128,10 @@ def analyze_subject(
     check_settings(width, rewriting)
     staged = stage_graphs(subject.model, subject.inputs, rewriting)
     verification = verify_subject(subject, rewriting) if verify else None
-    return [_report(subject, staged, table, width or table.default_width, organisation, rewriting, verification) for table in tables]
+    return [
+        _report(subject, staged, table, width or table.default_width, organisation, rewriting, verification)
+        for table in tables
+    ]
 
 
 def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
@@ -136,7 +145,8 @@ def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
         stir(model)
     staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
     stepped = [
-        Stepped(s.name, s.graph, s.exact, any(e.fired and e.error is not None for e in s.log)) for s in staged.stages
+        Stepped(s.name, s.graph, s.exact, any(e.fired and e.error is not None for e in s.log))
+        for s in staged.stages
     ]
     return verify_stages(model, stepped, subject.inputs, rewriting.fraction_bits)
 
@@ -207,10 +217,14 @@ def fvcore_macs(graph: OpGraph) -> int:
     for node in graph:
         if node.kind not in DOTS:
             continue
-        (x, *others) = graph.sources(node)
+        x = graph.sources(node)[0]
         weight = node.const("weight")
         if node.kind.value == "conv" and weight is not None:
-            total += int(conv_flop_count(list(x.shape), list(weight.values.shape), list(node.shape), node.attrs["transposed"]))
+            total += int(
+                conv_flop_count(
+                    list(x.shape), list(weight.values.shape), list(node.shape), node.attrs["transposed"]
+                )
+            )
         else:  # fvcore counts a matrix product as the product of its three sizes
             inner = x.shape[-1]
             total += node.elements * inner
@@ -221,7 +235,9 @@ def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int) -> list[
     found = []
     macs = stages[0].tally.macs.total
     if macs != fvcore:
-        found.append(f"abcost counts {macs:,} multiply-accumulates, fvcore's formulas {fvcore:,}: please report this model")
+        found.append(
+            f"abcost counts {macs:,} multiply-accumulates, fvcore's formulas {fvcore:,}: please report this model"
+        )
     if not subject.trained:
         found.append(
             "weights are untrained (no --checkpoint): every RPReLU slope is its initial value, so slope shifts "

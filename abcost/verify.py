@@ -9,6 +9,7 @@ at its border only, and a probe that puts every binarisation exactly on its thre
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,9 @@ class Verification:
     def error_of(self, stage: str) -> float | None:
         """Largest output difference of a stage from the one before, over all inputs; None if not compared."""
         errors = [
-            c.output_error for c in self.comparisons if c.after == stage and c.arithmetic in ("fixed point", "float64")
+            c.output_error
+            for c in self.comparisons
+            if c.after == stage and c.arithmetic in ("fixed point", "float64")
         ]
         return max(errors, default=None)
 
@@ -90,7 +93,7 @@ def double_copy(model: nn.Module) -> nn.Module:
     """A float64 copy, so that rounding cannot flip a sign between the model and its graph."""
     try:
         return copy.deepcopy(model).double().eval()
-    except Exception as error:  # noqa: BLE001 - user modules may refuse to be copied in any way
+    except Exception as error:
         raise ModelError(f"verification needs a float64 copy of the model, which failed: {error}") from error
 
 
@@ -101,12 +104,14 @@ def verify_stages(
     normal, zeros = example_inputs(inputs), [torch.zeros(s.shape, dtype=s.dtype) for s in inputs]
     probes = {"normal": normal, "zeros": zeros, "border": [_border(x) for x in normal]}
     traced = stages[0].graph
-    comparisons = [_against_model(model, traced, name, values) for name, values in probes.items() if name != "border"]
+    comparisons = [
+        _against_model(model, traced, name, values) for name, values in probes.items() if name != "border"
+    ]
     fixed = FixedPoint(fraction_bits)
     for name, values in probes.items():
         comparisons += _steps(stages, values, name, fixed, "fixed point")
     comparisons += _steps(stages, normal, "normal", Floating(hardware_sign=True), "floating point")
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in itertools.pairwise(stages):
         overrides = threshold_probe(before.graph, after.graph, fixed)
         if overrides:
             comparisons.append(_step(before, after, normal, "thresholds", fixed, "fixed point", overrides))
@@ -123,7 +128,9 @@ def _border(image: torch.Tensor) -> torch.Tensor:
     return image - inner
 
 
-def _against_model(model: nn.Module, graph: OpGraph, inputs_name: str, values: Sequence[torch.Tensor]) -> Comparison:
+def _against_model(
+    model: nn.Module, graph: OpGraph, inputs_name: str, values: Sequence[torch.Tensor]
+) -> Comparison:
     feed = [v.double() if v.is_floating_point() else v for v in values]
     with torch.no_grad():
         result = model.eval()(*feed)
@@ -133,17 +140,29 @@ def _against_model(model: nn.Module, graph: OpGraph, inputs_name: str, values: S
     size = max(float(w.abs().max()) for w in wanted)
     error = max(errors)
     return Comparison(
-        "model", "traced", "float64", inputs_name, error, error, next(iter(got)), sum(w.numel() for w in wanted),
-        promised=True, tolerance=_FLOAT_TOLERANCE * max(1.0, size),
+        "model",
+        "traced",
+        "float64",
+        inputs_name,
+        error,
+        error,
+        next(iter(got)),
+        sum(w.numel() for w in wanted),
+        promised=True,
+        tolerance=_FLOAT_TOLERANCE * max(1.0, size),
     )
 
 
 def _steps(
-    stages: Sequence[Stepped], values: Sequence[torch.Tensor], inputs_name: str, arithmetic: Arithmetic, arithmetic_name: str
+    stages: Sequence[Stepped],
+    values: Sequence[torch.Tensor],
+    inputs_name: str,
+    arithmetic: Arithmetic,
+    arithmetic_name: str,
 ) -> list[Comparison]:
     return [
         _step(before, after, values, inputs_name, arithmetic, arithmetic_name)
-        for before, after in zip(stages, stages[1:], strict=False)
+        for before, after in itertools.pairwise(stages)
     ]
 
 
@@ -177,7 +196,9 @@ def _step(
         where,
         sum(value.numel() for value in old.values()),
         promised=after.exact and not (floating and after.constants_changed),
-        tolerance=_FLOAT_TOLERANCE * max(1.0, max(float(v.abs().max()) for v in old.values())) if floating else 0.0,
+        tolerance=_FLOAT_TOLERANCE * max([1.0, *(float(v.abs().max()) for v in old.values())])
+        if floating
+        else 0.0,
     )
 
 
@@ -201,7 +222,11 @@ def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> 
 
 def _root(graph: OpGraph, sign: OpNode, arithmetic: FixedPoint) -> tuple[OpNode, torch.Tensor]:
     """The value a sign decides on, before masks, positive scales and the bias; and its threshold."""
-    level = arithmetic.constant(sign.consts["level"]) if sign.kind is OpKind.THRESHOLD else torch.zeros(1, dtype=torch.float64)
+    level = (
+        arithmetic.constant(sign.consts["level"])
+        if sign.kind is OpKind.THRESHOLD
+        else torch.zeros(1, dtype=torch.float64)
+    )
     (node,) = graph.sources(sign)
     while node.kind in (OpKind.MASK, OpKind.SCALE):
         (node,) = graph.sources(node)
@@ -213,7 +238,9 @@ def _root(graph: OpGraph, sign: OpNode, arithmetic: FixedPoint) -> tuple[OpNode,
 
 def _sign_convention(graph: OpGraph, values: Sequence[torch.Tensor]) -> tuple[int, int, float]:
     signs = (OpKind.SIGN, OpKind.THRESHOLD)
-    written = execute(graph, values, Floating(), keep=lambda node: node.kind in signs or node.kind is OpKind.OUTPUT)
+    written = execute(
+        graph, values, Floating(), keep=lambda node: node.kind in signs or node.kind is OpKind.OUTPUT
+    )
     hardware = execute(graph, values, Floating(hardware_sign=True))
     binary = [value for name, value in written.items() if graph.node(name).kind in signs]
     zeros = sum(int((value == 0).sum()) for value in binary)

@@ -126,7 +126,7 @@ def _scale(site: _Site) -> Iterator[Count]:
 
 def exponents_of(node: OpNode) -> int:
     """Distinct exponents that a shift chooses from."""
-    return int(node.consts["exponent"].values.unique().numel())
+    return node.consts["exponent"].distinct
 
 
 def _shift(site: _Site) -> Iterator[Count]:
@@ -162,7 +162,7 @@ def _extremum(site: _Site) -> Iterator[Count]:
 
 
 def _max_pool(site: _Site) -> Iterator[Count]:
-    """taps - 1 comparisons, each with the select that keeps the larger."""
+    """Taps - 1 comparisons, each with the select that keeps the larger."""
     yield site.of(Primitive.COMPARE, site.n * (taps(site.node) - 1))
     yield site.of(Primitive.MUX, site.n * (taps(site.node) - 1))
 
@@ -172,7 +172,7 @@ def _sum_pool(site: _Site) -> Iterator[Count]:
 
 
 def _avg_pool(site: _Site) -> Iterator[Count]:
-    """taps - 1 adds and one multiplication by 1/taps."""
+    """Taps - 1 adds and one multiplication by 1/taps."""
     yield from _sum_pool(site)
     yield site.of(Primitive.MULTIPLY, site.n, site.real_width)
 
@@ -188,9 +188,10 @@ def _softmax(site: _Site) -> Iterator[Count]:
 
 
 def _norm(site: _Site) -> Iterator[Count]:
-    """Per row of D: sum, mean, D differences, D squares, their sum, variance, 1/sqrt, D products (and D for weight, bias).
+    """Per row of D: sum, mean, D differences, D squares, their sum, variance, 1/sqrt, D products (and weight, bias).
 
-    Multiplies: D squares + D by 1/sqrt + 2 by 1/D (+ D by the weight). Adds: (D - 1) + D + (D - 1) + 1 for eps (+ D bias).
+    Multiplies: D squares + D by 1/sqrt + 2 by 1/D (+ D by the weight).
+    Adds: (D - 1) for the mean + D differences + (D - 1) for the variance + 1 for eps (+ D for the bias).
     """
     rows = site.n // int(site.node.attrs["group"])
     affine = site.n if site.node.attrs["affine"] else 0

@@ -53,7 +53,8 @@ def _reaches_sign(graph: OpGraph, node: OpNode) -> bool:
     users = graph.users(node)
     through = (OpKind.MASK, OpKind.ADD_CONST)
     return bool(users) and all(
-        user.kind in (OpKind.SIGN, OpKind.THRESHOLD) or (user.kind in through and _reaches_sign(graph, user)) for user in users
+        user.kind in (OpKind.SIGN, OpKind.THRESHOLD) or (user.kind in through and _reaches_sign(graph, user))
+        for user in users
     )
 
 
@@ -61,7 +62,8 @@ def _reaches_sum(graph: OpGraph, node: OpNode) -> bool:
     """Whether the value is added to another computed one, perhaps after concatenation or batch norm."""
     through = (OpKind.WIRING, OpKind.ADD_CONST, OpKind.SCALE, OpKind.SHIFT)
     return any(
-        user.kind is OpKind.ADD or (user.kind in through and _reaches_sum(graph, user)) for user in graph.users(node)
+        user.kind is OpKind.ADD or (user.kind in through and _reaches_sum(graph, user))
+        for user in graph.users(node)
     )
 
 
@@ -92,7 +94,11 @@ def _is_stem(graph: OpGraph, dot: OpNode) -> bool:
         node = sources[0]
         if node.kind is OpKind.INPUT:
             return True
-        if node.kind not in _POINTWISE and node.kind not in (OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL):
+        if node.kind not in _POINTWISE and node.kind not in (
+            OpKind.MAX_POOL,
+            OpKind.AVG_POOL,
+            OpKind.SUM_POOL,
+        ):
             return False
 
 
@@ -135,7 +141,9 @@ def _is_shortcut(graph: OpGraph, node: OpNode) -> bool:
     mine, theirs = _branch_dots(graph, end), _branch_dots(graph, others[0])
     if len(mine) != len(theirs):
         return len(mine) < len(theirs)
-    return bool(theirs) and (_has_binary_operand(graph, theirs[-1]) or any(k != 1 for k in _kernel(theirs[-1])))
+    return bool(theirs) and (
+        _has_binary_operand(graph, theirs[-1]) or any(k != 1 for k in _kernel(theirs[-1]))
+    )
 
 
 def _kernel(dot: OpNode) -> tuple[int, ...]:

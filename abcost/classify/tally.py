@@ -46,7 +46,7 @@ class Tally:
 
     def by_origin(self) -> dict[Origin, int]:
         """Multiplications of one inference per origin; every origin is there, the sum is the class's."""
-        found = Counter({origin: 0 for origin in Origin})
+        found = Counter(dict.fromkeys(Origin, 0))
         for row in self.rows:
             if row.origin is not None:
                 found[row.origin] += row.count.count
@@ -60,7 +60,7 @@ class Tally:
 
 def sum_by_class(counts: Iterable[Count]) -> dict[OpClass, int]:
     """Operations per class; every class is there."""
-    found = {op_class: 0 for op_class in OpClass}
+    found = dict.fromkeys(OpClass, 0)
     for count in counts:
         found[count.primitive.op_class] += count.count
     return found
@@ -77,8 +77,10 @@ def tally(graph: OpGraph, real_width: int) -> Tally:
 
 
 def _macs(graph: OpGraph) -> Macs:
-    found = Counter({arithmetic: 0 for arithmetic in DotArithmetic})
+    found = Counter(dict.fromkeys(DotArithmetic, 0))
     for node in graph:
         if node.kind in DOTS:
             found[graph.dot_arithmetic(node)] += int(node.attrs["macs"])
-    return Macs(found.total(), found[DotArithmetic.XNOR], found[DotArithmetic.SIGNED_ADD], found[DotArithmetic.REAL])
+    return Macs(
+        found.total(), found[DotArithmetic.XNOR], found[DotArithmetic.SIGNED_ADD], found[DotArithmetic.REAL]
+    )

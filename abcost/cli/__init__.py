@@ -25,8 +25,9 @@ app.command()(graph)
 app.command()(verify)
 app.add_typer(targets, name="targets")
 
-_USAGE_ERROR = typer.BadParameter.__mro__[1]  # Typer brings its own copy of click, under a private name
-_CLI_ERROR = typer.BadParameter.__mro__[2]
+# Typer brings its own copy of click under a private name; these are its UsageError and ClickException
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+_CLI_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 @app.callback()
@@ -58,9 +59,12 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except _CLI_ERROR as error:
         hint = "; see abcost --help" if isinstance(error, _USAGE_ERROR) else ""
-        return _fail(f"{error.format_message()}{hint}", debug=debug)  # type: ignore[attr-defined]
+        return _fail(f"{getattr(error, 'message', error)}{hint}", debug=debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is one line too
-        return _fail(f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)", debug=debug)
+        return _fail(
+            f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)",
+            debug=debug,
+        )
     return status if isinstance(status, int) else 0
 
 

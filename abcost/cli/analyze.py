@@ -13,7 +13,8 @@ from abcost.cli.output import check_writable, note, view, write
 def analyze(
     model: options.Model,
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="Bundled target or own .toml; repeat to compare.")
+        list[str] | None,
+        typer.Option("--target", "-t", help="Bundled target or own .toml; repeat to compare."),
     ] = None,
     variant: options.Variant = None,
     step: options.Step = None,
@@ -22,7 +23,9 @@ def analyze(
     num_classes: options.NumClasses = None,
     checkpoint: options.Checkpoint = None,
     model_arg: options.ModelArg = None,
-    width: Annotated[int | None, typer.Option(help="Bits of the residual path; default: the target's (16).")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Bits of the residual path; default: the target's (16).")
+    ] = None,
     lanes: Annotated[int, typer.Option(help="Lanes of every node: results per cycle.")] = 1,
     simd: Annotated[int, typer.Option(help="Bits per cycle of a binary dot product in one lane.")] = 64,
     weight_scale: options.WeightScale = "exact",
@@ -31,13 +34,17 @@ def analyze(
     by: Annotated[str, typer.Option(help="Rows of the detail table: layer, block or kind.")] = "block",
     output_format: Annotated[str, typer.Option("--format", help="rich, csv or json.")] = "rich",
     output: options.Output = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Also execute every stage next to the one before.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also execute every stage next to the one before.")
+    ] = False,
 ) -> None:
     """Count multiplications, adds, bit operations and shifts of a network, and price them on a target."""
     check_writable(output)
     from abcost.cost import CostTable
 
-    tables = [CostTable.load(name) for name in dict.fromkeys(target or ["fpga-lut6"])]  # fails before torch is loaded
+    tables = [
+        CostTable.load(name) for name in dict.fromkeys(target or ["fpga-lut6"])
+    ]  # fails before torch is loaded
     from abcost.cost.organisation import Lanes
     from abcost.models.subject import resolve
     from abcost.pipeline import analyze_subject

@@ -13,8 +13,12 @@ from abcost.cli.output import check_writable, note, write
 def graph(
     model: options.Model,
     output_format: Annotated[str, typer.Option("--format", help="json, dot or graphml.")] = "json",
-    stage: Annotated[str, typer.Option(help="traced, mask_removed, rprelu_quantized or add_and_bit.")] = "traced",
-    constants: Annotated[bool, typer.Option(help="Values of weights in the JSON; without, it cannot be executed.")] = True,
+    stage: Annotated[
+        str, typer.Option(help="traced, mask_removed, rprelu_quantized or add_and_bit.")
+    ] = "traced",
+    constants: Annotated[
+        bool, typer.Option(help="Values of weights in the JSON; without, it cannot be executed.")
+    ] = True,
     variant: options.Variant = None,
     step: options.Step = None,
     preset: options.Preset = "imagenet",

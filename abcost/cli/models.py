@@ -25,7 +25,10 @@ def models(
     entries = catalogue(variant=variant, stem=chosen.stem, num_classes=chosen.num_classes)
     if chosen_format == "json":
         rows = [{"name": e.name, "parameters": e.parameters, "description": e.description} for e in entries]
-        write(json.dumps({"schema": 1, "variant": variant, "preset": preset, "models": rows}, indent=2) + "\n", None)
+        write(
+            json.dumps({"schema": 1, "variant": variant, "preset": preset, "models": rows}, indent=2) + "\n",
+            None,
+        )
         return
     from abcost.report.console import draw, grid
 

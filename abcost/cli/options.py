@@ -17,25 +17,36 @@ if TYPE_CHECKING:
 
 Model = Annotated[
     str,
-    typer.Argument(help="Zoo name (abcost models), path/to/file.py:factory, package.module:factory, or FILE.pt2."),
+    typer.Argument(
+        help="Zoo name (abcost models), path/to/file.py:factory, package.module:factory, or FILE.pt2."
+    ),
 ]
 Variant = Annotated[str | None, typer.Option(help="ab (default), bn-free or bn; zoo models only.")]
-Step = Annotated[int | None, typer.Option(help="Training step: 1 real weights, 2 (default) binary; zoo models only.")]
-Preset = Annotated[str, typer.Option(help="imagenet, cifar10 or cifar100: stem, classes and input size together.")]
+Step = Annotated[
+    int | None, typer.Option(help="Training step: 1 real weights, 2 (default) binary; zoo models only.")
+]
+Preset = Annotated[
+    str, typer.Option(help="imagenet, cifar10 or cifar100: stem, classes and input size together.")
+]
 InputSize = Annotated[
     list[str] | None,
     typer.Option(help="NxCxHxW such as 1x3x224x224, or 1x16:int64; once per input of the model."),
 ]
 NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier; zoo models only.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="State dict to load, as published or as trained by abcost.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="State dict to load, as published or as trained by abcost.")
+]
 ModelArg = Annotated[list[str] | None, typer.Option(help="name=value for your factory; repeat for more.")]
 WeightScale = Annotated[
     str, typer.Option(help="exact, or po2: round the scales of binary weights to powers of two (lossy).")
 ]
 ConstantMultiply = Annotated[
-    str, typer.Option(help="keep, or csd: products with constants as shifts and adds in canonical signed digits.")
+    str,
+    typer.Option(help="keep, or csd: products with constants as shifts and adds in canonical signed digits."),
 ]
-FractionBits = Annotated[int, typer.Option(help="Bits after the binary point, of csd constants and of fixed-point execution.")]
+FractionBits = Annotated[
+    int, typer.Option(help="Bits after the binary point, of csd constants and of fixed-point execution.")
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of stdout.")]
 
 _T = TypeVar("_T", bound=str)

@@ -12,6 +12,8 @@ from abcost.cli import options
 from abcost.cli.output import check_writable, note, view, write
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from abcost.verify import Verification
 
 
@@ -63,20 +65,40 @@ def _json(model: str, found: Verification) -> str:
         "model": model,
         "holds": found.holds,
         "comparisons": [{**asdict(c), "holds": c.holds} for c in found.comparisons],
-        "sign_convention": {"zeros": found.zero_signs, "signs": found.signs, "max_abs_error": found.sign_convention_error},
+        "sign_convention": {
+            "zeros": found.zero_signs,
+            "signs": found.signs,
+            "max_abs_error": found.sign_convention_error,
+        },
         "widest_value": found.widest_value,
     }
     return json.dumps(data, indent=2) + "\n"
 
 
-def _table(model: str, found: Verification) -> object:
+def _table(model: str, found: Verification) -> Table:
     from abcost.report.console import grid
 
-    table = grid(f"Verification of {model}", "before -> after", "arithmetic", "inputs", "largest error", "at", "verdict", text_columns=3)
+    table = grid(
+        f"Verification of {model}",
+        "before -> after",
+        "arithmetic",
+        "inputs",
+        "largest error",
+        "at",
+        "verdict",
+        text_columns=3,
+    )
     table.columns[4].justify = table.columns[5].justify = "left"
     for c in found.comparisons:
         verdict = ("holds" if c.holds else "FAILED") if c.promised else "lossy, not promised"
-        table.add_row(f"{c.before} -> {c.after}", c.arithmetic, c.inputs, f"{c.error:.3g}", c.where if c.error else "", verdict)
+        table.add_row(
+            f"{c.before} -> {c.after}",
+            c.arithmetic,
+            c.inputs,
+            f"{c.error:.3g}",
+            c.where if c.error else "",
+            verdict,
+        )
     return table
 
 
@@ -86,7 +108,7 @@ def _summary(found: Verification, fraction_bits: int) -> str:
     return (
         f"{compared:,} values compared. Fixed point: {fraction_bits} fraction bits; the widest value is "
         f"{found.widest_value:.4g} and needs {widest} bits in all.\n"
-        f"Signs of exactly 0 on the normal inputs: {found.zero_signs:,} of {found.signs:,}; taking them as +1, as hardware "
-        f"does, moves the outputs by at most {found.sign_convention_error:.3g}.\n"
+        f"Signs of exactly 0 on the normal inputs: {found.zero_signs:,} of {found.signs:,}; taking them as +1, "
+        f"as hardware does, moves the outputs by at most {found.sign_convention_error:.3g}.\n"
         + ("All exact rewrites are exact.\n" if found.holds else "An exact rewrite was NOT exact.\n")
     )

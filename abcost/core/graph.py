@@ -39,7 +39,7 @@ class OpGraph:
                 if source not in graph:
                     raise GraphError(f"{node} reads {source!r}, which does not come before it")
                 graph.add_edge(source, node.name, slot=slot)
-        self._graph = nx.freeze(graph)
+        self._graph: nx.MultiDiGraph[str] = nx.freeze(graph)
         self._nodes = MappingProxyType({node.name: node for node in nodes})
         self._inputs = {node.name: tuple(inputs.get(node.name, ())) for node in nodes}
         self._check()

@@ -29,7 +29,9 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         if not self.shape or any(size < 1 for size in self.shape):
-            raise UsageError(f"an input needs sizes of at least 1, got {self.text}; example: --input-size 1x3x224x224")
+            raise UsageError(
+                f"an input needs sizes of at least 1, got {self.text}; example: --input-size 1x3x224x224"
+            )
         if prod(self.shape) > LARGEST_INPUT:
             raise UsageError(f"an input of {self.text} has more than {LARGEST_INPUT} elements")
 

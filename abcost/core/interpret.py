@@ -80,7 +80,9 @@ class FixedPoint:
         grid = 2.0**self.fraction_bits
         largest = float(values.abs().max()) if values.numel() else 0.0
         if not largest * grid * grid < 2.0**52:  # also refuses NaN
-            raise GraphError(f"fixed-point execution met {largest:.3g}, too large for {self.fraction_bits} fraction bits")
+            raise GraphError(
+                f"fixed-point execution met {largest:.3g}, too large for {self.fraction_bits} fraction bits"
+            )
         self.largest = max(self.largest, largest)
         return torch.floor(values * grid) / grid
 
@@ -150,7 +152,9 @@ def _plain(value: torch.Tensor | _Deferred, arithmetic: Arithmetic) -> torch.Ten
     return arithmetic.settle(value.total / value.divisor) if isinstance(value, _Deferred) else value
 
 
-def _run(node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic) -> torch.Tensor | _Deferred:
+def _run(
+    node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic
+) -> torch.Tensor | _Deferred:
     if isinstance(inputs[0], _Deferred):
         if node.kind is OpKind.WIRING and len(inputs) == 1:
             return _Deferred(replay(node.attrs, [inputs[0].total], {}), inputs[0].divisor)
@@ -243,7 +247,8 @@ def _compare(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> tor
 def _select(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
     feed = iter(x)
     condition, yes, no = (
-        _c(node, role, arithmetic) if role in node.consts else next(feed) for role in ("condition", "self", "other")
+        _c(node, role, arithmetic) if role in node.consts else next(feed)
+        for role in ("condition", "self", "other")
     )
     return torch.where(condition != 0, yes.to(torch.float64), no.to(torch.float64))
 
@@ -262,7 +267,9 @@ def _max_pool(node: OpNode, x: list[torch.Tensor], _arithmetic: Arithmetic) -> t
     if "axes" in a:
         return torch.amax(x[0], dim=list(a["axes"]), keepdim=a["keepdim"])
     pool = F.max_pool3d if len(a["kernel"]) == 3 else F.max_pool2d
-    return pool(x[0], list(a["kernel"]), list(a["stride"]), list(a["padding"]), list(a["dilation"]), a["ceil_mode"])
+    return pool(
+        x[0], list(a["kernel"]), list(a["stride"]), list(a["padding"]), list(a["dilation"]), a["ceil_mode"]
+    )
 
 
 def _avg_pool(node: OpNode, x: list[torch.Tensor], _arithmetic: Arithmetic) -> torch.Tensor:
@@ -274,11 +281,15 @@ def _pool_sum(node: OpNode, x: torch.Tensor) -> torch.Tensor:
     if "axes" in a:
         return torch.sum(x, dim=list(a["axes"]), keepdim=a["keepdim"])
     pool = F.avg_pool3d if len(a["kernel"]) == 3 else F.avg_pool2d
-    return pool(x, list(a["kernel"]), list(a["stride"]), list(a["padding"]), a["ceil_mode"], divisor_override=1)
+    return pool(
+        x, list(a["kernel"]), list(a["stride"]), list(a["padding"]), a["ceil_mode"], divisor_override=1
+    )
 
 
 def _softmax_like(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    return arithmetic.settle(replay(node.attrs, x, {role: _c(node, role, arithmetic) for role in node.consts}))
+    return arithmetic.settle(
+        replay(node.attrs, x, {role: _c(node, role, arithmetic) for role in node.consts})
+    )
 
 
 def _wiring(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:

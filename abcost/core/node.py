@@ -34,6 +34,11 @@ class Constant:
         """Number of elements."""
         return self.values.numel()
 
+    @property
+    def distinct(self) -> int:
+        """Number of distinct values."""
+        return len(set(self.values.flatten().tolist()))
+
     def real(self) -> torch.Tensor:
         """The values in float64, as the interpreter uses them."""
         return self.values.to(torch.float64)

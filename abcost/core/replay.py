@@ -15,27 +15,90 @@ import torch
 from abcost.errors import GraphError
 
 WIRING = frozenset(
-    """view.default _unsafe_view.default reshape.default permute.default transpose.int t.default
-    unsqueeze.default squeeze.default squeeze.dim squeeze.dims expand.default slice.Tensor select.int
-    split.Tensor split_with_sizes.default unbind.int cat.default stack.default constant_pad_nd.default
-    flip.default roll.default repeat.default upsample_nearest2d.default upsample_nearest2d.vec
-    pixel_shuffle.default pixel_unshuffle.default reflection_pad2d.default replication_pad2d.default
-    index_select.default im2col.default unfold.default as_strided.default channel_shuffle.default""".split()
+    [
+        "view.default",
+        "_unsafe_view.default",
+        "reshape.default",
+        "permute.default",
+        "transpose.int",
+        "t.default",
+        "unsqueeze.default",
+        "squeeze.default",
+        "squeeze.dim",
+        "squeeze.dims",
+        "expand.default",
+        "slice.Tensor",
+        "select.int",
+        "split.Tensor",
+        "split_with_sizes.default",
+        "unbind.int",
+        "cat.default",
+        "stack.default",
+        "constant_pad_nd.default",
+        "flip.default",
+        "roll.default",
+        "repeat.default",
+        "upsample_nearest2d.default",
+        "upsample_nearest2d.vec",
+        "pixel_shuffle.default",
+        "pixel_unshuffle.default",
+        "reflection_pad2d.default",
+        "replication_pad2d.default",
+        "index_select.default",
+        "im2col.default",
+        "unfold.default",
+        "as_strided.default",
+        "channel_shuffle.default",
+    ]
 )
 FUNCTIONS = frozenset(
-    """exp.default log.default log1p.default sqrt.default rsqrt.default sigmoid.default tanh.default gelu.default
-    silu.default mish.default erf.default elu.default softplus.default hardsigmoid.default hardswish.default
-    sin.default cos.default reciprocal.default abs.default floor.default ceil.default round.default trunc.default
-    pow.Tensor_Scalar pow.Tensor_Tensor div.Tensor atan.default log_sigmoid_forward.default""".split()
+    [
+        "exp.default",
+        "log.default",
+        "log1p.default",
+        "sqrt.default",
+        "rsqrt.default",
+        "sigmoid.default",
+        "tanh.default",
+        "gelu.default",
+        "silu.default",
+        "mish.default",
+        "erf.default",
+        "elu.default",
+        "softplus.default",
+        "hardsigmoid.default",
+        "hardswish.default",
+        "sin.default",
+        "cos.default",
+        "reciprocal.default",
+        "abs.default",
+        "floor.default",
+        "ceil.default",
+        "round.default",
+        "trunc.default",
+        "pow.Tensor_Scalar",
+        "pow.Tensor_Tensor",
+        "div.Tensor",
+        "atan.default",
+        "log_sigmoid_forward.default",
+    ]
 )
 COMPOSITES = frozenset(
-    """_softmax.default _safe_softmax.default _log_softmax.default native_layer_norm.default native_group_norm.default
-    embedding.default""".split()
+    [
+        "_softmax.default",
+        "_safe_softmax.default",
+        "_log_softmax.default",
+        "native_layer_norm.default",
+        "native_group_norm.default",
+        "embedding.default",
+    ]
 )
 REPLAYABLE = WIRING | FUNCTIONS | COMPOSITES
 
 
-def replay(attrs: Mapping[str, Any], inputs: Sequence[torch.Tensor], consts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def replay(
+    attrs: Mapping[str, Any], inputs: Sequence[torch.Tensor], consts: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
     """Run the recorded call on these tensors. Raises GraphError for a name outside the list."""
     name = str(attrs["aten"])
     if name not in REPLAYABLE:

@@ -20,7 +20,10 @@ from abcost.errors import GraphError
 
 SCHEMA = 1
 LARGEST_CONSTANT = 2**31  # bytes
-_DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float32, torch.float64, torch.int32, torch.int64, torch.int8, torch.bool)}
+_DTYPES = {
+    str(d).removeprefix("torch."): d
+    for d in (torch.float32, torch.float64, torch.int32, torch.int64, torch.int8, torch.bool)
+}
 
 
 def graph_to_json(graph: OpGraph, *, constants: bool = True) -> str:
@@ -34,7 +37,9 @@ def graph_to_json(graph: OpGraph, *, constants: bool = True) -> str:
             "layer": node.layer,
             "source": node.source,
             "attrs": dict(node.attrs),
-            "consts": {role: _constant_to_dict(constant, values=constants) for role, constant in node.consts.items()},
+            "consts": {
+                role: _constant_to_dict(constant, values=constants) for role, constant in node.consts.items()
+            },
         }
         for node in graph
     ]
@@ -44,21 +49,37 @@ def graph_to_json(graph: OpGraph, *, constants: bool = True) -> str:
 def graph_from_json(text: str) -> OpGraph:
     """The graph of `graph_to_json`. Raises GraphError, one line, for anything else."""
     try:
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            raise GraphError(f"not a graph file of schema {SCHEMA}")
+        data = _of_our_schema(json.loads(text))
         nodes = [_node_from_dict(item) for item in data["nodes"]]
         inputs = {str(item["name"]): [str(name) for name in item["inputs"]] for item in data["nodes"]}
         return OpGraph(nodes, inputs)
     except GraphError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error, zlib.error) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        binascii.Error,
+        zlib.error,
+    ) as error:
         raise GraphError(f"not a graph file: {type(error).__name__}: {error}") from error
+
+
+def _of_our_schema(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise GraphError(f"not a graph file of schema {SCHEMA}")
+    return data
 
 
 def _constant_to_dict(constant: Constant, *, values: bool) -> dict[str, Any]:
     tensor = constant.values
-    head = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch."), "binary": constant.binary}
+    head = {
+        "shape": list(tensor.shape),
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "binary": constant.binary,
+    }
     if not values:
         return head
     array = tensor.contiguous().numpy()
@@ -71,7 +92,13 @@ def _node_from_dict(item: Mapping[str, Any]) -> OpNode:
     shape = tuple(int(size) for size in item["shape"])
     consts = {str(role): _constant_from_dict(value) for role, value in item["consts"].items()}
     return OpNode(
-        str(item["name"]), OpKind(item["kind"]), shape, str(item["layer"]), str(item["source"]), dict(item["attrs"]), consts
+        str(item["name"]),
+        OpKind(item["kind"]),
+        shape,
+        str(item["layer"]),
+        str(item["source"]),
+        dict(item["attrs"]),
+        consts,
     )
 
 
@@ -87,7 +114,9 @@ def _constant_from_dict(item: Mapping[str, Any]) -> Constant:
     unpack = zlib.decompressobj()
     raw = unpack.decompress(base64.b64decode(item["data"], validate=True), size + 1)
     if len(raw) != size:
-        raise GraphError(f"a constant of shape {shape} needs {size} bytes, the file has {'more' if len(raw) > size else len(raw)}")
+        raise GraphError(
+            f"a constant of shape {shape} needs {size} bytes, the file has {'more' if len(raw) > size else len(raw)}"
+        )
     if item["packed"]:
         bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=count)
         array = (2 * bits.astype(np.int8) - 1).reshape(shape)

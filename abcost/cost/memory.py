@@ -47,7 +47,7 @@ def weight_bits(node: OpNode, real_width: int) -> int:
     total = 0
     for role, constant in node.consts.items():
         if role == "exponent":
-            choices = int(constant.values.unique().numel())
+            choices = constant.distinct
             total += constant.count * (choices - 1).bit_length()
         elif constant.binary:
             total += constant.count

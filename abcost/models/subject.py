@@ -1,9 +1,9 @@
 """From what the user named to a model that can be analysed.
 
-    reactnet_a                      a network of the zoo
-    path/to/file.py:factory         the user's file; running it is running their code, because they named it
-    package.module:factory          the same, importable
-    path/to/model.pt2               a program saved by torch.export.save
+reactnet_a                      a network of the zoo
+path/to/file.py:factory         the user's file; running it is running their code, because they named it
+package.module:factory          the same, importable
+path/to/model.pt2               a program saved by torch.export.save
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -76,7 +76,9 @@ def resolve(request: Request) -> Subject:
             )
             subject = Subject(model, request.model, variant, inputs, trained=request.checkpoint is not None)
         elif ":" in request.model:
-            subject = Subject(_from_factory(request.model, request.arguments), request.model, None, inputs, trained=True)
+            subject = Subject(
+                _from_factory(request.model, request.arguments), request.model, None, inputs, trained=True
+            )
         else:
             subject = _exported(Path(request.model), request.inputs)
     if request.checkpoint is not None:
@@ -101,10 +103,14 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
 def _check_options(request: Request, *, zoo: bool) -> None:
     """Options of the other sort of model are mistakes, not to be ignored."""
     if zoo and request.arguments:
-        raise UsageError("--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes")
+        raise UsageError(
+            "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes"
+        )
     for option in ("variant", "step", "num_classes"):
         if not zoo and getattr(request, option) is not None:
-            raise UsageError(f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value")
+            raise UsageError(
+                f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
+            )
 
 
 def _zoo_name(name: str) -> str:
@@ -112,7 +118,9 @@ def _zoo_name(name: str) -> str:
         try:
             MODELS.get(name)
         except UnknownName as error:
-            raise UnknownName(f"{error}; your own model is named as path/to/file.py:factory, package.module:factory or FILE.pt2") from None
+            raise UnknownName(
+                f"{error}; your own model is named as path/to/file.py:factory, package.module:factory or FILE.pt2"
+            ) from None
     return name
 
 
@@ -126,7 +134,7 @@ def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
         model = factory(**arguments) if callable(factory) and not isinstance(factory, nn.Module) else factory
     except AbcostError:
         raise
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it becomes one line
+    except Exception as error:
         raise ModelError(f"{text} raised {type(error).__name__}: {_one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"{text} gave a {type(model).__name__}, not a torch.nn.Module")
@@ -144,8 +152,10 @@ def _load_file(path: Path) -> ModuleType:
     try:
         with _importable(path.parent):
             spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it becomes one line
-        raise ModelError(f"{path} raised {type(error).__name__} while it was loaded: {_one_line(error)}") from error
+    except Exception as error:
+        raise ModelError(
+            f"{path} raised {type(error).__name__} while it was loaded: {_one_line(error)}"
+        ) from error
     return module
 
 
@@ -153,12 +163,12 @@ def _import(name: str) -> ModuleType:
     try:
         with _importable(Path.cwd()):
             return importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it becomes one line
+    except Exception as error:
         raise ModelError(f"cannot import {name!r}: {type(error).__name__}: {_one_line(error)}") from error
 
 
 @contextlib.contextmanager
-def _importable(folder: Path) -> Any:
+def _importable(folder: Path) -> Iterator[None]:
     """Let the user's file import its neighbours, as `python file.py` would."""
     sys.path.insert(0, str(folder))
     try:
@@ -174,13 +184,15 @@ def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
         program = torch.export.load(path)
         example = program.example_inputs
         module = program.module(check_guards=False)
-    except Exception as error:  # noqa: BLE001 - torch raises many types on a file it cannot read
+    except Exception as error:
         raise ModelError(f"{path} is not a program saved by torch.export.save: {_one_line(error)}") from error
     own: tuple[InputSpec, ...] = ()
     if example is not None:
         own = tuple(InputSpec(tuple(x.shape), x.dtype) for x in example[0] if isinstance(x, torch.Tensor))
     if inputs and own and [i.shape for i in inputs] != [i.shape for i in own]:
-        raise UsageError(f"{path} was exported for {' and '.join(i.text for i in own)}; leave --input-size out")
+        raise UsageError(
+            f"{path} was exported for {' and '.join(i.text for i in own)}; leave --input-size out"
+        )
     if not (inputs or own):
         raise UsageError(f"{path} does not say its input shape; give --input-size")
     return Subject(module, str(path), None, own or inputs, trained=True)

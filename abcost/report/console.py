@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -39,7 +40,12 @@ def draw(item: RenderableType, view: View) -> str:
     """The item as text of the view's width; no escape codes without colour."""
     out = io.StringIO()
     console = Console(
-        file=out, width=view.width, force_terminal=view.colour, no_color=not view.colour, highlight=False, markup=False,
+        file=out,
+        width=view.width,
+        force_terminal=view.colour,
+        no_color=not view.colour,
+        highlight=False,
+        markup=False,
         color_system="standard" if view.colour else None,
     )
     console.print(item)
@@ -62,7 +68,11 @@ def _header(reports: Sequence[Report]) -> Text:
     lines = [
         f"{report.model}{variant}  input {shapes}  {report.parameters:,} parameters  captured by {report.capture}",
         f"{macs.total:,} MACs: {macs.xnor:,} binary x binary, {macs.signed_add:,} binary x real, {macs.real:,} real"
-        + (" (= fvcore's formulas)" if macs.total == report.fvcore_macs else f" (fvcore: {report.fvcore_macs:,})"),
+        + (
+            " (= fvcore's formulas)"
+            if macs.total == report.fvcore_macs
+            else f" (fvcore: {report.fvcore_macs:,})"
+        ),
     ]
     return Text("\n".join(lines) + "\n")
 
@@ -72,7 +82,10 @@ def _operations(report: Report, stages: Sequence[Stage]) -> Table:
     for op_class in OpClass:
         values = [stage.tally.by_class()[op_class] for stage in stages]
         table.add_row(op_class.value, *map(quantity.count, values), quantity.change(values[0], values[-1]))
-    exact = ["" if index == 0 else ("exact" if stage.exact else "lossy") for index, stage in enumerate(report.stages)]
+    exact = [
+        "" if index == 0 else ("exact" if stage.exact else "lossy")
+        for index, stage in enumerate(report.stages)
+    ]
     shown = [exact[report.stages.index(stage)] for stage in stages]
     table.add_row("rewrites to this stage", *shown)
     if any(stage.max_abs_error is not None for stage in stages):
@@ -89,7 +102,9 @@ def _origins(report: Report, stages: Sequence[Stage]) -> Table:
             table.add_row(origin.value, *map(quantity.count, values), quantity.change(values[0], values[-1]))
     table.add_section()
     published = [stage.tally.published() for stage in stages]
-    table.add_row("as the paper counts", *map(quantity.count, published), quantity.change(published[0], published[-1]))
+    table.add_row(
+        "as the paper counts", *map(quantity.count, published), quantity.change(published[0], published[-1])
+    )
     strict = [stage.tally.by_class()[OpClass.MULTIPLY] for stage in stages]
     table.add_row("all of them", *map(quantity.count, strict), quantity.change(strict[0], strict[-1]))
     if not report.stages[-1].tally.by_class()[OpClass.MULTIPLY]:
@@ -114,7 +129,8 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
         ]
     else:
         rows += [("area, um2", lambda s: s.cost.area_um2, quantity.amount)]
-    title = f"Cost on {report.table.target} ({report.width}-bit residual path, {report.settings['lanes']} lane per node)"
+    lanes = report.settings["lanes"]
+    title = f"Cost on {report.table.target} ({report.width}-bit residual path, lanes per node: {lanes})"
     table = grid(title, "", *(s.name for s in shown), "change")
     for name, value_of, text_of in rows:
         values = [value_of(stage) for stage in shown]
@@ -143,7 +159,10 @@ def _groups(report: Report, view: View) -> Table:
     names = [name for name in rows[view.by].unique() if any(column[name] for column in cells)]
     for name in names[:_MOST_ROWS]:
         values = [column[name] for column in cells]
-        table.add_row(name or "(model)", *("unknown" if value != value else quantity.count(value) for value in values))
+        table.add_row(
+            name or "(model)",
+            *("unknown" if math.isnan(value) else quantity.count(value) for value in values),
+        )
     if len(names) > _MOST_ROWS:
         table.caption = f"{len(names) - _MOST_ROWS} more rows: --format csv or --by block"
     return table
@@ -155,7 +174,12 @@ def _survivors(report: Report) -> RenderableType:
     left = [row for row in last.tally.rows if row.origin is not None]
     if not left:
         return Text("No multiplication survives.\n")
-    table = grid(f"Surviving multiplications at {last.name}: {sum(r.count.count for r in left):,}", "origin", "count", "where")
+    table = grid(
+        f"Surviving multiplications at {last.name}: {sum(r.count.count for r in left):,}",
+        "origin",
+        "count",
+        "where",
+    )
     table.columns[2].justify = "left"
     for origin in Origin:
         found = [row for row in left if row.origin is origin]
@@ -175,7 +199,11 @@ def _rewrites(report: Report) -> Table:
         for (rule, fired, exact, detail), times in entries.items():
             groups.setdefault((rule, fired, exact), []).append((detail, times))
         for (rule, fired, exact), details in groups.items():
-            errors = [e.error for e in stage.log if e.rule == rule and e.fired and e.exact is exact and e.error is not None]
+            errors = [
+                e.error
+                for e in stage.log
+                if e.rule == rule and e.fired and e.exact is exact and e.error is not None
+            ]
             unit = next((e.error_unit for e in stage.log if e.rule == rule and e.error is not None), "")
             what = details[0][0] + (f" (and {len(details) - 1} like it)" if len(details) > 1 else "")
             what += f"; {unit} {max(errors):.3g}" if fired and errors else ""
@@ -196,7 +224,13 @@ def _units(report: Report) -> Table:
                 size += f", {unit.exponents} exponents" if unit.exponents and unit.exponents > 1 else ""
                 found[unit.op, size] += unit.count
         counts.append(found)
-    table = grid(f"Units instantiated on {report.table.target}", "unit", "size", *(s.name for s in ends), text_columns=2)
+    table = grid(
+        f"Units instantiated on {report.table.target}",
+        "unit",
+        "size",
+        *(s.name for s in ends),
+        text_columns=2,
+    )
     for key in sorted(set(counts[0]) | set(counts[1])):
         table.add_row(*key, str(counts[0][key]), str(counts[1][key]))
     return table
@@ -207,5 +241,7 @@ def _conventions(reports: Sequence[Report]) -> Text:
     for report in reports:
         table = report.table
         lines.append(f"- Table {table.target} ({table.title}; {table.node}; version {table.digest}).")
-    lines.append(f"- Sources and confidence of every figure: abcost targets show {reports[0].table.target} --sources")
+    lines.append(
+        f"- Sources and confidence of every figure: abcost targets show {reports[0].table.target} --sources"
+    )
     return Text("\n".join(lines))

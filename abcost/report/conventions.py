@@ -13,10 +13,10 @@ CONVENTIONS: tuple[str, ...] = (
     "Real values are fixed point, as wide as the residual path (--width). Divisions by constants are multiplications.",
     "Published convention: counts beta, alpha, RPReLU, windowed pooling, batch norm and real shortcut convolutions; "
     "not stem, classifier, per-channel weight scale and global pool.",
-    "Area and LUTs are of the units instantiated (one time-multiplexed lane per node, --lanes, --simd), not of the operations; "
-    "wires, control, buffers and parameter memory are not in them.",
-    "Energy = operations x energy each + memory traffic where the target has a memory table: parameters are read once; a "
-    "tensor that feeds a dot product or pool, or has several readers, is written once and read once by each.",
+    "Area and LUTs are of the units instantiated (one time-multiplexed lane per node, --lanes, --simd), not of the "
+    "operations; wires, control, buffers and parameter memory are not in them.",
+    "Energy = operations x energy each + memory traffic where the target has a memory table: parameters are read once; "
+    "a tensor that feeds a dot product or pool, or has several readers, is written once and read once by each.",
     "An operation narrower than the table's smallest unit is priced as that unit.",
     *(f"Free: {primitive.value}: {reason}." for primitive, reason in FREE.items()),
 )

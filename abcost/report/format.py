@@ -24,7 +24,7 @@ class View:
 class Format(Protocol):
     """Renders one or more reports of the same model (one per target) as text."""
 
-    def __call__(self, reports: Sequence[Report], view: View) -> str:
+    def __call__(self, reports: Sequence[Report], view: View, /) -> str:
         """The whole text, ending in a newline."""
         ...
 

@@ -101,7 +101,9 @@ def _layers(stage: Stage) -> list[dict[str, Any]]:
             "name": name,
             "block": block_of(name),
             "stage": stage.name,
-            "ops": {c.value: n for c, n in sum_by_class(p.count for node in nodes for p in node.counts).items()},
+            "ops": {
+                c.value: n for c, n in sum_by_class(p.count for node in nodes for p in node.counts).items()
+            },
             "cost": {
                 **total(node.cost for node in nodes).to_dict(),
                 "weight_bits": sum(node.traffic.weight_bits for node in nodes),

@@ -65,14 +65,23 @@ def _one_round(
         for name, rule in by_kind.get(node.kind, ()):
             outcome = rule.check(graph, node, options)
             if isinstance(outcome, Declined):
-                declined.append(LogEntry(phase, name, node.name, node.layer, fired=False, detail=outcome.reason))
+                declined.append(
+                    LogEntry(phase, name, node.name, node.layer, fired=False, detail=outcome.reason)
+                )
             elif isinstance(outcome, Match) and touched.isdisjoint(n.name for n in outcome.nodes):
                 touched.update(n.name for n in outcome.nodes)
                 rule.apply(edit, graph, node, outcome)
                 fired.append(
                     LogEntry(
-                        phase, name, node.name, node.layer, fired=True, detail=outcome.detail,
-                        exact=outcome.exact, error=outcome.error, error_unit=outcome.error_unit,
+                        phase,
+                        name,
+                        node.name,
+                        node.layer,
+                        fired=True,
+                        detail=outcome.detail,
+                        exact=outcome.exact,
+                        error=outcome.error,
+                        error_unit=outcome.error_unit,
                     )
                 )
     return fired, declined, edit.freeze() if fired else graph

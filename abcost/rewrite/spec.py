@@ -44,7 +44,11 @@ def _feeds_only_signs_and_is_positive(graph: OpGraph, node: OpNode) -> bool:
 SPECS: dict[Phase, tuple[Forbid, ...]] = {
     Phase.REMOVE_MASK: (
         Forbid(OpKind.MASK, "masks exist for training only"),
-        Forbid(OpKind.SCALE, "a positive scale in front of a sign changes nothing", _feeds_only_signs_and_is_positive),
+        Forbid(
+            OpKind.SCALE,
+            "a positive scale in front of a sign changes nothing",
+            _feeds_only_signs_and_is_positive,
+        ),
     ),
     Phase.QUANTISE_SLOPES: (
         Forbid(OpKind.MASK, "masks exist for training only"),

@@ -46,7 +46,13 @@ def trace(model: nn.Module, inputs: tuple[InputSpec, ...]) -> Traced:
         return Traced(_capture(model, inputs, real_values=False), "shapes")
     except DataDependent as reason:
         graph = _capture(model, inputs, real_values=True)
-        return Traced(graph, "values", (f"captured with real activations, because {reason}; the graph holds for inputs that take the same path",))
+        return Traced(
+            graph,
+            "values",
+            (
+                f"captured with real activations, because {reason}; the graph holds for inputs that take the same path",
+            ),
+        )
 
 
 def _need_values(model: nn.Module) -> None:
@@ -60,9 +66,19 @@ def _need_values(model: nn.Module) -> None:
 
 def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bool) -> OpGraph:
     recorder = Recorder(real_values=real_values)
-    values = example_inputs(inputs) if real_values else [torch.empty(s.shape, dtype=s.dtype, device="meta") for s in inputs]
+    values = (
+        example_inputs(inputs)
+        if real_values
+        else [torch.empty(s.shape, dtype=s.dtype, device="meta") for s in inputs]
+    )
     tracers = [
-        Tracer(value, recorder.emit(OpKind.INPUT, spec.shape, [], attrs={"dtype": str(spec.dtype).removeprefix("torch.")}), recorder)
+        Tracer(
+            value,
+            recorder.emit(
+                OpKind.INPUT, spec.shape, [], attrs={"dtype": str(spec.dtype).removeprefix("torch.")}
+            ),
+            recorder,
+        )
         for value, spec in zip(values, inputs, strict=True)
     ]
     run = _fx_runner(model, recorder) if isinstance(model, torch.fx.GraphModule) else model
@@ -76,7 +92,7 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
             result = run(*tracers)
         except AbcostError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the user's model raises is reported as one line
+        except Exception as error:
             reason = " ".join(str(error).split()) or "no message"
             raise ModelError(
                 f"the model fails on an input of shape {' and '.join(s.text for s in inputs)}: "

@@ -7,7 +7,9 @@ import torch
 from abcost.core.node import Constant
 
 
-def constant(value: torch.Tensor | complex, out_shape: tuple[int, ...] = (), in_shape: tuple[int, ...] = ()) -> Constant:
+def constant(
+    value: torch.Tensor | complex, out_shape: tuple[int, ...] = (), in_shape: tuple[int, ...] = ()
+) -> Constant:
     """A constant operand of an elementwise operation.
 
     A constant that was expanded to the activation's shape (`bias.expand_as(x)`) is folded back along the

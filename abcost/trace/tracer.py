@@ -12,7 +12,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 import torch
 import torch.distributed.tensor  # torch imports it at the first dispatch; better here than inside the first analysis
@@ -27,7 +28,16 @@ from abcost.trace.registry import find_handler
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
 _READS_VALUES = frozenset(
-    {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "_unique2", "equal", "unique_dim", "unique_consecutive"}
+    {
+        "_local_scalar_dense",
+        "nonzero",
+        "masked_select",
+        "is_nonzero",
+        "_unique2",
+        "equal",
+        "unique_dim",
+        "unique_consecutive",
+    }
 )
 
 
@@ -44,12 +54,12 @@ class Recorder:
         """Source line of the user's statement that is running: "folder/file.py:line"."""
         if self.source is not None:
             return self.source
-        frame = sys._getframe(1)  # noqa: SLF001 - the documented way to walk the stack
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_code.co_filename
             if not name.startswith((_TORCH, _HERE)):
                 return f"{'/'.join(Path(name).parts[-2:])}:{frame.f_lineno}"
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         return ""
 
     def place(self) -> str:
@@ -83,33 +93,30 @@ class Recorder:
 
 
 class Tracer(torch.Tensor):
-    """An activation while it is recorded. `inner` carries the shape (meta) or the values (CPU)."""
+    """An activation while it is recorded. `carried` has the shape (meta) or the values (CPU)."""
 
-    inner: torch.Tensor
+    carried: torch.Tensor
     node: str | None
     recorder: Recorder
     stale: str | None
     family: weakref.WeakSet[Tracer]
 
-    @staticmethod
-    def __new__(  # noqa: D102
-        cls: type[Tracer], inner: torch.Tensor, node: str | None, recorder: Recorder
-    ) -> Tracer:
+    def __new__(cls, inner: torch.Tensor, node: str | None, recorder: Recorder) -> Self:  # noqa: D102
         # the wrapper says "cpu" whatever carries the values, so that model code sees an ordinary tensor
-        self = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, inner.shape, strides=inner.stride(), dtype=inner.dtype, device="cpu", requires_grad=False
+        self: Self = torch.Tensor._make_wrapper_subclass(
+            cls, inner.shape, strides=inner.stride(), dtype=inner.dtype, device=torch.device("cpu")
         )
-        self.inner, self.node, self.recorder, self.stale = inner, node, recorder, None
+        self.carried, self.node, self.recorder, self.stale = inner, node, recorder, None
         self.family = weakref.WeakSet([self])
-        return self  # type: ignore[no-any-return]
+        return self
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Tracer({tuple(self.shape)}, {self.node!r})"
 
     @classmethod
-    def __torch_dispatch__(  # noqa: D102
+    def __torch_dispatch__(  # type: ignore[override]  # noqa: D102
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return _record(func, args, kwargs or {})
@@ -118,7 +125,9 @@ class Tracer(torch.Tensor):
 class Call:
     """One ATen call as a handler sees it: arguments by schema name, shapes of the results, and `emit`."""
 
-    def __init__(self, name: str, arguments: dict[str, Any], shapes: list[tuple[int, ...]], recorder: Recorder) -> None:
+    def __init__(
+        self, name: str, arguments: dict[str, Any], shapes: list[tuple[int, ...]], recorder: Recorder
+    ) -> None:
         self.name = name  # "convolution.default"
         self.arguments = arguments
         self.shapes = shapes
@@ -132,7 +141,9 @@ class Call:
         """Name of the node that makes this argument. Raises TraceError for a constant."""
         value = self.arguments[argument]
         if not isinstance(value, Tracer):
-            raise TraceError(f"aten.{self.name} with a constant {argument!r} has no handler, in {self.recorder.place()}")
+            raise TraceError(
+                f"aten.{self.name} with a constant {argument!r} has no handler, in {self.recorder.place()}"
+            )
         return node_of(value)
 
     def constant(self, argument: str) -> torch.Tensor | None:
@@ -155,7 +166,9 @@ class Call:
         shape: tuple[int, ...] | None = None,
     ) -> str:
         """Append a node (of the call's first result shape unless told otherwise); returns its name."""
-        return self.recorder.emit(kind, shape if shape is not None else self.shapes[0], inputs, attrs=attrs, consts=consts)
+        return self.recorder.emit(
+            kind, shape if shape is not None else self.shapes[0], inputs, attrs=attrs, consts=consts
+        )
 
     def refuse(self, why: str) -> TraceError:
         """The error for a form of the operator that is not supported, with the place."""
@@ -174,13 +187,13 @@ def node_of(tracer: Tracer) -> str:
 def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     recorder = _recorder_of(args, kwargs)
     name = f"{func.__name__}"
-    packet = name.split(".")[0]
+    packet = name.split(".", maxsplit=1)[0]
     if packet in _READS_VALUES and not recorder.real_values:
         raise DataDependent(f"{packet} reads the value of an activation in {recorder.place()}")
 
     inner_device = "cpu" if recorder.real_values else "meta"
     to_inner = lambda x: _inner(x, inner_device)  # noqa: E731
-    mutable = func._schema.is_mutable  # noqa: SLF001 - no public accessor
+    mutable = func._schema.is_mutable
     target = _functional(func, recorder) if mutable else func
     inner_kwargs = tree_map(to_inner, kwargs)
     if "device" in inner_kwargs:
@@ -190,7 +203,9 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     except NotImplementedError as error:
         raise DataDependent(f"{name} cannot run on shapes alone, in {recorder.place()}") from error
 
-    if not any(isinstance(part, torch.Tensor) for part in (result if isinstance(result, list | tuple) else [result])):
+    if not any(
+        isinstance(part, torch.Tensor) for part in (result if isinstance(result, list | tuple) else [result])
+    ):
         return result
     handler = find_handler(str(target.__name__), packet)
     if handler is None:
@@ -216,14 +231,16 @@ def _recorder_of(args: Any, kwargs: Any) -> Recorder:
     found: list[Recorder] = []
     tree_map(lambda x: found.append(x.recorder) if isinstance(x, Tracer) else None, (args, kwargs))
     if any(recorder is not found[0] for recorder in found):
-        raise TraceError("the model keeps an activation of an earlier call; clear its caches before the analysis")
+        raise TraceError(
+            "the model keeps an activation of an earlier call; clear its caches before the analysis"
+        )
     return found[0]
 
 
 def _inner(value: Any, device: str) -> Any:
     if isinstance(value, Tracer):
         node_of(value) if value.stale else None
-        return value.inner
+        return value.carried
     return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
@@ -231,13 +248,15 @@ def _functional(func: Any, recorder: Recorder) -> Any:
     packet, overload = func.__name__.split(".")
     twin = getattr(getattr(torch.ops.aten, packet.rstrip("_"), None), overload, None)
     if not packet.endswith("_") or twin is None:
-        raise TraceError(f"aten.{func.__name__} writes into its arguments in {recorder.place()}; use its functional form")
+        raise TraceError(
+            f"aten.{func.__name__} writes into its arguments in {recorder.place()}; use its functional form"
+        )
     return twin
 
 
 def _bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     bound: dict[str, Any] = {}
-    for position, argument in enumerate(func._schema.arguments):  # noqa: SLF001 - no public accessor
+    for position, argument in enumerate(func._schema.arguments):
         if position < len(args):
             bound[argument.name] = args[position]
         else:
@@ -247,17 +266,19 @@ def _bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str,
 
 def _rebind(written: Any, inner: torch.Tensor, node: str | None) -> Any:
     if not isinstance(written, Tracer):
-        raise TraceError("the model writes an activation into a constant tensor; build the result with torch.cat or torch.where")
+        raise TraceError(
+            "the model writes an activation into a constant tensor; build the result with torch.cat or torch.where"
+        )
     place = written.recorder.place()
     for alias in list(written.family):
         if alias is not written:
             alias.stale = f"a tensor is read after another view of it was written in place in {place}; use functional code"
-    written.inner, written.node = inner, node
+    written.carried, written.node = inner, node
     return written
 
 
 def _join_families(func: Any, args: tuple[Any, ...], results: list[Tracer]) -> None:
-    if any(r.alias_info is not None for r in func._schema.returns) and args and isinstance(args[0], Tracer):  # noqa: SLF001
+    if any(r.alias_info is not None for r in func._schema.returns) and args and isinstance(args[0], Tracer):
         for result in results:
             args[0].family.add(result)
             result.family = args[0].family

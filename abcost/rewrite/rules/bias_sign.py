@@ -7,8 +7,8 @@ import torch
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, only_user, rules
 
 
@@ -27,7 +27,11 @@ class BiasSign:
             return Declined("the biased value has other readers, so the addition stays")
         if graph.sources(biased)[0].shape != node.shape:
             return Declined("the bias also expands its input")
-        return Match((node, biased), "sign(x + b) = (x >= -b)", data={"bias": biased.consts["value"].values, "x": graph.inputs(biased.name)})
+        return Match(
+            (node, biased),
+            "sign(x + b) = (x >= -b)",
+            data={"bias": biased.consts["value"].values, "x": graph.inputs(biased.name)},
+        )
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The addition dies with its only reader."""

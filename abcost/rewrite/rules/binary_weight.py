@@ -9,8 +9,8 @@ import torch
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 RELATIVE_NOISE = 2.0**-20
@@ -30,7 +30,9 @@ def split(weight: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor] 
     """
     magnitude = weight.abs().transpose(0, axis).flatten(1)
     low, high = torch.aminmax(magnitude, dim=1)
-    noise = torch.minimum(RELATIVE_NOISE * high + ABSOLUTE_ULPS * torch.finfo(weight.dtype).eps, LARGEST_SPREAD * high)
+    noise = torch.minimum(
+        RELATIVE_NOISE * high + ABSOLUTE_ULPS * torch.finfo(weight.dtype).eps, LARGEST_SPREAD * high
+    )
     spread = high - low > noise
     zeros = bool((low == 0).any())
     if bool((spread & (low > 0)).any()) or not bool((high > 0).any()):
@@ -42,7 +44,9 @@ def split(weight: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor] 
         too_many = float(empty[~dead].sum()) > LARGEST_ZERO_SHARE * magnitude[~dead].numel()
         if bool((high - low > noise).any()) or too_many:
             return None
-        signs = torch.where(dead.reshape(-1, *[1] * (weight.dim() - 1)).transpose(0, axis), 1.0, torch.sign(weight))
+        signs = torch.where(
+            dead.reshape(-1, *[1] * (weight.dim() - 1)).transpose(0, axis), 1.0, torch.sign(weight)
+        )
         scale = torch.where(low == high, high, magnitude.sum(dim=1) / (~empty).sum(dim=1).clamp(min=1))
         return signs.to(torch.int8), scale
     scale = high if bool((low == high).all()) else torch.where(low == high, high, magnitude.mean(dim=1))
@@ -93,8 +97,13 @@ class BinaryWeight:
             return
         if not (scale.numel() == 1 and float(scale) == 1.0):
             scaled = OpNode(
-                edit.unique(f"{node.name}/scale"), OpKind.SCALE, node.shape, node.layer, node.source,
-                {"role": "weight_scale"}, factor,
+                edit.unique(f"{node.name}/scale"),
+                OpKind.SCALE,
+                node.shape,
+                node.layer,
+                node.source,
+                {"role": "weight_scale"},
+                factor,
             )
             last = edit.insert_before(node, scaled, [last])
         bias = {"value": Constant(node.consts["bias"].values.reshape(shape))}

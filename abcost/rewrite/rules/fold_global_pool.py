@@ -7,8 +7,8 @@ import dataclasses
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import OpNode
 from abcost.core.log import Phase
+from abcost.core.node import OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, only_user, rules
 
 
@@ -35,7 +35,11 @@ class FoldGlobalPool:
         user = only_user(graph, chain[-1])
         if user is None or user.kind is not OpKind.LINEAR or user.consts["weight"].binary:
             return Declined(f"no linear layer of its own follows to take in 1/{taps}: stays a multiplication")
-        return Match((*chain, user), f"1/{taps} goes into the weights of {user.name}", data={"chain": chain, "linear": user, "taps": taps})
+        return Match(
+            (*chain, user),
+            f"1/{taps} goes into the weights of {user.name}",
+            data={"chain": chain, "linear": user, "taps": taps},
+        )
 
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
         """Sum and wiring are new nodes: their values are `taps` times the old ones."""

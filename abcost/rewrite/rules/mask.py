@@ -5,8 +5,8 @@ from __future__ import annotations
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, only_user, rules
 
 
@@ -44,7 +44,11 @@ class Mask:
         if double.kind is not OpKind.SCALE or not bool((double.consts["factor"].values == 2).all()):
             return None
         (sigmoid,) = graph.sources(double)
-        if sigmoid.attrs.get("aten") != "sigmoid.default" or only_user(graph, double) is None or only_user(graph, sigmoid) is None:
+        if (
+            sigmoid.attrs.get("aten") != "sigmoid.default"
+            or only_user(graph, double) is None
+            or only_user(graph, sigmoid) is None
+        ):
             return None
         return (node, double, sigmoid)
 

@@ -9,8 +9,8 @@ import torch
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
@@ -24,8 +24,14 @@ class PoolToShift:
         """7 x 7 = 49 taps is not a shift."""
         taps = int(node.attrs["taps"])
         if taps & (taps - 1):
-            return Declined(f"{taps} taps is not a power of two: 1/{taps} must go into the next layer or stay")
-        return Match((node,), f"mean over {taps} taps = sum shifted by {1 - taps.bit_length()}", data={"by": 1 - taps.bit_length()})
+            return Declined(
+                f"{taps} taps is not a power of two: 1/{taps} must go into the next layer or stay"
+            )
+        return Match(
+            (node,),
+            f"mean over {taps} taps = sum shifted by {1 - taps.bit_length()}",
+            data={"by": 1 - taps.bit_length()},
+        )
 
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
         """The sum is a new node; the shift has the mean's value and so its name."""

@@ -8,8 +8,8 @@ from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.interpret import is_power_of_two
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 

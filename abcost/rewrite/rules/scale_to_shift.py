@@ -8,8 +8,8 @@ from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.interpret import is_power_of_two
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
@@ -24,18 +24,28 @@ class ScaleToShift:
         factor = node.consts["factor"].real()
         powers = is_power_of_two(factor) & (factor > 0)
         if bool(powers.all()):
-            return Match((node,), "all factors are powers of two", data={"exponent": torch.frexp(factor)[1] - 1})
+            return Match(
+                (node,), "all factors are powers of two", data={"exponent": torch.frexp(factor)[1] - 1}
+            )
         rounded = options.weight_scale == "po2" and node.attrs.get("role") == "weight_scale"
         if rounded and bool((factor > 0).all()):
             exponent = torch.round(torch.log2(factor))
             error = float((torch.exp2(exponent) / factor - 1).abs().max())
             return Match(
-                (node,), "weight scales rounded to powers of two", exact=False, error=error,
-                error_unit="largest relative change of gain*s", data={"exponent": exponent},
+                (node,),
+                "weight scales rounded to powers of two",
+                exact=False,
+                error=error,
+                error_unit="largest relative change of gain*s",
+                data={"exponent": exponent},
             )
         if options.constant_multiply == "csd":
             return None
-        what = "a factor is not positive" if rounded else f"{int((~powers).sum())} of {powers.numel()} factors are no power of two"
+        what = (
+            "a factor is not positive"
+            if rounded
+            else f"{int((~powers).sum())} of {powers.numel()} factors are no power of two"
+        )
         return Declined(f"{what}: stays a multiplication")
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import OpNode
 from abcost.core.log import Phase
+from abcost.core.node import OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
@@ -21,17 +21,27 @@ class SelectPrelu:
         if node.consts or len(graph.inputs(node.name)) != 3:
             return None
         flag, kept, scaled = graph.sources(node)
-        if flag.kind is not OpKind.COMPARE or scaled.kind is not OpKind.SCALE or flag.attrs["relation"] not in ("ge", "gt"):
+        if (
+            flag.kind is not OpKind.COMPARE
+            or scaled.kind is not OpKind.SCALE
+            or flag.attrs["relation"] not in ("ge", "gt")
+        ):
             return None
         level = flag.const("level")
         zero = level is not None and not bool(level.values.any())
         if not zero or graph.inputs(flag.name) != (kept.name,) or graph.inputs(scaled.name) != (kept.name,):
             return None
-        return Match((node, flag, scaled), "a select between x and slope * x is a PReLU", data={"x": kept.name, "slope": scaled.consts["factor"]})
+        return Match(
+            (node, flag, scaled),
+            "a select between x and slope * x is a PReLU",
+            data={"x": kept.name, "slope": scaled.consts["factor"]},
+        )
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """Comparison and scale die if nobody else reads them."""
-        edit.replace(node, [match.data["x"]], kind=OpKind.PRELU, attrs={}, consts={"slope": match.data["slope"]})
+        edit.replace(
+            node, [match.data["x"]], kind=OpKind.PRELU, attrs={}, consts={"slope": match.data["slope"]}
+        )
 
 
 rules.add("select-prelu")(SelectPrelu())

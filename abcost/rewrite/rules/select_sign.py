@@ -7,8 +7,8 @@ from typing import Any
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, only_user, rules
 
 _RISING = {"ge": 1, "gt": -1}  # relation -> value of the sign at equality
@@ -50,7 +50,9 @@ class SelectSign:
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The comparison dies if nobody else reads it."""
         data = match.data
-        edit.replace(node, data["x"], kind=data["kind"], attrs={"at_zero": data["at_zero"]}, consts=data["consts"])
+        edit.replace(
+            node, data["x"], kind=data["kind"], attrs={"at_zero": data["at_zero"]}, consts=data["consts"]
+        )
 
 
 class AffineSign:
@@ -80,7 +82,7 @@ class SignOfSign:
     kinds = frozenset({OpKind.SIGN})
 
     def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
-        """c is one number strictly between 0 and 1."""
+        """C is one number strictly between 0 and 1."""
         (offset,) = graph.sources(node)
         if offset.kind is not OpKind.ADD_CONST:
             return None

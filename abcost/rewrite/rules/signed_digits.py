@@ -6,8 +6,8 @@ from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.interpret import FixedPoint, is_power_of_two
 from abcost.core.kinds import DotArithmetic, OpKind
-from abcost.core.node import Constant, OpNode
 from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 _ROLE = {OpKind.SCALE: "factor", OpKind.CONV: "weight", OpKind.LINEAR: "weight"}
@@ -29,7 +29,11 @@ class SignedDigits:
         constant = node.consts[_ROLE[node.kind]]
         if node.kind is OpKind.SCALE:
             values = constant.real()
-            po2 = options.weight_scale == "po2" and node.attrs.get("role") == "weight_scale" and bool((values > 0).all())
+            po2 = (
+                options.weight_scale == "po2"
+                and node.attrs.get("role") == "weight_scale"
+                and bool((values > 0).all())
+            )
             if po2 or bool((is_power_of_two(values) & (values > 0)).all()):
                 return None
         elif graph.dot_arithmetic(node) is not DotArithmetic.REAL:

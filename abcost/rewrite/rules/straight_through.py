@@ -5,8 +5,8 @@ from __future__ import annotations
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import OpNode
 from abcost.core.log import Phase
+from abcost.core.node import OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 

@@ -14,11 +14,13 @@ from abcost.trace.tracer import Call, Tracer, node_of
 
 
 def scaled(call: Call, value: Any, factor: Any) -> Any:
-    """factor * value: a node for an activation, a tensor for a constant; value itself where factor is 1."""
+    """Factor * value: a node for an activation, a tensor for a constant; value itself where factor is 1."""
     if factor == 1:
         return value if not isinstance(value, Tracer) else node_of(value)
     if isinstance(value, Tracer):
-        return call.emit(OpKind.SCALE, [node_of(value)], consts={"factor": constant(factor)}, shape=tuple(value.shape))
+        return call.emit(
+            OpKind.SCALE, [node_of(value)], consts={"factor": constant(factor)}, shape=tuple(value.shape)
+        )
     return torch.as_tensor(value) * factor
 
 
@@ -28,7 +30,7 @@ def _with_constant(call: Call, kind: OpKind, node: str, role: str, value: Any, s
 
 @handler("add")
 def add(call: Call) -> str:
-    """self + alpha * other."""
+    """Self + alpha * other."""
     left, right = call["self"], scaled(call, call["other"], call["alpha"])
     if isinstance(left, Tracer) and isinstance(right, str):
         return call.emit(OpKind.ADD, [node_of(left), right])
@@ -39,13 +41,13 @@ def add(call: Call) -> str:
 
 @handler("sub")
 def sub(call: Call) -> str:
-    """self - alpha * other; with a constant it is the addition of the negated one."""
+    """Self - alpha * other; with a constant it is the addition of the negated one."""
     return _difference(call, call["self"], call["other"])
 
 
 @handler("rsub")
 def rsub(call: Call) -> str:
-    """other - alpha * self."""
+    """Other - alpha * self."""
     return _difference(call, call["other"], call["self"])
 
 
@@ -55,14 +57,16 @@ def _difference(call: Call, left: Any, right: Any) -> str:
     if isinstance(left, Tracer) and isinstance(subtrahend, str):
         return call.emit(OpKind.SUBTRACT, [node_of(left), subtrahend])
     if isinstance(left, Tracer):
-        return _with_constant(call, OpKind.ADD_CONST, node_of(left), "value", -torch.as_tensor(subtrahend), shape)
+        return _with_constant(
+            call, OpKind.ADD_CONST, node_of(left), "value", -torch.as_tensor(subtrahend), shape
+        )
     negated = call.emit(OpKind.NEGATE, [subtrahend], shape=shape)
     return _with_constant(call, OpKind.ADD_CONST, negated, "value", left, shape)
 
 
 @handler("mul")
 def mul(call: Call) -> str:
-    """self * other; by a constant it is a scale."""
+    """Self * other; by a constant it is a scale."""
     left, right = call["self"], call["other"]
     if isinstance(left, Tracer) and isinstance(right, Tracer):
         return call.emit(OpKind.MULTIPLY, [node_of(left), node_of(right)])
@@ -72,7 +76,7 @@ def mul(call: Call) -> str:
 
 @handler("div.Tensor", "div.Scalar")
 def div(call: Call) -> str:
-    """self / other; by a constant it is a multiplication by the reciprocal."""
+    """Self / other; by a constant it is a multiplication by the reciprocal."""
     left, right = call["self"], call["other"]
     if isinstance(right, Tracer):
         return recorded(call, OpKind.FUNCTION)
@@ -97,7 +101,7 @@ def power(call: Call) -> str:
 
 @handler("addcmul.default")
 def addcmul(call: Call) -> str:
-    """self + value * tensor1 * tensor2."""
+    """Self + value * tensor1 * tensor2."""
     if call["value"] != 1:
         raise call.refuse("value other than 1 is not supported")
     product = call.emit(OpKind.MULTIPLY, [call.input("tensor1"), call.input("tensor2")])

@@ -9,7 +9,11 @@ from abcost.core.node import Constant
 from abcost.trace.registry import handler
 from abcost.trace.tracer import Call
 
-_UPDATES_STATISTICS = {"_native_batch_norm_legit.default", "_native_batch_norm_legit.no_stats", "_batch_norm_with_update.default"}
+_UPDATES_STATISTICS = {
+    "_native_batch_norm_legit.default",
+    "_native_batch_norm_legit.no_stats",
+    "_batch_norm_with_update.default",
+}
 
 
 @handler(
@@ -21,14 +25,14 @@ _UPDATES_STATISTICS = {"_native_batch_norm_legit.default", "_native_batch_norm_l
     *sorted(_UPDATES_STATISTICS),
 )
 def batch_norm(call: Call) -> list[str | None]:
-    """y = x * w / sqrt(var + eps) + (b - mean * w / sqrt(var + eps)), per channel (axis 1)."""
+    """Y = x * w / sqrt(var + eps) + (b - mean * w / sqrt(var + eps)), per channel (axis 1)."""
     if call.name in _UPDATES_STATISTICS or call.arguments.get("training"):
         raise call.refuse("statistics of the batch are not constants; use track_running_stats=True")
     mean, var = call.constant("running_mean"), call.constant("running_var")
     if mean is None or var is None:
         raise call.refuse("no running statistics; use track_running_stats=True")
     weight, bias = call.constant("weight"), call.constant("bias")
-    eps = call.arguments.get("eps", call.arguments.get("epsilon"))
+    eps = float(call.arguments.get("eps", call.arguments.get("epsilon", 1e-5)))
     factor = torch.rsqrt(var + eps) * (1.0 if weight is None else weight)
     offset = -mean * factor + (0.0 if bias is None else bias)
     shape = (1, -1, *[1] * (len(call.shapes[0]) - 2))

@@ -17,7 +17,10 @@ def _with_bias(call: Call, weight: Constant) -> dict[str, Constant]:
 
 @handler("convolution.default", "_convolution.default", "mkldnn_convolution.default")
 def convolution(call: Call) -> str:
-    """conv(x, weight) of 1, 2 or 3 dimensions; weight (out, in/groups, *kernel), transposed: (in, out/groups, *kernel)."""
+    """conv(x, weight) of 1, 2 or 3 dimensions.
+
+    weight: (out, in/groups, *kernel); of a transposed convolution (in, out/groups, *kernel).
+    """
     weight = call.constant("weight")
     if weight is None:
         raise call.refuse("no weight")
@@ -54,7 +57,7 @@ def _matmul(call: Call, left: str, right: str) -> str:
 
 @handler("mm.default", "bmm.default")
 def matmul(call: Call) -> str:
-    """x @ constant is a linear layer, x @ y a matrix product of activations."""
+    """X @ constant is a linear layer, x @ y a matrix product of activations."""
     if isinstance(call["mat2"], Tracer):
         return _matmul(call, "self", "mat2")
     right = call.constant("mat2")
@@ -65,7 +68,7 @@ def matmul(call: Call) -> str:
 
 @handler("addmm.default")
 def addmm(call: Call) -> str:
-    """bias + x @ weight.T."""
+    """Bias + x @ weight.T."""
     if call["beta"] != 1 or call["alpha"] != 1:
         raise call.refuse("beta and alpha other than 1 are not supported")
     weight, bias = call.constant("mat2"), call.constant("self")
@@ -76,7 +79,7 @@ def addmm(call: Call) -> str:
 
 @handler("baddbmm.default")
 def baddbmm(call: Call) -> str:
-    """x + a @ b over a batch, of activations or with a constant x (an attention mask)."""
+    """X + a @ b over a batch, of activations or with a constant x (an attention mask)."""
     if call["beta"] != 1 or call["alpha"] != 1:
         raise call.refuse("beta and alpha other than 1 are not supported")
     product = _matmul(call, "batch1", "batch2")

@@ -48,7 +48,9 @@ def adaptive_avg_pool(call: Call) -> str:
     size = list(call["self"].shape)[-len(call["output_size"]) :]
     out = [int(o) for o in call["output_size"]]
     if any(s % o for s, o in zip(size, out, strict=True)):
-        raise call.refuse(f"an adaptive pool from {size} to {out} has unequal windows, which is not supported")
+        raise call.refuse(
+            f"an adaptive pool from {size} to {out} has unequal windows, which is not supported"
+        )
     kernel = [s // o for s, o in zip(size, out, strict=True)]
     attrs = {"kernel": kernel, "stride": kernel, "padding": [0], "ceil_mode": False}
     attrs |= {"taps": prod(kernel), "whole": prod(out) == 1}

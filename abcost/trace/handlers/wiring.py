@@ -31,7 +31,17 @@ def split(call: Call) -> list[str | None]:
     return pieces
 
 
-@handler("clone", "detach", "alias", "lift_fresh", "lift_fresh_copy", "_to_copy", "contiguous", "dropout", "copy_alias")
+@handler(
+    "clone",
+    "detach",
+    "alias",
+    "lift_fresh",
+    "lift_fresh_copy",
+    "_to_copy",
+    "contiguous",
+    "dropout",
+    "copy_alias",
+)
 def unchanged(call: Call) -> str:
     """The same value; a cast between floating types is not an operation of the fixed-point data path."""
     dtype = call.arguments.get("dtype")
