@@ -1,0 +1,199 @@
+"""The tables as text cells, which every renderer for people reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from abcost.core.primitives import PUBLISHED_ORIGINS, Origin
+from abcost.reproduce.distribution import PUBLISHED, Share
+from abcost.reproduce.multiplications import Multiplications
+from abcost.reproduce.parameters import Parameters
+from abcost.reproduce.printed import Verdict
+from abcost.reproduce.reproduction import Reproduction
+from abcost.reproduce.units import TARGET, WIDTH, Saving, Unit
+
+_LEFT_OUT = tuple(origin for origin in Origin if origin not in PUBLISHED_ORIGINS)
+_HEADS = {
+    Origin.ACTIVATION_SCALE: "beta",
+    Origin.RESIDUAL_SCALE: "alpha",
+    Origin.RPRELU: "RPReLU",
+    Origin.AVG_POOL: "pooling",
+    Origin.BATCH_NORM: "batch norm",
+    Origin.SHORTCUT: "shortcut",
+    Origin.WEIGHT_SCALE: "gain*s",
+    Origin.STEM: "stem",
+    Origin.CLASSIFIER: "classifier",
+    Origin.GLOBAL_POOL: "global pool",
+    Origin.OTHER: "other",
+}
+_RESOURCES = {"luts": "LUT", "slices": "slice", "dsps": "DSP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One table: the first `text_columns` columns are text, the others numbers; notes stand below."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+    notes: tuple[str, ...] = ()
+
+
+def grids(reproduction: Reproduction) -> list[Grid]:
+    """All tables in the order they are printed."""
+    rows = reproduction.multiplications
+    return [
+        _counts(rows),
+        _counted(rows),
+        _left_out(rows),
+        *(_distribution(network, reproduction.distribution) for network in PUBLISHED),
+        _units(reproduction.units),
+        _one_layer(reproduction.one_layer),
+        _parameters(reproduction.parameters),
+    ]
+
+
+def _counts(rows: Sequence[Multiplications]) -> Grid:
+    notes = [
+        "project: beta, alpha, RPReLU, windowed pooling, batch norm and real shortcut convolutions of the strict "
+        "trace. row: the same after the row's own corrections, which are counted in our trace too. Baselines are "
+        "counted as traced, A&B networks when lowered (stage add_and_bit).",
+    ]
+    notes += [
+        f"{row.paper.network}: {row.paper.convention}: {row.formula}; {row.paper.note}."
+        for row in rows
+        if row.paper.convention
+    ]
+    return Grid(
+        "Multiplications, ImageNet 224x224",
+        ("network", "variant", "verdict", "published", "project", "row"),
+        tuple(
+            (
+                row.paper.network,
+                row.paper.variant,
+                row.verdict.value,
+                row.paper.published,
+                f"{row.counted:,}",
+                f"{row.by_convention:,}",
+            )
+            for row in rows
+        ),
+        text_columns=3,
+        notes=tuple(notes),
+    )
+
+
+def _counted(rows: Sequence[Multiplications]) -> Grid:
+    """The origins that the paper counts; their sum is the column `project` above."""
+    return Grid(
+        "Strict trace: what the paper counts",
+        ("network", *(_HEADS[origin] for origin in PUBLISHED_ORIGINS)),
+        tuple(
+            (row.paper.network, *(f"{row.strict[origin]:,}" for origin in PUBLISHED_ORIGINS)) for row in rows
+        ),
+        notes=("beta at block inputs; shortcut: real convolutions on shortcuts.",),
+    )
+
+
+def _left_out(rows: Sequence[Multiplications]) -> Grid:
+    return Grid(
+        "Strict trace: what the paper leaves out",
+        ("network", *(_HEADS[origin] for origin in _LEFT_OUT), "all"),
+        tuple(
+            (
+                row.paper.network,
+                *(f"{row.strict[origin]:,}" for origin in _LEFT_OUT),
+                f"{sum(row.strict.values()):,}",
+            )
+            for row in rows
+        ),
+        notes=(
+            "gain*s: per-channel scale of binary weights. all: every multiplication of one inference, those of the "
+            "table above too. A&B networks keep these: 0 is what is left of the origins that the paper counts.",
+        ),
+    )
+
+
+def _distribution(network: str, shares: Sequence[Share]) -> Grid:
+    chosen = [share for share in shares if share.network == network]
+    notes = [
+        "row: the row's own convention above. strict: our trace, % of these four. % of all: with stem, "
+        "classifier, weight scale and global pool."
+    ]
+    notes += [
+        f"{_HEADS[share.origin]}: {share.share} % by itself; the published {share.published_share} % is what "
+        "the other rounded shares leave of 100 %."
+        for share in chosen
+        if share.verdict is Verdict.CONVENTION
+    ]
+    return Grid(
+        f"Multiplications by origin, {network}",
+        ("origin", "verdict", "published", "%", "row", "%", "strict", "%", "% of all"),
+        tuple(
+            (
+                _HEADS[share.origin],
+                share.verdict.value,
+                share.published,
+                share.published_share,
+                f"{share.count:,}",
+                share.share,
+                f"{share.strict:,}",
+                share.strict_share,
+                share.share_of_all,
+            )
+            for share in chosen
+        ),
+        text_columns=2,
+        notes=tuple(notes),
+    )
+
+
+def _units(units: Sequence[Unit]) -> Grid:
+    return Grid(
+        f"FPGA units, {WIDTH} bits",
+        ("unit", "verdict", "LUT published", "LUT", "slice published", "slice", "DSP published", "DSP"),
+        tuple(
+            (
+                unit.name,
+                unit.verdict.value,
+                *(f"{x:g}" for both in zip(unit.published, unit.table, strict=True) for x in both),
+            )
+            for unit in units
+        ),
+        text_columns=2,
+        notes=(f"Cited, not measured: target {TARGET} holds the published figures and nothing else.",),
+    )
+
+
+def _one_layer(savings: Sequence[Saving]) -> Grid:
+    return Grid(
+        "One convolution layer without pooling",
+        ("resource", "verdict", "published", "before", "after", "saved, %"),
+        tuple(
+            (
+                _RESOURCES[saving.resource],
+                saving.verdict.value,
+                "{} -> {} (-{} %)".format(*saving.published),
+                f"{saving.before:g}",
+                f"{saving.after:g}",
+                saving.saved,
+            )
+            for saving in savings
+        ),
+        text_columns=3,
+        notes=(
+            "alpha multiplier + beta multiplier + PReLU -> alpha shift + quantized PReLU, added up from the table "
+            "above. Cited, not measured.",
+        ),
+    )
+
+
+def _parameters(rows: Sequence[Parameters]) -> Grid:
+    return Grid(
+        "Trainable parameters",
+        ("network", "preset", "verdict", "published", "ours"),
+        tuple((row.network, row.preset, row.verdict.value, row.published, f"{row.ours:,}") for row in rows),
+        text_columns=3,
+    )
