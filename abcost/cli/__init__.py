@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -30,15 +30,21 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 _CLI_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 
-@app.callback()
-def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,  # noqa: ARG001 - read by run
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    """What a binary neural network costs in hardware: multiplications, adds, bit operations, shifts, energy, area."""
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"abcost {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and stop.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """What a binary neural network costs in hardware: multiplications, adds, bit operations, shifts, energy, area."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -52,25 +58,36 @@ def run(arguments: Sequence[str]) -> int:
     except AbcostError as error:
         return _fail(str(error), debug=debug)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)  # noqa: T201
-        return 130
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        status = 130
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # the reader of a pipe has seen enough
+            return 0
+        return _fail(f"the model's code called sys.exit({stop.code!r})", debug=debug)
     except _CLI_ERROR as error:
         hint = "; see abcost --help" if isinstance(error, _USAGE_ERROR) else ""
-        return _fail(f"{getattr(error, 'message', error)}{hint}", debug=debug)
+        return _fail(f"{_text(error)}{hint}", debug=debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is one line too
         return _fail(
             f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)",
             debug=debug,
         )
+    if status == 130:  # Typer turns Ctrl-C into this status
+        print("interrupted", file=sys.stderr)  # noqa: T201
     return status if isinstance(status, int) else 0
 
 
 def main() -> None:
     """Entry point of the `abcost` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without box characters shows question marks
     sys.exit(run(sys.argv[1:]))
+
+
+def _text(error: Exception) -> str:
+    """What Typer says, with the option it is about; it says nothing where help was printed instead."""
+    formatted: Callable[[], str] = getattr(error, "format_message", error.__str__)
+    return formatted().rstrip(".") or "name a command"
 
 
 def _fail(message: str, *, debug: bool) -> int:

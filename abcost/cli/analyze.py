@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, view, write
+from abcost.cli.output import check_writable, note, quiet, view, write
 
 
 def analyze(
@@ -58,9 +58,10 @@ def analyze(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
         checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
-    reports = analyze_subject(
-        resolve(asked), tables, width=width, organisation=organisation, rewriting=rewriting, verify=verify
-    )
+    with quiet():
+        reports = analyze_subject(
+            resolve(asked), tables, width=width, organisation=organisation, rewriting=rewriting, verify=verify
+        )
     write(render(reports, shown), output)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         note(f"warning: {warning}")

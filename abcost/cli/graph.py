@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, write
+from abcost.cli.output import check_writable, note, quiet, write
 
 
 def graph(
@@ -41,8 +41,9 @@ def graph(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
         checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
-    subject = resolve(asked)
-    staged = stage_graphs(subject.model, subject.inputs, RewriteOptions())
+    with quiet():
+        subject = resolve(asked)
+        staged = stage_graphs(subject.model, subject.inputs, RewriteOptions())
     chosen = next(s for s in staged.stages if s.name == name)
     write(render(chosen.graph, constants=constants), output)
     for warning in staged.warnings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -36,24 +37,41 @@ def check_writable(path: Path | None) -> None:
 
 
 def write(text: str, path: Path | None) -> None:
-    """To stdout, or to `path` by way of a temporary file beside it and a rename. Raises OutputError."""
+    """To stdout, or to `path` by way of a temporary file beside it and a rename. Raises OutputError.
+
+    A link is followed; a device or pipe, such as /dev/null, is written and stays what it is.
+    """
     if path is None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    temporary = ""
+    data = text.encode("utf-8", errors="replace")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(text)
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        path = path.resolve()
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(path, data)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """All of it or nothing; an old file keeps its permissions."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".abcost-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def quiet() -> contextlib.AbstractContextManager[object]:
+    """While the user's model runs: what it prints goes to stderr, for stdout is data."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def note(text: str) -> None:

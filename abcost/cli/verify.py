@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, view, write
+from abcost.cli.output import check_writable, note, quiet, view, write
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,14 +47,18 @@ def verify(
         checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
     note(f"verifying {model}: every stage is executed several times, in float64 …")
-    found = verify_subject(resolve(asked), rewriting)
+    with quiet():
+        found = verify_subject(resolve(asked), rewriting)
     if chosen == "json":
         write(_json(model, found), output)
     else:
+        from rich.text import Text
+
         from abcost.report.console import draw
 
         shown = view("block", output)
-        write(draw(_table(model, found), shown) + _summary(found, fraction_bits), output)
+        summary = Text(_summary(found, fraction_bits))
+        write(draw(_table(model, found), shown) + draw(summary, shown), output)
     if not found.holds:
         raise typer.Exit(1)
 
@@ -110,5 +114,5 @@ def _summary(found: Verification, fraction_bits: int) -> str:
         f"{found.widest_value:.4g} and needs {widest} bits in all.\n"
         f"Signs of exactly 0 on the normal inputs: {found.zero_signs:,} of {found.signs:,}; taking them as +1, "
         f"as hardware does, moves the outputs by at most {found.sign_convention_error:.3g}.\n"
-        + ("All exact rewrites are exact.\n" if found.holds else "An exact rewrite was NOT exact.\n")
+        + ("All exact rewrites are exact." if found.holds else "An exact rewrite was NOT exact.")
     )

@@ -17,6 +17,8 @@ from abcost.core.primitives import FREE, Primitive
 from abcost.errors import UsageError
 
 _FUSED = {OpKind.PRELU: "prelu", OpKind.SHIFT_PRELU: "qprelu"}
+_MOST = 2**20
+"""Lanes, and bits per cycle of one lane: more than any chip has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Lanes:
 
     def __post_init__(self) -> None:
         for name, value in (("lanes", self.lanes), ("simd", self.simd)):
-            if value < 1:
-                raise UsageError(f"--{name} must be at least 1, got {value}")
+            if not 1 <= value <= _MOST:
+                raise UsageError(f"--{name} must be between 1 and {_MOST}, got {str(value)[:20]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,11 @@ import ast
 import contextlib
 import importlib
 import importlib.util
+import logging
+import os
 import sys
+import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,8 +71,8 @@ def resolve(request: Request) -> Subject:
         torch.manual_seed(_SEED)
         if zoo:
             variant = request.variant or "ab"
-            model = build(
-                _zoo_name(request.model),
+            model = _from_zoo(
+                request.model,
                 variant=variant,
                 step=2 if request.step is None else request.step,
                 stem=chosen.stem,
@@ -124,6 +128,14 @@ def _zoo_name(name: str) -> str:
     return name
 
 
+def _from_zoo(name: str, **recipe: Any) -> nn.Module:
+    try:
+        return build(_zoo_name(name), **recipe)
+    except (RuntimeError, MemoryError, OverflowError, TypeError) as error:  # a billion classes
+        asked = ", ".join(f"{option} {value}" for option, value in recipe.items())
+        raise ModelError(f"{name} cannot be built with {asked}: {_one_line(error)}") from error
+
+
 def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
     where, _, factory_name = text.rpartition(":")
     module = _load_file(Path(where)) if where.endswith(".py") else _import(where)
@@ -131,10 +143,12 @@ def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
     if factory is None:
         raise ModelError(f"{where} has no {factory_name!r}; name a function or class that makes the model")
     try:
-        model = factory(**arguments) if callable(factory) and not isinstance(factory, nn.Module) else factory
+        with _importable(Path(where).parent if where.endswith(".py") else Path.cwd()):
+            made = callable(factory) and not isinstance(factory, nn.Module)
+            model = factory(**arguments) if made else factory
     except AbcostError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
         raise ModelError(f"{text} raised {type(error).__name__}: {_one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"{text} gave a {type(model).__name__}, not a torch.nn.Module")
@@ -152,7 +166,7 @@ def _load_file(path: Path) -> ModuleType:
     try:
         with _importable(path.parent):
             spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
         raise ModelError(
             f"{path} raised {type(error).__name__} while it was loaded: {_one_line(error)}"
         ) from error
@@ -163,7 +177,7 @@ def _import(name: str) -> ModuleType:
     try:
         with _importable(Path.cwd()):
             return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
         raise ModelError(f"cannot import {name!r}: {type(error).__name__}: {_one_line(error)}") from error
 
 
@@ -174,14 +188,18 @@ def _importable(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        with contextlib.suppress(ValueError):  # the user's code may have taken it out itself
+            sys.path.remove(str(folder))
 
 
 def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
     if not path.is_file():
         raise ModelError(f"no exported program {path}")
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"{path} is not a program saved by torch.export.save: it is no zip archive")
     try:
-        program = torch.export.load(path)
+        with _tensors_only():
+            program = torch.export.load(path)
         example = program.example_inputs
         module = program.module(check_guards=False)
     except Exception as error:
@@ -198,5 +216,23 @@ def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
     return Subject(module, str(path), None, own or inputs, trained=True)
 
 
-def _one_line(error: Exception) -> str:
+@contextlib.contextmanager
+def _tensors_only() -> Iterator[None]:
+    """torch.export.load unpickles whatever a file asks for; here it runs no code, and keeps its log to itself."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+def _one_line(error: BaseException) -> str:
     return (" ".join(str(error).split()) or "no message")[:300]

@@ -16,7 +16,7 @@ from abcost.core.primitives import OpClass, Origin
 from abcost.report import quantity
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.format import FORMATS, View
-from abcost.report.frame import frame
+from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report, Stage
 
 _NARROW = 96  # columns; below, only the first and the last stage are shown
@@ -154,7 +154,7 @@ def _groups(report: Report, view: View) -> Table:
     )  # fmt: skip
     cells = []
     for source, column in ((multiplies, "count"), (rows, "count"), (rows, area)):
-        sums = source.groupby(["stage", view.by], sort=False)[column].sum(min_count=1)
+        sums = source.groupby(["stage", view.by], sort=False)[column].agg(sum_if_known)
         cells += [{key: sums.get((end, key), 0) for key in rows[view.by].unique()} for end in ends]
     names = [name for name in rows[view.by].unique() if any(column[name] for column in cells)]
     for name in names[:_MOST_ROWS]:

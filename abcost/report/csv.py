@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from abcost.report.format import FORMATS, View
-from abcost.report.frame import frame
+from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report
 
 _KEYS = ["model", "variant", "target", "layer", "block", "stage", "kind", "class"]
@@ -32,15 +32,10 @@ def _table(report: Report) -> pd.DataFrame:
         count=("count", "sum"),
         width_bits=("width_bits", _distinct),
         origin=("origin", _distinct),
-        **{name: (name, _sum_if_known) for name in _SUMS},
+        **{name: (name, sum_if_known) for name in _SUMS},
     )
     return table.reset_index()
 
 
 def _distinct(values: pd.Series) -> str:
     return ";".join(str(value) for value in sorted(set(values)) if value != "")
-
-
-def _sum_if_known(values: pd.Series) -> float | None:
-    numbers = pd.to_numeric(values)
-    return None if numbers.isna().any() else float(numbers.sum())

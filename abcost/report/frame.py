@@ -44,6 +44,11 @@ def frame(report: Report) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_COLUMNS])
 
 
+def sum_if_known(values: pd.Series) -> float:
+    """The sum; missing where any part is, for part of a cost is no cost."""
+    return float(pd.to_numeric(values).sum(skipna=False))
+
+
 _RESOURCES = ("luts", "ffs", "dsps", "area_um2")
 _COLUMNS = (
     "stage", "layer", "block", "node", "kind", "class", "origin", "width_bits", "count", "energy_pj", *_RESOURCES,

@@ -34,7 +34,7 @@ def to_dot(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - a pictu
     """For Graphviz: one box per node with its kind and shape, one cluster per layer is left to the reader."""
     lines = ["digraph abcost {", "  node [shape=box, fontname=sans];"]
     for node in graph:
-        label = f"{node.kind.value}\\n{node.layer}\\n{'x'.join(map(str, node.shape))}"
+        label = f"{node.kind.value}\n{node.layer}\n{'x'.join(map(str, node.shape))}"
         lines.append(f"  {_quoted(node.name)} [label={_quoted(label)}];")
     for node in graph:
         lines += [f"  {_quoted(source)} -> {_quoted(node.name)};" for source in graph.inputs(node.name)]
@@ -56,4 +56,4 @@ def to_graphml(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - Gra
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '\\"') + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
