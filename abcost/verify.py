@@ -134,8 +134,9 @@ def _against_model(
     feed = [v.double() if v.is_floating_point() else v for v in values]
     with torch.no_grad():
         result = model.eval()(*feed)
-    wanted = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+    leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
     got = execute(graph, feed, Floating())
+    wanted = [leaves[int(graph.node(name).attrs["leaf"])] for name in got]
     errors = [_distance(w.double(), g) for w, g in zip(wanted, got.values(), strict=True)]
     size = max(float(w.abs().max()) for w in wanted)
     error = max(errors)
@@ -205,7 +206,8 @@ def _step(
 def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
     if a.shape != b.shape:
         return float("inf")
-    return float((a - b).abs().max()) if a.numel() else 0.0
+    difference = torch.where(a == b, 0.0, (a - b).abs())  # equal infinities are equal
+    return float(difference.nan_to_num(nan=float("inf"), posinf=float("inf")).max()) if a.numel() else 0.0
 
 
 def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> dict[str, torch.Tensor]:

@@ -172,9 +172,10 @@ def _sum_pool(site: _Site) -> Iterator[Count]:
 
 
 def _avg_pool(site: _Site) -> Iterator[Count]:
-    """Taps - 1 adds and one multiplication by 1/taps."""
+    """Taps - 1 adds and one multiplication by 1/taps, unless that is 1."""
     yield from _sum_pool(site)
-    yield site.of(Primitive.MULTIPLY, site.n, site.real_width)
+    if taps(site.node) > 1:
+        yield site.of(Primitive.MULTIPLY, site.n, site.real_width)
 
 
 def _softmax(site: _Site) -> Iterator[Count]:

@@ -138,12 +138,11 @@ def _is_shortcut(graph: OpGraph, node: OpNode) -> bool:
     others = [source for source in graph.sources(users[0]) if source is not end]
     if len(others) != 1:
         return False
-    mine, theirs = _branch_dots(graph, end), _branch_dots(graph, others[0])
-    if len(mine) != len(theirs):
-        return len(mine) < len(theirs)
-    return bool(theirs) and (
-        _has_binary_operand(graph, theirs[-1]) or any(k != 1 for k in _kernel(theirs[-1]))
-    )
+    mine, fork = _branch(graph, end)
+    theirs = _longest(graph, fork, others[0])
+    if mine != len(theirs):
+        return mine < len(theirs)
+    return bool(theirs) and (_has_binary_operand(graph, theirs[0]) or any(k != 1 for k in _kernel(theirs[0])))
 
 
 def _kernel(dot: OpNode) -> tuple[int, ...]:
@@ -151,18 +150,32 @@ def _kernel(dot: OpNode) -> tuple[int, ...]:
     return tuple(weight.values.shape[2:]) if weight is not None else ()
 
 
-def _branch_dots(graph: OpGraph, node: OpNode) -> list[OpNode]:
+def _branch(graph: OpGraph, node: OpNode) -> tuple[int, OpNode]:
     """Dot products on the way up from `node` to where the branch forks off (a value with several readers)."""
-    dots: list[OpNode] = []
+    dots = 0
     while len(graph.users(node)) == 1 and len(graph.sources(node)) == 1:
-        if node.kind in DOTS:
-            dots.append(node)
+        dots += node.kind in DOTS
         node = graph.sources(node)[0]
-    return dots
+    return dots, node
+
+
+def _longest(graph: OpGraph, fork: OpNode, end: OpNode) -> list[OpNode]:
+    """Dot products on the way from `fork` to `end` that passes most of them; [] if no way leads there."""
+    found: dict[str, list[OpNode]] = {fork.name: []}
+    for node in graph:
+        ways = [found[name] for name in graph.inputs(node.name) if name in found]
+        if ways:
+            found[node.name] = [*max(ways, key=len), *([node] if node.kind in DOTS else [])]
+        if node is end:
+            break
+    return found.get(end.name, [])
 
 
 def _avg_pool(_graph: OpGraph, node: OpNode) -> Origin:
-    return Origin.GLOBAL_POOL if node.attrs["whole"] else Origin.AVG_POOL
+    """A mean over positions, over windows, or over something else (channels, the batch)."""
+    if node.attrs["whole"]:
+        return Origin.GLOBAL_POOL
+    return Origin.OTHER if "axes" in node.attrs else Origin.AVG_POOL
 
 
 _RULES: dict[OpKind, Callable[[OpGraph, OpNode], Origin]] = {

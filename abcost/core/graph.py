@@ -121,9 +121,15 @@ class OpGraph:
             return FLAG
         if node.kind in DOTS and _arithmetic(node, inputs) is DotArithmetic.XNOR and not node.const("bias"):
             return Precision.dot(taps(node))
-        if node.kind in _KEEP_PRECISION and inputs and not node.consts:
+        if node.kind in _KEEP_PRECISION and inputs and not node.consts and not _pads_with_real(node):
             return inputs[0] if all(p == inputs[0] for p in inputs) else REAL
         return REAL
+
+
+def _pads_with_real(node: OpNode) -> bool:
+    """Padding by +-1 keeps one bit, and so does padding by 0, as it does inside a convolution."""
+    value = node.attrs["args"][2:] if node.attrs.get("aten") == "constant_pad_nd.default" else []
+    return bool(value) and value[0] not in (0, 1, -1)
 
 
 def _arithmetic(node: OpNode, inputs: list[Precision]) -> DotArithmetic:

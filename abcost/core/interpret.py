@@ -38,6 +38,12 @@ def is_power_of_two(values: torch.Tensor) -> torch.Tensor:
     return mantissa == 0.5
 
 
+def only_moves(node: OpNode) -> bool:
+    """Whether a wiring node puts the elements of its one input elsewhere and brings in no constants but 0."""
+    padded = node.attrs.get("aten") == "constant_pad_nd.default" and any(node.attrs["args"][2:])
+    return node.kind is OpKind.WIRING and not node.consts and not padded
+
+
 def _one_bit(constant: Constant) -> torch.Tensor:
     """Binary constants as hardware stores them: 0, which torch.sign can leave, is +1."""
     values = constant.real()
@@ -156,7 +162,7 @@ def _run(
     node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic
 ) -> torch.Tensor | _Deferred:
     if isinstance(inputs[0], _Deferred):
-        if node.kind is OpKind.WIRING and len(inputs) == 1:
+        if only_moves(node) and len(inputs) == 1:
             return _Deferred(replay(node.attrs, [inputs[0].total], {}), inputs[0].divisor)
         if node.kind is OpKind.LINEAR:
             return _linear(node, inputs[0].total, arithmetic, inputs[0].divisor)

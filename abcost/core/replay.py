@@ -47,7 +47,6 @@ WIRING = frozenset(
         "index_select.default",
         "im2col.default",
         "unfold.default",
-        "as_strided.default",
         "channel_shuffle.default",
     ]
 )
@@ -93,6 +92,8 @@ COMPOSITES = frozenset(
         "embedding.default",
     ]
 )
+_ANY_LAYOUT = {"view.default": "reshape.default", "_unsafe_view.default": "reshape.default"}
+"""A view asks for a memory layout, which is the traced tensor's and need not be the replayed one's."""
 REPLAYABLE = WIRING | FUNCTIONS | COMPOSITES
 
 
@@ -111,8 +112,11 @@ def replay(
             return [fill(part) for part in item]
         return item
 
-    packet, overload = name.split(".")
-    result = getattr(getattr(torch.ops.aten, packet), overload)(*fill(attrs["args"]))
+    packet, overload = _ANY_LAYOUT.get(name, name).split(".")
+    operator = getattr(getattr(torch.ops.aten, packet), overload)
+    values = fill(attrs["args"])
+    named = {a.name: v for a, v in zip(operator._schema.arguments, values, strict=False) if a.kwarg_only}  # noqa: SLF001
+    result = operator(*values[: len(values) - len(named)], **named)
     while isinstance(result, list | tuple):
         result = result[int(attrs.get("item", 0))]
     if not isinstance(result, torch.Tensor):

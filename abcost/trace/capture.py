@@ -104,12 +104,12 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
 
 def _record_outputs(result: Any, recorder: Recorder) -> None:
     leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-    activations = [leaf for leaf in leaves if isinstance(leaf, Tracer)]
+    activations = [(number, leaf) for number, leaf in enumerate(leaves) if isinstance(leaf, Tracer)]
     if not activations:
         raise TraceError("the model's output does not depend on its input (no traced tensor was returned)")
     recorder.source = ""
-    for tracer in activations:
-        recorder.emit(OpKind.OUTPUT, tuple(tracer.shape), [node_of(tracer)])
+    for number, tracer in activations:  # a returned parameter is no output of the graph, but has its number
+        recorder.emit(OpKind.OUTPUT, tuple(tracer.shape), [node_of(tracer)], attrs={"leaf": number})
 
 
 class _eval_mode:  # noqa: N801 - reads as a function where it is used

@@ -7,6 +7,7 @@ is handed to its handler, and yields new Tracers. In-place operations rebind the
 
 from __future__ import annotations
 
+import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -25,8 +26,9 @@ from abcost.core.node import Constant, OpNode
 from abcost.errors import DataDependent, TraceError
 from abcost.trace.registry import find_handler
 
-_TORCH = str(Path(torch.__file__).parent)
-_HERE = str(Path(__file__).parent)
+_NOT_THE_USER = tuple(
+    f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__)
+)  # torchvision is no part of torch
 _READS_VALUES = frozenset(
     {
         "_local_scalar_dense",
@@ -57,7 +59,7 @@ class Recorder:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_code.co_filename
-            if not name.startswith((_TORCH, _HERE)):
+            if not name.startswith(_NOT_THE_USER):
                 return f"{'/'.join(Path(name).parts[-2:])}:{frame.f_lineno}"
             frame = frame.f_back
         return ""
@@ -112,11 +114,25 @@ class Tracer(torch.Tensor):
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
+    @property
+    def data(self) -> torch.Tensor:
+        """The value without its gradient, as torch has it."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: torch.Tensor) -> None:
+        """`x.data = f(x.data)` is an in-place write; torch would swap the storage behind the recorder's back."""
+        if not isinstance(value, Tracer) or value.shape != self.shape:
+            raise TraceError(
+                f".data of an activation is set to a constant or another shape in {self.recorder.place()}"
+            )
+        _rebind(self, value.carried, node_of(value))
+
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Tracer({tuple(self.shape)}, {self.node!r})"
 
     @classmethod
-    def __torch_dispatch__(  # type: ignore[override]  # noqa: D102
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return _record(func, args, kwargs or {})
@@ -126,12 +142,18 @@ class Call:
     """One ATen call as a handler sees it: arguments by schema name, shapes of the results, and `emit`."""
 
     def __init__(
-        self, name: str, arguments: dict[str, Any], shapes: list[tuple[int, ...]], recorder: Recorder
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        shapes: list[tuple[int, ...]],
+        recorder: Recorder,
+        dtype: torch.dtype,
     ) -> None:
         self.name = name  # "convolution.default"
         self.arguments = arguments
         self.shapes = shapes
         self.recorder = recorder
+        self.dtype = dtype  # of the first result
 
     def __getitem__(self, argument: str) -> Any:
         """The argument: a Tracer, a constant tensor, or a plain value."""
@@ -207,14 +229,21 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         isinstance(part, torch.Tensor) for part in (result if isinstance(result, list | tuple) else [result])
     ):
         return result
-    handler = find_handler(str(target.__name__), packet)
+    if _views_an_index(func, args):
+        wrapped = [
+            Tracer(part, None, recorder)
+            for part in (result if isinstance(result, list | tuple) else [result])
+        ]
+        return type(result)(wrapped) if isinstance(result, list | tuple) else wrapped[0]
+    handler = find_handler(str(target.__name__), str(target.__name__).split(".")[0])
     if handler is None:
         raise TraceError(
             f"no handler for aten.{target.__name__} in {recorder.place()}; "
             "add one in abcost/trace/handlers/, or replace the operation in the model"
         )
     outs = list(result) if isinstance(result, list | tuple) else [result]
-    call = Call(str(target.__name__), _bind(target, args, kwargs), [tuple(o.shape) for o in outs], recorder)
+    shapes = [tuple(o.shape) for o in outs]
+    call = Call(str(target.__name__), _bind(target, args, kwargs), shapes, recorder, outs[0].dtype)
     nodes = handler(call)
     if isinstance(nodes, torch.Tensor):  # a constant that only borrows its shape from an activation
         return nodes
@@ -225,6 +254,12 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     wrapped = [Tracer(out, node, recorder) for out, node in zip(outs, names, strict=True)]
     _join_families(func, args, wrapped)
     return type(result)(wrapped) if isinstance(result, list | tuple) else wrapped[0]
+
+
+def _views_an_index(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a result without a node (the indices of a max pool) is only reshaped; nobody may read it after all."""
+    views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
+    return bool(views and args and isinstance(args[0], Tracer) and args[0].node is None)
 
 
 def _recorder_of(args: Any, kwargs: Any) -> Recorder:
@@ -272,7 +307,7 @@ def _rebind(written: Any, inner: torch.Tensor, node: str | None) -> Any:
     place = written.recorder.place()
     for alias in list(written.family):
         if alias is not written:
-            alias.stale = f"a tensor is read after another view of it was written in place in {place}; use functional code"
+            alias.stale = f"a tensor is read after another view of it was written in place in {place}; avoid that"
     written.carried, written.node = inner, node
     return written
 

@@ -6,6 +6,7 @@ import dataclasses
 
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
+from abcost.core.interpret import only_moves
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import OpNode
@@ -28,7 +29,7 @@ class FoldGlobalPool:
         if taps & (taps - 1) == 0:
             return None
         chain = [node]
-        while (user := only_user(graph, chain[-1])) is not None and user.kind is OpKind.WIRING:
+        while (user := only_user(graph, chain[-1])) is not None and only_moves(user):
             if len(graph.inputs(user.name)) != 1:
                 break
             chain.append(user)

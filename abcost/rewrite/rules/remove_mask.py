@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
+from abcost.core.interpret import FixedPoint
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
+
+
+def _strict(signs: tuple[OpNode, ...]) -> bool:
+    """Whether a sign decides on x > 0, so that a small product that is cut to 0 changes side."""
+    return any(sign.attrs["at_zero"] == -1 for sign in signs)
+
+
+def _match(node: OpNode, signs: tuple[OpNode, ...], detail: str, *, exact: bool) -> Match:
+    return Match(
+        (node, *signs),
+        detail if exact else f"{detail}; it was cut to 0 in fixed point, x is not",
+        exact=exact,
+    )
 
 
 class MaskBeforeSign:
@@ -16,9 +32,14 @@ class MaskBeforeSign:
     phase = Phase.REMOVE_MASK
     kinds = frozenset({OpKind.MASK})
 
-    def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+    def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """A mask is only ever made in front of signs."""
-        return Match((node, *graph.users(node)), "sign(m(x)) = sign(x): m is odd and strictly rising")
+        users = graph.users(node)
+        step = 2.0**-options.fraction_bits
+        detail = "sign(m(x)) = sign(x): m is odd and strictly rising"
+        return _match(
+            node, users, detail, exact=math.tanh(node.attrs["slope"] * step) >= step or not _strict(users)
+        )
 
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, _match: Match) -> None:
         """The sign reads what the mask read."""
@@ -31,7 +52,7 @@ class PositiveScaleBeforeSign:
     phase = Phase.REMOVE_MASK
     kinds = frozenset({OpKind.SCALE})
 
-    def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+    def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """Every reader must be a sign, every factor positive."""
         users = graph.users(node)
         if not users or any(user.kind is not OpKind.SIGN for user in users):
@@ -40,7 +61,9 @@ class PositiveScaleBeforeSign:
             return Declined("the scale also expands its input; the sign would lose its shape")
         if not bool((node.consts["factor"].real() > 0).all()):
             return Declined("a factor is not positive: the sign would change")
-        return Match((node, *users), "sign(beta * x) = sign(x) for beta > 0")
+        stored = FixedPoint(options.fraction_bits).constant(node.consts["factor"])
+        exact = bool((stored >= 1 if _strict(users) else stored > 0).all())
+        return _match(node, users, "sign(beta * x) = sign(x) for beta > 0", exact=exact)
 
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, _match: Match) -> None:
         """The sign reads what the scale read."""

@@ -1,4 +1,4 @@
-"""where(x >= 0, x, slope * x) -> prelu(x, slope)."""
+"""where(x >= 0, x, slope * x), where(x < 0, slope * x, x) -> prelu(x, slope)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from abcost.core.log import Phase
 from abcost.core.node import OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
+_NEGATIVE_BRANCH = {"ge": "other", "gt": "other", "lt": "self", "le": "self"}
+
 
 class SelectPrelu:
-    """where(x >= 0, x, x * slope)  ->  prelu(x, slope); x > 0 gives the same, both branches being 0 at 0."""
+    """where(x >= 0, x, x * slope)  ->  prelu(x, slope); so do >, < and <=, both branches being 0 at 0."""
 
     phase = Phase.RECOGNISE
     kinds = frozenset({OpKind.SELECT})
@@ -21,11 +23,11 @@ class SelectPrelu:
         if node.consts or len(graph.inputs(node.name)) != 3:
             return None
         flag, kept, scaled = graph.sources(node)
-        if (
-            flag.kind is not OpKind.COMPARE
-            or scaled.kind is not OpKind.SCALE
-            or flag.attrs["relation"] not in ("ge", "gt")
-        ):
+        if flag.kind is not OpKind.COMPARE or flag.attrs["relation"] not in _NEGATIVE_BRANCH:
+            return None
+        if _NEGATIVE_BRANCH[flag.attrs["relation"]] == "self":
+            kept, scaled = scaled, kept
+        if scaled.kind is not OpKind.SCALE:
             return None
         level = flag.const("level")
         zero = level is not None and not bool(level.values.any())

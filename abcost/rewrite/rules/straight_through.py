@@ -1,4 +1,4 @@
-"""(a - b) + b -> a, the straight-through estimator written with detach()."""
+"""(a - b) + b -> a and b - (b - a) -> a, the straight-through estimator written with detach()."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
 class StraightThrough:
-    """(a - b) + b  ->  a. Equal in real and in fixed-point arithmetic; floats leave one ulp of noise."""
+    """(a - b) + b  ->  a,  b - (b - a)  ->  a.
+
+    Equal in real and in fixed-point arithmetic; floats leave one ulp of noise.
+    """
 
     phase = Phase.RECOGNISE
-    kinds = frozenset({OpKind.ADD})
+    kinds = frozenset({OpKind.ADD, OpKind.SUBTRACT})
 
     def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
         """`b` must be the very same value in both places."""
         left, right = graph.sources(node)
-        for difference, b in ((left, right), (right, left)):
+        pairs = ((left, right), (right, left)) if node.kind is OpKind.ADD else ((right, left),)
+        for difference, b in pairs:
             if difference.kind is OpKind.SUBTRACT:
-                a, subtracted = graph.inputs(difference.name)
-                if subtracted == b.name and graph.node(a).shape == node.shape:
-                    nodes = (node, difference)
+                a, other = graph.inputs(difference.name)
+                if node.kind is OpKind.SUBTRACT:
+                    a, other = other, a
+                if other == b.name and graph.node(a).shape == node.shape:
+                    nodes = (node, difference, *graph.users(node))
                     return Match(nodes, f"straight-through estimator of {a}", data={"value": a})
         return None
 

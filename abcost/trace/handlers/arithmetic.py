@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from abcost.core.kinds import OpKind
-from abcost.trace.constants import constant
+from abcost.trace.constants import constant, tensor_of
 from abcost.trace.handlers.functions import recorded
 from abcost.trace.registry import handler
 from abcost.trace.tracer import Call, Tracer, node_of
@@ -21,7 +19,7 @@ def scaled(call: Call, value: Any, factor: Any) -> Any:
         return call.emit(
             OpKind.SCALE, [node_of(value)], consts={"factor": constant(factor)}, shape=tuple(value.shape)
         )
-    return torch.as_tensor(value) * factor
+    return tensor_of(value) * factor
 
 
 def _with_constant(call: Call, kind: OpKind, node: str, role: str, value: Any, shape: tuple[int, ...]) -> str:
@@ -57,9 +55,7 @@ def _difference(call: Call, left: Any, right: Any) -> str:
     if isinstance(left, Tracer) and isinstance(subtrahend, str):
         return call.emit(OpKind.SUBTRACT, [node_of(left), subtrahend])
     if isinstance(left, Tracer):
-        return _with_constant(
-            call, OpKind.ADD_CONST, node_of(left), "value", -torch.as_tensor(subtrahend), shape
-        )
+        return _with_constant(call, OpKind.ADD_CONST, node_of(left), "value", -tensor_of(subtrahend), shape)
     negated = call.emit(OpKind.NEGATE, [subtrahend], shape=shape)
     return _with_constant(call, OpKind.ADD_CONST, negated, "value", left, shape)
 
@@ -80,7 +76,7 @@ def div(call: Call) -> str:
     left, right = call["self"], call["other"]
     if isinstance(right, Tracer):
         return recorded(call, OpKind.FUNCTION)
-    reciprocal = 1.0 / torch.as_tensor(right).double()
+    reciprocal = 1.0 / tensor_of(right).double()
     return _with_constant(call, OpKind.SCALE, node_of(left), "factor", reciprocal, tuple(left.shape))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.trace.constants import constant
@@ -37,14 +35,26 @@ def compare(call: Call) -> str:
 @handler("where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar")
 def where(call: Call) -> str:
     """Condition ? self : other; each of the three computed or constant."""
-    inputs: list[str] = []
-    consts: dict[str, Constant] = {}
-    for role in ("condition", "self", "other"):
-        value: Any = call[role]
-        if isinstance(value, Tracer):
-            inputs.append(node_of(value))
-        else:
-            consts[role] = Constant(torch.as_tensor(value).detach())
+    return _select(call, {role: call[role] for role in ("condition", "self", "other")})
+
+
+@handler("masked_fill.Scalar", "masked_fill.Tensor")
+def masked_fill(call: Call) -> str:
+    """Mask ? value : self."""
+    return _select(call, {"condition": call["mask"], "self": call["value"], "other": call["self"]})
+
+
+def _select(call: Call, operands: dict[str, Any]) -> str:
+    inputs = [node_of(value) for value in operands.values() if isinstance(value, Tracer)]
+    shapes = [tuple(value.shape) for value in operands.values() if isinstance(value, Tracer)]
+    sized = (
+        call.shapes[0] if call.shapes[0] in shapes else ()
+    )  # an activation alone gives the result its size
+    consts = {
+        role: constant(value, call.shapes[0], sized)
+        for role, value in operands.items()
+        if not isinstance(value, Tracer)
+    }
     return call.emit(OpKind.SELECT, inputs, consts=consts)
 
 

@@ -37,9 +37,22 @@ def avg_pool(call: Call) -> str:
         raise call.refuse("divisor_override is not supported")
     if any(attrs["padding"]) and not call["count_include_pad"]:
         raise call.refuse("a divisor that varies at the border (count_include_pad=False) is not supported")
+    if attrs["ceil_mode"] and _overhangs(attrs, call["self"].shape):
+        raise call.refuse(
+            "a divisor that varies at the border (ceil_mode where the windows do not fit) is not supported"
+        )
     whole = tuple(attrs["kernel"]) == tuple(call["self"].shape[-len(attrs["kernel"]) :])
     attrs |= {"taps": prod(attrs["kernel"]), "whole": whole}
     return call.emit(OpKind.AVG_POOL, [call.input("self")], attrs=attrs)
+
+
+def _overhangs(attrs: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether the last window reaches beyond the padded input along some axis."""
+    kernel = attrs["kernel"]
+    padding = attrs["padding"] * len(kernel) if len(attrs["padding"]) == 1 else attrs["padding"]
+    stride = attrs["stride"] * len(kernel) if len(attrs["stride"]) == 1 else attrs["stride"]
+    sizes = shape[-len(kernel) :]
+    return any((size + 2 * p - k) % s for size, p, k, s in zip(sizes, padding, kernel, stride, strict=True))
 
 
 @handler("_adaptive_avg_pool2d.default", "adaptive_avg_pool2d.default", "_adaptive_avg_pool3d.default")
@@ -62,14 +75,17 @@ def _axes(call: Call) -> dict[str, Any]:
     named = call.arguments.get("dim")
     axes = [named] if isinstance(named, int) else (named or range(len(shape)))
     axes = sorted(int(a) % len(shape) for a in axes)
-    spatial = list(range(2, len(shape)))
+    positions = range(
+        2, len(shape)
+    )  # (N, C, *positions); of three axes the second may be positions too (tokens)
+    whole = bool(axes) and (set(axes) <= set(positions) or (len(shape) == 3 and axes == [1]))
     attrs = {"axes": axes, "keepdim": bool(call.arguments.get("keepdim", False))}
-    return attrs | {"taps": prod(shape[a] for a in axes), "whole": bool(spatial) and axes == spatial}
+    return attrs | {"taps": prod(shape[a] for a in axes), "whole": whole}
 
 
 @handler("mean")
 def mean(call: Call) -> str:
-    """The mean over axes; over all positions it is the global average pool."""
+    """The mean over axes; over positions it is the global average pool."""
     return call.emit(OpKind.AVG_POOL, [call.input("self")], attrs=_axes(call))
 
 

@@ -63,16 +63,16 @@ def copied(call: Call) -> str:
 @handler("zeros_like", "new_zeros")
 def zeros(call: Call) -> torch.Tensor:
     """A constant that only borrows its shape."""
-    return torch.zeros(call.shapes[0])
+    return torch.zeros(call.shapes[0], dtype=call.dtype)
 
 
 @handler("ones_like", "new_ones")
 def ones(call: Call) -> torch.Tensor:
     """A constant that only borrows its shape."""
-    return torch.ones(call.shapes[0])
+    return torch.ones(call.shapes[0], dtype=call.dtype)
 
 
 @handler("full_like", "new_full")
 def full(call: Call) -> torch.Tensor:
     """A constant that only borrows its shape."""
-    return torch.full(call.shapes[0], call["fill_value"])
+    return torch.full(call.shapes[0], call["fill_value"], dtype=call.dtype)
