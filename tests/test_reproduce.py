@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -60,6 +61,15 @@ DERIVED = {  # network -> (project's published convention, row's own convention)
     "ReActNet-34 (A&B)": (0, 0),
     "ReActNet-A (A&B)": (0, 0),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """As the command does: with threads, tests side by side slow each other down fivefold."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,12 @@ def reproduce(
     """Print the A&B BNN paper's tables next to ours, row by row."""
     chosen = choice("--format", output_format or "rich", _FORMATS)
     _check_destination(output_format, output, reports)
+    import torch
+
     from abcost.reproduce import reference_files
     from abcost.reproduce import reproduce as compute
 
+    torch.set_num_threads(1)  # the tensors are small: threads save nothing, and cost a lot on a busy machine
     found = compute(_progress)
     if reports is None:
         write(_render(found, chosen, output), output)
