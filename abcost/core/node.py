@@ -19,10 +19,12 @@ class Constant:
 
     values: any shape; a floating or integer tensor, or int8 holding +1/-1 when `binary` (and 0 where
     torch.sign met exactly 0, which a bit cannot store: hardware has +1 there).
+    scale: a factor that was taken out of real values without loss; the constant is values * scale.
     """
 
     values: torch.Tensor
     binary: bool = False
+    scale: torch.Tensor | None = None
 
     @property
     def precision(self) -> Precision:
@@ -41,7 +43,8 @@ class Constant:
 
     def real(self) -> torch.Tensor:
         """The values in float64, as the interpreter uses them."""
-        return self.values.to(torch.float64)
+        values = self.values.to(torch.float64)
+        return values if self.scale is None else values * self.scale
 
 
 @dataclass(frozen=True, eq=False, slots=True)

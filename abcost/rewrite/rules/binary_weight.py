@@ -6,51 +6,13 @@ import dataclasses
 
 import torch
 
+from abcost.core.binary import split
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
-
-RELATIVE_NOISE = 2.0**-20
-"""Spread of |w| in a channel that still counts as one magnitude, relative to it …"""
-ABSOLUTE_ULPS = 4
-"""… plus this many ulps of 1: what `a - c + c` leaves when latent weights c reach 1 …"""
-LARGEST_SPREAD = 1e-3
-"""… but never more than this share of the magnitude: then the weights are simply small."""
-LARGEST_ZERO_SHARE = 0.01
-"""Share of weights that may be exactly 0, where torch.sign met 0; more than that is a ternary network."""
-
-
-def split(weight: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """(signs int8, magnitude per channel of `axis`) if weight is +-s per channel, else None.
-
-    signs: -1 and +1, and 0 where the weight is exactly 0. A channel that is zero throughout has s = 0 and +1.
-    """
-    magnitude = weight.abs().transpose(0, axis).flatten(1)
-    low, high = torch.aminmax(magnitude, dim=1)
-    noise = torch.minimum(
-        RELATIVE_NOISE * high + ABSOLUTE_ULPS * torch.finfo(weight.dtype).eps, LARGEST_SPREAD * high
-    )
-    spread = high - low > noise
-    zeros = bool((low == 0).any())
-    if bool((spread & (low > 0)).any()) or not bool((high > 0).any()):
-        return None
-    if zeros:
-        empty = magnitude == 0
-        low = torch.where(empty, high[:, None], magnitude).amin(dim=1)
-        dead = high == 0
-        too_many = float(empty[~dead].sum()) > LARGEST_ZERO_SHARE * magnitude[~dead].numel()
-        if bool((high - low > noise).any()) or too_many:
-            return None
-        signs = torch.where(
-            dead.reshape(-1, *[1] * (weight.dim() - 1)).transpose(0, axis), 1.0, torch.sign(weight)
-        )
-        scale = torch.where(low == high, high, magnitude.sum(dim=1) / (~empty).sum(dim=1).clamp(min=1))
-        return signs.to(torch.int8), scale
-    scale = high if bool((low == high).all()) else torch.where(low == high, high, magnitude.mean(dim=1))
-    return torch.sign(weight).to(torch.int8), scale
 
 
 class BinaryWeight:
@@ -62,15 +24,17 @@ class BinaryWeight:
     def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
         """Needs at least two taps: any single weight is +-s."""
         weight = node.consts["weight"]
-        if weight.binary or not weight.values.is_floating_point():
+        if weight.binary:
             return None
         transposed = bool(node.attrs.get("transposed", False))
         if int(node.attrs["taps"]) < 2 or (transposed and node.attrs["groups"] != 1):
             return Declined("one tap per output channel: every weight is +-s, which says nothing")
-        found = split(weight.values, 1 if transposed else 0)
-        if found is None:
+        if weight.scale is not None:
+            signs, scale = weight.values, weight.scale.flatten()
+        elif (found := split(weight.values, 1 if transposed else 0)) is not None:
+            signs, scale = found
+        else:
             return None
-        signs, scale = found
         uniform = bool((scale == scale[0]).all())
         detail = f"+-s per output channel, s = {float(scale.min()):.4g} … {float(scale.max()):.4g}"
         zeros = signs.numel() - int(torch.count_nonzero(signs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from abcost.core.binary import weight_constant
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.trace.registry import handler
@@ -38,7 +39,7 @@ def convolution(call: Call) -> str:
         "taps": taps,
         "macs": macs,
     }
-    consts = _with_bias(call, Constant(weight.detach()))
+    consts = _with_bias(call, weight_constant(weight, 1 if transposed else 0))
     return call.emit(OpKind.CONV, [call.input("input")], attrs=attrs, consts=consts)
 
 
@@ -63,7 +64,7 @@ def matmul(call: Call) -> str:
     right = call.constant("mat2")
     if right is None or right.dim() != 2:
         raise call.refuse("a batched product with a constant is not supported; use a linear layer")
-    return _linear(call, "self", Constant(right.detach().t()), None)
+    return _linear(call, "self", weight_constant(right.t(), 0), None)
 
 
 @handler("addmm.default")
@@ -74,7 +75,7 @@ def addmm(call: Call) -> str:
     weight, bias = call.constant("mat2"), call.constant("self")
     if weight is None or bias is None:
         raise call.refuse("no weight or bias")
-    return _linear(call, "mat1", Constant(weight.detach().t()), Constant(bias.detach()))
+    return _linear(call, "mat1", weight_constant(weight.t(), 0), Constant(bias.detach()))
 
 
 @handler("baddbmm.default")
