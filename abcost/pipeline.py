@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from abcost.models.subject import Request, Subject, resolve
 from abcost.report.report import Report, Stage
 from abcost.rewrite import RewriteOptions, rewrite
 from abcost.trace import trace
-from abcost.verify import Stepped, Verification, double_copy, verify_stages
+from abcost.verify import Stepped, Verification, double_copy, float64_default, verify_stages
 
 STAGES: tuple[tuple[str, Phase], ...] = (
     ("traced", Phase.RECOGNISE),
@@ -143,7 +144,8 @@ def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
     model = double_copy(subject.model)
     if not subject.trained:
         stir(model)
-    staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
+    with float64_default():
+        staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
     stepped = [
         Stepped(s.name, s.graph, s.exact, any(e.fired and e.error is not None for e in s.log))
         for s in staged.stages
@@ -211,7 +213,8 @@ def _report(
 
 def fvcore_macs(graph: OpGraph) -> int:
     """Multiply-accumulates of all dot products by fvcore's own formulas, from the shapes alone."""
-    from fvcore.nn.jit_handles import conv_flop_count  # noqa: PLC0415 - slow to import
+    with warnings.catch_warnings(action="ignore"):  # fvcore scripts functions while it is imported
+        from fvcore.nn.jit_handles import conv_flop_count  # noqa: PLC0415 - slow to import
 
     total = 0
     for node in graph:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -97,6 +98,17 @@ def double_copy(model: nn.Module) -> nn.Module:
         raise ModelError(f"verification needs a float64 copy of the model, which failed: {error}") from error
 
 
+@contextmanager
+def float64_default() -> Iterator[None]:
+    """Tensors that the model makes itself (torch.where(x >= 0, 1.0, -1.0)) are float64 in the block."""
+    was = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(was)
+
+
 def verify_stages(
     model: nn.Module, stages: Sequence[Stepped], inputs: tuple[InputSpec, ...], fraction_bits: int
 ) -> Verification:
@@ -132,8 +144,12 @@ def _against_model(
     model: nn.Module, graph: OpGraph, inputs_name: str, values: Sequence[torch.Tensor]
 ) -> Comparison:
     feed = [v.double() if v.is_floating_point() else v for v in values]
-    with torch.no_grad():
-        result = model.eval()(*feed)
+    try:
+        with torch.no_grad(), float64_default():
+            result = model(*feed)
+    except Exception as error:  # noqa: BLE001 - whatever the user's model raises is reported as one line
+        reason = " ".join(str(error).split())[:300] or "no message"
+        raise ModelError(f"verification runs the model in float64, which failed: {reason}") from error
     leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
     got = execute(graph, feed, Floating())
     wanted = [leaves[int(graph.node(name).attrs["leaf"])] for name in got]

@@ -307,7 +307,9 @@ def _rebind(written: Any, inner: torch.Tensor, node: str | None) -> Any:
     place = written.recorder.place()
     for alias in list(written.family):
         if alias is not written:
-            alias.stale = f"a tensor is read after another view of it was written in place in {place}; avoid that"
+            alias.stale = (
+                f"a tensor is read after another view of it was written in place in {place}; avoid that"
+            )
     written.carried, written.node = inner, node
     return written
 
