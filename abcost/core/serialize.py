@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping
@@ -22,12 +21,18 @@ SCHEMA = 1
 LARGEST_CONSTANT = 2**31  # bytes
 _DTYPES = {
     str(d).removeprefix("torch."): d
-    for d in (torch.float32, torch.float64, torch.int32, torch.int64, torch.int8, torch.bool)
-}
+    for d in (
+        torch.float64, torch.float32, torch.float16, torch.bfloat16,
+        torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+    )
+}  # fmt: skip
 
 
 def graph_to_json(graph: OpGraph, *, constants: bool = True) -> str:
-    """One JSON object; without `constants` their values are left out and the graph cannot be executed."""
+    """One JSON object; without `constants` their values are left out and the graph cannot be executed.
+
+    Raises GraphError for a constant that is neither real nor integer.
+    """
     nodes = [
         {
             "name": node.name,
@@ -43,7 +48,7 @@ def graph_to_json(graph: OpGraph, *, constants: bool = True) -> str:
         }
         for node in graph
     ]
-    return json.dumps({"schema": SCHEMA, "nodes": nodes}, indent=1) + "\n"
+    return json.dumps({"schema": SCHEMA, "nodes": nodes}, indent=1, allow_nan=False) + "\n"
 
 
 def graph_from_json(text: str) -> OpGraph:
@@ -51,19 +56,11 @@ def graph_from_json(text: str) -> OpGraph:
     try:
         data = _of_our_schema(json.loads(text))
         nodes = [_node_from_dict(item) for item in data["nodes"]]
-        inputs = {str(item["name"]): [str(name) for name in item["inputs"]] for item in data["nodes"]}
+        inputs = {item["name"]: [_text(name) for name in _list(item["inputs"])] for item in data["nodes"]}
         return OpGraph(nodes, inputs)
     except GraphError:
         raise
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        binascii.Error,
-        zlib.error,
-    ) as error:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, zlib.error) as error:
         raise GraphError(f"not a graph file: {type(error).__name__}: {error}") from error
 
 
@@ -74,52 +71,78 @@ def _of_our_schema(data: Any) -> dict[str, Any]:
 
 
 def _constant_to_dict(constant: Constant, *, values: bool) -> dict[str, Any]:
-    tensor = constant.values
-    head = {
-        "shape": list(tensor.shape),
-        "dtype": str(tensor.dtype).removeprefix("torch."),
-        "binary": constant.binary,
-    }
+    tensor = constant.values.detach()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in _DTYPES:
+        raise GraphError(f"a constant of type {dtype} cannot be saved (known: {', '.join(_DTYPES)})")
+    head = {"shape": list(tensor.shape), "dtype": dtype, "binary": constant.binary}
+    if constant.scale is not None:
+        head["scale"] = _constant_to_dict(Constant(constant.scale), values=values)
     if not values:
         return head
-    array = tensor.contiguous().numpy()
-    packed = constant.binary and not bool((array == 0).any())
-    raw = np.packbits(array > 0).tobytes() if packed else array.tobytes()
+    packed = tensor.dtype is torch.int8 and bool((tensor.abs() == 1).all())
+    flat = tensor.contiguous().reshape(-1)
+    raw = np.packbits((flat > 0).numpy()).tobytes() if packed else flat.view(torch.uint8).numpy().tobytes()
     return {**head, "packed": packed, "data": base64.b64encode(zlib.compress(raw, 1)).decode("ascii")}
 
 
 def _node_from_dict(item: Mapping[str, Any]) -> OpNode:
-    shape = tuple(int(size) for size in item["shape"])
-    consts = {str(role): _constant_from_dict(value) for role, value in item["consts"].items()}
+    attrs, consts = item["attrs"], item["consts"]
+    if not isinstance(attrs, dict) or not isinstance(consts, dict):
+        raise GraphError("not a graph file: attrs and consts of a node must be objects")
     return OpNode(
-        str(item["name"]),
+        _text(item["name"]),
         OpKind(item["kind"]),
-        shape,
-        str(item["layer"]),
-        str(item["source"]),
-        dict(item["attrs"]),
-        consts,
+        tuple(_sizes(item["shape"])),
+        _text(item["layer"]),
+        _text(item["source"]),
+        attrs,
+        {role: _constant_from_dict(value) for role, value in consts.items()},
     )
 
 
 def _constant_from_dict(item: Mapping[str, Any]) -> Constant:
     if "data" not in item:
         raise GraphError("the graph was saved without its constants; save it again with --constants")
-    shape = [int(size) for size in item["shape"]]
+    shape = _sizes(item["shape"])
     dtype = _DTYPES[item["dtype"]]
+    scale = _constant_from_dict(item["scale"]).values if "scale" in item else None
     count = prod(shape)
-    size = (count + 7) // 8 if item["packed"] else count * dtype.itemsize
-    if min(shape, default=1) < 0 or size > LARGEST_CONSTANT:
-        raise GraphError(f"a constant of shape {shape} is not between 0 and {LARGEST_CONSTANT} bytes")
-    unpack = zlib.decompressobj()
-    raw = unpack.decompress(base64.b64decode(item["data"], validate=True), size + 1)
-    if len(raw) != size:
-        raise GraphError(
-            f"a constant of shape {shape} needs {size} bytes, the file has {'more' if len(raw) > size else len(raw)}"
-        )
-    if item["packed"]:
+    if count * dtype.itemsize > LARGEST_CONSTANT:
+        raise GraphError(f"a constant of shape {shape} has more than {LARGEST_CONSTANT} bytes")
+    packed = item["packed"] is True
+    raw = _unpacked(item["data"], (count + 7) // 8 if packed else count * dtype.itemsize, shape)
+    if packed:
         bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=count)
-        array = (2 * bits.astype(np.int8) - 1).reshape(shape)
-        return Constant(torch.from_numpy(array), binary=True)
-    values = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
-    return Constant(values.reshape(shape), binary=bool(item["binary"]))
+        values = torch.from_numpy(2 * bits.astype(np.int8) - 1)
+    else:
+        values = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+    return Constant(values.reshape(shape), binary=item["binary"] is True, scale=scale)
+
+
+def _unpacked(data: str, size: int, shape: list[int]) -> bytes:
+    """Exactly `size` bytes, never more in memory. Raises GraphError."""
+    unpack = zlib.decompressobj()
+    raw = unpack.decompress(base64.b64decode(data, validate=True), size + 1)
+    if len(raw) != size or not unpack.eof:
+        has = "more" if len(raw) > size else f"{len(raw)} or is cut off"
+        raise GraphError(f"a constant of shape {shape} needs {size} bytes, the file has {has}")
+    return raw
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise GraphError(f"not a graph file: wanted a list, got a {type(value).__name__}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise GraphError(f"not a graph file: wanted a text, got a {type(value).__name__}")
+    return value
+
+
+def _sizes(value: Any) -> list[int]:
+    if not all(type(size) is int and 0 <= size < 2**63 for size in _list(value)):
+        raise GraphError("not a graph file: a shape is a list of whole numbers")
+    return list(value)
