@@ -14,6 +14,7 @@ from abcost import __version__
 from abcost.cli.analyze import analyze
 from abcost.cli.graph import graph
 from abcost.cli.models import models
+from abcost.cli.reproduce import reproduce
 from abcost.cli.targets import app as targets
 from abcost.cli.verify import verify
 from abcost.errors import AbcostError
@@ -23,6 +24,7 @@ app.command()(analyze)
 app.command()(models)
 app.command()(graph)
 app.command()(verify)
+app.command()(reproduce)
 app.add_typer(targets, name="targets")
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException
@@ -37,7 +39,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def options(
+def abcost(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[
         bool,

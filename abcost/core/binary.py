@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from abcost.core.node import Constant
@@ -19,41 +21,58 @@ LARGEST_ZERO_SHARE = 0.01
 _CHANNELS_AT_ONCE = 64  # temporaries stay small, so that a large network leaves no holes in the heap
 
 
-def split(weight: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """(signs int8, magnitude per channel of `axis`) if weight is +-s per channel, else None.
+class Split(NamedTuple):
+    """A weight as signs and magnitudes: weight = signs * scale per channel, up to rounding noise.
 
-    signs: -1 and +1, and 0 where the weight is exactly 0. A channel that is zero throughout has s = 0 and +1.
+    signs: int8, -1 and +1, and 0 where the weight is exactly 0. scale: (channels,). lossless: no noise at all.
+    """
+
+    signs: torch.Tensor
+    scale: torch.Tensor
+    lossless: bool
+
+
+def split(weight: torch.Tensor, axis: int) -> Split | None:
+    """The parts of a weight that is +-s per channel of `axis`, None for any other.
+
+    A channel that is zero throughout has s = 0 and signs +1.
     """
     signs = torch.empty(weight.shape, dtype=torch.int8)
     scale = torch.empty(weight.shape[axis], dtype=weight.dtype)
-    parts = [torch.split(x, _CHANNELS_AT_ONCE) for x in (weight.transpose(0, axis), signs.transpose(0, axis), scale)]
-    zeros = 0
+    parts = [
+        torch.split(x, _CHANNELS_AT_ONCE)
+        for x in (weight.transpose(0, axis), signs.transpose(0, axis), scale)
+    ]
+    zeros, lossless = 0, True
     for some_weights, some_signs, some_scale in zip(*parts, strict=True):
         magnitude = some_weights.abs().flatten(1)
-        found = _common_magnitude(magnitude)
-        if found is None:
+        low, high = torch.aminmax(magnitude, dim=1)
+        if bool((low > 0).all()):
+            some_signs.copy_(torch.signbit(some_weights)).mul_(-2).add_(1)
+        else:  # exact zeros: look at the others, and keep them apart
+            dead = high == 0
+            zeros += int((magnitude[~dead] == 0).sum())
+            magnitude = torch.where(magnitude == 0, high[:, None], magnitude)
+            low = magnitude.amin(dim=1)
+            some_signs.copy_(torch.sign(some_weights))
+            some_signs[dead] = 1
+        if not bool((high - low <= _noise(high)).all()):  # also refuses NaN
             return None
-        dead = found == 0
-        some_scale.copy_(found)
-        some_signs.copy_(torch.sign(some_weights))
-        some_signs[dead] = 1
-        zeros += int((magnitude[~dead] == 0).sum())
+        if bool((low == high).all()):
+            some_scale.copy_(high)
+        else:
+            lossless = False
+            some_scale.copy_(torch.where(low == high, high, magnitude.mean(dim=1)))
     living = weight.numel() // max(1, scale.numel()) * int((scale > 0).sum())
     if not living or zeros > LARGEST_ZERO_SHARE * living:
         return None
-    return signs, scale
+    return Split(signs, scale, lossless)
 
 
-def _common_magnitude(magnitude: torch.Tensor) -> torch.Tensor | None:
-    """The one nonzero |w| of every row of (channels, taps), up to rounding noise; None if a row has several."""
-    high = magnitude.amax(dim=1)
-    nonzero = torch.where(magnitude == 0, high[:, None], magnitude)
-    low = nonzero.amin(dim=1)
+def _noise(magnitude: torch.Tensor) -> torch.Tensor:
+    """Spread that counts as rounding noise of `magnitude`."""
     absolute = ABSOLUTE_ULPS * torch.finfo(magnitude.dtype).eps
-    noise = torch.minimum(RELATIVE_NOISE * high + absolute, LARGEST_SPREAD * high)
-    if not bool((high - low <= noise).all()):  # also refuses NaN
-        return None
-    return torch.where(low == high, high, nonzero.mean(dim=1))
+    return torch.minimum(RELATIVE_NOISE * magnitude + absolute, LARGEST_SPREAD * magnitude)
 
 
 def weight_constant(weight: torch.Tensor, axis: int) -> Constant:
@@ -63,10 +82,8 @@ def weight_constant(weight: torch.Tensor, axis: int) -> Constant:
     """
     weight = weight.detach()
     found = split(weight, axis) if weight.is_floating_point() else None
-    if found is not None:
-        signs, scale = found
-        scale = scale.reshape([-1 if dim == axis else 1 for dim in range(weight.dim())])
-        parts = (torch.split(x, _CHANNELS_AT_ONCE, axis) for x in (signs, scale, weight))
-        if all(torch.equal(a * s, w) for a, s, w in zip(*parts, strict=True)):
-            return Constant(signs, scale=scale)
-    return Constant(weight)
+    if found is None or not found.lossless:
+        return Constant(weight)
+    return Constant(
+        found.signs, scale=found.scale.reshape([-1 if dim == axis else 1 for dim in range(weight.dim())])
+    )

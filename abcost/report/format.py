@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from abcost.registry import Registry
-from abcost.report.report import Report
+
+if TYPE_CHECKING:  # the report loads torch, which the command line must not before it parses
+    from abcost.report.report import Report
 
 By = Literal["layer", "block", "kind"]
 

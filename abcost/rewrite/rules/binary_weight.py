@@ -32,7 +32,7 @@ class BinaryWeight:
         if weight.scale is not None:
             signs, scale = weight.values, weight.scale.flatten()
         elif (found := split(weight.values, 1 if transposed else 0)) is not None:
-            signs, scale = found
+            signs, scale = found.signs, found.scale
         else:
             return None
         uniform = bool((scale == scale[0]).all())
