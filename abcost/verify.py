@@ -147,9 +147,9 @@ def _against_model(
     try:
         with torch.no_grad(), float64_default():
             result = model(*feed)
-    except Exception as error:  # noqa: BLE001 - whatever the user's model raises is reported as one line
-        reason = " ".join(str(error).split())[:300] or "no message"
-        raise ModelError(f"verification runs the model in float64, which failed: {reason}") from error
+    except Exception as failure:
+        reason = " ".join(str(failure).split())[:300] or "no message"
+        raise ModelError(f"verification runs the model in float64, which failed: {reason}") from failure
     leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
     got = execute(graph, feed, Floating())
     wanted = [leaves[int(graph.node(name).attrs["leaf"])] for name in got]
