@@ -1,0 +1,557 @@
+"""`abcost analyze`: the contract of its data, its files, its options and its drawing.
+
+The small network of tests/data/user_models.py is counted by hand; reactnet_18 stands for the zoo.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from abcost.cli import run
+from abcost.cost import CostTable, bundled_targets
+
+MODELS = Path(__file__).parent / "data" / "user_models.py"
+SMALL = (f"{MODELS}:Small", "--input-size", "1x3x8x8")
+ZOO = ("reactnet_18", "--preset", "cifar10")
+STAGES = ["traced", "mask_removed", "rprelu_quantized", "add_and_bit"]
+OPS = ["multiply", "add", "bitop", "shift", "compare", "other"]
+ORIGINS = [
+    "activation_scale", "residual_scale", "rprelu", "avg_pool", "weight_scale", "batch_norm", "shortcut", "stem",
+    "classifier", "global_pool", "other",
+]  # fmt: skip
+COSTS = ["energy_pj", "luts", "ffs", "dsps", "area_um2"]
+
+# the small network by hand: 8 channels of 8x8 elements up to the pool
+N = 8 * 8 * 8
+STEM = (3 * 3 * 3) * N  # taps x outputs
+FAN_IN = 3 * 3 * 8  # of the binary convolution
+POOLED = 8 * 4 * 4  # means over 2x2
+MEANS = 8  # over the 4x4 that are left
+CLASSIFIER = 8 * 10
+
+
+def output_of(capsys, *arguments):
+    """Stdout and stderr of a command that has to succeed."""
+    status = run(["analyze", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    return out, err
+
+
+def data_of(capsys, *arguments):
+    return json.loads(output_of(capsys, *arguments, "--format", "json")[0])
+
+
+def frame_of(capsys, *arguments):
+    return pd.read_csv(io.StringIO(output_of(capsys, *arguments, "--format", "csv")[0]))
+
+
+def detail_rows(drawn, by):
+    """Cells of the table "By …", without thousands separators, by the name of the row."""
+    table = drawn.split(f"By {by}, before -> after")[1].split("\n\n")[1].splitlines()[2:]
+    return {line.split()[0]: line.replace(",", "").split()[1:] for line in table}
+
+
+def by_stage(data, key):
+    return {stage["name"]: stage[key] for stage in data["stages"]}
+
+
+# the contract
+
+
+@pytest.fixture(scope="module")
+def zoo_reports(tmp_path_factory):
+    """The JSON of one zoo network on every bundled target, by target."""
+    file = tmp_path_factory.mktemp("zoo") / "reports.json"
+    targets = [option for name in bundled_targets() for option in ("-t", name)]
+    assert run(["analyze", *ZOO, *targets, "--format", "json", "-o", str(file)]) == 0
+    data = json.loads(file.read_text(encoding="utf-8"))
+    return {report["target"]: report for report in data["reports"]}
+
+
+@pytest.fixture(params=bundled_targets())
+def zoo_report(request, zoo_reports):
+    return zoo_reports[request.param]
+
+
+def test_every_key_of_the_contract_has_its_type(zoo_report):
+    types = {
+        "schema": int, "model": str, "variant": str, "input_shape": list, "parameters": int, "target": str,
+        "width_bits": int, "stages": list, "layers": list, "published_convention": dict, "warnings": list,
+    }  # fmt: skip
+    assert {key: type(zoo_report[key]) for key in types} == types
+    assert (zoo_report["schema"], zoo_report["model"], zoo_report["variant"]) == (1, "reactnet_18", "ab")
+    assert zoo_report["input_shape"] == [1, 3, 32, 32]
+    assert [stage["name"] for stage in zoo_report["stages"]] == STAGES
+    assert list(zoo_report["published_convention"]) == STAGES
+    for stage in zoo_report["stages"]:
+        assert list(stage["ops"]) == OPS
+        assert list(stage["multiplications"]) == ORIGINS
+        assert all(
+            type(count) is int for count in (*stage["ops"].values(), *stage["multiplications"].values())
+        )
+        assert [*COSTS, "weight_bits"] == list(stage["cost"])[:6]
+        assert all(value is None or type(value) in (int, float) for value in stage["cost"].values())
+        assert type(stage["exact"]) is bool
+        assert stage["max_abs_error"] is None
+    for layer in zoo_report["layers"]:
+        assert type(layer["name"]) is str
+        assert layer["stage"] in STAGES
+        assert list(layer["ops"]) == OPS
+        assert [*COSTS, "weight_bits"] == list(layer["cost"])
+
+
+def test_parts_sum_to_the_whole(zoo_report):
+    for stage in zoo_report["stages"]:
+        layers = [layer for layer in zoo_report["layers"] if layer["stage"] == stage["name"]]
+        assert sum(stage["multiplications"].values()) == stage["ops"]["multiply"]
+        assert {op: sum(layer["ops"][op] for layer in layers) for op in OPS} == stage["ops"]
+        for name in (*COSTS, "weight_bits"):
+            parts = [layer["cost"][name] for layer in layers]
+            if stage["cost"][name] is None:
+                assert None in parts
+            else:
+                assert sum(parts) == pytest.approx(stage["cost"][name], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("target", "known", "unknown"),
+    [
+        ("fpga-lut6", ["luts", "dsps"], ["energy_pj", "ffs", "area_um2"]),
+        ("asic-45nm", ["energy_pj", "area_um2"], ["luts", "ffs", "dsps"]),
+    ],
+)
+def test_unknown_cost_is_null_and_never_zero(capsys, target, known, unknown):
+    data = data_of(capsys, *SMALL, "-t", target)
+    for stage in data["stages"]:
+        assert [stage["cost"][name] for name in unknown] == [None] * len(unknown)
+        assert all(stage["cost"][name] > 0 for name in known)
+    rows = frame_of(capsys, *SMALL, "-t", target)
+    assert rows[rows["kind"] == "multiply"][unknown].isna().all(axis=None)
+
+
+def test_counts_of_the_small_network(capsys):
+    data = data_of(capsys, *SMALL)
+    sums = {"pool": POOLED * (2 * 2 - 1), "mean": MEANS * (4 * 4 - 1)}
+    adds = STEM + N + N + sum(sums.values()) + CLASSIFIER + 10  # one per binary dot, residual, bias
+    origins = {
+        "activation_scale": N, "residual_scale": N, "rprelu": N, "avg_pool": POOLED, "weight_scale": N,
+        "batch_norm": 0, "shortcut": 0, "stem": STEM, "classifier": CLASSIFIER, "global_pool": MEANS, "other": 0,
+    }  # fmt: skip
+    before, *_, after = data["stages"]
+    assert before["multiplications"] == origins
+    assert before["ops"] == {
+        "multiply": sum(origins.values()),
+        "add": adds,
+        "bitop": 2 * FAN_IN * N,  # XNOR and popcount
+        "shift": 0,
+        "compare": N + N,  # sign, and the select of the PReLU
+        "other": N,  # the mask
+    }
+    left = {"weight_scale": N, "stem": STEM, "classifier": CLASSIFIER}
+    assert after["multiplications"] == {**dict.fromkeys(ORIGINS, 0), **left}
+    assert after["ops"] == {
+        **before["ops"],
+        "multiply": sum(left.values()),
+        "shift": N + N + POOLED + MEANS,  # alpha, slopes, both pools
+        "other": 0,
+    }
+    published = N + N + N + POOLED  # beta, alpha, slopes, windowed pool
+    assert data["published_convention"] == {
+        "traced": published,
+        "mask_removed": published - N,
+        "rprelu_quantized": published - N - N,
+        "add_and_bit": 0,
+    }
+    assert (
+        data["parameters"] == 3 * 3 * 3 * 8 + FAN_IN * 8 + 8 + 8 + CLASSIFIER + 10
+    )  # + gains, slopes, biases
+    assert data["macs"] == {
+        "total": STEM + FAN_IN * N + CLASSIFIER,
+        "binary_binary": FAN_IN * N,
+        "binary_real": 0,
+        "real_real": STEM + CLASSIFIER,
+        "fvcore": STEM + FAN_IN * N + CLASSIFIER,
+    }
+    assert data["variant"] is None
+
+
+def test_stages_are_exact_and_executed_only_on_request(capsys):
+    plain, checked = data_of(capsys, *SMALL), data_of(capsys, *SMALL, "--verify")
+    assert list(by_stage(plain, "max_abs_error").values()) == [None] * 4
+    assert list(by_stage(checked, "exact").values()) == [True] * 4
+    traced, *rewritten = by_stage(checked, "max_abs_error").values()
+    assert 0 <= traced < 1e-9  # the model against its trace, in float64
+    assert rewritten == [0.0] * 3
+
+
+def test_python_gives_the_same_report(zoo_reports):
+    from abcost import analyze
+
+    report = analyze("reactnet_18", target="asic-45nm", preset="cifar10")
+    assert report.to_dict() == zoo_reports["asic-45nm"]
+
+
+# stdout is data
+
+
+def test_warnings_go_to_stderr(capsys):
+    out, err = output_of(capsys, *ZOO, "--format", "csv")
+    assert err.startswith("warning: weights are untrained (no --checkpoint)")
+    assert "warning:" not in out
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "rich"])
+def test_what_a_model_prints_goes_to_stderr(capsys, form):
+    quiet = output_of(capsys, f"{MODELS}:Sequence", "--input-size", "1x3x8x8", "--format", form)[0]
+    out, err = output_of(capsys, f"{MODELS}:Talkative", "--input-size", "1x3x8x8", "--format", form)
+    assert err.splitlines()[:2] == ["building", "running"]
+    assert out.replace("Talkative", "Sequence") == quiet
+
+
+def test_csv_has_one_row_per_layer_stage_and_kind(capsys):
+    text = output_of(capsys, *SMALL, "--format", "csv")[0]
+    header, *rows = csv.reader(io.StringIO(text))
+    assert header[:9] == ["model", "variant", "target", "layer", "block", "stage", "kind", "class", "count"]
+    assert {len(row) for row in rows} == {len(header)}
+    keys = [tuple(row[header.index(name)] for name in ("layer", "stage", "kind")) for row in rows]
+    assert len(set(keys)) == len(keys)
+    stem = [row for row in rows if row[header.index("layer")] == "stem"]
+    assert [(row[5], row[6], int(row[8])) for row in stem] == [
+        (stage, kind, STEM) for stage in STAGES for kind in ("multiply", "add")
+    ]
+
+
+CSV_CASES = {
+    "small": SMALL,
+    "small, csd": (*SMALL, "--constant-multiply", "csd"),
+    "small, po2": (*SMALL, "--weight-scale", "po2"),
+    "zoo": ZOO,
+}
+
+
+@pytest.mark.parametrize("target", ["fpga-lut6", "asic-45nm"])
+@pytest.mark.parametrize("command", CSV_CASES.values(), ids=CSV_CASES)
+def test_csv_sums_to_the_json(capsys, command, target):
+    rows = frame_of(capsys, *command, "-t", target)
+    data = data_of(capsys, *command, "-t", target)
+    counts = rows.groupby(["stage", "class"])["count"].sum()
+    for stage in data["stages"]:
+        name = stage["name"]
+        assert {op: counts.get((name, op), 0) for op in OPS} == stage["ops"]
+        sums = rows[rows["stage"] == name][COSTS].sum(skipna=False)
+        cost = dict(stage["cost"])
+        if cost["energy_pj"] is not None:  # memory traffic belongs to no operation
+            cost["energy_pj"] -= cost["memory_energy_pj"]
+        for column in COSTS:
+            if cost[column] is not None:
+                assert sums[column] == pytest.approx(cost[column], rel=1e-9), (name, column)
+            else:
+                assert sums[column] != sums[column], (name, column)
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "rich"])
+def test_same_command_same_bytes(capsys, form):
+    command = (*SMALL, "-t", "asic-45nm", "-t", "fpga-lut6", "--by", "layer", "--format", form)
+    assert output_of(capsys, *command) == output_of(capsys, *command)
+
+
+def test_same_bytes_in_another_process_through_a_pipe(capsys):
+    command = [*SMALL, "-t", "asic-45nm"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    other = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", "from abcost.cli import main; main()", "analyze", *command],
+        capture_output=True, text=True, env={**environment, "PYTHONHASHSEED": "7"}, check=True,
+    )  # fmt: skip
+    assert other.stdout == output_of(capsys, *command)[0]
+    assert "\x1b" not in other.stdout
+    assert max(map(len, other.stdout.splitlines())) <= 100
+    assert other.stderr == ""
+
+
+# --output
+
+
+def test_output_is_what_stdout_would_be(capsys, tmp_path):
+    file = tmp_path / "report.json"
+    out, _ = output_of(capsys, *SMALL, "--format", "json", "--output", file)
+    assert out == ""
+    assert file.read_text(encoding="utf-8") == output_of(capsys, *SMALL, "--format", "json")[0]
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_old_file_is_whole_until_the_new_one_is(capsys, tmp_path, monkeypatch):
+    file = tmp_path / "report.csv"
+    file.write_text("old")
+    file.chmod(0o640)
+    seen = []
+    replace = Path.replace
+
+    def spy(source, target):
+        seen.append((file.read_text(), source.read_text(), Path(target)))
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", spy)
+    output_of(capsys, *SMALL, "--format", "csv", "-o", file)
+    assert seen == [("old", file.read_text(), file)]
+    assert file.read_text().startswith("model,variant,target")
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2,
+            "error: cannot write .*: No space left on device\n",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+    ids=["full disk", "interrupted"],
+)
+def test_failed_write_leaves_the_old_file_and_no_other(capsys, tmp_path, monkeypatch, fault, status, message):
+    file = tmp_path / "report.json"
+    file.write_text("old")
+
+    def fail(*_):
+        raise fault
+
+    monkeypatch.setattr(Path, "replace", fail)
+    assert run(["analyze", *SMALL, "-o", str(file)]) == status
+    assert re.fullmatch(message, capsys.readouterr().err)
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_failing_run_leaves_the_old_file(capsys, tmp_path):
+    file = tmp_path / "report.json"
+    file.write_text("old")
+    assert run(["analyze", f"{MODELS}:Broken", "-o", str(file)]) == 2
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_output_follows_a_link_and_spares_a_device(capsys, tmp_path):
+    file, link = tmp_path / "report.csv", tmp_path / "latest.csv"
+    file.write_text("old")
+    link.symlink_to(file.name)
+    output_of(capsys, *SMALL, "--format", "csv", "-o", link)
+    assert link.is_symlink()
+    assert file.read_text().startswith("model,")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        output_of(capsys, *SMALL, "--format", "csv", "-o", pipe)
+        assert pipe.is_fifo()
+        assert os.read(reader, 6) == b"model,"
+    finally:
+        os.close(reader)
+
+
+def test_output_may_have_the_longest_name_there_is(capsys, tmp_path):
+    file = tmp_path / ("n" * 255)
+    output_of(capsys, *SMALL, "--format", "csv", "-o", file)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+# targets
+
+
+def test_several_targets_in_the_order_given(capsys):
+    both = data_of(capsys, *SMALL, "-t", "fpga-lut6", "-t", "asic-45nm", "-t", "fpga-lut6")
+    assert both["schema"] == 1
+    assert both["reports"] == [data_of(capsys, *SMALL, "-t", name) for name in ("fpga-lut6", "asic-45nm")]
+    rows = frame_of(capsys, *SMALL, "-t", "fpga-lut6", "-t", "asic-45nm")
+    assert list(rows["target"].unique()) == ["fpga-lut6", "asic-45nm"]
+    drawn = output_of(capsys, *SMALL, "-t", "fpga-lut6", "-t", "asic-45nm")[0]
+    assert drawn.index("Cost on fpga-lut6") < drawn.index("Cost on asic-45nm")
+
+
+def test_default_width_is_the_tables_own(capsys):
+    assert data_of(capsys, *SMALL, "-t", "fpga-lut6")["width_bits"] == 16
+    assert data_of(capsys, *SMALL, "-t", "abbnn-paper")["width_bits"] == 32
+
+
+OWN_TABLE = """
+schema = 1
+target = "mine"
+title = "Only multipliers"
+technology = "fpga"
+node = "none"
+[[entry]]
+op = "multiply"
+luts = 100
+source = "me"
+method = "derived"
+confidence = "derived"
+note = "made up"
+[source.me]
+title = "me"
+where = "here"
+"""
+
+
+def test_part_of_a_cost_is_not_the_cost(capsys, tmp_path):
+    """A table that knows multipliers only must not price a block of multipliers and adders at the multipliers."""
+    table = tmp_path / "mine.toml"
+    table.write_text(OWN_TABLE)
+    data = data_of(capsys, *SMALL, "-t", table)
+    assert data["target"] == "mine"
+    assert {by_stage(data, "cost")["traced"][name] for name in COSTS} == {None}
+    assert "add luts" in data["unpriced"]
+    rows = detail_rows(output_of(capsys, *SMALL, "-t", table, "--by", "layer")[0], "layer")
+    assert rows["stem"][-2:] == ["unknown", "unknown"]  # multiply and add
+    assert rows["fc"][-2:] == ["unknown", "unknown"]
+    assert rows["alpha"][-2:] == ["100", "0"]  # multiply, then a shift by one amount, which is wiring
+
+
+# options
+
+
+def test_width_prices_wider_units_and_counts_the_same(capsys):
+    narrow, wide = (data_of(capsys, *SMALL, "-t", "asic-45nm", "--width", width) for width in (8, 32))
+    assert (narrow["width_bits"], wide["width_bits"]) == (8, 32)
+    assert by_stage(narrow, "ops") == by_stage(wide, "ops")
+    table = CostTable.load("asic-45nm")
+    for width in (8, 32):
+        rows = frame_of(capsys, *SMALL, "-t", "asic-45nm", "--width", width)
+        stem = rows[(rows["layer"] == "stem") & (rows["stage"] == "traced")].set_index("kind")["energy_pj"]
+        each = {kind: table.price(kind, width=width).cost.energy_pj for kind in ("multiply", "add")}
+        assert stem.to_dict() == pytest.approx({kind: STEM * each[kind] for kind in each})
+    # 32-bit against 8-bit multiplier of Horowitz 2014: 3.1 pJ, 0.2 pJ
+    assert table.price("multiply", width=32).cost.energy_pj == 3.1
+    assert table.price("multiply", width=8).cost.energy_pj == 0.2
+
+
+@pytest.mark.parametrize(
+    ("target", "area"), [("fpga-lut6", "luts"), ("fpga-lut6", "dsps"), ("asic-45nm", "area_um2")]
+)
+def test_area_doubles_with_the_lanes(capsys, target, area):
+    one, two = (data_of(capsys, *SMALL, "-t", target, "--lanes", lanes) for lanes in (1, 2))
+    assert by_stage(one, "ops") == by_stage(two, "ops")
+    for before, after in zip(one["stages"], two["stages"], strict=True):
+        assert after["cost"][area] == pytest.approx(2 * before["cost"][area])
+        assert after["cost"]["energy_pj"] == before["cost"]["energy_pj"]  # as much work
+    assert two["settings"]["lanes"] == 2
+
+
+def test_simd_is_the_width_of_the_popcounts(capsys):
+    for simd in (8, 64, 1024):
+        data = data_of(capsys, *SMALL, "--simd", simd)
+        units = [unit for unit in data["stages"][0]["units"] if unit["unit"] == "xnor_popcount"]
+        assert [(unit["bits"], unit["count"]) for unit in units] == [(min(simd, FAN_IN), 1)]
+
+
+def test_lossy_lowering_is_said_to_be_lossy(capsys):
+    data = data_of(capsys, *SMALL, "--weight-scale", "po2", "--constant-multiply", "csd")
+    assert by_stage(data, "ops")["add_and_bit"]["multiply"] == 0
+    assert by_stage(data, "exact") == {**dict.fromkeys(STAGES, True), "add_and_bit": False}
+    assert (data["settings"]["weight_scale"], data["settings"]["constant_multiply"]) == ("po2", "csd")
+
+
+def test_model_arguments_reach_the_factory(capsys):
+    data = data_of(capsys, *SMALL, "--model-arg", "classes=3")
+    assert data["stages"][0]["multiplications"]["classifier"] == 8 * 3
+
+
+def test_variants_and_classes_of_the_zoo(capsys):
+    data = data_of(capsys, *ZOO, "--variant", "bn", "--num-classes", "7")
+    assert data["variant"] == "bn"
+    assert data["stages"][0]["multiplications"]["classifier"] == 512 * 7
+    assert data["stages"][0]["multiplications"]["batch_norm"] > 0
+
+
+def test_module_and_ready_model_are_taken_too(capsys, monkeypatch):
+    monkeypatch.chdir(MODELS.parent)
+    ready = data_of(capsys, "user_models:ready", "--input-size", "1x3x8x8")
+    assert ready["model"] == "user_models:ready"
+    assert ready["stages"][0]["multiplications"]["stem"] == 3 * 4 * 8 * 8
+
+
+# drawing
+
+
+def test_drawing_contains_the_numbers(capsys):
+    drawn = output_of(capsys, *ZOO, "--by", "layer")[0]
+    stem = 3 * 3 * 3 * 64 * 32 * 32  # taps x channels x positions
+    classifier = 512 * 10
+    scales = sum(4 * channels * size**2 for channels, size in ((64, 32), (128, 16), (256, 8), (512, 4)))
+    for number in (stem, classifier, scales):
+        assert f" {number:,} " in drawn
+    assert "11,184,074 parameters" in drawn
+    assert "input 1x3x32x32" in drawn
+    assert "unknown" in drawn  # the energy, which fpga-lut6 has no table for
+
+
+@pytest.mark.parametrize(
+    ("by", "names"),
+    [
+        ("layer", ["stem", "sign", "conv", "alpha", "prelu", "pool", "mean", "fc"]),
+        ("kind", ["multiply", "add", "xnor", "popcount", "mask", "mux", "shift_constant"]),
+    ],
+)
+def test_rows_of_the_detail_table(capsys, by, names):
+    drawn = output_of(capsys, *SMALL, "--by", by)[0]
+    found = detail_rows(drawn, by)
+    assert set(names) <= set(found)
+    if by == "layer":
+        assert found["stem"][:4] == [str(n) for n in (STEM, STEM, 2 * STEM, 2 * STEM)]
+        assert found["alpha"][:4] == [str(n) for n in (N, 0, N, N)]
+    else:
+        assert found["mask"][2:4] == [str(N), "0"]
+        assert found["xnor"][2:4] == [str(FAN_IN * N)] * 2
+
+
+def test_blocks_are_the_default(capsys):
+    drawn = output_of(capsys, *ZOO)[0]
+    assert "By block, before -> after" in drawn
+    assert "\n layer1.0 " in drawn
+    assert "\n layer1.0.conv1 " not in drawn
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    model = ZOO if width == 60 else SMALL
+    drawn = output_of(capsys, *model, "-t", "fpga-lut6", "-t", "asic-45nm", "--by", "layer")[0]
+    assert max(map(len, drawn.splitlines())) <= width
+    assert "\x1b" not in drawn
+
+
+def test_files_do_not_depend_on_the_terminal(capsys, monkeypatch, tmp_path):
+    file = tmp_path / "report.txt"
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    output_of(capsys, *SMALL, "-o", file)
+    assert "\x1b" not in file.read_text(encoding="utf-8")
+    assert max(map(len, file.read_text(encoding="utf-8").splitlines())) <= 100
+
+
+def test_colour_on_a_terminal_unless_it_is_unwanted(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in output_of(capsys, *SMALL)[0]
+    assert "\x1b" not in output_of(capsys, *SMALL, "--format", "json")[0]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in output_of(capsys, *SMALL)[0]
