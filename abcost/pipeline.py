@@ -147,7 +147,7 @@ def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
     with float64_default():
         staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
     stepped = [
-        Stepped(s.name, s.graph, s.exact, any(e.fired and e.error is not None for e in s.log))
+        Stepped(s.name, s.graph, s.exact, tuple(e for e in s.log if e.fired and e.error is not None))
         for s in staged.stages
     ]
     return verify_stages(model, stepped, subject.inputs, rewriting.fraction_bits)

@@ -22,6 +22,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec, example_inputs
 from abcost.core.interpret import Arithmetic, FixedPoint, Floating, execute
 from abcost.core.kinds import OpKind
+from abcost.core.log import LogEntry
 from abcost.core.node import OpNode
 from abcost.errors import ModelError
 
@@ -31,12 +32,12 @@ _FLOAT_TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """A stage to verify: its graph, whether it promises exactness, and whether it changed constants."""
+    """A stage to verify: its graph, whether it promises exactness, and the rewrites that changed constants."""
 
     name: str
     graph: OpGraph
     exact: bool = True
-    constants_changed: bool = False
+    changes: tuple[LogEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Verification:
     """All comparisons, and what the hardware's sign convention does to this network."""
 
     comparisons: tuple[Comparison, ...]
+    changes: tuple[LogEntry, ...]  # rewrites that rounded constants, with the largest error each
     zero_signs: int  # signs of exactly 0 met on the normal inputs, of ...
     signs: int  # ... so many
     sign_convention_error: float  # largest output difference between sign(0) = 0 and sign(0) = +1
@@ -128,7 +130,8 @@ def verify_stages(
         if overrides:
             comparisons.append(_step(before, after, normal, "thresholds", fixed, "fixed point", overrides))
     zero_signs, signs, convention = _sign_convention(traced, normal)
-    return Verification(tuple(comparisons), zero_signs, signs, convention, fixed.largest)
+    changes = tuple(entry for stage in stages for entry in stage.changes)
+    return Verification(tuple(comparisons), changes, zero_signs, signs, convention, fixed.largest)
 
 
 def _border(image: torch.Tensor) -> torch.Tensor:
@@ -212,7 +215,7 @@ def _step(
         max(errors[name] for name in outputs),
         where,
         sum(value.numel() for value in old.values()),
-        promised=after.exact and not (floating and after.constants_changed),
+        promised=after.exact and not (floating and after.changes),
         tolerance=_FLOAT_TOLERANCE * max([1.0, *(float(v.abs().max()) for v in old.values())])
         if floating
         else 0.0,

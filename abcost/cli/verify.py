@@ -69,6 +69,10 @@ def _json(model: str, found: Verification) -> str:
         "model": model,
         "holds": found.holds,
         "comparisons": [{**asdict(c), "holds": c.holds} for c in found.comparisons],
+        "rounded_constants": [
+            {"rule": e.rule, "layer": e.layer, "error": e.error, "error_unit": e.error_unit}
+            for e in found.changes
+        ],
         "sign_convention": {
             "zeros": found.zero_signs,
             "signs": found.signs,
@@ -82,27 +86,26 @@ def _json(model: str, found: Verification) -> str:
 def _table(model: str, found: Verification) -> Table:
     from abcost.report.console import grid
 
-    table = grid(
-        f"Verification of {model}",
-        "before -> after",
-        "arithmetic",
-        "inputs",
-        "largest error",
-        "at",
-        "verdict",
-        text_columns=3,
-    )
-    table.columns[4].justify = table.columns[5].justify = "left"
+    columns = ("stage", "arithmetic", "inputs", "largest error", "at output", "where", "verdict")
+    table = grid(f"{model}: every stage next to the one before", *columns, text_columns=3)
+    table.columns[5].justify = table.columns[6].justify = "left"
     for c in found.comparisons:
-        verdict = ("holds" if c.holds else "FAILED") if c.promised else "lossy, not promised"
-        table.add_row(
-            f"{c.before} -> {c.after}",
-            c.arithmetic,
-            c.inputs,
-            f"{c.error:.3g}",
-            c.where if c.error else "",
-            verdict,
-        )
+        verdict = ("holds" if c.holds else "FAILED") if c.promised else "lossy"
+        errors = (f"{c.error:.3g}", f"{c.output_error:.3g}")
+        table.add_row(c.after, c.arithmetic, c.inputs, *errors, c.where if c.error else "", verdict)
+    return table
+
+
+def _changes(found: Verification) -> Table:
+    """Constants that were rounded: what each rule cost, over all layers, and the layer where it cost most."""
+    from abcost.report.console import grid
+
+    table = grid("Constants that were rounded", "rule", "layers", "largest error", "of what", "worst layer")
+    table.columns[3].justify = table.columns[4].justify = "left"
+    for rule, unit in dict.fromkeys((e.rule, e.error_unit) for e in found.changes):
+        entries = [e for e in found.changes if (e.rule, e.error_unit) == (rule, unit)]
+        worst = max(entries, key=lambda e: e.error or 0.0)
+        table.add_row(rule, str(len(entries)), f"{worst.error:.3g}", unit, worst.layer)
     return table
 
 

@@ -34,11 +34,12 @@ class OpGraph:
         for node in nodes:
             if node.name in graph:
                 raise GraphError(f"two nodes are called {node.name!r}")
-            graph.add_node(node.name, op=node)
-            for slot, source in enumerate(inputs.get(node.name, ())):
+            sources = inputs.get(node.name, ())
+            for source in sources:
                 if source not in graph:
                     raise GraphError(f"{node} reads {source!r}, which does not come before it")
-                graph.add_edge(source, node.name, slot=slot)
+            graph.add_node(node.name, op=node)
+            graph.add_edges_from((source, node.name, {"slot": slot}) for slot, source in enumerate(sources))
         self._graph: nx.MultiDiGraph[str] = nx.freeze(graph)
         self._nodes = MappingProxyType({node.name: node for node in nodes})
         self._inputs = {node.name: tuple(inputs.get(node.name, ())) for node in nodes}

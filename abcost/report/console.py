@@ -119,6 +119,7 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
     shown = [stage for stage in report.stages if stage.name in {s.name for s in stages}]
     rows: list[_Row] = [
         ("energy per inference", lambda s: s.cost.energy_pj, quantity.energy),
+        ("  of it operations", lambda s: s.operation_energy_pj, quantity.energy),
         ("  of it memory traffic", lambda s: s.memory_energy_pj, quantity.energy),
     ]
     if report.table.technology == "fpga":
@@ -146,25 +147,28 @@ def _groups(report: Report, view: View) -> Table:
     """Layers, blocks or kinds of operation, first stage against last."""
     area = "luts" if report.table.technology == "fpga" else "area_um2"
     rows = frame(report)
-    ends = [report.stages[0].name, report.stages[-1].name]
-    multiplies = rows[rows["class"] == "multiply"]
-    table = grid(
-        f"By {view.by}, before -> after ({report.table.target})",
-        view.by, "multiply", "-> after", "ops", "-> after", area, "-> after",
-    )  # fmt: skip
+    sources = {
+        "multiply": (rows[rows["class"] == "multiply"], "count"),
+        "all ops": (rows, "count"),
+        area: (rows, area),
+    }
+    if view.width < _NARROW:
+        del sources["all ops"]
+    headings = [heading for name in sources for heading in (name, "-> after")]
+    table = grid(f"By {view.by}, before -> after ({report.table.target})", view.by, *headings)
+    names = rows[view.by].unique()
     cells = []
-    for source, column in ((multiplies, "count"), (rows, "count"), (rows, area)):
+    for source, column in sources.values():
         sums = source.groupby(["stage", view.by], sort=False)[column].agg(sum_if_known)
-        cells += [{key: sums.get((end, key), 0) for key in rows[view.by].unique()} for end in ends]
-    names = [name for name in rows[view.by].unique() if any(column[name] for column in cells)]
-    for name in names[:_MOST_ROWS]:
+        for stage in (report.stages[0], report.stages[-1]):
+            cells.append({name: sums.get((stage.name, name), 0) for name in names})
+    shown = [name for name in names if any(column[name] for column in cells)]
+    for name in shown[:_MOST_ROWS]:
         values = [column[name] for column in cells]
-        table.add_row(
-            name or "(model)",
-            *("unknown" if math.isnan(value) else quantity.count(value) for value in values),
-        )
-    if len(names) > _MOST_ROWS:
-        table.caption = f"{len(names) - _MOST_ROWS} more rows: --format csv or --by block"
+        texts = ("unknown" if math.isnan(value) else quantity.count(value) for value in values)
+        table.add_row(name or "(model)", *texts)
+    if len(shown) > _MOST_ROWS:
+        table.caption = f"{len(shown) - _MOST_ROWS} more rows: --format csv or --by block"
     return table
 
 

@@ -33,6 +33,12 @@ class Stage:
         return total(node.cost for node in self.nodes)
 
     @property
+    def operation_energy_pj(self) -> float | None:
+        """The part of the energy that is operations, None where one of them has no figure."""
+        energy, memory = self.cost.energy_pj, self.memory_energy_pj
+        return None if energy is None else energy - (memory or 0.0)
+
+    @property
     def memory_energy_pj(self) -> float | None:
         """The part of the energy that is memory traffic, None without a memory table."""
         parts = [node.memory_energy_pj for node in self.nodes]
