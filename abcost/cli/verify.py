@@ -52,13 +52,14 @@ def verify(
     if chosen == "json":
         write(_json(model, found), output)
     else:
+        from rich.console import Group
         from rich.text import Text
 
         from abcost.report.console import draw
 
-        shown = view("block", output)
+        parts = [_table(model, found), *([_changes(found)] if found.changes else [])]
         summary = Text(_summary(found, fraction_bits))
-        write(draw(_table(model, found), shown) + draw(summary, shown), output)
+        write(draw(Group(*parts, summary), view("block", output)), output)
     if not found.holds:
         raise typer.Exit(1)
 

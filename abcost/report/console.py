@@ -152,16 +152,17 @@ def _groups(report: Report, view: View) -> Table:
         "all ops": (rows, "count"),
         area: (rows, area),
     }
-    if view.width < _NARROW:
+    if view.by == "kind":
+        del sources["multiply"]  # a kind of its own
+    elif view.width < _NARROW:
         del sources["all ops"]
     headings = [heading for name in sources for heading in (name, "-> after")]
     table = grid(f"By {view.by}, before -> after ({report.table.target})", view.by, *headings)
-    names = rows[view.by].unique()
+    names, ends = rows[view.by].unique(), (report.stages[0].name, report.stages[-1].name)
     cells = []
     for source, column in sources.values():
         sums = source.groupby(["stage", view.by], sort=False)[column].agg(sum_if_known)
-        for stage in (report.stages[0], report.stages[-1]):
-            cells.append({name: sums.get((stage.name, name), 0) for name in names})
+        cells += [{name: sums.get((end, name), 0) for name in names} for end in ends]
     shown = [name for name in names if any(column[name] for column in cells)]
     for name in shown[:_MOST_ROWS]:
         values = [column[name] for column in cells]

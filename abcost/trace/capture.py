@@ -71,6 +71,7 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
         if real_values
         else [torch.empty(s.shape, dtype=s.dtype, device="meta") for s in inputs]
     )
+    recorder.source = ""  # an input stands nowhere in the model's code
     tracers = [
         Tracer(
             value,
@@ -81,6 +82,7 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
         )
         for value, spec in zip(values, inputs, strict=True)
     ]
+    recorder.source = None
     run = _fx_runner(model, recorder) if isinstance(model, torch.fx.GraphModule) else model
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
