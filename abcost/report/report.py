@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from abcost.classify.tally import Tally
+from abcost import __version__
+from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
-from abcost.cost.price import PricedNode, total
+from abcost.cost.price import PricedNode, total, unit_cost
 from abcost.cost.table import CostTable
+from abcost.report.conventions import CONVENTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,29 @@ class Report:
     verified: bool = True  # False: executed, and an exact rewrite was not exact
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON report, as CONTRACT fixes it: schema 1, keys may be added, none renamed."""
-        from abcost.report.json import report_to_dict  # noqa: PLC0415 - the renderer reads this module
-
-        return report_to_dict(self)
+        """The JSON report, as CONTRACT fixes it: schema 1, keys may be added, none renamed; unknown is None."""
+        return {
+            "schema": 1,
+            "abcost": __version__,
+            "model": self.model,
+            "variant": self.variant,
+            "input_shape": list(self.input_shapes[0]),
+            "input_shapes": [list(shape) for shape in self.input_shapes],
+            "parameters": self.parameters,
+            "target": self.table.target,
+            "table": {"title": self.table.title, "node": self.table.node, "digest": self.table.digest},
+            "width_bits": self.width,
+            "settings": self.settings,
+            "capture": self.capture,
+            "stages": [_stage(self, stage) for stage in self.stages],
+            "layers": [row for stage in self.stages for row in _layers(stage)],
+            "published_convention": {stage.name: stage.tally.published() for stage in self.stages},
+            "macs": _macs(self),
+            "rewrites": [_entry(stage, index) for stage in self.stages for index in range(len(stage.log))],
+            "conventions": list(CONVENTIONS),
+            "unpriced": list(self.unpriced),
+            "warnings": list(self.warnings),
+        }
 
 
 def block_of(layer: str) -> str:
@@ -86,3 +107,83 @@ def block_of(layer: str) -> str:
         if part.isdigit():
             return ".".join(parts[: position + 1])
     return parts[0]
+
+
+def _macs(report: Report) -> dict[str, int]:
+    macs = report.stages[0].tally.macs
+    return {
+        "total": macs.total,
+        "binary_binary": macs.xnor,
+        "binary_real": macs.signed_add,
+        "real_real": macs.real,
+        "fvcore": report.fvcore_macs,
+    }
+
+
+def _stage(report: Report, stage: Stage) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "ops": {op_class.value: count for op_class, count in stage.tally.by_class().items()},
+        "multiplications": {origin.value: count for origin, count in stage.tally.by_origin().items()},
+        "cost": {
+            **stage.cost.to_dict(),
+            "weight_bits": stage.weight_bits,
+            "memory_energy_pj": stage.memory_energy_pj,
+        },
+        "units": _units(report, stage),
+        "exact": stage.exact,
+        "max_abs_error": stage.max_abs_error,
+    }
+
+
+def _units(report: Report, stage: Stage) -> list[dict[str, Any]]:
+    found: dict[tuple[Any, ...], int] = {}
+    kinds = {}
+    for node in stage.nodes:
+        for unit in node.units:
+            key = (unit.op, unit.width, unit.bits, unit.exponents)
+            found[key] = found.get(key, 0) + unit.count
+            kinds[key] = unit
+    rows = []
+    for key in sorted(found, key=str):
+        cost = unit_cost(kinds[key], report.table).to_dict()
+        cost.pop("energy_pj")  # energy is counted per operation, not per unit
+        size = {"unit": key[0], "width": key[1], "bits": key[2], "exponents": key[3]}
+        rows.append({**size, "count": found[key], "cost_each": cost})
+    return rows
+
+
+def _layers(stage: Stage) -> list[dict[str, Any]]:
+    layers: dict[str, list[PricedNode]] = {}
+    for node in stage.nodes:
+        layers.setdefault(node.node.layer, []).append(node)
+    return [
+        {
+            "name": name,
+            "block": block_of(name),
+            "stage": stage.name,
+            "ops": {
+                c.value: n for c, n in sum_by_class(p.count for node in nodes for p in node.counts).items()
+            },
+            "cost": {
+                **total(node.cost for node in nodes).to_dict(),
+                "weight_bits": sum(node.traffic.weight_bits for node in nodes),
+            },
+        }
+        for name, nodes in layers.items()
+    ]
+
+
+def _entry(stage: Stage, index: int) -> dict[str, Any]:
+    entry = stage.log[index]
+    return {
+        "stage": stage.name,
+        "rule": entry.rule,
+        "node": entry.node,
+        "layer": entry.layer,
+        "fired": entry.fired,
+        "detail": entry.detail,
+        "exact": entry.exact,
+        "error": entry.error,
+        "error_unit": entry.error_unit or None,
+    }
