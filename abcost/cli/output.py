@@ -27,13 +27,25 @@ def check_writable(path: Path | None) -> None:
     """Refuse a bad `--output` before the slow work. Raises OutputError."""
     if path is None:
         return
-    if path.is_dir():
+    if _is_folder(path):
         raise OutputError(f"--output {path} is a folder; name a file in it")
     folder = path.parent
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise OutputError(f"--output {path}: there is no folder {folder}; make it first")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"--output {path}: the folder {folder} cannot be written")
+
+
+def _is_folder(path: Path) -> bool:
+    """Raises OutputError for what is no path at all."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError) as error:  # a name too long; a NUL in it
+        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def write(text: str, path: Path | None) -> None:
@@ -53,7 +65,7 @@ def write(text: str, path: Path | None) -> None:
         else:
             _replace(path, data)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
 
 
 def _replace(path: Path, data: bytes) -> None:

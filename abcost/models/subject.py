@@ -156,7 +156,7 @@ def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
+    if not _is_file(path):
         raise ModelError(f"no model file {path}")
     spec = importlib.util.spec_from_file_location(f"_abcost_user_{path.stem}", path)
     if spec is None or spec.loader is None:
@@ -171,6 +171,13 @@ def _load_file(path: Path) -> ModuleType:
             f"{path} raised {type(error).__name__} while it was loaded: {_one_line(error)}"
         ) from error
     return module
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long; a NUL in it
+        return False
 
 
 def _import(name: str) -> ModuleType:
@@ -193,7 +200,7 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
-    if not path.is_file():
+    if not _is_file(path):
         raise ModelError(f"no exported program {path}")
     if not zipfile.is_zipfile(path):
         raise ModelError(f"{path} is not a program saved by torch.export.save: it is no zip archive")
