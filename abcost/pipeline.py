@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +13,11 @@ from torch import nn
 from abcost.classify.tally import tally
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
-from abcost.core.kinds import DOTS
 from abcost.core.log import LogEntry, Phase
 from abcost.cost.organisation import Lanes
 from abcost.cost.price import price, unpriced
 from abcost.cost.table import CostTable
+from abcost.crosscheck import analysis_macs, formula_macs
 from abcost.errors import UsageError
 from abcost.models.stir import stir
 from abcost.models.subject import Request, Subject, resolve
@@ -186,7 +185,8 @@ def _report(
         for stage in staged.stages
     )
     unknown = sorted({name for stage in stages for name in unpriced(stage.nodes, table)})
-    fvcore = fvcore_macs(staged.stages[0].graph)
+    checked = analysis_macs(subject.model, subject.inputs) if verification else None
+    fvcore = formula_macs(staged.stages[0].graph) if checked is None else checked
     return Report(
         model=subject.name,
         variant=subject.variant,
@@ -205,33 +205,11 @@ def _report(
         capture=staged.capture,
         stages=stages,
         fvcore_macs=fvcore,
+        fvcore_ran=checked is not None,
         warnings=(*staged.warnings, *_warnings(subject, stages, fvcore)),
         unpriced=tuple(unknown),
         verified=verification is None or verification.holds,
     )
-
-
-def fvcore_macs(graph: OpGraph) -> int:
-    """Multiply-accumulates of all dot products by fvcore's own formulas, from the shapes alone."""
-    with warnings.catch_warnings(action="ignore"):  # fvcore scripts functions while it is imported
-        from fvcore.nn.jit_handles import conv_flop_count  # noqa: PLC0415 - slow to import
-
-    total = 0
-    for node in graph:
-        if node.kind not in DOTS:
-            continue
-        x = graph.sources(node)[0]
-        weight = node.const("weight")
-        if node.kind.value == "conv" and weight is not None:
-            total += int(
-                conv_flop_count(
-                    list(x.shape), list(weight.values.shape), list(node.shape), node.attrs["transposed"]
-                )
-            )
-        else:  # fvcore counts a matrix product as the product of its three sizes
-            inner = x.shape[-1]
-            total += node.elements * inner
-    return total
 
 
 def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int) -> list[str]:
@@ -239,7 +217,7 @@ def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int) -> list[
     macs = stages[0].tally.macs.total
     if macs != fvcore:
         found.append(
-            f"abcost counts {macs:,} multiply-accumulates, fvcore's formulas {fvcore:,}: please report this model"
+            f"abcost counts {macs:,} multiply-accumulates, fvcore {fvcore:,}: please report this model"
         )
     if not subject.trained:
         found.append(

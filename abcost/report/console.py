@@ -69,7 +69,7 @@ def _header(reports: Sequence[Report]) -> Text:
         f"{report.model}{variant}  input {shapes}  {report.parameters:,} parameters  captured by {report.capture}",
         f"{macs.total:,} MACs: {macs.xnor:,} binary x binary, {macs.signed_add:,} binary x real, {macs.real:,} real"
         + (
-            " (= fvcore's formulas)"
+            (" (= fvcore's own analysis)" if report.fvcore_ran else " (= fvcore's formulas)")
             if macs.total == report.fvcore_macs
             else f" (fvcore: {report.fvcore_macs:,})"
         ),

@@ -66,6 +66,7 @@ class Report:
     capture: str  # "shapes" | "values"
     stages: tuple[Stage, ...]
     fvcore_macs: int
+    fvcore_ran: bool  # fvcore ran the model itself, rather than lent its formulas to the traced shapes
     warnings: tuple[str, ...] = ()
     unpriced: tuple[str, ...] = ()
     verified: bool = True  # False: executed, and an exact rewrite was not exact
@@ -109,7 +110,7 @@ def block_of(layer: str) -> str:
     return parts[0]
 
 
-def _macs(report: Report) -> dict[str, int]:
+def _macs(report: Report) -> dict[str, int | bool]:
     macs = report.stages[0].tally.macs
     return {
         "total": macs.total,
@@ -117,6 +118,7 @@ def _macs(report: Report) -> dict[str, int]:
         "binary_real": macs.signed_add,
         "real_real": macs.real,
         "fvcore": report.fvcore_macs,
+        "fvcore_ran": report.fvcore_ran,
     }
 
 

@@ -1,0 +1,61 @@
+"""Multiply-accumulates by fvcore, an independent count to hold ours against.
+
+fvcore calls one multiply-accumulate one flop. `formula_macs` applies its formulas to the traced shapes and costs
+nothing; `analysis_macs` lets fvcore trace and run the model itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from math import prod
+
+import torch
+from torch import nn
+
+from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec, example_inputs
+from abcost.core.kinds import DOTS, OpKind
+
+_DOT_OPERATORS = (
+    "conv",
+    "linear",
+    "addmm",
+    "matmul",
+    "bmm",
+    "baddbmm",
+    "einsum",
+)  # fvcore's names of dot products
+
+
+def formula_macs(graph: OpGraph) -> int:
+    """All dot products of the graph by fvcore's formula for convolutions, and products of sizes for the rest."""
+    with warnings.catch_warnings(action="ignore"):  # fvcore scripts functions while it is imported
+        from fvcore.nn.jit_handles import conv_flop_count  # noqa: PLC0415 - slow to import
+
+    total = 0
+    for node in graph:
+        weight = node.const("weight")
+        if node.kind is OpKind.CONV and weight is not None:
+            x, w = list(graph.sources(node)[0].shape), list(weight.values.shape)
+            total += int(conv_flop_count(x, w, list(node.shape), node.attrs["transposed"]))
+        elif node.kind in DOTS:  # (…, M, K) @ (K, N): M * K * N
+            total += prod(node.shape) * graph.sources(node)[0].shape[-1]
+    return total
+
+
+def analysis_macs(model: nn.Module, inputs: tuple[InputSpec, ...]) -> int | None:
+    """What FlopCountAnalysis counts for dot products when it runs the model; None where it cannot."""
+    with warnings.catch_warnings(action="ignore"):
+        from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415 - slow to import
+
+        try:
+            with torch.no_grad():
+                analysis = FlopCountAnalysis(copy.deepcopy(model).eval(), tuple(example_inputs(inputs)))
+                analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
+                counts = analysis.by_operator()
+        except Exception as error:  # noqa: BLE001 - torch.jit.trace fails on many models that are fine
+            logging.getLogger(__name__).info("fvcore cannot analyse the model: %s", error)
+            return None
+    return int(sum(counts[name] for name in _DOT_OPERATORS))
