@@ -38,7 +38,8 @@ def _two_to_the_k_taps(_graph: OpGraph, node: OpNode) -> bool:
 def _feeds_only_signs_and_is_positive(graph: OpGraph, node: OpNode) -> bool:
     users = graph.users(node)
     signs = bool(users) and all(user.kind is OpKind.SIGN for user in users)
-    return signs and bool((node.consts["factor"].real() > 0).all())
+    expands = graph.sources(node)[0].shape != node.shape  # then the sign needs it for its shape
+    return signs and not expands and bool((node.consts["factor"].real() > 0).all())
 
 
 SPECS: dict[Phase, tuple[Forbid, ...]] = {

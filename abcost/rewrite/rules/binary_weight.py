@@ -22,12 +22,14 @@ class BinaryWeight:
     kinds = frozenset({OpKind.CONV, OpKind.LINEAR})
 
     def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
-        """Needs at least two taps: any single weight is +-s."""
+        """Needs at least two weights per output channel: any single one is +-s."""
         weight = node.consts["weight"]
         if weight.binary:
             return None
         transposed = bool(node.attrs.get("transposed", False))
-        if int(node.attrs["taps"]) < 2 or (transposed and node.attrs["groups"] != 1):
+        if transposed and node.attrs["groups"] != 1:
+            return Declined("a grouped transposed convolution: its output channels are no axis of the weight")
+        if weight.count // weight.values.shape[1 if transposed else 0] < 2:
             return Declined("one tap per output channel: every weight is +-s, which says nothing")
         if weight.scale is not None:
             signs, scale = weight.values, weight.scale.flatten()

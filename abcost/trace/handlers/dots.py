@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Sequence
+from math import ceil, gcd, prod
 
 from abcost.core.binary import weight_constant
 from abcost.core.kinds import OpKind
@@ -16,6 +17,13 @@ def _with_bias(call: Call, weight: Constant) -> dict[str, Constant]:
     return {"weight": weight} if bias is None else {"weight": weight, "bias": Constant(bias.detach())}
 
 
+def _overlap(call: Call, kernel: Sequence[int]) -> int:
+    """Kernel positions that one output of a transposed convolution can see: every (stride/gcd)-th along each axis."""
+    strides, dilations = call["stride"], call["dilation"]
+    periods = [int(s) // gcd(int(s), int(d)) for s, d in zip(strides, dilations, strict=True)]
+    return prod(ceil(k / period) for k, period in zip(kernel, periods, strict=True))
+
+
 @handler("convolution.default", "_convolution.default", "mkldnn_convolution.default")
 def convolution(call: Call) -> str:
     """conv(x, weight) of 1, 2 or 3 dimensions.
@@ -26,9 +34,12 @@ def convolution(call: Call) -> str:
     if weight is None:
         raise call.refuse("no weight")
     transposed = bool(call.arguments.get("transposed", False))
-    # taps of one output element; a transposed convolution spreads each input over out/groups * kernel outputs
-    taps = prod(weight.shape[1:])
-    macs = (prod(call["input"].shape) if transposed else prod(call.shapes[0])) * taps
+    if transposed:  # each input element is spread over out/groups * kernel outputs
+        macs = prod(call["input"].shape) * prod(weight.shape[1:])
+        taps = weight.shape[0] // int(call["groups"]) * _overlap(call, weight.shape[2:])
+    else:
+        taps = prod(weight.shape[1:])
+        macs = prod(call.shapes[0]) * taps
     attrs = {
         "stride": list(call["stride"]),
         "padding": list(call["padding"]),
