@@ -19,7 +19,9 @@ def _with_bias(call: Call, weight: Constant) -> dict[str, Constant]:
 
 def _overlap(call: Call, kernel: Sequence[int]) -> int:
     """Kernel positions that one output of a transposed convolution can see: every (stride/gcd)-th along each axis."""
-    strides, dilations = call["stride"], call["dilation"]
+    strides, dilations = (
+        list(call[name]) * (len(kernel) // len(call[name])) for name in ("stride", "dilation")
+    )
     periods = [int(s) // gcd(int(s), int(d)) for s, d in zip(strides, dilations, strict=True)]
     return prod(ceil(k / period) for k, period in zip(kernel, periods, strict=True))
 
