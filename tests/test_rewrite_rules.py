@@ -305,12 +305,22 @@ def test_forms_of_the_mask(name):
     assert_equal_values(before, removed)
 
 
+def signed_and_read(m, x):
+    y = torch.tanh(x)
+    return y.sign() + y
+
+
+def sigmoid_read_elsewhere(m, x):
+    s = torch.sigmoid(x)
+    return torch.sign(2 * s - 1) + s
+
+
 NO_MASKS = {
-    "read by something else": lambda m, x: (lambda y: y.sign() + y)(torch.tanh(x)),
+    "read by something else": signed_and_read,
     "never signed": lambda m, x: torch.tanh(1.5 * x),
     "not odd": lambda m, x: torch.sign(2 * torch.sigmoid(3 * x) - 0.9),
     "another function": lambda m, x: torch.sign(torch.exp(x)),
-    "sigmoid read elsewhere": lambda m, x: (lambda s: torch.sign(2 * s - 1) + s)(torch.sigmoid(x)),
+    "sigmoid read elsewhere": sigmoid_read_elsewhere,
 }
 
 
@@ -426,7 +436,11 @@ def test_a_scale_that_expands_stays():
 
 
 def test_a_scale_that_others_read_stays():
-    _, after, log = removed(lambda m, x: (lambda y: y.sign() + y)(0.5 * x))
+    def forward(m, x):
+        y = 0.5 * x
+        return y.sign() + y
+
+    _, after, log = removed(forward)
     assert "scale" in kinds(after)
     assert fired(log) == []
 
@@ -581,8 +595,13 @@ def test_the_global_pool_goes_into_the_classifier():
     near(before, after, x[0])
 
 
+def pool_read_twice(m, x):
+    pooled = x.mean((2, 3))
+    return m.fc(pooled) + pooled.sum()
+
+
 GLOBAL_POOLS_THAT_STAY = {
-    "read twice": lambda m, x: (lambda p: m.fc(p) + p.sum())(x.mean((2, 3))),
+    "read twice": pool_read_twice,
     "linear is binary": lambda m, x: F.linear(x.mean((2, 3)), torch.tensor([[1.0, -1.0], [1.0, 1.0]])),
     "nonlinear in between": lambda m, x: m.fc(F.relu(x.mean((2, 3)))),
     "concatenated with a constant": lambda m, x: m.wide(torch.cat([x.mean((2, 3)), torch.ones(1, 1)], 1)),
@@ -625,7 +644,11 @@ def test_bias_and_sign_are_a_threshold(sign):
 
 
 def test_a_bias_with_other_readers_stays():
-    _, after, log = biased(lambda m, x: (lambda y: y.sign() * y)(x + m.b))
+    def forward(m, x):
+        y = x + m.b
+        return y.sign() * y
+
+    _, after, log = biased(forward)
     assert kinds(after) == ["add_const", "sign", "multiply"]
     assert reason(log, "bias-sign") == "the biased value has other readers, so the addition stays"
 
