@@ -17,7 +17,8 @@ from types import FrameType
 from typing import Any, Self
 
 import torch
-import torch.distributed.tensor  # torch imports it at the first dispatch; better here than inside the first analysis
+import torch._dynamo  # torch imports these two at the first dispatch; better here than inside the first analysis
+import torch.distributed.tensor
 from torch.utils._pytree import tree_map
 
 from abcost.core.edit import Edit
