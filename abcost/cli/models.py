@@ -30,7 +30,7 @@ def models(
             None,
         )
         return
-    from abcost.report.console import draw, grid
+    from abcost.report.drawing import draw, grid
 
     table = grid(f"Zoo, variant {variant}, preset {preset}", "model", "parameters", "what it is")
     table.columns[2].justify = "left"

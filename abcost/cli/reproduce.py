@@ -77,7 +77,7 @@ def _draw(found: Reproduction, output: Path | None) -> str:
     from rich.console import Group, RenderableType
     from rich.text import Text
 
-    from abcost.report.console import draw, grid
+    from abcost.report.drawing import draw, grid
     from abcost.reproduce.tables import grids
 
     parts: list[RenderableType] = []

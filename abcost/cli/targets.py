@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abcost.cli.output import view, write
 from abcost.core.cost import FIELDS
 from abcost.cost import CostTable, Detail, bundled_targets
 from abcost.errors import UsageError
@@ -181,19 +182,15 @@ def _memory_grid(memory: dict[str, Any]) -> Table:
 
 
 def _grid(title: str, *columns: str) -> Table:
-    from rich.table import Table
-    from rich.text import Text
+    from abcost.report.drawing import grid
 
-    grid = Table(title=Text(title), title_justify="left")  # Text: a user's title is no markup
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    return grid
+    return grid(title, *columns, text_columns=len(columns))
 
 
 def _print(grid: Table) -> None:
-    from rich.console import Console
+    from abcost.report.drawing import draw
 
-    Console(markup=False, highlight=False).print(grid)
+    write(draw(grid, view("block", None)), None)
 
 
 def _print_text(text: str) -> None:

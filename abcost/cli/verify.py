@@ -55,7 +55,7 @@ def verify(
         from rich.console import Group
         from rich.text import Text
 
-        from abcost.report.console import draw
+        from abcost.report.drawing import draw
 
         parts = [_table(model, found), *([_changes(found)] if found.changes else [])]
         summary = Text(_summary(found, fraction_bits))
@@ -85,7 +85,7 @@ def _json(model: str, found: Verification) -> str:
 
 
 def _table(model: str, found: Verification) -> Table:
-    from abcost.report.console import grid
+    from abcost.report.drawing import grid
 
     columns = ("stage", "arithmetic", "inputs", "largest error", "at output", "where", "verdict")
     table = grid(f"{model}: every stage next to the one before", *columns, text_columns=3)
@@ -99,7 +99,7 @@ def _table(model: str, found: Verification) -> Table:
 
 def _changes(found: Verification) -> Table:
     """Constants that were rounded: what each rule cost, over all layers, and the layer where it cost most."""
-    from abcost.report.console import grid
+    from abcost.report.drawing import grid
 
     table = grid("Constants that were rounded", "rule", "layers", "largest error", "of what", "worst layer")
     table.columns[3].justify = table.columns[4].justify = "left"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from abcost.core.primitives import OpClass, Origin
 from abcost.report import quantity
 from abcost.report.conventions import CONVENTIONS
+from abcost.report.drawing import draw, grid
 from abcost.report.format import FORMATS, View
 from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report, Stage
@@ -34,30 +33,6 @@ def render(reports: Sequence[Report], view: View) -> str:
     parts += [_units(report) for report in reports]
     parts.append(_conventions(reports))
     return draw(Group(*parts), view)
-
-
-def draw(item: RenderableType, view: View) -> str:
-    """The item as text of the view's width; no escape codes without colour."""
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=view.width,
-        force_terminal=view.colour,
-        no_color=not view.colour,
-        highlight=False,
-        markup=False,
-        color_system="standard" if view.colour else None,
-    )
-    console.print(item)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-
-
-def grid(title: str, *columns: str, text_columns: int = 1) -> Table:
-    """A table whose first columns are text and the rest numbers."""
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < text_columns else "right", overflow="fold")
-    return table
 
 
 def _header(reports: Sequence[Report]) -> Text:
