@@ -58,9 +58,14 @@ def frame_of(capsys, *arguments):
 
 
 def detail_rows(drawn, by):
-    """Cells of the table "By …", without thousands separators, by the name of the row."""
-    table = drawn.split(f"By {by}, before -> after")[1].split("\n\n")[1].splitlines()[2:]
-    return {line.split()[0]: line.replace(",", "").split()[1:] for line in table}
+    """The table "By …": name of the row -> heading -> (before, after), without thousands separators."""
+    heading, _, *rows = drawn.split(f"By {by}, before -> after")[1].split("\n\n")[1].splitlines()
+    names = re.split(r" {2,}", heading.strip())[1::2]
+    found = {}
+    for row in rows:
+        name, *cells = re.split(r" {2,}", row.strip().replace(",", ""))
+        found[name] = dict(zip(names, zip(cells[::2], cells[1::2], strict=True), strict=True))
+    return found
 
 
 def by_stage(data, key):
@@ -177,13 +182,14 @@ def test_counts_of_the_small_network(capsys):
     assert (
         data["parameters"] == 3 * 3 * 3 * 8 + FAN_IN * 8 + 8 + 8 + CLASSIFIER + 10
     )  # + gains, slopes, biases
-    assert data["macs"] == {
+    macs = {
         "total": STEM + FAN_IN * N + CLASSIFIER,
         "binary_binary": FAN_IN * N,
         "binary_real": 0,
         "real_real": STEM + CLASSIFIER,
         "fvcore": STEM + FAN_IN * N + CLASSIFIER,
     }
+    assert {name: data["macs"][name] for name in macs} == macs
     assert data["variant"] is None
 
 
@@ -421,9 +427,9 @@ def test_part_of_a_cost_is_not_the_cost(capsys, tmp_path):
     assert {by_stage(data, "cost")["traced"][name] for name in COSTS} == {None}
     assert "add luts" in data["unpriced"]
     rows = detail_rows(output_of(capsys, *SMALL, "-t", table, "--by", "layer")[0], "layer")
-    assert rows["stem"][-2:] == ["unknown", "unknown"]  # multiply and add
-    assert rows["fc"][-2:] == ["unknown", "unknown"]
-    assert rows["alpha"][-2:] == ["100", "0"]  # multiply, then a shift by one amount, which is wiring
+    assert rows["stem"]["luts"] == ("unknown", "unknown")  # multiply and add
+    assert rows["fc"]["luts"] == ("unknown", "unknown")
+    assert rows["alpha"]["luts"] == ("100", "0")  # multiply, then a shift by one amount, which is wiring
 
 
 # options
@@ -516,11 +522,13 @@ def test_rows_of_the_detail_table(capsys, by, names):
     found = detail_rows(drawn, by)
     assert set(names) <= set(found)
     if by == "layer":
-        assert found["stem"][:4] == [str(n) for n in (STEM, STEM, 2 * STEM, 2 * STEM)]
-        assert found["alpha"][:4] == [str(n) for n in (N, 0, N, N)]
+        assert found["stem"]["multiply"] == (f"{STEM}", f"{STEM}")
+        assert found["stem"]["all ops"] == (f"{2 * STEM}", f"{2 * STEM}")
+        assert found["alpha"]["multiply"] == (f"{N}", "0")
+        assert found["alpha"]["all ops"] == (f"{N}", f"{N}")
     else:
-        assert found["mask"][2:4] == [str(N), "0"]
-        assert found["xnor"][2:4] == [str(FAN_IN * N)] * 2
+        assert found["mask"]["all ops"] == (f"{N}", "0")
+        assert found["xnor"]["all ops"] == (f"{FAN_IN * N}", f"{FAN_IN * N}")
 
 
 def test_blocks_are_the_default(capsys):

@@ -1,0 +1,283 @@
+"""Reports from Python: the frame behind the tables, numbers for people, and drawings that do not mislead."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from abcost import analyze
+from abcost.core.primitives import FREE
+from abcost.cost import CostTable
+from abcost.errors import UnknownName
+from abcost.nn import BinaryConv2d, QuantizedPReLU
+from abcost.report import quantity
+from abcost.report.conventions import CONVENTIONS
+from abcost.report.format import FORMATS, View
+from abcost.report.frame import frame, sum_if_known
+from abcost.report.graph import GRAPH_FORMATS
+from abcost.report.report import block_of
+from abcost.rewrite import RewriteOptions
+
+STAGES = ["traced", "mask_removed", "rprelu_quantized", "add_and_bit"]
+
+
+class Binarised(nn.Module):
+    """sign -> binary 3x3 convolution, 4 channels of 6x6 -> slopes 1/8."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = BinaryConv2d(4, 4, 3)
+        self.prelu = QuantizedPReLU(4)
+
+    def forward(self, x):
+        return self.prelu(self.conv(torch.sign(x)))
+
+
+def report_of(model=None, shape=(1, 4, 6, 6), **options):
+    return analyze(model or Binarised(), input_shape=shape, **options)
+
+
+def drawn(report, **view):
+    return FORMATS.get("rich")([report], View(**view))
+
+
+# numbers for people
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0 pJ"),
+        (0.05, "0.05 pJ"),
+        (999.4, "999.4 pJ"),
+        (1e3, "1 nJ"),
+        (1.5e6, "1.5 uJ"),
+        (2.5e9, "2.5 mJ"),
+        (None, "unknown"),
+    ],
+)
+def test_energy(value, text):
+    assert quantity.energy(value) == text
+
+
+def test_amount_and_bits():
+    assert quantity.amount(None) == "unknown"
+    assert quantity.amount(0) == "0"
+    assert quantity.amount(1234.5678) == "1,235"
+    assert quantity.bits(0) == "0.0 KiB"
+    assert quantity.bits(8 * 1024 * 1024) == "1.00 MiB"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        (100, 50, "-50.0 %"),
+        (100, 0, "-100.0 %"),
+        (100, 150, "+50.0 %"),
+        (0, 0, "0 %"),
+        (0, 1, "new"),
+        (None, 1, ""),
+        (1, None, ""),
+    ],
+)
+def test_change(before, after, text):
+    assert quantity.change(before, after) == text
+
+
+@pytest.mark.parametrize(
+    ("layer", "block"),
+    [
+        ("", ""),
+        ("fc", "fc"),
+        ("features.3", "features.3"),
+        ("layer1.0.conv1", "layer1.0"),
+        ("a.b.c", "a"),
+        ("0", "0"),
+    ],
+)
+def test_block_of(layer, block):
+    assert block_of(layer) == block
+
+
+def test_a_sum_with_an_unknown_part_is_unknown():
+    assert sum_if_known(pd.Series([1.5, 2])) == 3.5
+    assert math.isnan(sum_if_known(pd.Series([1.5, None])))
+    assert math.isnan(sum_if_known(pd.Series([None, None])))
+    assert sum_if_known(pd.Series([], dtype=float)) == 0
+
+
+# the frame
+
+
+@pytest.mark.parametrize(
+    ("target", "resources"), [("fpga-lut6", ["luts", "dsps"]), ("asic-45nm", ["area_um2"])]
+)
+def test_frame_holds_the_whole_report(target, resources):
+    report = report_of(target=target)
+    rows = frame(report)
+    assert list(rows["stage"].unique()) == STAGES
+    for stage in report.stages:
+        mine = rows[rows["stage"] == stage.name]
+        for op_class, count in stage.tally.by_class().items():
+            assert mine[mine["class"] == op_class.value]["count"].sum() == count
+        for origin, count in stage.tally.by_origin().items():
+            assert mine[mine["origin"] == origin.value]["count"].sum() == count
+        for name in resources:
+            assert sum_if_known(mine[name]) == pytest.approx(getattr(stage.cost, name))
+        energy = sum_if_known(mine["energy_pj"])
+        if target == "asic-45nm":
+            assert energy == pytest.approx(stage.cost.energy_pj - stage.memory_energy_pj)
+        else:
+            assert math.isnan(energy)
+
+
+def test_units_stand_in_the_row_of_their_operation():
+    rows = frame(report_of(target="fpga-lut6"))
+    table = CostTable.load("fpga-lut6")
+    fan_in = 4 * 3 * 3
+    popcount = table.price("xnor_popcount", width=1, bits=fan_in).cost.luts
+    traced = rows[(rows["stage"] == "traced") & (rows["layer"] == "conv")].set_index("kind")
+    assert traced["luts"]["popcount"] == popcount > 0
+    assert traced["luts"]["xnor"] == 0  # part of the popcount's unit
+    assert traced["count"]["xnor"] == traced["count"]["popcount"] == fan_in * 4 * 6 * 6
+    qprelu = table.price("qprelu", width=16, exponents=1).cost.luts
+    last = rows[(rows["stage"] == "add_and_bit") & (rows["layer"] == "prelu")].set_index("kind")
+    assert last["luts"]["mux"] == qprelu > 0
+
+
+# data
+
+
+def test_to_dict_is_json_without_infinities():
+    data = report_of().to_dict()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert FORMATS.get("json")([report_of()], View()) == json.dumps(data, indent=2) + "\n"
+
+
+def test_rewrites_are_told_with_their_reasons():
+    entries = report_of().to_dict()["rewrites"]
+    assert {e["stage"] for e in entries} <= set(STAGES)
+    (slopes,) = [e for e in entries if e["rule"] == "quantise-slopes"]
+    assert (slopes["fired"], slopes["exact"], slopes["layer"]) == (True, True, "prelu")
+    (scale,) = [e for e in entries if e["rule"] == "scale-to-shift"]
+    assert not scale["fired"]
+    assert "4 of 4 factors are no power of two" in scale["detail"]
+
+
+def test_lossy_rewrites_tell_their_error():
+    report = report_of(rewriting=RewriteOptions(weight_scale="po2"))
+    (entry,) = [e for e in report.to_dict()["rewrites"] if e["fired"] and not e["exact"]]
+    assert 0 < entry["error"] < 1  # of the scales, relative
+    assert entry["error_unit"]
+    assert f"{entry['error']:.3g}" in drawn(report, width=200)
+
+
+def test_every_format_is_registered_once():
+    assert FORMATS.names() == ["csv", "json", "rich"]
+    assert GRAPH_FORMATS.names() == ["dot", "graphml", "json"]
+    with pytest.raises(
+        UnknownName, match=r"no report format 'jsn'; did you mean 'json'\? \(known: csv, json, rich\)"
+    ):
+        FORMATS.get("jsn")
+
+
+# drawings
+
+
+def test_all_stages_if_there_is_room_else_the_ends():
+    wide, narrow = (drawn(report_of(), width=width) for width in (120, 80))
+    heads = [re.search(r"^ class .*$", text, re.MULTILINE)[0].split() for text in (wide, narrow)]
+    assert heads == [["class", *STAGES, "change"], ["class", STAGES[0], STAGES[-1], "change"]]
+
+
+def test_surviving_multiplications_are_named():
+    """The scales of the binary convolution are no powers of two: one product per output is left."""
+    text = drawn(report_of(), width=120)
+    left = 4 * 6 * 6
+    assert f"Surviving multiplications at add_and_bit: {left} " in " ".join(text.split())
+    assert re.search(rf"^ weight_scale +{left} +conv$", text, re.MULTILINE)
+    assert "no multiplication is left" not in text
+
+
+def test_no_survivor_is_said_so():
+    text = drawn(report_of(rewriting=RewriteOptions(weight_scale="po2")), width=120)
+    assert "No multiplication survives." in text
+    assert "no multiplication is left" in text
+    assert "Surviving multiplications" not in text
+
+
+def test_exactness_and_errors_are_shown():
+    plain = drawn(report_of(), width=120)
+    assert re.search(r"^ rewrites to this stage +exact +exact +exact$", plain, re.MULTILINE)
+    assert "max |error|" not in plain
+    checked = drawn(report_of(verify=True), width=120)
+    assert re.search(r"^ max \|error\| vs stage before +\S+ +0 +0 +0$", checked, re.MULTILINE)
+    lossy = drawn(report_of(rewriting=RewriteOptions(weight_scale="po2")), width=120)
+    assert re.search(r"^ rewrites to this stage +exact +exact +lossy$", lossy, re.MULTILINE)
+
+
+def test_conventions_and_version_of_the_table_are_in_every_report():
+    report = report_of(target="asic-45nm")
+    text = " ".join(drawn(report, width=200).split())
+    for line in CONVENTIONS:
+        assert " ".join(line.split()) in text
+    for primitive, reason in FREE.items():  # zero is a claim with its reason
+        assert f"Free: {primitive.value}: {reason}." in text
+    assert (
+        f"Table asic-45nm ({report.table.title}; {report.table.node}; version {report.table.digest})" in text
+    )
+    assert report.to_dict()["conventions"] == list(CONVENTIONS)
+
+
+def test_long_tables_are_cut_and_say_so():
+    model = nn.Sequential(*[nn.Conv2d(1, 1, 1, bias=False) for _ in range(65)])
+    text = drawn(report_of(model, shape=(1, 1, 2, 2)), by="layer", width=120)
+    rows = re.findall(r"^ (\d+) +4 +4 +", text, re.MULTILINE)  # one product per pixel, before and after
+    assert rows == [str(number) for number in range(60)]
+    assert "5 more rows: --format csv or --by block" in text
+
+
+def test_names_are_no_markup_and_no_escape():
+    class Loud(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.add_module("[red]x[/red]:smile:", nn.Conv2d(4, 1, 1))
+
+        def forward(self, x):
+            return next(iter(self.children()))(x)
+
+    text = drawn(report_of(Loud()), by="layer", width=120)
+    assert re.search(r"^ \[red\]x\[/red\]:smile: ", text, re.MULTILINE)
+    assert "\x1b" not in drawn(report_of(Loud()), width=120)
+
+
+@pytest.mark.parametrize("width", [40, 61, 96, 100, 300])
+@pytest.mark.parametrize("by", ["layer", "block", "kind"])
+def test_no_line_is_wider_than_the_view(width, by):
+    lines = drawn(report_of(target="asic-45nm"), width=width, by=by).splitlines()
+    assert max(map(len, lines)) <= width
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def test_colour_only_marks():
+    report = report_of()
+    coloured = drawn(report, colour=True)
+    assert "\x1b[" in coloured
+    plain = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()]
+    assert plain == drawn(report).splitlines()
+
+
+def test_several_targets_share_the_counts():
+    reports = [report_of(target=name) for name in ("fpga-lut6", "asic-45nm")]
+    text = FORMATS.get("rich")(reports, View(width=120))
+    assert text.count("Operations of one inference") == 1
+    for name in ("fpga-lut6", "asic-45nm"):
+        assert text.count(f"Cost on {name}") == 1
+        assert text.count(f"Units instantiated on {name}") == 1
