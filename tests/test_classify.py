@@ -134,6 +134,12 @@ def test_pools():
     assert primitives(traced(lambda m, x: x.amax(1), (1, 3, 4, 4))) == {"compare": 16 * 2, "mux": 16 * 2}
 
 
+def test_an_infinite_limit_is_no_limit():
+    inf = float("inf")
+    assert primitives(traced(lambda m, x: F.hardtanh(x, 0.0, inf), (2, 3))) == {"mux": N}
+    assert primitives(traced(lambda m, x: x.clamp(-inf, 6.0), (2, 3))) == {"mux": N, "compare": N}
+
+
 def test_a_mean_of_one_tap_is_nothing():
     assert primitives(traced(lambda m, x: F.adaptive_avg_pool2d(x, 4), (1, 3, 4, 4))) == {}
 

@@ -12,7 +12,8 @@ from abcost.classify import tally
 from abcost.core.interpret import FixedPoint, Floating, execute
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
-from abcost.rewrite import RewriteOptions, rewrite, rules, run_rules
+from abcost.rewrite import RewriteOptions, rewrite, run_rules
+from abcost.rewrite.rule import rules
 from abcost.rewrite.spec import check_spec
 from strategies import FRACTION_BITS, legal_graphs
 

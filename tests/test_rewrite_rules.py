@@ -13,7 +13,8 @@ from abcost.core.interpret import FixedPoint, Floating, execute
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.log import Phase
 from abcost.errors import RewriteError
-from abcost.rewrite import RewriteOptions, rewrite, rules, run_rules
+from abcost.rewrite import RewriteOptions, rewrite, run_rules
+from abcost.rewrite.rule import Match, rules
 from abcost.rewrite.rules.remove_mask import MaskBeforeSign
 from abcost.trace import trace
 from strategies import STEP, Module, const, graph_of, traced
@@ -752,8 +753,6 @@ def test_rules_that_undo_each_other_do_not_run_for_ever():
             self.kinds, self.to = frozenset({a}), b
 
         def check(self, _graph, node, _options):
-            from abcost.rewrite.rule import Match
-
             return Match((node,), "flip")
 
         def apply(self, edit, _graph, node, _match):

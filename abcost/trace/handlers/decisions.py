@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isinf
 from typing import Any
 
 from abcost.core.kinds import OpKind
@@ -88,15 +89,19 @@ def relu6(call: Call) -> str:
 @handler("hardtanh.default")
 def hardtanh(call: Call) -> str:
     """Clamp between two numbers."""
-    attrs = {"min": float(call["min_val"]), "max": float(call["max_val"])}
-    return call.emit(OpKind.CLAMP, [call.input("self")], attrs=attrs)
+    return _clamp(call, call["min_val"], call["max_val"])
 
 
 @handler("clamp.default", "clamp_min.default", "clamp_max.default")
 def clamp(call: Call) -> str:
     """Clamp between two numbers, either of which may be missing."""
-    limits = {side: call.arguments.get(side) for side in ("min", "max")}
-    attrs = {side: None if value is None else float(value) for side, value in limits.items()}
+    return _clamp(call, call.arguments.get("min"), call.arguments.get("max"))
+
+
+def _clamp(call: Call, low: float | None, high: float | None) -> str:
+    """An infinite limit is none."""
+    limits = {"min": low, "max": high}
+    attrs = {side: None if x is None or isinf(x) else float(x) for side, x in limits.items()}
     return call.emit(OpKind.CLAMP, [call.input("self")], attrs=attrs)
 
 
