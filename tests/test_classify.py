@@ -138,6 +138,7 @@ def test_an_infinite_limit_is_no_limit():
     inf = float("inf")
     assert primitives(traced(lambda m, x: F.hardtanh(x, 0.0, inf), (2, 3))) == {"mux": N}
     assert primitives(traced(lambda m, x: x.clamp(-inf, 6.0), (2, 3))) == {"mux": N, "compare": N}
+    assert primitives(traced(lambda m, x: x.clamp(-inf, inf), (2, 3))) == {}
 
 
 def test_a_mean_of_one_tap_is_nothing():

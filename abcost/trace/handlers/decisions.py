@@ -102,6 +102,8 @@ def _clamp(call: Call, low: float | None, high: float | None) -> str:
     """An infinite limit is none."""
     limits = {"min": low, "max": high}
     attrs = {side: None if x is None or isinf(x) else float(x) for side, x in limits.items()}
+    if attrs["min"] is None and attrs["max"] is None:
+        return call.input("self")
     return call.emit(OpKind.CLAMP, [call.input("self")], attrs=attrs)
 
 
