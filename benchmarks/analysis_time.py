@@ -57,7 +57,9 @@ def measure(call: Callable[[], object]) -> Measured:
 
 def ours(subject: Subject, table: CostTable) -> Callable[[], object]:
     """Trace, rewrite, classify, price."""
-    return lambda: analyze_subject(subject, [table], width=None, organisation=Lanes(), rewriting=RewriteOptions())
+    return lambda: analyze_subject(
+        subject, [table], width=None, organisation=Lanes(), rewriting=RewriteOptions()
+    )
 
 
 def theirs(subject: Subject) -> Callable[[], object]:
@@ -82,14 +84,16 @@ def main() -> None:
     for _ in range(repeats + 1):
         for name, call in calls.items():
             found[name].append(measure(call))
-    print(f"{model}, input {subject.inputs[0].text}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(
+        f"{model}, input {subject.inputs[0].text}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
     print(f"{'':8} {'first call':>12} {'median':>10} {'memory':>10}")
-    for name, runs in found.items():
-        seconds = statistics.median(s for s, _ in runs[1:])
-        print(f"{name:8} {runs[0][0]:10.2f} s {seconds:8.2f} s {max(m for _, m in runs):7.0f} MB")
-    ratio = {name: statistics.median(s for s, _ in runs[1:]) for name, runs in found.items()}
+    seconds = {name: statistics.median(s for s, _ in runs[1:]) for name, runs in found.items()}
     memory = {name: max(m for _, m in runs) for name, runs in found.items()}
-    print(f"abcost / fvcore: time {ratio['abcost'] / ratio['fvcore']:.2f}, memory {memory['abcost'] / memory['fvcore']:.2f}")
+    for name, runs in found.items():
+        print(f"{name:8} {runs[0][0]:10.2f} s {seconds[name]:8.2f} s {memory[name]:7.0f} MB")
+    time_ratio, memory_ratio = seconds["abcost"] / seconds["fvcore"], memory["abcost"] / memory["fvcore"]
+    print(f"abcost / fvcore: time {time_ratio:.2f}, memory {memory_ratio:.2f}")
 
 
 if __name__ == "__main__":
