@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from abcost.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from abcost.pipeline import analyze as analyze
 
 __all__ = ["__version__", "analyze"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from abcost import __version__
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
 from abcost.cost.price import PricedNode, total, unit_cost
 from abcost.cost.table import CostTable
 from abcost.report.conventions import CONVENTIONS
+from abcost.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
