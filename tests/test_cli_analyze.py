@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from abcost.cli import run
 from abcost.cost import CostTable, bundled_targets
@@ -207,6 +208,20 @@ def test_python_gives_the_same_report(zoo_reports):
 
     report = analyze("reactnet_18", target="asic-45nm", preset="cifar10")
     assert report.to_dict() == zoo_reports["asic-45nm"]
+
+
+def test_checkpoint_ends_the_warning_about_untrained_weights(capsys, tmp_path):
+    from abcost.models import build
+
+    file = tmp_path / "trained.pt"
+    network = build("reactnet_18", stem="cifar", num_classes=10)
+    torch.nn.init.constant_(network.layer1[0].prelu.L_alpha[:32], -2.0)  # two slopes: no longer wiring
+    torch.save(network.state_dict(), file)
+    out, err = output_of(capsys, *ZOO, "--checkpoint", file, "--format", "csv")
+    assert err == ""
+    rows = pd.read_csv(io.StringIO(out))
+    chosen = rows[(rows["kind"] == "shift_select") & (rows["stage"] == "add_and_bit")]
+    assert list(chosen["count"]) == [64 * 32 * 32]
 
 
 # stdout is data
