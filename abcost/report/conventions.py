@@ -17,6 +17,8 @@ CONVENTIONS: tuple[str, ...] = (
     "operations; wires, control, buffers and parameter memory are not in them.",
     "Energy = operations x energy each + memory traffic where the target has a memory table: parameters are read once; "
     "a tensor that feeds a dot product or pool, or has several readers, is written once and read once by each.",
+    "Where 1/taps of a global average is folded into the classifier, logits come out in units of 1/taps: the "
+    "divisor is a unit, not an operation.",
     "An operation narrower than the table's smallest unit is priced as that unit.",
     *(f"Free: {primitive.value}: {reason}." for primitive, reason in FREE.items()),
 )
