@@ -22,29 +22,42 @@ from abcost.errors import UsageError
 from abcost.models.stir import stir
 from abcost.models.subject import Request, Subject, resolve
 from abcost.report.report import Report, Stage
-from abcost.rewrite import RewriteOptions, rewrite
+from abcost.rewrite import RewriteOptions, Rewritten, rewrite
 from abcost.trace import trace
-from abcost.verify import Stepped, Verification, double_copy, float64_default, verify_stages
+from abcost.verify import ROUNDING, Stepped, Verification, double_copy, float64_default, verify_stages
 
-STAGES: tuple[tuple[str, Phase], ...] = (
-    ("traced", Phase.RECOGNISE),
-    ("mask_removed", Phase.REMOVE_MASK),
-    ("rprelu_quantized", Phase.QUANTISE_SLOPES),
-    ("add_and_bit", Phase.LOWER),
+STAGES: tuple[tuple[str, tuple[Phase, ...]], ...] = (
+    ("traced", (Phase.RECOGNISE,)),
+    ("mask_removed", (Phase.REMOVE_MASK,)),
+    ("rprelu_quantized", (Phase.ROUND_SLOPES, Phase.QUANTISE_SLOPES)),
+    ("add_and_bit", (Phase.ROUND_SCALES, Phase.LOWER)),
 )
-"""Stage names of the reports, in order, and the rewriting phase that leads to each."""
+"""Stage names of the reports, in order, and the rewriting phases that lead to each."""
 
 WIDEST = 64  # bits; no bundled law reaches further
 
 
 @dataclass(frozen=True, slots=True)
 class StageGraph:
-    """The graph of one stage and the rewrites that made it from the stage before."""
+    """The phases that led from the stage before to this one, each with its graph and its log."""
 
     name: str
-    graph: OpGraph
-    exact: bool
-    log: tuple[LogEntry, ...]
+    steps: tuple[Rewritten, ...]
+
+    @property
+    def graph(self) -> OpGraph:
+        """The graph of the stage."""
+        return self.steps[-1].graph
+
+    @property
+    def exact(self) -> bool:
+        """Whether no rewrite changed a value in fixed-point execution."""
+        return all(step.exact for step in self.steps)
+
+    @property
+    def log(self) -> tuple[LogEntry, ...]:
+        """Everything that fired or declined on the way."""
+        return tuple(entry for step in self.steps for entry in step.log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +74,12 @@ def stage_graphs(model: nn.Module, inputs: tuple[InputSpec, ...], options: Rewri
     traced = trace(model, inputs)
     graph = traced.graph
     stages = []
-    for name, phase in STAGES:
-        result = rewrite(graph, phase, options)
-        graph = result.graph
-        stages.append(StageGraph(name, graph, result.exact, result.log))
+    for name, phases in STAGES:
+        steps = []
+        for phase in phases:
+            steps.append(rewrite(graph, phase, options))
+            graph = steps[-1].graph
+        stages.append(StageGraph(name, tuple(steps)))
     return Staged(tuple(stages), traced.capture, traced.warnings)
 
 
@@ -145,11 +160,20 @@ def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
         stir(model)
     with float64_default():
         staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
-    stepped = [
-        Stepped(s.name, s.graph, s.exact, tuple(e for e in s.log if e.fired and e.error is not None))
-        for s in staged.stages
-    ]
+    stepped = []
+    for stage in staged.stages:
+        *rounding, last = stage.steps
+        fired = [step for step in rounding if any(entry.fired for entry in step.log)]
+        stepped += [
+            *(_stepped(f"{stage.name}{ROUNDING}", step) for step in fired),
+            _stepped(stage.name, last),
+        ]
     return verify_stages(model, stepped, subject.inputs, rewriting.fraction_bits)
+
+
+def _stepped(name: str, step: Rewritten) -> Stepped:
+    changes = tuple(entry for entry in step.log if entry.fired and entry.error is not None)
+    return Stepped(name, step.graph, step.exact, changes)
 
 
 def check_settings(width: int | None, rewriting: RewriteOptions) -> None:

@@ -29,6 +29,9 @@ from abcost.errors import ModelError
 _FLOAT_TOLERANCE = 1e-9
 """Largest relative difference that counts as rounding in float64 (2**-53 each, over some thousand operations)."""
 
+ROUNDING = ", rounding"
+"""Behind the name of a stage: its lossy first part, executed apart so that the exact rest is held to exactness."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
@@ -87,7 +90,7 @@ class Verification:
         errors = [
             c.output_error
             for c in self.comparisons
-            if c.after == stage and c.arithmetic in ("fixed point", "float64")
+            if c.after.removesuffix(ROUNDING) == stage and c.arithmetic in ("fixed point", "float64")
         ]
         return max(errors, default=None)
 

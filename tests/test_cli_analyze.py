@@ -218,7 +218,7 @@ def test_checkpoint_ends_the_warning_about_untrained_weights(capsys, tmp_path):
     torch.nn.init.constant_(network.layer1[0].prelu.L_alpha[:32], -2.0)  # two slopes: no longer wiring
     torch.save(network.state_dict(), file)
     out, err = output_of(capsys, *ZOO, "--checkpoint", file, "--format", "csv")
-    assert err == ""
+    assert "untrained" not in err
     rows = pd.read_csv(io.StringIO(out))
     chosen = rows[(rows["kind"] == "shift_select") & (rows["stage"] == "add_and_bit")]
     assert list(chosen["count"]) == [64 * 32 * 32]

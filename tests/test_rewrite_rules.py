@@ -77,8 +77,8 @@ def near(before, after, x):
 def test_the_rules_are_these():
     assert rules.names() == [
         "affine-sign", "bias-sign", "binary-weight", "fold-global-pool", "mask", "mask-before-sign", "pool-to-shift",
-        "positive-scale-before-sign", "quantise-slopes", "scale-to-shift", "select-prelu", "select-sign",
-        "sign-of-sign", "signed-digits", "straight-through",
+        "positive-scale-before-sign", "quantise-slopes", "round-slopes", "round-weight-scales", "scale-to-shift",
+        "select-prelu", "select-sign", "sign-of-sign", "signed-digits", "straight-through",
     ]  # fmt: skip
 
 
@@ -474,7 +474,7 @@ def test_a_product_that_fixed_point_cuts_to_zero_makes_the_rewrite_inexact(funct
 
 def quantised(slopes):
     graph = traced(lambda m, x: F.prelu(x, m.slope), SHAPE, slope=nn.Parameter(torch.tensor(slopes)))
-    after, log = through(graph, Phase.QUANTISE_SLOPES)
+    after, log = through(graph, Phase.ROUND_SLOPES, Phase.QUANTISE_SLOPES)
     return graph, after, log
 
 
@@ -490,10 +490,19 @@ def test_other_positive_slopes_are_rounded_and_the_error_is_said():
     _, after, log = quantised([0.3, 0.25])
     # log2(0.3) = -1.74 -> -2
     assert after.of_kind(OpKind.SHIFT_PRELU)[0].consts["exponent"].values.flatten().tolist() == [-2, -2]
-    (entry,) = log
-    assert not entry.exact
-    assert entry.error == pytest.approx(0.3 - 0.25)
-    assert entry.error_unit == "largest |slope - 2**e|"
+    rounding, shifting = log
+    assert (rounding.rule, rounding.exact, shifting.rule, shifting.exact) == (
+        "round-slopes", False, "quantise-slopes", True,
+    )  # fmt: skip
+    assert rounding.error == pytest.approx(0.3 - 0.25)
+    assert rounding.error_unit == "largest |slope - 2**e|"
+
+
+def test_slopes_that_were_not_rounded_stay():
+    graph = traced(lambda m, x: F.prelu(x, m.slope), SHAPE, slope=nn.Parameter(torch.tensor([0.3, 0.25])))
+    after, log = through(graph, Phase.QUANTISE_SLOPES)
+    assert kinds(after) == ["prelu"]
+    assert reason(log, "quantise-slopes") == "slopes are no powers of two"
 
 
 @pytest.mark.parametrize(("slopes", "count"), [([0.0, 0.25], 1), ([-0.1, -0.25], 2)])
@@ -508,7 +517,7 @@ def test_slopes_that_are_not_positive_stay(slopes, count):
 
 def lowered(function, *shapes, options=EXACT, **members):
     graph, _ = through(traced(function, *(shapes or (SHAPE,)), **members), Phase.RECOGNISE)
-    after, log = through(graph, Phase.LOWER, options=options)
+    after, log = through(graph, Phase.ROUND_SCALES, Phase.LOWER, options=options)
     return graph, after, log
 
 
@@ -540,9 +549,11 @@ def test_weight_scales_are_rounded_on_request_only():
     assert kinds(after) == ["sign", "conv", "shift", "scale"]
     # log2: -1.74, -1, -0.15 -> -2, -1, 0; largest relative change: 0.25/0.3 - 1 = -1/6
     assert after.of_kind(OpKind.SHIFT)[0].consts["exponent"].values.flatten().tolist() == [-2, -1, 0]
-    (entry,) = [entry for entry in log if entry.fired]
-    assert not entry.exact
-    assert entry.error == pytest.approx(1 / 6, abs=1e-6)
+    rounding, shifting = [entry for entry in log if entry.fired]
+    assert (rounding.rule, rounding.exact, shifting.rule, shifting.exact) == (
+        "round-weight-scales", False, "scale-to-shift", True,
+    )  # fmt: skip
+    assert rounding.error == pytest.approx(1 / 6, abs=1e-6)
     _, kept, _ = lowered(lambda m, x: m.conv(x.sign()), conv=binary_conv([0.3, 0.5, 0.9]))
     assert kinds(kept) == ["sign", "conv", "scale"]
 
@@ -553,7 +564,9 @@ def test_weight_scales_that_are_not_positive_cannot_be_rounded():
         lambda m, x: m.conv(x.sign()), conv=conv, options=RewriteOptions(weight_scale="po2")
     )
     assert kinds(after) == ["sign", "conv", "scale"]
-    assert reason(log, "scale-to-shift") == "a factor is not positive: stays a multiplication"
+    assert (
+        reason(log, "round-weight-scales") == "a weight scale is not positive and has no power of two near it"
+    )
 
 
 @pytest.mark.parametrize(("kernel", "by"), [(2, -2), (4, -4), ((1, 2), -1), (1, 0)])

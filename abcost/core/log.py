@@ -7,12 +7,17 @@ from enum import IntEnum
 
 
 class Phase(IntEnum):
-    """Rewriting runs phase by phase; inside a phase rules run to a fixed point."""
+    """Rewriting runs phase by phase; inside a phase rules run to a fixed point.
+
+    What loses something is in a phase of its own, so that execution can hold every other one to exactness.
+    """
 
     RECOGNISE = 1  # binary weights and activations, scales, masks: the graph as traced
     REMOVE_MASK = 2
-    QUANTISE_SLOPES = 3
-    LOWER = 4  # scales and pools to shifts, bias and sign to a threshold
+    ROUND_SLOPES = 3  # lossy: real RPReLU slopes to powers of two
+    QUANTISE_SLOPES = 4  # slopes that are powers of two to shifts
+    ROUND_SCALES = 5  # lossy, opt-in: weight scales to powers of two
+    LOWER = 6  # scales and pools to shifts, bias and sign to a threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""prelu(x, slope) -> x, or x shifted by round(log2(slope)) below zero."""
+"""prelu(x, 2**e) -> x, or x shifted by e below zero."""
 
 from __future__ import annotations
 
@@ -14,34 +14,21 @@ from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
 class QuantiseSlopes:
-    """max(x, 0) + slope * min(x, 0)  ->  max(x, 0) + 2**e * min(x, 0),  e = round(log2(slope)).
-
-    Exact where the slopes are powers of two (trained quantized RPReLU); lossy otherwise, and then the
-    largest |slope - 2**e| is reported. Source: quantized RPReLU of A&B BNN, CVPR 2024.
-    """
+    """max(x, 0) + 2**e * min(x, 0)  ->  x where x >= 0, else x shifted by e."""
 
     phase = Phase.QUANTISE_SLOPES
     kinds = frozenset({OpKind.PRELU})
 
     def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
-        """Slopes must be positive: 0 and negative numbers have no power of two near them."""
+        """Slopes must be powers of two; real ones were rounded before, but 0 and below have none near them."""
         slope = node.consts["slope"].real()
         if not bool((slope > 0).all()):
             count = int((slope <= 0).sum())
             return Declined(f"{count} of {slope.numel()} slopes are not positive and have no power of two")
-        exponent = torch.round(torch.log2(slope))
-        if bool(is_power_of_two(slope).all()):
-            exponent = torch.frexp(slope)[1] - 1  # exact where log2 might round
-            return Match((node,), f"slopes are 2**e, {_span(exponent)}", data={"exponent": exponent})
-        error = float((slope - torch.exp2(exponent)).abs().max())
-        return Match(
-            (node,),
-            f"slopes rounded to 2**e, {_span(exponent)}",
-            exact=False,
-            error=error,
-            error_unit="largest |slope - 2**e|",
-            data={"exponent": exponent},
-        )
+        if not bool(is_power_of_two(slope).all()):
+            return Declined("slopes are no powers of two")
+        exponent = torch.frexp(slope)[1] - 1
+        return Match((node,), f"slopes are 2**e, {_span(exponent)}", data={"exponent": exponent})
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The slope constant gives way to its exponent."""

@@ -20,33 +20,16 @@ class ScaleToShift:
     kinds = frozenset({OpKind.SCALE})
 
     def check(self, _graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
-        """Weight scales are rounded first if the user asked for it, constants expanded into digits likewise."""
+        """Other constants stay multiplications, unless signed digits were asked for."""
         factor = node.consts["factor"].real()
         powers = is_power_of_two(factor) & (factor > 0)
         if bool(powers.all()):
-            return Match(
-                (node,), "all factors are powers of two", data={"exponent": torch.frexp(factor)[1] - 1}
-            )
-        rounded = options.weight_scale == "po2" and node.attrs.get("role") == "weight_scale"
-        if rounded and bool((factor > 0).all()):
-            exponent = torch.round(torch.log2(factor))
-            error = float((torch.exp2(exponent) / factor - 1).abs().max())
-            return Match(
-                (node,),
-                "weight scales rounded to powers of two",
-                exact=False,
-                error=error,
-                error_unit="largest relative change of gain*s",
-                data={"exponent": exponent},
-            )
+            exponent = torch.frexp(factor)[1] - 1
+            return Match((node,), "all factors are powers of two", data={"exponent": exponent})
         if options.constant_multiply == "csd":
             return None
-        what = (
-            "a factor is not positive"
-            if rounded
-            else f"{int((~powers).sum())} of {powers.numel()} factors are no power of two"
-        )
-        return Declined(f"{what}: stays a multiplication")
+        count = f"{int((~powers).sum())} of {powers.numel()}"
+        return Declined(f"{count} factors are no power of two: stays a multiplication")
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The factor gives way to its exponent."""

@@ -29,12 +29,7 @@ class SignedDigits:
         constant = node.consts[_ROLE[node.kind]]
         if node.kind is OpKind.SCALE:
             values = constant.real()
-            po2 = (
-                options.weight_scale == "po2"
-                and node.attrs.get("role") == "weight_scale"
-                and bool((values > 0).all())
-            )
-            if po2 or bool((is_power_of_two(values) & (values > 0)).all()):
+            if bool((is_power_of_two(values) & (values > 0)).all()):
                 return None
         elif graph.dot_arithmetic(node) is not DotArithmetic.REAL:
             return None
