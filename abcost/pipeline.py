@@ -16,6 +16,7 @@ from abcost.core.inputs import InputSpec
 from abcost.core.log import LogEntry, Phase
 from abcost.cost.organisation import Lanes
 from abcost.cost.price import price, unpriced
+from abcost.cost.provenance import figures_used
 from abcost.cost.table import CostTable
 from abcost.crosscheck import analysis_macs, formula_macs
 from abcost.errors import UsageError
@@ -232,6 +233,7 @@ def _report(
         fvcore_ran=checked is not None,
         warnings=(*staged.warnings, *_warnings(subject, stages, fvcore)),
         unpriced=tuple(unknown),
+        figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
     )
 

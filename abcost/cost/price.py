@@ -18,6 +18,7 @@ from abcost.core.cost import ZERO, Cost
 from abcost.core.graph import OpGraph
 from abcost.core.node import OpNode
 from abcost.core.primitives import FREE
+from abcost.cost.entry import UnitPrice
 from abcost.cost.memory import Traffic, traffic_of
 from abcost.cost.organisation import Lanes, Unit, units_of
 from abcost.cost.table import CostTable
@@ -67,9 +68,19 @@ def unpriced(nodes: Iterable[PricedNode], table: CostTable) -> list[str]:
 
 def unit_cost(unit: Unit, table: CostTable) -> Cost:
     """Cost of one instance of `unit`: resources and area; energy is counted per operation instead."""
+    return replace(price_of_unit(unit, table).cost, energy_pj=0.0)
+
+
+def price_of_unit(unit: Unit, table: CostTable) -> UnitPrice:
+    """What the table says of a unit of this size, or of its narrowest."""
     width, bits = _at_least_narrowest(table, unit.op, unit.width, unit.bits)
-    cost = table.price(unit.op, width=width, bits=bits, exponents=unit.exponents or 1).cost
-    return replace(cost, energy_pj=0.0)
+    return table.price(unit.op, width=width, bits=bits, exponents=unit.exponents or 1)
+
+
+def price_of_count(count: Count, table: CostTable) -> UnitPrice:
+    """What the table says of one operation of this size, or of its narrowest."""
+    width, bits = _at_least_narrowest(table, count.primitive.value, count.width, count.bits)
+    return table.price(count.primitive.value, width=width, bits=bits, exponents=count.exponents or 1)
 
 
 def _price_node(
@@ -93,9 +104,7 @@ def _price_node(
 def _energy(count: Count, table: CostTable) -> float | None:
     if count.primitive in FREE:
         return 0.0
-    width, bits = _at_least_narrowest(table, count.primitive.value, count.width, count.bits)
-    price = table.price(count.primitive.value, width=width, bits=bits, exponents=count.exponents or 1)
-    energy = price.cost.energy_pj
+    energy = price_of_count(count, table).cost.energy_pj
     return None if energy is None else energy * count.count
 
 

@@ -113,8 +113,12 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
         table.add_row(name, *map(text_of, values), quantity.change(values[0], values[-1]))
     stored = [stage.weight_bits for stage in shown]
     table.add_row("parameter storage", *map(quantity.bits, stored), quantity.change(stored[0], stored[-1]))
-    if report.unpriced:
-        table.caption = f"{report.table.target} has no figure for: {', '.join(report.unpriced)}"
+    sure: dict[str, list[str]] = {}
+    for used in report.figures:
+        sure.setdefault(used.confidence, []).append(f"{used.unit} {used.field}")
+    lines = [f"figures {confidence}: {', '.join(names)}" for confidence, names in sure.items()]
+    lines += [f"no figure for: {', '.join(report.unpriced)}"] if report.unpriced else []
+    table.caption, table.caption_justify = "\n".join(lines), "left"
     return table
 
 

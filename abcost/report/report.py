@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
 from abcost.cost.price import PricedNode, total, unit_cost
+from abcost.cost.provenance import Used
 from abcost.cost.table import CostTable
 from abcost.report.conventions import CONVENTIONS
 from abcost.version import __version__
@@ -68,7 +69,8 @@ class Report:
     fvcore_macs: int
     fvcore_ran: bool  # fvcore ran the model itself, rather than lent its formulas to the traced shapes
     warnings: tuple[str, ...] = ()
-    unpriced: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()  # operations and units that the table has no figure for
+    figures: tuple[Used, ...] = ()  # figures of the table that the costs rest on
     verified: bool = True  # False: executed, and an exact rewrite was not exact
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +95,7 @@ class Report:
             "rewrites": [_entry(stage, index) for stage in self.stages for index in range(len(stage.log))],
             "conventions": list(CONVENTIONS),
             "unpriced": list(self.unpriced),
+            "figures": [asdict(used) for used in self.figures],
             "warnings": list(self.warnings),
         }
 
