@@ -547,3 +547,8 @@ def test_executing_a_traced_graph_checks_its_input():
     graph = traced(lambda m, x: x * 3, (1, 3))
     with pytest.raises(GraphError, match=r"^input 'input' takes shape \(1, 3\), was given \(1, 4\)$"):
         execute(graph, [torch.zeros(1, 4)])
+
+
+def test_torch_modules_without_a_forward_of_the_users_have_no_source_line():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (InputSpec((1, 3, 8, 8)),)).graph
+    assert {node.source for node in graph} == {""}

@@ -30,6 +30,7 @@ from abcost.trace.registry import find_handler
 _NOT_THE_USER = tuple(
     f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__)
 )  # torchvision is no part of torch
+_CAPTURE = str(Path(__file__).with_name("capture.py"))  # the file that calls the model
 _READS_VALUES = frozenset(
     {
         "_local_scalar_dense",
@@ -60,6 +61,8 @@ class Recorder:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_code.co_filename
+            if name == _CAPTURE:  # out of the model: torch's own modules called it, as in nn.Sequential
+                return ""
             if not name.startswith(_NOT_THE_USER):
                 return f"{'/'.join(Path(name).parts[-2:])}:{frame.f_lineno}"
             frame = frame.f_back
