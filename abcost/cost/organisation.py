@@ -71,8 +71,7 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
         bits = min(organisation.simd, count.bits or organisation.simd)
         return Unit("xnor_popcount", organisation.lanes, count.width, bits=bits)
     if count.primitive is Primitive.SHIFT_CONSTANT:
-        positions = (
-            int(node.attrs["csd_fraction_bits"]) + 1
-        )  # one digit position per cycle, chosen per constant
+        # signed digits of constants below 1; one position per cycle, chosen per constant
+        positions = int(node.attrs["csd_fraction_bits"]) + 1
         return Unit("shift_select", organisation.lanes, count.width, exponents=positions)
     return Unit(count.primitive.value, organisation.lanes, count.width, exponents=count.exponents)

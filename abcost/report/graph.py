@@ -31,7 +31,7 @@ def to_json(graph: OpGraph, *, constants: bool) -> str:
 
 @GRAPH_FORMATS.add("dot")
 def to_dot(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - a picture shows no values
-    """For Graphviz: one box per node with its kind and shape, one cluster per layer is left to the reader."""
+    """For Graphviz: one box per node with its kind, layer and shape."""
     lines = ["digraph abcost {", "  node [shape=box, fontname=sans];"]
     for node in graph:
         label = f"{node.kind.value}\n{node.layer}\n{'x'.join(map(str, node.shape))}"
