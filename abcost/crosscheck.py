@@ -28,6 +28,14 @@ _DOT_OPERATORS = (
     "einsum",
 )  # fvcore's names of dot products
 
+_FUSED_DOTS = (
+    "attention",
+    "encoder_layer",
+    "lstm",
+    "gru",
+    "rnn",
+)  # parts of names of operators with dots inside
+
 
 def formula_macs(graph: OpGraph) -> int:
     """All dot products of the graph by fvcore's formula for convolutions, and products of sizes for the rest."""
@@ -46,7 +54,11 @@ def formula_macs(graph: OpGraph) -> int:
 
 
 def analysis_macs(model: nn.Module, inputs: tuple[InputSpec, ...]) -> int | None:
-    """What FlopCountAnalysis counts for dot products when it runs the model; None where it cannot."""
+    """What FlopCountAnalysis counts for dot products when it runs the model.
+
+    None where it cannot: torch.jit.trace fails, or the model uses fused operators with dot products inside
+    (attention, recurrent layers) that fvcore has no formula for.
+    """
     with warnings.catch_warnings(action="ignore"):
         from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415 - slow to import
 
@@ -55,7 +67,10 @@ def analysis_macs(model: nn.Module, inputs: tuple[InputSpec, ...]) -> int | None
                 analysis = FlopCountAnalysis(copy.deepcopy(model).eval(), tuple(example_inputs(inputs)))
                 analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
                 counts = analysis.by_operator()
+                skipped = analysis.unsupported_ops()
         except Exception as error:  # noqa: BLE001 - torch.jit.trace fails on many models that are fine
             logging.getLogger(__name__).info("fvcore cannot analyse the model: %s", error)
             return None
+    if any(word in operator for operator in skipped for word in _FUSED_DOTS):
+        return None
     return int(sum(counts[name] for name in _DOT_OPERATORS))
