@@ -281,3 +281,13 @@ def test_several_targets_share_the_counts():
     for name in ("fpga-lut6", "asic-45nm"):
         assert text.count(f"Cost on {name}") == 1
         assert text.count(f"Units instantiated on {name}") == 1
+
+
+def test_figures_that_a_cost_rests_on_are_named_with_their_confidence():
+    report = report_of(target="asic-7nm")
+    found = {(f["unit"], f["field"]): f for f in report.to_dict()["figures"]}
+    # Jouppi's 32-bit multiplication is quoted from memory (asic_jouppi2021_7nm.csv), and 16 bits rests on it
+    assert found["multiply", "energy_pj"]["confidence"] == "from memory"
+    assert found["multiply", "energy_pj"]["sources"] == ["jouppi"]
+    assert not any(unit in ("sign", "shift_constant") for unit, _ in found)  # free: no figure is used
+    assert "figures from memory: add energy_pj" in " ".join(drawn(report, width=200).split())

@@ -95,7 +95,7 @@ class Report:
             "rewrites": [_entry(stage, index) for stage in self.stages for index in range(len(stage.log))],
             "conventions": list(CONVENTIONS),
             "unpriced": list(self.unpriced),
-            "figures": [asdict(used) for used in self.figures],
+            "figures": [{**asdict(used), "sources": list(used.sources)} for used in self.figures],
             "warnings": list(self.warnings),
         }
 
