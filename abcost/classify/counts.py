@@ -22,7 +22,8 @@ from abcost.errors import GraphError
 class Count:
     """`count` operations of one primitive on operands of `width` bits.
 
-    bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from.
+    bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from;
+    choices: the same with the 0 of a PReLU's positive branch.
     """
 
     primitive: Primitive
@@ -30,6 +31,7 @@ class Count:
     width: int
     bits: int | None = None
     exponents: int | None = None
+    choices: int | None = None
 
 
 def counts_of(graph: OpGraph, node: OpNode, real_width: int) -> tuple[Count, ...]:
@@ -124,16 +126,16 @@ def _scale(site: _Site) -> Iterator[Count]:
     yield site.of(Primitive.ADD, int((digits - 1).clip(min=0).sum()) * uses, site.real_width)
 
 
-def exponents_of(node: OpNode) -> int:
+def exponents_of(node: OpNode) -> frozenset[int]:
     """Distinct exponents that a shift chooses from."""
-    return node.consts["exponent"].distinct
+    return frozenset(int(value) for value in node.consts["exponent"].real().flatten().tolist())
 
 
 def _shift(site: _Site) -> Iterator[Count]:
     """By one amount it is wiring, by one of several a multiplexer."""
     exponents = exponents_of(site.node)
-    primitive = Primitive.SHIFT_CONSTANT if exponents == 1 else Primitive.SHIFT_SELECT
-    yield Count(primitive, site.n, site.real_width, exponents=exponents)
+    primitive = Primitive.SHIFT_CONSTANT if len(exponents) == 1 else Primitive.SHIFT_SELECT
+    yield Count(primitive, site.n, site.real_width, exponents=len(exponents), choices=len(exponents | {0}))
 
 
 def _prelu(site: _Site) -> Iterator[Count]:

@@ -117,14 +117,22 @@ def cost(
         typer.Option(help="Slope exponents a unit selects from, such as -3,0; equal ones count once."),
     ] = None,
     fraction_bits: Annotated[int | None, typer.Option(help="Bits after the binary point.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Words of a ROM.")] = None,
     output_format: _FORMAT = Format.RICH,
 ) -> None:
     """Price one unit on one target, with source, confidence and bounds."""
     table = CostTable.load(target)
     width = table.default_width if width is None else width
-    count = None if exponents is None else len(_exponents(exponents))
-    price = table.price(unit, width=width, bits=bits, exponents=count, fraction_bits=fraction_bits)
-    size = {"width": width, "bits": bits, "exponents": count, "fraction_bits": fraction_bits}
+    allowed = None if exponents is None else _exponents(exponents)
+    size = {
+        "bits": bits,
+        "exponents": len(allowed) if allowed else None,
+        "choices": len(allowed | {0}) if allowed else None,
+        "fraction_bits": fraction_bits,
+        "depth": depth,
+    }
+    price = table.price(unit, width=width, **size)
+    size = {"width": width, **size}
     if not price.details:
         typer.echo(f"note: {table.target} prices no {unit}; unknown is not 0", err=True)
     if output_format is Format.JSON:

@@ -22,6 +22,11 @@ UNITS: dict[str, str] = {
     "prelu": "multiplier and select, width bits",
     "qprelu": "slope one of `exponents` powers of two, width bits",
     "xnor_popcount": "binary dot product of `bits` inputs per cycle",
+    "signed_sum": "sum of `bits` inputs of width bits, each added or subtracted",
+    "accumulate": "adder whose result is kept in a register, width bits",
+    "register": "width bits",
+    "rom": "`depth` words of width bits, in LUTs or gates",
+    "max": "larger of two values of width bits",
 }
 """Units that a table may price -> what one of them is."""
 

@@ -19,8 +19,10 @@ from abcost.errors import CostError
 VARIABLES: dict[str, str] = {
     "width": "operand width in bits",
     "bits": "word length of a popcount or binary dot product, in bits",
-    "exponents": "number of distinct slope exponents",
+    "exponents": "number of distinct slope exponents, |E|",
+    "choices": "shifts a power-of-two PReLU selects from, the positive branch's 0 included: |E with 0|",
     "fraction_bits": "bits after the binary point",
+    "depth": "words of a ROM",
 }
 """What a law may depend on."""
 

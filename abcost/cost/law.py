@@ -23,7 +23,14 @@ from abcost.errors import CostError
 INTERPOLATIONS: tuple[str, ...] = ("linear", "power", "none")
 
 _LARGEST = 1 << 20  # bound of every valid range; far above any width or word length
-_SAMPLES = {1: 256, 2: 24, 3: 10, 4: 6}  # number of ranged variables -> values tried of each at load
+_SAMPLES = {
+    1: 256,
+    2: 24,
+    3: 10,
+    4: 6,
+    5: 4,
+    6: 3,
+}  # number of ranged variables -> values tried of each at load
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Unit:
     width: int
     bits: int | None = None
     exponents: int | None = None
+    choices: int | None = None
 
 
 def units_of(node: OpNode, counts: tuple[Count, ...], organisation: Lanes) -> tuple[Unit, ...]:
@@ -52,7 +53,8 @@ def units_of(node: OpNode, counts: tuple[Count, ...], organisation: Lanes) -> tu
     if node.kind in _FUSED:
         width = max(count.width for count in counts)
         exponents = max((count.exponents or 1 for count in counts), default=1)
-        return (Unit(_FUSED[node.kind], organisation.lanes, width, exponents=exponents),)
+        choices = max((count.choices for count in counts if count.choices), default=None)
+        return (Unit(_FUSED[node.kind], organisation.lanes, width, exponents=exponents, choices=choices),)
     found = []
     for count in counts:
         if count.primitive in (Primitive.XNOR, Primitive.MASK) or _is_wire(node, count):
@@ -74,4 +76,10 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
         # signed digits of constants below 1; one position per cycle, chosen per constant
         positions = int(node.attrs["csd_fraction_bits"]) + 1
         return Unit("shift_select", organisation.lanes, count.width, exponents=positions)
-    return Unit(count.primitive.value, organisation.lanes, count.width, exponents=count.exponents)
+    return Unit(
+        count.primitive.value,
+        organisation.lanes,
+        count.width,
+        exponents=count.exponents,
+        choices=count.choices,
+    )

@@ -74,13 +74,15 @@ def unit_cost(unit: Unit, table: CostTable) -> Cost:
 def price_of_unit(unit: Unit, table: CostTable) -> UnitPrice:
     """What the table says of a unit of this size, or of its narrowest."""
     width, bits = _at_least_narrowest(table, unit.op, unit.width, unit.bits)
-    return table.price(unit.op, width=width, bits=bits, exponents=unit.exponents or 1)
+    return table.price(unit.op, width=width, bits=bits, exponents=unit.exponents or 1, choices=unit.choices)
 
 
 def price_of_count(count: Count, table: CostTable) -> UnitPrice:
     """What the table says of one operation of this size, or of its narrowest."""
     width, bits = _at_least_narrowest(table, count.primitive.value, count.width, count.bits)
-    return table.price(count.primitive.value, width=width, bits=bits, exponents=count.exponents or 1)
+    return table.price(
+        count.primitive.value, width=width, bits=bits, exponents=count.exponents or 1, choices=count.choices
+    )
 
 
 def _price_node(

@@ -31,11 +31,13 @@ _OPTION = {
     "width": "--width 16",
     "bits": "--bits 288",
     "exponents": "--exponents -3,0",
+    "choices": "--exponents -3,0",
     "fraction_bits": "--fraction-bits 8",
+    "depth": "--depth 64",
 }
 _KNOWN_OPS = frozenset(UNITS) | {primitive.value for primitive in Primitive}
 
-_Key = tuple[str, int, int | None, int | None, int | None]
+_Key = tuple[str, int, int | None, int | None, int | None, int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +114,23 @@ class CostTable:
         width: int,
         bits: int | None = None,
         exponents: int | None = None,
+        choices: int | None = None,
         fraction_bits: int | None = None,
+        depth: int | None = None,
     ) -> UnitPrice:
         """Cost of one unit of this size. A field without a figure is None; answers are kept.
 
         width: operand bits; bits: word length of `xnor_popcount`; exponents: how many distinct slope
-        exponents a unit selects from; fraction_bits: bits after the point. A size that no law of the unit
-        depends on changes nothing.
+        exponents a unit selects from; choices: the same with the exponent 0 of the positive branch (if None,
+        `exponents` + 1, as for sets without 0); fraction_bits: bits after the point; depth: words of a ROM.
+        A size that no law of the unit depends on changes nothing.
 
         Raises CostError for a size outside the valid range of a law, or not given where a law needs it;
         UnknownName for a unit that is neither in UNITS nor a counted primitive.
         """
-        key = (op, width, bits, exponents, fraction_bits)
+        if choices is None and exponents is not None:
+            choices = exponents + 1
+        key = (op, width, bits, exponents, choices, fraction_bits, depth)
         known = self._prices.get(key)
         if known is None:
             if op not in _KNOWN_OPS:

@@ -146,14 +146,14 @@ def _units(report: Report, stage: Stage) -> list[dict[str, Any]]:
     kinds = {}
     for node in stage.nodes:
         for unit in node.units:
-            key = (unit.op, unit.width, unit.bits, unit.exponents)
+            key = (unit.op, unit.width, unit.bits, unit.exponents, unit.choices)
             found[key] = found.get(key, 0) + unit.count
             kinds[key] = unit
     rows = []
     for key in sorted(found, key=str):
         cost = unit_cost(kinds[key], report.table).to_dict()
         cost.pop("energy_pj")  # energy is counted per operation, not per unit
-        size = {"unit": key[0], "width": key[1], "bits": key[2], "exponents": key[3]}
+        size = dict(zip(("unit", "width", "bits", "exponents", "choices"), key, strict=True))
         rows.append({**size, "count": found[key], "cost_each": cost})
     return rows
 
