@@ -10,6 +10,7 @@ AbcostError                what was wrong, where, and what to do; exit status 2
 ├── GraphError             a graph (file) that breaks the rules of the op graph
 ├── RewriteError           a rewrite that broke what it promised (a bug in a rule)
 ├── CostError              a cost table, law or target that cannot answer
+├── ToolError              a synthesis tool or simulator that is missing, fails or answers nonsense
 └── OutputError            a result that could not be written
 """
 
@@ -54,6 +55,10 @@ class RewriteError(AbcostError):
 
 class CostError(AbcostError):
     """Example: a law asked for 64 bits where the table ends at 32."""
+
+
+class ToolError(AbcostError):
+    """Example: no Yosys on PATH, or one that exits 0 and writes nothing."""
 
 
 class OutputError(AbcostError):

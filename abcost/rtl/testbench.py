@@ -1,0 +1,97 @@
+"""Self-checking test bench of one unit: stimulus and expected outputs as hex files, one row per vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from abcost.rtl.unit import Port, Unit, Values
+
+SHOWN = 5
+"""Mismatches that a test bench prints before it only counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Files of a test bench by name; `top` is the module to run."""
+
+    top: str
+    files: dict[str, str]
+
+
+def bench(unit: Unit, inputs: Values, expected: Values | None = None) -> Bench:
+    """A test bench that feeds `inputs` row by row and compares with `expected` (default: the unit's model).
+
+    It prints `PASS <rows> vectors` or `FAIL <wrong> of <rows> vectors`, and the first few mismatches.
+    """
+    wanted = unit.model(inputs) if expected is None else expected
+    rows = len(next(iter(inputs.values())))
+    top = f"{unit.name}_tb"
+    return Bench(
+        top,
+        {
+            f"{unit.name}.v": unit.source,
+            f"{top}.v": _verilog(unit, top, rows),
+            f"{unit.name}_stimulus.hex": _hex(unit.inputs, inputs),
+            f"{unit.name}_expected.hex": _hex(unit.outputs, wanted),
+        },
+    )
+
+
+def _hex(ports: Sequence[Port], values: Values) -> str:
+    """One line per row: the ports side by side, the first one in the lowest bits."""
+    packed = [port.pack(values[port.name]) for port in ports]
+    digits = (sum(port.bits for port in ports) + 3) // 4
+    lines = []
+    for row in zip(*packed, strict=True):
+        word, place = 0, 0
+        for port, value in zip(ports, row, strict=True):
+            word |= value << place
+            place += port.bits
+        lines.append(f"{word:0{digits}x}")
+    return "\n".join(lines) + "\n"
+
+
+def _verilog(unit: Unit, top: str, rows: int) -> str:
+    ins, outs = sum(p.bits for p in unit.inputs), sum(p.bits for p in unit.outputs)
+    clock = ["    reg clk = 0;"] if unit.clocked else []
+    wires, connect, place = [], [".clk(clk)"] if unit.clocked else [], 0
+    for port in unit.inputs:
+        wires.append(f"    wire [{port.bits - 1}:0] {port.name} = row[{place + port.bits - 1}:{place}];")
+        connect.append(f".{port.name}({port.name})")
+        place += port.bits
+    place = 0
+    for port in unit.outputs:
+        connect.append(f".{port.name}(found[{place + port.bits - 1}:{place}])")
+        place += port.bits
+    edge = "            clk = 1; #1;\n" if unit.clocked else ""
+    fall = "            clk = 0; #1;\n" if unit.clocked else ""
+    return f"""`timescale 1ns / 1ps
+module {top};
+    reg [{ins - 1}:0] stimulus [0:{rows - 1}];
+    reg [{outs - 1}:0] expected [0:{rows - 1}];
+    reg [{ins - 1}:0] row;
+    wire [{outs - 1}:0] found;
+{chr(10).join([*clock, *wires])}
+    integer i, wrong;
+
+    {unit.name} dut ({", ".join(connect)});
+
+    initial begin
+        $readmemh("{unit.name}_stimulus.hex", stimulus);
+        $readmemh("{unit.name}_expected.hex", expected);
+        wrong = 0;
+        for (i = 0; i < {rows}; i = i + 1) begin
+            row = stimulus[i]; #1;
+{edge}            if (found !== expected[i]) begin
+                wrong = wrong + 1;
+                if (wrong <= {SHOWN})
+                    $display("vector %0d: in %h, got %h, expected %h", i, row, found, expected[i]);
+            end
+{fall}        end
+        if (wrong == 0) $display("PASS {rows} vectors");
+        else $display("FAIL %0d of {rows} vectors", wrong);
+        $finish;
+    end
+endmodule
+"""

@@ -1,0 +1,1 @@
+"""One file per unit template; each registers itself in `abcost.rtl.unit.templates`."""

@@ -1,0 +1,35 @@
+"""Accumulator of partial sums over the folds of a dot product."""
+
+from __future__ import annotations
+
+import torch
+
+from abcost.core.integer import wrap
+from abcost.rtl.unit import Port, Unit, Values, check_width, flag, templates
+
+
+@templates.add("accumulate")
+def accumulate(*, width: int, input_width: int | None = None) -> Unit:
+    """total <= first ? x : total + x, in width bits; x is unsigned (a popcount) of `input_width` bits."""
+    check_width(width)
+    narrow = input_width or width
+
+    def model(values: Values) -> dict[str, torch.Tensor]:
+        total, rows = 0, []
+        for x, first in zip(values["x"].tolist(), values["first"].tolist(), strict=True):
+            total = x if first else total + x
+            rows.append(total)
+        return {"total": wrap(torch.tensor(rows, dtype=torch.int64), width)}
+
+    return Unit(
+        name=f"accumulate_w{width}_i{narrow}",
+        inputs=(Port("x", narrow, signed=False), flag("first")),
+        outputs=(Port("total", width),),
+        body=(
+            f"    reg [{width - 1}:0] kept;\n"
+            f"    always @(posedge clk) kept <= (first ? {width}'d0 : kept) + x;\n"
+            "    assign total = kept;"
+        ),
+        model=model,
+        clocked=True,
+    )

@@ -1,0 +1,20 @@
+"""Adder and subtractor."""
+
+from __future__ import annotations
+
+from abcost.core.integer import wrap
+from abcost.rtl.unit import Port, Unit, check_width, templates
+
+
+@templates.add("add")
+def add(*, width: int, subtract: bool = False) -> Unit:
+    """s = a + b, or a - b, in width bits (two's complement, wraps)."""
+    check_width(width)
+    sign, name = ("-", "subtract") if subtract else ("+", "add")
+    return Unit(
+        name=f"{name}_w{width}",
+        inputs=(Port("a", width), Port("b", width)),
+        outputs=(Port("s", width),),
+        body=f"    assign s = a {sign} b;",
+        model=lambda v: {"s": wrap(v["a"] - v["b"] if subtract else v["a"] + v["b"], width)},
+    )

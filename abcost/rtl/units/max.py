@@ -1,0 +1,20 @@
+"""Larger of two values: one step of a max pool."""
+
+from __future__ import annotations
+
+import torch
+
+from abcost.rtl.unit import Port, Unit, check_width, templates
+
+
+@templates.add("max")
+def maximum(*, width: int) -> Unit:
+    """y = max(a, b), signed."""
+    check_width(width)
+    return Unit(
+        name=f"max_w{width}",
+        inputs=(Port("a", width), Port("b", width)),
+        outputs=(Port("y", width),),
+        body="    assign y = a >= b ? a : b;",
+        model=lambda v: {"y": torch.maximum(v["a"], v["b"])},
+    )

@@ -1,0 +1,20 @@
+"""Signed multiplier: full product, or its low half."""
+
+from __future__ import annotations
+
+from abcost.core.integer import wrap
+from abcost.rtl.unit import Port, Unit, check_width, templates
+
+
+@templates.add("multiply")
+def multiply(*, width: int, full: bool = True) -> Unit:
+    """p = a * b, signed: 2 * width bits, or the low width bits if not `full`."""
+    check_width(width, most=32)
+    out = 2 * width if full else width
+    return Unit(
+        name=f"multiply_w{width}" + ("" if full else "_low"),
+        inputs=(Port("a", width), Port("b", width)),
+        outputs=(Port("p", out),),
+        body="    assign p = a * b;",
+        model=lambda v: {"p": wrap(v["a"] * v["b"], out)},
+    )

@@ -1,0 +1,46 @@
+"""RPReLU: a bias before and a bias behind the PReLU, with a real slope or a power of two."""
+
+from __future__ import annotations
+
+from abcost.core.integer import wrap
+from abcost.rtl.unit import Port, Unit, templates
+from abcost.rtl.units.prelu import prelu
+from abcost.rtl.units.qprelu import qprelu
+
+
+def _biased(name: str, width: int, inner: Unit) -> Unit:
+    """z = inner(x + bias_in) + bias_out, in width bits."""
+    others = [port for port in inner.inputs if port.name != "x"]
+    wires = "".join(f", .{port.name}({port.name})" for port in others)
+    return Unit(
+        name=name,
+        inputs=(Port("x", width), Port("bias_in", width), Port("bias_out", width), *others),
+        outputs=(Port("z", width),),
+        body=(
+            f"    wire signed [{width - 1}:0] moved = x + bias_in;\n"
+            f"    wire signed [{width - 1}:0] bent;\n"
+            f"    {inner.name} bend (.x(moved){wires}, .y(bent));\n"
+            "    assign z = bent + bias_out;"
+        ),
+        model=lambda v: {
+            "z": wrap(inner.model({**v, "x": wrap(v["x"] + v["bias_in"], width)})["y"] + v["bias_out"], width)
+        },
+        needs=(inner,),
+    )
+
+
+@templates.add("rprelu")
+def rprelu(*, width: int, fraction_bits: int) -> Unit:
+    """z = PReLU(x + bias_in) + bias_out with a slope of `fraction_bits` fraction bits."""
+    return _biased(
+        f"r{prelu(width=width, fraction_bits=fraction_bits).name}",
+        width,
+        prelu(width=width, fraction_bits=fraction_bits),
+    )
+
+
+@templates.add("qrprelu")
+def qrprelu(*, width: int, exponents: tuple[int, ...]) -> Unit:
+    """z = PReLU(x + bias_in) + bias_out with a slope that is a power of two out of a set."""
+    inner = qprelu(width=width, exponents=exponents)
+    return _biased(f"r{inner.name}", width, inner)

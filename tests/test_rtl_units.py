@@ -1,0 +1,213 @@
+"""Every unit's Verilog against its integer model in a simulator, and the models against the definitions."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from abcost.core.graph import OpGraph
+from abcost.core.interpret import FixedPoint, execute
+from abcost.core.kinds import OpKind
+from abcost.core.node import Constant, OpNode
+from abcost.errors import ToolError, UnknownName, UsageError
+from abcost.rtl.simulate import simulate, simulator
+from abcost.rtl.testbench import bench
+from abcost.rtl.unit import Unit, build, templates
+from abcost.rtl.units.digits import signed_digits
+from abcost.rtl.vectors import rows_of
+
+WIDTHS = (4, 8, 13)
+
+UNITS: dict[str, list[dict[str, object]]] = {
+    "multiply": [*({"width": w} for w in WIDTHS), {"width": 32}, {"width": 8, "full": False}],
+    "multiply_constant": [{"width": w, "constant": c} for w in WIDTHS for c in (7, -45, 1, 64, 0)],
+    "add": [{"width": w, "subtract": s} for w in (*WIDTHS, 64) for s in (False, True)],
+    "compare": [{"width": w} for w in WIDTHS],
+    "compare_constant": [{"width": w, "level": v} for w in WIDTHS for v in (-8, 0, 5)],
+    "mux": [{"width": w} for w in WIDTHS],
+    "max": [{"width": w} for w in WIDTHS],
+    "shift_constant": [{"width": w, "exponent": e} for w in WIDTHS for e in (-20, -3, 0, 2)],
+    "shift_select": [{"width": w, "exponents": e} for w in WIDTHS for e in ((-2, 0), (-7, -1, 1), (-4, -3, -2, -1, 0))],
+    "prelu": [{"width": w, "fraction_bits": f} for w in WIDTHS for f in (0, 3)],
+    "qprelu": [
+        {"width": w, "exponents": e}
+        for w in WIDTHS
+        for e in ((-1,), (2,), (0,), (-3, 0), (-3, -1), (-7, -3, 0, 1), tuple(range(-13, 3)))
+    ],
+    "rprelu": [{"width": w, "fraction_bits": 3} for w in WIDTHS],
+    "qrprelu": [{"width": w, "exponents": e} for w in WIDTHS for e in ((-3,), (-2, -1, 0, 1))],
+    "xnor_popcount": [{"bits": n, "structure": s} for n in (1, 2, 5, 36, 150) for s in ("compressor", "tree")],
+    "signed_sum": [{"bits": n, "width": w} for n in (1, 2, 7, 27) for w in WIDTHS],
+    "accumulate": [{"width": w} for w in WIDTHS] + [{"width": 10, "input_width": 7}],
+    "register": [{"width": w} for w in (1, *WIDTHS)],
+    "rom": [
+        {"width": w, "contents": tuple((i * 7 + 3) % (1 << w) - (1 << w - 1) for i in range(n))}
+        for w, n in ((4, 2), (8, 20), (13, 64), (1, 5))
+    ],
+}  # fmt: skip
+
+MUTATIONS: dict[str, tuple[str, str]] = {
+    "multiply": ("a * b", "a * b ^ 1"),
+    "multiply_constant": ("<<< 0", "<<< 1"),
+    "add": ("a + b", "a | b"),
+    "compare": (">=", ">"),
+    "compare_constant": (">=", ">"),
+    "mux": ("? b : a", "? a : b"),
+    "max": (">=", "<"),
+    "shift_constant": (">>> 3", ">> 3"),
+    "shift_select": (">>> 2", ">>> 1"),
+    "prelu": ("product[6:3]", "product[5:2]"),
+    "qprelu": (">>> 1", ">> 1"),
+    "rprelu": ("x + bias_in", "x - bias_in"),
+    "qrprelu": ("bent + bias_out", "bent + bias_in"),
+    "xnor_popcount": ("~(a[3] ^ w[3])", "(a[3] ^ w[3])"),
+    "signed_sum": ("? root : -root", "? root : ~root"),
+    "accumulate": ("first ?", "!first ?"),
+    "register": ("kept <= d", "kept <= ~d"),
+    "rom": ("4'h", "4'h1 ^ 4'h"),
+}
+"""One wrong bit or operator per template, in the parameters named below."""
+
+MUTATED: dict[str, dict[str, object]] = {
+    **{name: cases[0] for name, cases in UNITS.items()},
+    "shift_constant": {"width": 8, "exponent": -3},
+    "shift_select": {"width": 8, "exponents": (-2, 0)},
+    "prelu": {"width": 4, "fraction_bits": 3},
+    "xnor_popcount": {"bits": 36},
+}
+
+
+def need_simulator() -> str:
+    try:
+        return simulator()
+    except ToolError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+def passes(unit: Unit, folder: Path, rows: int = 200) -> bool:
+    return simulate(bench(unit, rows_of(unit, rows)), folder, tool=need_simulator()).passed
+
+
+def test_every_template_is_simulated():
+    assert sorted(templates.names()) == sorted(UNITS) == sorted(MUTATIONS)
+
+
+@pytest.mark.parametrize("op", UNITS)
+def test_verilog_computes_what_the_model_says(op, tmp_path):
+    for number, parameters in enumerate(UNITS[op]):
+        unit = build(op, **parameters)
+        outcome = simulate(bench(unit, rows_of(unit, 200)), tmp_path / str(number), tool=need_simulator())
+        assert outcome.passed, f"{unit.name}\n{outcome.log}"
+
+
+@pytest.mark.parametrize("op", MUTATIONS)
+def test_a_wrong_bit_is_caught(op, tmp_path):
+    unit = build(op, **MUTATED[op])
+    right, wrong = MUTATIONS[op]
+    assert right in unit.body, f"the mutation does not apply any more:\n{unit.body}"
+    assert passes(unit, tmp_path / "right")
+    assert not passes(replace(unit, body=unit.body.replace(right, wrong, 1)), tmp_path / "wrong")
+
+
+def test_both_simulators_agree(tmp_path):
+    if not (shutil.which("iverilog") and shutil.which("verilator")):
+        pytest.skip("needs both Icarus Verilog and Verilator")
+    unit = build("qrprelu", width=8, exponents=(-3, 0, 1))
+    for tool in ("iverilog", "verilator"):
+        assert simulate(bench(unit, rows_of(unit, 50)), tmp_path / tool, tool=tool).passed
+
+
+@pytest.mark.parametrize("exponents", [(-3,), (-5, -1), (-7, -3, 0, 1)])
+def test_qprelu_is_the_interpreters_shift_prelu(exponents):
+    """The model the RTL is held against computes what the reference interpreter executes, 8 fraction bits."""
+    codes = [(0, *(e for e in exponents if e)).index(e) for e in exponents]
+    x = torch.arange(-600, 600)
+    unit = build("qprelu", width=32, exponents=exponents)
+    for exponent, code in zip(exponents, codes, strict=True):
+        values = {"x": x, "code": torch.full_like(x, code)}
+        node = OpNode(
+            "y", OpKind.SHIFT_PRELU, (1, 1), consts={"exponent": Constant(torch.tensor([float(exponent)]))}
+        )
+        assert torch.equal(unit.model(values)["y"], run_one(node, x, fraction_bits=8))
+
+
+@pytest.mark.parametrize("slope", [-37, 0, 5, 255])
+def test_prelu_is_the_interpreters_prelu(slope):
+    """Slope slope / 2**8 on values with 8 fraction bits."""
+    x = torch.arange(-600, 600)
+    unit = build("prelu", width=32, fraction_bits=8)
+    node = OpNode("y", OpKind.PRELU, (1, 1), consts={"slope": Constant(torch.tensor([slope / 256]))})
+    found = unit.model({"x": x, "slope": torch.full_like(x, slope)})["y"]
+    assert torch.equal(found, run_one(node, x, fraction_bits=8))
+
+
+def run_one(node: OpNode, x: torch.Tensor, fraction_bits: int) -> torch.Tensor:
+    graph = OpGraph(
+        [OpNode("x", OpKind.INPUT, (1, 1)), node, OpNode("out", OpKind.OUTPUT, (1, 1))],
+        {"y": ["x"], "out": ["y"]},
+    )
+    value = execute(graph, [x[:, None] / 2.0**fraction_bits], FixedPoint(fraction_bits))["out"]
+    return (value[:, 0] * 2**fraction_bits).to(torch.int64)
+
+
+def test_models_by_hand():
+    qprelu = build("qprelu", width=8, exponents=(-2, 1))  # codes: 0 identity, 1 -> 2**-2, 2 -> 2**1
+    values = {"x": torch.tensor([5, -5, -5, -5]), "code": torch.tensor([1, 1, 2, 0])}
+    assert qprelu.model(values)["y"].tolist() == [5, -2, -10, -5]
+    popcount = build("xnor_popcount", bits=4)
+    a, w = torch.tensor([[1, 0, 1, 1]]), torch.tensor([[1, 1, 0, 1]])
+    assert popcount.model({"a": a, "w": w})["p"].tolist() == [2]
+    signed = build("signed_sum", bits=3, width=4)
+    assert signed.model({"x": torch.tensor([[1, -8, 7]]), "w": torch.tensor([[1, 0, 0]])})["y"].tolist() == [
+        1 + 8 - 7
+    ]
+
+
+@pytest.mark.parametrize("constant", [*range(-40, 41), 10**6 + 7])
+def test_signed_digits_sum_to_the_constant_and_are_not_adjacent(constant):
+    digits = signed_digits(constant)
+    assert sum(digit << place if digit > 0 else -(1 << place) for place, digit in digits) == constant
+    places = [place for place, _ in digits]
+    assert all(b - a >= 2 for a, b in itertools.pairwise(places))
+
+
+@pytest.mark.parametrize(
+    ("op", "parameters", "reason"),
+    [
+        ("multiply", {"width": 33}, "between 2 and 32"),
+        ("add", {"width": 1}, "between 2 and 64"),
+        ("qprelu", {"width": 8, "exponents": ()}, "at least one exponent"),
+        ("xnor_popcount", {"bits": 0}, "1 to 4096 bits"),
+        ("xnor_popcount", {"bits": 8, "structure": "wallace"}, "compressor, tree"),
+        ("rom", {"width": 4, "contents": (1, 99)}, "that fit"),
+        ("prelu", {"width": 8, "fraction_bits": 9}, "between 0 and the width 8"),
+    ],
+)
+def test_parameters_a_unit_cannot_take(op, parameters, reason):
+    with pytest.raises(UsageError, match=reason):
+        build(op, **parameters)
+
+
+def test_unknown_unit_suggests():
+    with pytest.raises(UnknownName, match="did you mean 'qprelu'"):
+        build("qprelus")
+
+
+def test_a_simulator_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolError, match="install Icarus Verilog"):
+        simulator()
+
+
+def test_verilog_that_does_not_compile_is_an_error(tmp_path):
+    unit = replace(build("add", width=4), body="    assign s = a + ;")
+    with pytest.raises(ToolError, match=r"(iverilog|verilator) failed with status"):
+        simulate(bench(unit, rows_of(unit, 2)), tmp_path, tool=need_simulator())
