@@ -27,7 +27,7 @@ def accumulate(*, width: int, input_width: int | None = None) -> Unit:
         outputs=(Port("total", width),),
         body=(
             f"    reg [{width - 1}:0] kept;\n"
-            f"    always @(posedge clk) kept <= (first ? {width}'d0 : kept) + x;\n"
+            f"    always @(posedge clk) kept <= x + (first ? {width}'d0 : kept);\n"
             "    assign total = kept;"
         ),
         model=model,

@@ -7,7 +7,7 @@ import torch
 from abcost.core.integer import shift_prelu, wrap
 from abcost.rtl.unit import Port, Unit, check_width, label, templates
 from abcost.rtl.units.exponents import code_bits, distinct, prelu_choices
-from abcost.rtl.units.shift import expression
+from abcost.rtl.units.shift import expression, select
 
 
 @templates.add("qprelu")
@@ -31,22 +31,13 @@ def qprelu(*, width: int, exponents: tuple[int, ...]) -> Unit:
         )
     choices = prelu_choices(allowed)
     bits = code_bits(len(choices))
-    cases = "".join(
-        f"            {bits}'d{code}: chosen = {expression('x', e, width)};\n"
-        for code, e in enumerate(choices[:-1])
-    )
-    table = torch.tensor([*choices, *[choices[-1]] * (2**bits - len(choices))])
+    padded = (*choices, *[choices[-1]] * (2**bits - len(choices)))
+    table = torch.tensor(padded)
+    gate = f"    wire [{bits - 1}:0] gated = code & {{{bits}{{x[{width - 1}]}}}};\n"
     return Unit(
         name=name,
         inputs=(x, Port("code", bits, signed=False)),
         outputs=(y,),
-        body=(
-            f"    wire [{bits - 1}:0] gated = code & {{{bits}{{x[{width - 1}]}}}};\n"
-            f"    reg signed [{width - 1}:0] chosen;\n"
-            "    always @* begin\n        case (gated)\n"
-            f"{cases}"
-            f"            default: chosen = {expression('x', choices[-1], width)};\n"
-            "        endcase\n    end\n    assign y = chosen;"
-        ),
+        body=gate + select("gated", padded, width),
         model=lambda v: {"y": wrap(shift_prelu(v["x"], table[v["code"]]), width)},
     )

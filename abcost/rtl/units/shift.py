@@ -17,6 +17,26 @@ def expression(value: str, exponent: int, width: int) -> str:
     return f"{value} <<< {exponent}" if exponent > 0 else f"{value} >>> {min(-exponent, width - 1)}"
 
 
+def select(code: str, exponents: tuple[int, ...], width: int) -> str:
+    """Body with y = floor(x * 2**exponents[code]): a binary tree of two-input multiplexers, one level per code bit.
+
+    len(exponents) is a power of two. A tree maps to the wide multiplexers of a fabric (4:1 in one LUT6) better
+    than a case statement does.
+    """
+    span = f"signed [{width - 1}:0] "
+    lines = [f"    wire {span}m0_{i} = {expression('x', e, width)};" for i, e in enumerate(exponents)]
+    level, live, bits = 0, [f"m0_{i}" for i in range(len(exponents))], code_bits(len(exponents))
+    while len(live) > 1:
+        bit = f"{code}[{level}]" if bits > 1 else code
+        level += 1
+        lines += [
+            f"    wire {span}m{level}_{i // 2} = {bit} ? {live[i + 1]} : {live[i]};"
+            for i in range(0, len(live), 2)
+        ]
+        live = [f"m{level}_{i}" for i in range(len(live) // 2)]
+    return "\n".join([*lines, f"    assign y = {live[0]};"])
+
+
 @templates.add("shift_constant")
 def shift_constant(*, width: int, exponent: int) -> Unit:
     """y = floor(x * 2**exponent) in width bits (wraps)."""
@@ -38,19 +58,12 @@ def shift_select(*, width: int, exponents: tuple[int, ...]) -> Unit:
     if len(allowed) == 1:
         return shift_constant(width=width, exponent=allowed[0])
     bits = code_bits(len(allowed))
-    *first, last = list(enumerate(allowed))
-    cases = "".join(f"            {bits}'d{code}: y = {expression('x', e, width)};\n" for code, e in first)
-    table = torch.tensor([*allowed, *[allowed[-1]] * (2**bits - len(allowed))])
+    padded = (*allowed, *[allowed[-1]] * (2**bits - len(allowed)))
+    table = torch.tensor(padded)
     return Unit(
         name=f"shift_select_w{width}_" + "_".join(f"e{label(e)}" for e in allowed),
         inputs=(Port("x", width), Port("code", bits, signed=False)),
         outputs=(Port("y", width),),
-        body=(
-            f"    reg signed [{width - 1}:0] chosen;\n"
-            "    always @* begin\n        case (code)\n"
-            f"{cases.replace('y =', 'chosen =')}"
-            f"            default: chosen = {expression('x', last[1], width)};\n"
-            "        endcase\n    end\n    assign y = chosen;"
-        ),
+        body=select("code", padded, width),
         model=lambda v: {"y": wrap(shifted(v["x"], table[v["code"]]), width)},
     )

@@ -1,0 +1,1 @@
+"""Synthesis with Yosys: the tool, the flows, cached parallel runs; and switching energy of mapped netlists."""

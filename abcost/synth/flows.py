@@ -1,0 +1,143 @@
+"""Synthesis flows: which Yosys script, and which cells of its netlist are which resource.
+
+A cell that a flow does not know is an error: an unknown cell must not count as nothing. Counts are before
+placement. Units hold no memories, so the scripts leave out the mapping of block RAM and LUT RAM, which would
+read large libraries for nothing; shift registers (SRL) are left out too: registers stay flip-flops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from abcost.errors import ToolError, UsageError
+
+LIBERTY = "cells.lib"
+"""Name of the Liberty file in the work folder."""
+
+Resources = dict[str, float]
+"""luts, ffs and dsps (counts), or area_um2: a flow gives those that it knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """steps: Yosys commands with {top}; cells: (pattern of a cell's whole name, resource, how many)."""
+
+    name: str
+    title: str
+    steps: tuple[str, ...]
+    cells: tuple[tuple[str, str | None, int], ...]
+    technology: str = "fpga"
+
+    def script(self, top: str, folder: str = ".", *, netlist: bool = False) -> str:
+        """Commands that map the module `top` of unit.v and leave its statistics (and its netlist).
+
+        folder: where the Liberty file is; absolute, for `abc` fails silently on a relative path.
+        """
+        steps = [step.format(top=top, liberty=f"{folder}/{LIBERTY}") for step in self.steps]
+        stat = "stat -json" + (f" -liberty {folder}/{LIBERTY}" if self.technology == "asic" else "")
+        keep = ["write_json netlist.json"] if netlist else []
+        return "\n".join([*steps, f"tee -q -o stat.json {stat}", *keep]) + "\n"
+
+    def resources(self, cells: Mapping[str, int], area: float | None) -> Resources:
+        """Resources of a netlist. Raises ToolError for a cell that the flow does not know."""
+        if self.technology == "asic":
+            if area is None:
+                raise ToolError("the synthesizer gave no area; is the Liberty file complete?")
+            return {"area_um2": area}
+        found: Resources = dict.fromkeys(("luts", "ffs", "dsps"), 0.0)
+        for cell, count in cells.items():
+            resource, each = self._meaning(cell)
+            if resource is not None:
+                found[resource] += each * count
+        return found
+
+    def _meaning(self, cell: str) -> tuple[str | None, int]:
+        for pattern, resource, each in self.cells:
+            if re.fullmatch(pattern, cell):
+                return resource, each
+        raise ToolError(f"flow {self.name} does not know the cell {cell}; add it to its table")
+
+
+def _xc7(*options: str) -> tuple[str, ...]:
+    flags = " ".join(["-nobram -nolutram -nosrl -noiopad -noclkbuf -flatten", *options])
+    return (
+        "read_verilog -lib -specify +/xilinx/cells_sim.v",
+        "read_verilog unit.v",
+        "hierarchy -check -top {top}",
+        f"synth_xilinx {flags} -top {{top}} -run prepare:map_memory",
+        "opt -fast -full",
+        "memory_map",
+        f"synth_xilinx {flags} -top {{top}} -run fine:check",
+    )
+
+
+_XC7_CELLS = (
+    ("LUT[1-6]|INV", "luts", 1),
+    ("FD[RSPC]E(_1)?", "ffs", 1),
+    ("DSP48E1", "dsps", 1),
+    ("CARRY4|MUXF[789]|\\$scopeinfo", None, 0),  # in the slice of their LUTs
+)
+
+FLOWS: dict[str, Flow] = {
+    flow.name: flow
+    for flow in (
+        Flow("xc7", "Xilinx 7-series, LUT6, CARRY4 and DSP48E1", _xc7(), _XC7_CELLS),
+        Flow("xc7-nodsp", "Xilinx 7-series without DSP48E1", _xc7("-nodsp"), _XC7_CELLS),
+        Flow(
+            "lut6",
+            "any LUT6 fabric without carry chains",
+            ("read_verilog unit.v", "synth -flatten -top {top} -lut 6"),
+            (
+                ("\\$lut", "luts", 1),
+                ("\\$_NOT_", "luts", 1),
+                ("\\$_S?DFFE?_[A-Z0-9]+_", "ffs", 1),
+                ("\\$scopeinfo", None, 0),
+            ),
+        ),
+        Flow(
+            "ice40",
+            "Lattice iCE40, LUT4 with carry",
+            ("read_verilog unit.v", "synth_ice40 -dsp -top {top}"),
+            (
+                ("SB_LUT4", "luts", 1),
+                ("SB_DFF[A-Z]*", "ffs", 1),
+                ("SB_MAC16", "dsps", 1),
+                ("SB_CARRY|\\$scopeinfo", None, 0),  # in the logic cell of its LUT
+            ),
+        ),
+        Flow(
+            "ecp5",
+            "Lattice ECP5, LUT4 with carry",
+            ("read_verilog unit.v", "synth_ecp5 -top {top}"),
+            (
+                ("LUT4", "luts", 1),
+                ("CCU2C", "luts", 2),  # two LUT4 and their carry
+                ("TRELLIS_FF", "ffs", 1),
+                ("MULT18X18D", "dsps", 1),
+                ("PFUMX|L6MUX21|\\$scopeinfo", None, 0),  # in the slice of their LUTs
+            ),
+        ),
+        Flow(
+            "cells",
+            "standard cells of a Liberty file",
+            (
+                "read_verilog unit.v",
+                "synth -flatten -top {top}",
+                "dfflibmap -liberty {liberty}",
+                "abc -liberty {liberty}",
+                "opt_clean -purge",
+            ),
+            (),
+            technology="asic",
+        ),
+    )
+}
+
+
+def flow(name: str) -> Flow:
+    """The flow called `name`. Raises UsageError with the known ones."""
+    if name not in FLOWS:
+        raise UsageError(f"no synthesis flow {name!r}; choose one of {', '.join(FLOWS)}")
+    return FLOWS[name]

