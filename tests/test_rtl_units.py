@@ -48,7 +48,7 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "register": [{"width": w} for w in (1, *WIDTHS)],
     "rom": [
         {"width": w, "contents": tuple((i * 7 + 3) % (1 << w) - (1 << w - 1) for i in range(n))}
-        for w, n in ((4, 2), (8, 20), (13, 64), (1, 5))
+        for w, n in ((4, 2), (8, 20), (13, 64), (1, 5), (5, 65), (6, 200), (4, 400))
     ],
 }  # fmt: skip
 
@@ -67,7 +67,7 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "rprelu": ("x + bias_in", "x - bias_in"),
     "qrprelu": ("bent + bias_out", "bent + bias_in"),
     "xnor_popcount": ("~(a[3] ^ w[3])", "(a[3] ^ w[3])"),
-    "signed_sum": ("? root : -root", "? root : ~root"),
+    "signed_sum": ("{root ^", "{root |"),
     "accumulate": ("first ?", "!first ?"),
     "register": ("kept <= d", "kept <= ~d"),
     "rom": ("4'h", "4'h1 ^ 4'h"),

@@ -12,7 +12,8 @@ def signed_sum(*, bits: int, width: int) -> Unit:
     """y = sum over i of (w_i ? +x_i : -x_i) for `bits` signed inputs of `width` bits; no overflow.
 
     Every node adds or subtracts by the product of its two signs and hands the left sign up, so that a pair
-    costs one adder-subtractor; the root applies the last sign.
+    costs one adder-subtractor: a + (b ^ s) + s, whose carry in is one more bit below. The root applies the
+    last sign.
     """
     check_width(width, most=32)
     out = width + bits.bit_length()
@@ -25,15 +26,26 @@ def signed_sum(*, bits: int, width: int) -> Unit:
         for i in range(0, len(live) - 1, 2):
             (a, sign_a), (b, sign_b) = live[i : i + 2]
             name = f"v{level}_{i // 2}"
-            lines.append(
-                f"    wire signed [{wide - 1}:0] {name} = ({sign_a} ^ {sign_b}) ? {a} - {b} : {a} + {b};"
-            )
+            sign = f"({sign_a} ^ {sign_b})"
+            lines += [
+                f"    wire signed [{wide - 1}:0] {name}_a = {a};",
+                f"    wire signed [{wide - 1}:0] {name}_b = {b};",
+                f"    wire {name}_s = {sign};",
+                f"    wire signed [{wide}:0] {name}_c = {{{name}_a, 1'b1}} + "
+                f"{{{name}_b ^ {{{wide}{{{name}_s}}}}, {name}_s}};",
+                f"    wire signed [{wide - 1}:0] {name} = {name}_c[{wide}:1];",
+            ]
             merged.append((name, sign_a))
         if len(live) % 2:
             merged.append(live[-1])
         live = merged
     value, sign = live[0]
-    lines += [f"    wire signed [{out - 1}:0] root = {value};", f"    assign y = {sign} ? root : -root;"]
+    flip = f"~{sign}"
+    lines += [
+        f"    wire signed [{out - 1}:0] root = {value};",
+        f"    wire signed [{out}:0] turned = {{root ^ {{{out}{{{flip}}}}}, 1'b1}} + {{{out}'d0, {flip}}};",
+        f"    assign y = turned[{out}:1];",
+    ]
 
     def model(v: Values) -> dict[str, torch.Tensor]:
         signs = 2 * v["w"].reshape(len(v["w"]), bits) - 1
