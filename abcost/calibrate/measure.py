@@ -1,0 +1,53 @@
+"""Points -> measured values, through the synthesizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from abcost.calibrate.point import Measured, Point
+from abcost.synth.flows import Flow
+from abcost.synth.runner import Answer, Failure, Job, Synthesizer
+
+Power = Callable[[Point, Answer], tuple[float, float, float]]
+"""Energy of one operation in pJ: value, low, high."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeped:
+    """What a sweep found, and which points failed and why."""
+
+    measured: tuple[Measured, ...]
+    failures: tuple[Failure, ...]
+
+
+def job_of(point: Point, flow: Flow, *, keep_netlist: bool = False) -> Job:
+    """The synthesis of one point."""
+    unit = point.unit
+    return Job(unit.name, unit.name, unit.source, flow, keep_netlist)
+
+
+def measure(
+    points: Sequence[Point],
+    flow: Flow,
+    synthesizer: Synthesizer,
+    *,
+    power: Power | None = None,
+    workers: int | None = None,
+    done: Callable[[Job], None] = lambda _job: None,
+) -> Sweeped:
+    """Synthesize every point; a failed one is reported and leaves the others alone."""
+    jobs = [job_of(point, flow, keep_netlist=power is not None) for point in points]
+    answers = synthesizer.run_all(jobs, workers=workers, done=done)
+    found, failures = [], []
+    for point, job in zip(points, jobs, strict=True):
+        answer = answers[synthesizer.key(job)]
+        if isinstance(answer, Failure):
+            failures.append(answer)
+        elif power is None:
+            found.append(Measured(point, answer.resources))
+        else:
+            value, low, high = power(point, answer)
+            values = {"energy_pj": value, **answer.resources}
+            found.append(Measured(point, values, {"energy_pj": low}, {"energy_pj": high}))
+    return Sweeped(tuple(found), tuple(failures))

@@ -1,0 +1,38 @@
+"""One measured point: a unit at one size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from abcost.rtl.unit import Unit, build
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """`op` built with `parameters`; `size` is the same in the variables of a cost table (width, bits, …).
+
+    held_out: measured to test a law, not to fit it.
+    """
+
+    op: str
+    size: Mapping[str, int]
+    parameters: Mapping[str, Any]
+    held_out: bool = False
+
+    @property
+    def unit(self) -> Unit:
+        """The hardware."""
+        return build(self.op, **self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A point and what it costs: field -> value; `low` and `high` where the method gives an interval."""
+
+    point: Point
+    values: Mapping[str, float]
+    low: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    high: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

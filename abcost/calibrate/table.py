@@ -1,0 +1,110 @@
+"""Writes a cost table of measured laws: TOML, the same bytes for the same points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from abcost.calibrate.fit import Curve, Fitted, Law
+from abcost.calibrate.targets import WIRING, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the figures of a table come from: tool with version, command, file of raw points, Liberty file."""
+
+    tool: str
+    flow_title: str
+    command: str
+    points_file: str
+    library: str = ""
+
+
+def table_text(
+    target: Target, entries: Sequence[tuple[str, Fitted]], provenance: Provenance, notes: Mapping[str, str]
+) -> str:
+    """The whole table. `notes`: unit -> what its laws were held against."""
+    blocks = [
+        _head(target, provenance),
+        *(_entry(op, fitted, notes.get(op, "measured")) for op, fitted in entries),
+    ]
+    blocks += [_wiring(target), _source(target, provenance)]
+    return "\n".join(blocks)
+
+
+def _head(target: Target, provenance: Provenance) -> str:
+    return f"""# Written by `{provenance.command}`; do not edit, measure again.
+schema = 1
+target = {_text(target.name)}
+title = {_text(target.title)}
+technology = {_text(target.technology)}
+node = {_text(target.node)}
+default_width = {target.default_width}
+note = {_text(target.note)}
+"""
+
+
+def _entry(op: str, fitted: Fitted, note: str) -> str:
+    lines = ["[[entry]]", f"op = {_text(op)}"]
+    for side, prefix in (("value", ""), ("low", "low."), ("high", "high.")):
+        for name, law in fitted.laws.items():
+            form = getattr(law, side)
+            if form is not None:
+                lines.append(f"{prefix}{name} = {_law(form, fitted.over)}")
+    lines += [
+        f"valid_{name} = [{low}, {high}]" for name, (low, high) in fitted.valid.items() if _used(name, fitted)
+    ]
+    lines += ['source = "sweep"', 'method = "measured"', 'confidence = "measured"']
+    lines.append(f"note = {_text(note)}")
+    return "\n".join(lines) + "\n"
+
+
+def _used(name: str, fitted: Fitted) -> bool:
+    """Sizes that no law depends on and that were not varied say nothing."""
+    low, high = fitted.valid[name]
+    return (
+        low != high
+        or any(name in _words(law) for law in fitted.laws.values())
+        or name in ("choices", "exponents")
+    )
+
+
+def _words(law: Law) -> str:
+    return " ".join(str(form) for form in (law.value, law.low, law.high))
+
+
+def _law(form: str | Curve, over: str) -> str:
+    if isinstance(form, str):
+        try:
+            return f"{float(form):g}"
+        except ValueError:
+            return _text(form)
+    points = ", ".join(f"[{x}, {y:g}]" for x, y in form)
+    return f'{{ points = [{points}], interpolation = "linear", over = "{over}" }}'
+
+
+def _wiring(target: Target) -> str:
+    fields = "\n".join(f"{name} = 0" for name in target.fields)
+    return f"""[[entry]]
+op = "shift_constant"
+{fields}
+source = "sweep"
+method = "derived"
+confidence = "derived"
+note = "{WIRING}"
+"""
+
+
+def _source(target: Target, provenance: Provenance) -> str:
+    library = f"; library {provenance.library}" if provenance.library else ""
+    title = f"abcost calibrate {target.name}: {provenance.flow_title}, {provenance.tool}"
+    where = f"{provenance.command}; raw points {provenance.points_file}{library}"
+    return f"""[source.sweep]
+title = {_text(title)}
+where = {_text(where)}
+"""
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)

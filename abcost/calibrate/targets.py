@@ -1,0 +1,85 @@
+"""The targets that abcost calibrates: flow, head of the table, and what needs no measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from abcost.calibrate.plan import SWEEPS
+from abcost.registry import unknown_name
+
+WIRING = """a shift by one constant amount is wiring: it synthesizes to no cell"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What `abcost calibrate NAME` measures and how the head of its table reads."""
+
+    name: str
+    title: str
+    technology: str  # "fpga" | "asic"
+    node: str
+    flow: str
+    note: str
+    default_width: int = 16
+    ops: tuple[str, ...] = tuple(SWEEPS)
+    energy: bool = False
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields of the table's entries."""
+        if self.technology == "fpga":
+            return ("luts", "ffs", "dsps")
+        return ("energy_pj", "area_um2") if self.energy else ("area_um2",)
+
+
+_UNITS = """Combinational units (accumulate and register hold flip-flops), flattened, before placement and routing. \
+XNOR-popcount: 6:3 compressors; power-of-two PReLU: a multiplexer whose select is gated by the sign."""
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(
+            "fpga-lut6",
+            "FPGA with LUT6 and DSP48E1 (Xilinx 7-series), measured by synthesis",
+            "fpga",
+            "28 nm, 7-series",
+            "xc7",
+            f"""{_UNITS} Energy is unknown: open tools measure none, and the only fixed-point figures in print at \
+hand are from memory (table fpga-zc706-energy).""",
+        ),
+        Target(
+            "fpga-ice40",
+            "FPGA with LUT4 (Lattice iCE40), measured by synthesis",
+            "fpga",
+            "40 nm, iCE40",
+            "ice40",
+            f"{_UNITS} LUTs are LUT4, DSPs SB_MAC16; a carry shares the logic cell of its LUT. Energy is unknown.",
+        ),
+        Target(
+            "fpga-ecp5",
+            "FPGA with LUT4 (Lattice ECP5), measured by synthesis",
+            "fpga",
+            "40 nm, ECP5",
+            "ecp5",
+            f"{_UNITS} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. Energy is unknown.",
+        ),
+        Target(
+            "asic-osu018",
+            "Standard cells, OSU 180 nm (osu018), measured by synthesis",
+            "asic",
+            "180 nm, OSU osu018 library, 1.8 V",
+            "cells",
+            f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
+delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, ratios much less. \
+No memory figures.""",
+            energy=True,
+        ),
+    )
+}
+
+
+def target(name: str) -> Target:
+    """The target called `name`. Raises UnknownName with the nearest."""
+    if name not in TARGETS:
+        raise unknown_name("target to calibrate", name, TARGETS)
+    return TARGETS[name]
