@@ -70,9 +70,8 @@ hand are from memory (table fpga-zc706-energy).""",
             "180 nm, OSU osu018 library, 1.8 V",
             "cells",
             f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
-delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, ratios much less. \
-No memory figures.""",
-            energy=True,
+delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
+ratios much less. No memory figures.""",
         ),
     )
 }

@@ -12,6 +12,7 @@ import typer
 
 from abcost import __version__
 from abcost.cli.analyze import analyze
+from abcost.cli.calibrate import calibrate
 from abcost.cli.graph import graph
 from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
@@ -25,6 +26,7 @@ app.command()(models)
 app.command()(graph)
 app.command()(verify)
 app.command()(reproduce)
+app.command()(calibrate)
 app.add_typer(targets, name="targets")
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException

