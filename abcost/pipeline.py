@@ -143,6 +143,7 @@ def analyze_subject(
     """One report per table; the model is traced and rewritten once."""
     check_settings(width, rewriting)
     staged = stage_graphs(subject.model, subject.inputs, rewriting)
+    organisation = replace(organisation, fraction_bits=rewriting.fraction_bits)
     verification = verify_subject(subject, rewriting) if verify else None
     return [
         _report(subject, staged, table, width or table.default_width, organisation, rewriting, verification)

@@ -1,0 +1,16 @@
+"""Sizes of a set of slope exponents: what the cost of selecting one of them depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def sizes_of(exponents: Iterable[int], *, identity: bool) -> dict[str, int]:
+    """Number of exponents; number of choices, with the 0 of a PReLU's positive branch if `identity`; their span.
+
+    >>> sizes_of({-3, -1}, identity=True)
+    {'exponents': 2, 'choices': 3, 'span': 3}
+    """
+    distinct = set(exponents)
+    choices = distinct | ({0} if identity else set())
+    return {"exponents": len(distinct), "choices": len(choices), "span": max(choices) - min(choices)}
