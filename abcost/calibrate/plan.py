@@ -108,7 +108,8 @@ SPANS = ((4, 7), (8, 15), (16, 31))
 
 BOXES: tuple[Ranges, ...] = (
     {"choices": (1, 2)},
-    {"choices": (3, 4)},
+    {"choices": (3, 3)},
+    {"choices": (4, 4)},
     *({"choices": (5, 64), "span": span} for span in SPANS),
 )
 """Structures of a unit that selects a shift: two-way and four-way multiplexer, barrel shifters."""
@@ -150,7 +151,10 @@ def _selecting(op: str) -> Maker:
         widths, held = ((8, 16, 32), (20,)) if quick else ((8, 12, 16, 24, 32), (10, 20))
         points = [_select(op, w, chosen) for chosen in exponent_sets(quick=quick) for w in widths]
         points += [_select(op, w, chosen, held_out=True) for chosen in _held_sets(quick=quick) for w in held]
-        return Sweep(op, tuple(dict.fromkeys(points)), Lines("width", BOXES))
+        once: dict[str, Point] = {}  # sets that clip to the same hardware are one point
+        for point in points:
+            once.setdefault(point.unit.name, point)
+        return Sweep(op, tuple(once.values()), Lines("width", BOXES))
 
     return make
 

@@ -50,6 +50,7 @@ class Unit:
     choices: int | None = None
     span: int | None = None
     fraction_bits: int | None = None
+    depth: int | None = None
 
     @property
     def size(self) -> dict[str, int]:
@@ -57,7 +58,7 @@ class Unit:
         return sizes_given(self)
 
 
-SIZES = ("width", "bits", "exponents", "choices", "span", "fraction_bits")
+SIZES = ("width", "bits", "exponents", "choices", "span", "fraction_bits", "depth")
 """Sizes of a unit."""
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from abcost.accelerator.result import Organised
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
@@ -31,6 +32,7 @@ class Stage:
     exact: bool
     log: tuple[LogEntry, ...]
     max_abs_error: float | None = None
+    organisation: Organised | None = None  # of a whole accelerator, where one was asked for
 
     @property
     def cost(self) -> Cost:
@@ -138,6 +140,7 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
             "memory_energy_pj": stage.memory_energy_pj,
         },
         "units": _units(report, stage),
+        "organisation": None if stage.organisation is None else stage.organisation.to_dict(),
         "exact": stage.exact,
         "max_abs_error": stage.max_abs_error,
     }

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from abcost.core.exponents import BY_INDEX, code_bits
 from abcost.errors import UsageError
-
-BY_INDEX = 4
-"""So many choices are one level of multiplexers (4:1 is one LUT6 per bit); more are a barrel shifter."""
 
 
 def distinct(exponents: Iterable[int], width: int) -> tuple[int, ...]:
@@ -57,7 +55,7 @@ class Selection:
     @property
     def bits(self) -> int:
         """Bits of the code; 0 where there is nothing to choose."""
-        return (len(self.choices) - 1 if self.by_index else self.span).bit_length()
+        return code_bits(len(self.choices), self.span)
 
     def code(self, exponent: int) -> int:
         """The code of one of the choices."""
