@@ -167,8 +167,8 @@ def analyze_subject(
     ]
 
 
-def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
-    """Execute every stage next to the one before, in float64 and in fixed point.
+def double_stages(subject: Subject, rewriting: RewriteOptions) -> tuple[nn.Module, Staged]:
+    """The model in float64 and its stages, to be executed.
 
     An untrained zoo network is stirred first: with every bias 0 and every slope equal, little would be tested.
     """
@@ -177,7 +177,12 @@ def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
     if not subject.trained:
         stir(model)
     with float64_default():
-        staged = stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
+        return model, stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
+
+
+def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
+    """Execute every stage next to the one before, in float64 and in fixed point."""
+    model, staged = double_stages(subject, rewriting)
     stepped = []
     for stage in staged.stages:
         *rounding, last = stage.steps

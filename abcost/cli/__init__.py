@@ -16,6 +16,7 @@ from abcost.cli.calibrate import calibrate
 from abcost.cli.graph import graph
 from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
+from abcost.cli.rtl import rtl
 from abcost.cli.targets import app as targets
 from abcost.cli.verify import verify
 from abcost.errors import AbcostError
@@ -27,6 +28,7 @@ app.command()(graph)
 app.command()(verify)
 app.command()(reproduce)
 app.command()(calibrate)
+app.command()(rtl)
 app.add_typer(targets, name="targets")
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException

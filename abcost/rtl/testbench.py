@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from abcost.rtl.unit import Port, Unit, Values
+import torch
+from torch import Tensor
 
+from abcost.rtl.unit import Port, Unit, Values, flag
+
+_CHECK = flag("check")
 SHOWN = 5
 """Mismatches that a test bench prints before it only counts them."""
 
@@ -19,21 +23,23 @@ class Bench:
     files: dict[str, str]
 
 
-def bench(unit: Unit, inputs: Values, expected: Values | None = None) -> Bench:
+def bench(unit: Unit, inputs: Values, expected: Values | None = None, check: Tensor | None = None) -> Bench:
     """A test bench that feeds `inputs` row by row and compares with `expected` (default: the unit's model).
 
-    It prints `PASS <rows> vectors` or `FAIL <wrong> of <rows> vectors`, and the first few mismatches.
+    check: 1 at the rows that are compared (default: all). It prints `PASS <rows> vectors` or
+    `FAIL <wrong> of <rows> vectors`, and the first few mismatches.
     """
     wanted = unit.model(inputs) if expected is None else expected
     rows = len(next(iter(inputs.values())))
+    checked = torch.ones(rows, dtype=torch.int64) if check is None else check
     top = f"{unit.name}_tb"
     return Bench(
         top,
         {
             f"{unit.name}.v": unit.source,
-            f"{top}.v": _verilog(unit, top, rows),
+            f"{top}.v": _verilog(unit, top, rows, int(checked.sum())),
             f"{unit.name}_stimulus.hex": _hex(unit.inputs, inputs),
-            f"{unit.name}_expected.hex": _hex(unit.outputs, wanted),
+            f"{unit.name}_expected.hex": _hex((_CHECK, *unit.outputs), {**wanted, _CHECK.name: checked}),
         },
     )
 
@@ -52,7 +58,7 @@ def _hex(ports: Sequence[Port], values: Values) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verilog(unit: Unit, top: str, rows: int) -> str:
+def _verilog(unit: Unit, top: str, rows: int, checked: int) -> str:
     ins, outs = sum(p.bits for p in unit.inputs), sum(p.bits for p in unit.outputs)
     clock = ["    reg clk = 0;"] if unit.clocked else []
     wires, connect, place = [], [".clk(clk)"] if unit.clocked else [], 0
@@ -69,7 +75,7 @@ def _verilog(unit: Unit, top: str, rows: int) -> str:
     return f"""`timescale 1ns / 1ps
 module {top};
     reg [{ins - 1}:0] stimulus [0:{rows - 1}];
-    reg [{outs - 1}:0] expected [0:{rows - 1}];
+    reg [{outs}:0] expected [0:{rows - 1}];
     reg [{ins - 1}:0] row;
     wire [{outs - 1}:0] found;
 {chr(10).join([*clock, *wires])}
@@ -83,14 +89,14 @@ module {top};
         wrong = 0;
         for (i = 0; i < {rows}; i = i + 1) begin
             row = stimulus[i]; #1;
-{edge}            if (found !== expected[i]) begin
+{edge}            if (expected[i][0] && found !== expected[i][{outs}:1]) begin
                 wrong = wrong + 1;
                 if (wrong <= {SHOWN})
-                    $display("vector %0d: in %h, got %h, expected %h", i, row, found, expected[i]);
+                    $display("vector %0d: in %h, got %h, expected %h", i, row, found, expected[i][{outs}:1]);
             end
 {fall}        end
-        if (wrong == 0) $display("PASS {rows} vectors");
-        else $display("FAIL %0d of {rows} vectors", wrong);
+        if (wrong == 0) $display("PASS {checked} vectors");
+        else $display("FAIL %0d of {checked} vectors", wrong);
         $finish;
     end
 endmodule

@@ -1,0 +1,120 @@
+"""Puts units together into one module: instances, wires, pipeline registers, and the list of what was used.
+
+Every signal knows how many clock edges it is behind the module's inputs. Where signals of different age meet, the
+younger one is delayed by registers; in a pipelined module every unit's result goes into a register.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from abcost.cost.organisation import Unit as Priced
+from abcost.rtl.unit import Unit, build
+from abcost.rtl.units.exponents import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A wire. fraction_bits: of its fixed-point value; age: clock edges behind the inputs."""
+
+    name: str
+    width: int
+    fraction_bits: int = 0
+    age: int = 0
+
+
+class Builder:
+    """Collects the body of a module."""
+
+    def __init__(self, *, pipelined: bool, lanes: int) -> None:
+        self.pipelined = pipelined
+        self.lanes = lanes
+        self.lines: list[str] = []
+        self.units: dict[str, Unit] = {}
+        self.priced: list[Priced] = []
+        self._delayed: dict[tuple[str, int], Signal] = {}
+        self._count = 0
+
+    def wire(
+        self,
+        expression: str,
+        width: int,
+        *,
+        like: Signal,
+        fraction_bits: int | None = None,
+        signed: bool = True,
+    ) -> Signal:
+        """A named expression: wiring, no hardware."""
+        name = self._name("w")
+        sign = "signed " if signed and width > 1 else ""
+        span = f"[{width - 1}:0] " if width > 1 else ""
+        self.lines.append(f"    wire {sign}{span}{name} = {expression};")
+        return Signal(name, width, like.fraction_bits if fraction_bits is None else fraction_bits, like.age)
+
+    def slice(
+        self, port: str, lane: int, width: int, fraction_bits: int = 0, *, signed: bool = True
+    ) -> Signal:
+        """One lane's element of an array port."""
+        whole = Signal(port, width, fraction_bits)
+        if width * self.lanes == 1:
+            return whole
+        span = f"[{(lane + 1) * width - 1}:{lane * width}]" if width > 1 else f"[{lane}]"
+        return self.wire(port + span, width, like=whole, signed=signed)
+
+    def extend(self, signal: Signal, width: int) -> Signal:
+        """Sign-extended."""
+        return signal if signal.width >= width else self.wire(signal.name, width, like=signal)
+
+    def unit(
+        self, priced: Priced | None, unit: Unit, output: str, *, registered: bool = True, **inputs: Signal
+    ) -> Signal:
+        """An instance of `unit` on inputs of equal age; its output, behind a register if pipelined.
+
+        registered: False leaves that register out. priced: the row of a cost table that stands for it, None for wiring.
+        """
+        age = max(signal.age for signal in inputs.values())
+        aligned = {port: self.delay(signal, age) for port, signal in inputs.items()}
+        self.units.setdefault(unit.name, unit)
+        if priced is not None:
+            self.priced.append(priced)
+        width = next(port.bits for port in unit.outputs if port.name == output)
+        name = self._name(unit.name.split("_")[0])
+        span = f"[{width - 1}:0] " if width > 1 else ""
+        sign = "signed " if width > 1 else ""
+        clock = [".clk(clk)"] if unit.clocked else []
+        wires = ", ".join([*clock, *(f".{p}({s.name})" for p, s in aligned.items()), f".{output}({name})"])
+        self.lines += [f"    wire {sign}{span}{name};", f"    {unit.name} {name}_unit ({wires});"]
+        found = Signal(name, width, max(s.fraction_bits for s in inputs.values()), age + unit.clocked)
+        return self.settle(found) if registered and not unit.clocked else found
+
+    def settle(self, signal: Signal) -> Signal:
+        """Behind a register if the module is pipelined."""
+        return self.delay(signal, signal.age + 1) if self.pipelined else signal
+
+    def delay(self, signal: Signal, age: int) -> Signal:
+        """The same signal later."""
+        while signal.age < age:
+            key = (signal.name, signal.age + 1)
+            if key not in self._delayed:
+                unit = build("register", width=signal.width)
+                self.units.setdefault(unit.name, unit)
+                self.priced.append(Priced("register", 1, signal.width))
+                name = self._name("r")
+                sign = "signed " if signal.width > 1 else ""
+                span = f"[{signal.width - 1}:0] " if signal.width > 1 else ""
+                self.lines += [
+                    f"    wire {sign}{span}{name};",
+                    f"    {unit.name} {name}_unit (.clk(clk), .d({signal.name}), .q({name}));",
+                ]
+                self._delayed[key] = Signal(name, signal.width, signal.fraction_bits, signal.age + 1)
+            signal = self._delayed[key]
+        return signal
+
+    def _name(self, stem: str) -> str:
+        self._count += 1
+        return f"{stem}{self._count}"
+
+
+def selection_sizes(selection: Selection, exponents: int) -> dict[str, int]:
+    """Sizes of a selected shift in the variables of a cost table."""
+    return {"exponents": exponents, "choices": len(selection.choices), "span": selection.span}
