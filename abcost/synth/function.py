@@ -101,7 +101,7 @@ class _Reader:
             if not self.rest or self.rest.pop(0) != ")":
                 raise self.error("a bracket is not closed")
         elif token in "01":
-            raise self.error("constants are not supported; a cell that ties a net has no activity")
+            value = _constant(token)
         elif token[0].isalpha() or token[0] == "_":
             self.names.append(token)
             value = _named(token)
@@ -111,6 +111,11 @@ class _Reader:
             self.rest.pop(0)
             value = _not(value)
         return value
+
+
+def _constant(token: str) -> _Evaluate:
+    word = np.array(_ONES if token == "1" else 0, dtype=np.uint64)  # takes the shape of what it meets
+    return lambda _values: word
 
 
 def _named(name: str) -> _Evaluate:
