@@ -17,7 +17,9 @@ from abcost.errors import ToolError
 
 _COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*+")|/\*.*?\*/|//[^\n]*|\\[ \t\r]*(?=\n)', re.DOTALL)
 _SPACE = re.compile(r"[\s;]*+")
-_SIMPLE = re.compile(r'([A-Za-z_][\w.\[\]]*+)\s*+:\s*+("(?:[^"\\]|\\.)*+"|[^;{}\n":]++)\s*?(?=[;\n}]|$)', re.DOTALL)
+_SIMPLE = re.compile(
+    r'([A-Za-z_][\w.\[\]]*+)\s*+:\s*+("(?:[^"\\]|\\.)*+"|[^;{}\n":]++)\s*?(?=[;\n}]|$)', re.DOTALL
+)
 _COMPLEX = re.compile(r'([A-Za-z_]\w*+)\s*+\(((?:"(?:[^"\\]|\\.)*+"|[^()"{};])*+)\)\s*+(\{)?', re.DOTALL)
 _PART = re.compile(r'"((?:[^"\\]|\\.)*+)"|([^",\s]++)', re.DOTALL)
 _NUMBER = re.compile(r"[^\s,\\]+")
@@ -32,7 +34,9 @@ class Group:
     at: int
     source: Source
     simple: dict[str, tuple[str, int]] = field(default_factory=dict)  # attribute -> value, position
-    complex: dict[str, tuple[str, int]] = field(default_factory=dict)  # attribute -> text in the brackets, position
+    complex: dict[str, tuple[str, int]] = field(
+        default_factory=dict
+    )  # attribute -> text in the brackets, position
     groups: list[Group] = field(default_factory=list)
 
     def of(self, *kinds: str) -> Iterator[Group]:
@@ -80,7 +84,9 @@ class Source:
 
     def error(self, message: str, at: int) -> ToolError:
         """`file:line: message`."""
-        return ToolError(f"{self.name}:{self.text.count(chr(10), 0, at) + 1}: {message}; check the Liberty file")
+        return ToolError(
+            f"{self.name}:{self.text.count(chr(10), 0, at) + 1}: {message}; check the Liberty file"
+        )
 
     def number(self, word: str, what: str, at: int) -> float:
         """`word` as a finite number. Raises ToolError."""

@@ -58,7 +58,9 @@ def netlist_of(design: Mapping[str, Any], top: str, library: Library) -> Netlist
 
     def net(bit: object) -> int:
         if isinstance(bit, str) and bit not in CONSTANTS:
-            raise ToolError(f"the netlist of {top} has an undriven bit {bit!r}; the unit must drive every bit")
+            raise ToolError(
+                f"the netlist of {top} has an undriven bit {bit!r}; the unit must drive every bit"
+            )
         return numbers.setdefault(bit, len(numbers))
 
     inputs = {name: tuple(map(net, bits)) for name, (way, bits) in ports.items() if way == "input"}
@@ -68,8 +70,12 @@ def netlist_of(design: Mapping[str, Any], top: str, library: Library) -> Netlist
         if kind == "$scopeinfo":
             continue  # names of the source, no hardware
         if kind not in library.cells:
-            raise ToolError(f"{top}: the library {library.name} has no cell {kind} (cell {name} of the netlist)")
-        found.append(Instance(name, library.cells[kind], {pin: net(bits[0]) for pin, bits in pins.items() if bits}))
+            raise ToolError(
+                f"{top}: the library {library.name} has no cell {kind} (cell {name} of the netlist)"
+            )
+        found.append(
+            Instance(name, library.cells[kind], {pin: net(bits[0]) for pin, bits in pins.items() if bits})
+        )
     gates = tuple(i for i in found if i.cell.flip_flop is None)
     flip_flops = tuple(i for i in found if i.cell.flip_flop is not None)
     for gate in gates:
@@ -98,7 +104,9 @@ def _check_gate(gate: Instance, top: str) -> None:
     for pin, _ in driven(gate):
         function = cell.pins[pin].function
         if function is None or cell.pins[pin].three_state:
-            raise ToolError(f"{top}: {cell.name}.{pin} has no plain function in the library; no simulation of it")
+            raise ToolError(
+                f"{top}: {cell.name}.{pin} has no plain function in the library; no simulation of it"
+            )
         _check_connected(gate, function.names, top)
 
 
@@ -108,16 +116,23 @@ def _check_flip_flop(flip_flop: Instance, clock: Sequence[int], top: str) -> Non
     assert ff is not None
     _check_pins(flip_flop, top)
     if ff.clear is not None or ff.preset is not None:
-        raise ToolError(f"{top}: {cell.name} (cell {flip_flop.name}) has a clear or preset; no simulation of it")
+        raise ToolError(
+            f"{top}: {cell.name} (cell {flip_flop.name}) has a clear or preset; no simulation of it"
+        )
     _check_connected(flip_flop, (*ff.next_state.names, *ff.clocked_on.names), top, (ff.state, ff.inverted))
-    if ff.clocked_on.text.strip("() ") not in cell.pins or flip_flop.nets[ff.clocked_on.names[0]] not in clock:
+    if (
+        ff.clocked_on.text.strip("() ") not in cell.pins
+        or flip_flop.nets[ff.clocked_on.names[0]] not in clock
+    ):
         raise ToolError(
             f"{top}: {cell.name} (cell {flip_flop.name}) is not clocked by the rising edge of clk itself"
         )
     for pin, _ in driven(flip_flop):
         function = cell.pins[pin].function
         if function is None or not set(function.names) <= {ff.state, ff.inverted}:
-            raise ToolError(f"{top}: {cell.name}.{pin} is no function of the state alone; no simulation of it")
+            raise ToolError(
+                f"{top}: {cell.name}.{pin} is no function of the state alone; no simulation of it"
+            )
 
 
 def _check_pins(instance: Instance, top: str) -> None:

@@ -59,6 +59,10 @@ class Simulator:
             for wanted in range(1, self.depth + 1)
         ]
         self._all = _batches(netlist.gates)
+        self._sources = np.array(
+            sorted(set(range(self.nets)) - {net for g in netlist.gates for _, net in driven(g)}),
+            dtype=np.intp,
+        )
 
     def blank(self, words: int) -> Words:
         """Values with both constants set and everything else 0."""
@@ -72,51 +76,54 @@ class Simulator:
             for batch in level:
                 batch.apply(values, values)
 
-    def ripple(self, before: Words, after: Words) -> Counts:
-        """Unit delay: transitions of every net on the way from the settled values `before`.
+    def ripple(self, before: Words, sources: Words) -> tuple[Words, Counts]:
+        """Unit delay: settled values, and the transitions of every net on the way there.
 
-        after: values whose inputs and states are already new; it holds the settled values at the end.
+        before: settled; sources: values whose inputs and states are the new ones (the rest is not read).
         """
-        counts = np.zeros(self.nets, dtype=np.int64)
-        past, changed = before, after != before
-        sources = changed.any(axis=1)
-        gates = np.concatenate([batch.targets for batch in self._all]) if self._all else np.zeros(0, np.intp)
-        after[gates], sources[gates] = before[gates], False
-        counts += transitions(before, after)
-        moving = sources
+        values = before.copy()
+        values[self._sources] = sources[self._sources]
+        counts = transitions(before, values)
+        moving = counts > 0
         for _ in range(self.depth + 1):
-            active = [batch.reading(moving) for batch in self._all]
-            active = [batch for batch in active if len(batch.targets)]
+            active = [batch for batch in (b.reading(moving) for b in self._all) if len(batch.targets)]
             if not active:
-                return counts
-            past, moving = after.copy(), np.zeros(self.nets, dtype=bool)
+                break
+            past, moving = values.copy(), np.zeros(self.nets, dtype=bool)
             for batch in active:
-                batch.apply(past, after)
-                turned = np.bitwise_count(after[batch.targets] ^ past[batch.targets]).sum(
-                    axis=1, dtype=np.int64
-                )
+                batch.apply(past, values)
+                turned = transitions(past[batch.targets], values[batch.targets])
                 counts[batch.targets] += turned
                 moving[batch.targets] = turned > 0
-        raise ToolError(f"{self.netlist.name}: the netlist does not settle")  # a loop; levels refuse it earlier
+        return values, counts
 
     def step(self, values: Words, following: Words) -> None:
         """A clock edge: the outputs of the flip-flops in `following`, from the settled `values`.
 
-        The state is read from the outputs of the flip-flop itself; a next_state that depends on it needs them.
+        A next_state may read the state, which is read from an output that shows it.
         """
         for flip_flop in self.netlist.flip_flops:
             ff = flip_flop.cell.flip_flop
             assert ff is not None
-            nets = {pin: values[net] for pin, net in flip_flop.nets.items()}
-            try:
-                state = ff.next_state.at(nets)
-            except KeyError as error:
-                raise ToolError(f"{flip_flop.cell.name}: next_state reads the state {error}; not simulated") from None
+            known = {pin: values[net] for pin, net in flip_flop.nets.items()}
+            known |= {_shown(flip_flop, pin): values[net] for pin, net in driven(flip_flop)}
+            missing = set(ff.next_state.names) - set(known)
+            if missing:
+                raise ToolError(
+                    f"{self.netlist.name}: next_state of {flip_flop.cell.name} reads {min(missing)}, which no "
+                    "connected output shows; no simulation of it"
+                )
+            state = ff.next_state.at(known)
             states = {ff.state: state, ff.inverted: state ^ _ONES}
             for pin, net in driven(flip_flop):
                 function = flip_flop.cell.pins[pin].function
                 assert function is not None
                 following[net] = function.at(states)
+
+
+def _shown(flip_flop: Instance, pin: str) -> str:
+    function = flip_flop.cell.pins[pin].function
+    return function.text.strip("() ") if function else pin
 
 
 def transitions(before: Words, after: Words) -> Counts:
