@@ -32,7 +32,7 @@ from abcost.rtl.unit import Port, Unit
 from abcost.rtl.vectors import random_rows
 from abcost.synth.function import Words
 from abcost.synth.liberty import Library
-from abcost.synth.netlist import Netlist, driven, read
+from abcost.synth.netlist import Netlist, pins_of
 from abcost.synth.simulate import Counts, Simulator, pack, transitions, unpack
 
 LANES = 1024  # pairs of rows of a combinational unit; a multiple of 64
@@ -87,9 +87,9 @@ def activity_of(unit: Unit, netlist: Netlist, *, seed: int = 0) -> Activity:
 def transition_energy(netlist: Netlist, voltage: float) -> NDArray[np.float64]:
     """Picojoule per transition of each net: 1/2 C V^2 and the internal power of the pins on it."""
     each = 0.5 * np.array(netlist.loads) * voltage**2
-    for instance in (*netlist.gates, *netlist.flip_flops):
-        for pin, net in (*driven(instance), *read(instance)):
-            each[net] += instance.cell.pins[pin].energy(netlist.loads[net])
+    for instance in (*netlist.gates, *(flip_flop for flip_flop, _ in netlist.flip_flops)):
+        for pin, net in (*pins_of(instance, "output"), *pins_of(instance, "input")):
+            each[net] += pin.energy(netlist.loads[net])
     return each
 
 

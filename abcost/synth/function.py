@@ -93,29 +93,29 @@ class _Reader:
             raise self.error("it ends too early")
         if depth > _DEEPEST:
             raise self.error(f"more than {_DEEPEST} levels")
-        token = self.rest.pop(0)
-        if token == "!":
+        word = self.rest.pop(0)
+        if word == "!":
             value = _not(self.atom(depth + 1))
-        elif token == "(":
+        elif word == "(":
             value = self.any_of(depth + 1)
             if not self.rest or self.rest.pop(0) != ")":
                 raise self.error("a bracket is not closed")
-        elif token in "01":
-            value = _constant(token)
-        elif token[0].isalpha() or token[0] == "_":
-            self.names.append(token)
-            value = _named(token)
+        elif word in "01":
+            value = _constant(word)
+        elif word[0].isalpha() or word[0] == "_":
+            self.names.append(word)
+            value = _named(word)
         else:
-            raise self.error(f"unexpected {token!r}")
+            raise self.error(f"unexpected {word!r}")
         while self.rest and self.rest[0] == "'":
             self.rest.pop(0)
             value = _not(value)
         return value
 
 
-def _constant(token: str) -> _Evaluate:
-    word = np.array(_ONES if token == "1" else 0, dtype=np.uint64)  # takes the shape of what it meets
-    return lambda _values: word
+def _constant(digit: str) -> _Evaluate:
+    value = np.array(_ONES if digit == "1" else 0, dtype=np.uint64)  # takes the shape of what it meets
+    return lambda _values: value
 
 
 def _named(name: str) -> _Evaluate:

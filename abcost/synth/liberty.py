@@ -18,12 +18,14 @@ it falls.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abcost.errors import ToolError
 from abcost.synth.function import Function
@@ -33,7 +35,6 @@ _LOADS = ("total_output_net_capacitance",)
 _SLEWS = ("input_transition_time", "input_net_transition")
 _FARADS = {"ff": 1e-3, "pf": 1.0, "nf": 1e3}  # in picofarad
 _VOLTS = {"V": 1.0, "mV": 1e-3}
-_POWER = ("internal_power",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _pins(group: Group, units: _Units) -> Iterator[Pin]:
     if capacitance is None and direction == "input":
         capacitance = _transition_capacitance(group, units.default_load)
     function = _function(group, "function")
-    power = tuple(_internal_power(p, units) for p in group.of(*_POWER))
+    power = tuple(_internal_power(p, units) for p in group.of("internal_power"))
     if not group.names:
         raise group.error("pin needs a name")
     for name in group.names:
@@ -241,14 +242,14 @@ def _table(group: Group, units: _Units) -> EnergyTable:
     if not values or len(values) != np.prod(sizes, dtype=int):
         shape = " x ".join(map(str, sizes)) or "1"
         raise group.error(f"table needs {shape} values, got {len(values)}")
-    grid = np.array(values).reshape(sizes) * units.energy
+    grid: NDArray[np.float64] = np.array(values).reshape(sizes) * units.energy
     loads: tuple[float, ...] = (0.0,)
     for number, (variable, points) in reversed(list(enumerate(axes))):
         if variable in _SLEWS:
-            grid = grid.take((len(points) - 1) // 2, axis=number)
+            grid = np.take(grid, [(len(points) - 1) // 2], axis=number)
         else:
             loads = tuple(load * units.farads for load in points)
-    return EnergyTable(loads, tuple(np.atleast_1d(grid).tolist()))
+    return EnergyTable(loads, tuple(grid.ravel().tolist()))
 
 
 def _axes(group: Group, units: _Units) -> list[tuple[str, tuple[float, ...]]]:
@@ -259,7 +260,7 @@ def _axes(group: Group, units: _Units) -> list[tuple[str, tuple[float, ...]]]:
     template = units.templates.get(name)
     if template is None:
         raise group.error(f"no template {name!r} in the library")
-    axes = []
+    axes: list[tuple[str, tuple[float, ...]]] = []
     for number in (1, 2, 3):
         variable = template.text(f"variable_{number}")
         if variable is None:
@@ -267,7 +268,7 @@ def _axes(group: Group, units: _Units) -> list[tuple[str, tuple[float, ...]]]:
         if variable not in (*_LOADS, *_SLEWS) or (axes and (axes[0][0] in _LOADS) == (variable in _LOADS)):
             raise template.error(f"cannot read a power table over {variable}")
         points = group.numbers(f"index_{number}") or template.numbers(f"index_{number}")
-        if not points or any(b <= a for a, b in zip(points, points[1:], strict=False)):
+        if not points or any(b <= a for a, b in itertools.pairwise(points)):
             raise group.error(f"index_{number} needs rising numbers")
         axes.append((variable, points))
     return axes

@@ -9,22 +9,23 @@ Nets are numbered from 0; net 0 is constant 0, net 1 constant 1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from abcost.errors import ToolError
-from abcost.synth.liberty import Cell, Library
-
-CONSTANTS = {"0": 0, "1": 1}
+from abcost.synth.function import Function
+from abcost.synth.liberty import Cell, FlipFlop, Library, Pin
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One cell of the netlist: pin -> net."""
+    """One cell of the netlist. nets: pin -> net; outputs: net that it drives -> function of pins or state."""
 
     name: str
     cell: Cell
     nets: Mapping[str, int]
+    outputs: Mapping[int, Function]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Netlist:
     inputs: Mapping[str, tuple[int, ...]]
     outputs: Mapping[str, tuple[int, ...]]
     gates: tuple[Instance, ...]
-    flip_flops: tuple[Instance, ...]
+    flip_flops: tuple[tuple[Instance, FlipFlop], ...]
     loads: tuple[float, ...]
 
 
@@ -54,10 +55,10 @@ def netlist_of(design: Mapping[str, Any], top: str, library: Library) -> Netlist
         ]
     except (KeyError, TypeError, AttributeError):
         raise ToolError(f"the netlist of {top} is not what Yosys' write_json writes") from None
-    numbers: dict[object, int] = dict(CONSTANTS)
+    numbers: dict[object, int] = {"0": 0, "1": 1}
 
     def net(bit: object) -> int:
-        if isinstance(bit, str) and bit not in CONSTANTS:
+        if isinstance(bit, str) and bit not in ("0", "1"):
             raise ToolError(
                 f"the netlist of {top} has an undriven bit {bit!r}; the unit must drive every bit"
             )
@@ -65,89 +66,92 @@ def netlist_of(design: Mapping[str, Any], top: str, library: Library) -> Netlist
 
     inputs = {name: tuple(map(net, bits)) for name, (way, bits) in ports.items() if way == "input"}
     outputs = {name: tuple(map(net, bits)) for name, (way, bits) in ports.items() if way == "output"}
-    found = []
+    gates: list[Instance] = []
+    flip_flops: list[tuple[Instance, FlipFlop]] = []
     for name, kind, pins in cells:
         if kind == "$scopeinfo":
             continue  # names of the source, no hardware
-        if kind not in library.cells:
+        cell = library.cells.get(kind)
+        if cell is None:
             raise ToolError(
                 f"{top}: the library {library.name} has no cell {kind} (cell {name} of the netlist)"
             )
-        found.append(
-            Instance(name, library.cells[kind], {pin: net(bits[0]) for pin, bits in pins.items() if bits})
-        )
-    gates = tuple(i for i in found if i.cell.flip_flop is None)
-    flip_flops = tuple(i for i in found if i.cell.flip_flop is not None)
-    for gate in gates:
-        _check_gate(gate, top)
-    for flip_flop in flip_flops:
-        _check_flip_flop(flip_flop, inputs.get("clk", ()), top)
+        nets = {pin: net(bits[0]) for pin, bits in pins.items() if bits}
+        with _located(f"{top}: cell {name} ({kind})"):
+            if cell.flip_flop is None:
+                gates.append(_gate(name, cell, nets))
+            else:
+                flip_flops.append(
+                    (_clocked(name, cell, nets, cell.flip_flop, inputs.get("clk", ())), cell.flip_flop)
+                )
+    found = [*gates, *(instance for instance, _ in flip_flops)]
     _check_drivers(top, inputs.values(), outputs.values(), found, len(numbers))
-    return Netlist(top, inputs, outputs, gates, flip_flops, _loads(found, len(numbers)))
+    return Netlist(top, inputs, outputs, tuple(gates), tuple(flip_flops), _loads(found, len(numbers)))
 
 
-def driven(instance: Instance) -> Iterator[tuple[str, int]]:
-    """Output pins that are connected, with their nets."""
-    return ((pin, net) for pin, net in instance.nets.items() if instance.cell.pins[pin].direction == "output")
+def pins_of(instance: Instance, direction: str) -> Iterator[tuple[Pin, int]]:
+    """The connected pins of one direction, with their nets."""
+    for name, net in instance.nets.items():
+        pin = instance.cell.pins[name]
+        if pin.direction == direction:
+            yield pin, net
 
 
-def read(instance: Instance) -> Iterator[tuple[str, int]]:
-    """Input pins with their nets."""
-    return ((pin, net) for pin, net in instance.nets.items() if instance.cell.pins[pin].direction == "input")
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    try:
+        yield
+    except ToolError as error:
+        raise ToolError(f"{where}: {error}") from None
 
 
-def _check_gate(gate: Instance, top: str) -> None:
-    cell = gate.cell
+def _gate(name: str, cell: Cell, nets: Mapping[str, int]) -> Instance:
     if cell.has_latch:
-        raise ToolError(f"{top}: {cell.name} (cell {gate.name}) is a latch or a bank; no simulation of it")
-    _check_pins(gate, top)
-    for pin, _ in driven(gate):
-        function = cell.pins[pin].function
-        if function is None or cell.pins[pin].three_state:
-            raise ToolError(
-                f"{top}: {cell.name}.{pin} has no plain function in the library; no simulation of it"
-            )
-        _check_connected(gate, function.names, top)
+        raise ToolError("a latch or a bank of flip-flops, which abcost cannot simulate")
+    gate = Instance(name, cell, nets, _outputs(cell, nets))
+    for function in gate.outputs.values():
+        _check_connected(function, nets)
+    return gate
 
 
-def _check_flip_flop(flip_flop: Instance, clock: Sequence[int], top: str) -> None:
+def _clocked(
+    name: str, cell: Cell, nets: Mapping[str, int], rule: FlipFlop, clock: Sequence[int]
+) -> Instance:
     """Only flip-flops that the port clk clocks directly, at its rising edge: units have no others."""
-    cell, ff = flip_flop.cell, flip_flop.cell.flip_flop
-    assert ff is not None
-    _check_pins(flip_flop, top)
-    if ff.clear is not None or ff.preset is not None:
+    if rule.clear is not None or rule.preset is not None:
+        raise ToolError("a flip-flop with clear or preset, which abcost cannot simulate")
+    states = (rule.state, rule.inverted)
+    _check_connected(rule.next_state, nets, states)
+    pin = rule.clocked_on.text.strip("() ")
+    if nets.get(pin) not in clock:
         raise ToolError(
-            f"{top}: {cell.name} (cell {flip_flop.name}) has a clear or preset; no simulation of it"
+            f"a flip-flop clocked by {rule.clocked_on.text!r}, not by the rising edge of clk itself"
         )
-    _check_connected(flip_flop, (*ff.next_state.names, *ff.clocked_on.names), top, (ff.state, ff.inverted))
-    if (
-        ff.clocked_on.text.strip("() ") not in cell.pins
-        or flip_flop.nets[ff.clocked_on.names[0]] not in clock
-    ):
-        raise ToolError(
-            f"{top}: {cell.name} (cell {flip_flop.name}) is not clocked by the rising edge of clk itself"
-        )
-    for pin, _ in driven(flip_flop):
-        function = cell.pins[pin].function
-        if function is None or not set(function.names) <= {ff.state, ff.inverted}:
-            raise ToolError(
-                f"{top}: {cell.name}.{pin} is no function of the state alone; no simulation of it"
-            )
+    instance = Instance(name, cell, nets, _outputs(cell, nets))
+    for function in instance.outputs.values():
+        if not set(function.names) <= set(states):
+            raise ToolError(f"its output {function.text!r} is no function of the state alone")
+    return instance
 
 
-def _check_pins(instance: Instance, top: str) -> None:
-    for pin in instance.nets:
-        known = instance.cell.pins.get(pin)
-        if known is None or known.direction not in ("input", "output"):
-            raise ToolError(f"{top}: the library has no input or output {instance.cell.name}.{pin}")
+def _outputs(cell: Cell, nets: Mapping[str, int]) -> dict[int, Function]:
+    """Net -> function, of the connected outputs."""
+    found = {}
+    for name, net in nets.items():
+        pin = cell.pins.get(name)
+        if pin is None or pin.direction not in ("input", "output"):
+            raise ToolError(f"the library gives it no input or output {name}")
+        if pin.direction == "output":
+            if pin.function is None or pin.three_state:
+                raise ToolError(f"its output {name} has no plain function in the library")
+            found[net] = pin.function
+    return found
 
 
-def _check_connected(
-    instance: Instance, names: Iterable[str], top: str, states: tuple[str, ...] = ()
-) -> None:
-    for name in names:
-        if name not in instance.nets and name not in states:
-            raise ToolError(f"{top}: {instance.cell.name}.{name} of cell {instance.name} is not connected")
+def _check_connected(function: Function, nets: Mapping[str, int], states: tuple[str, ...] = ()) -> None:
+    missing = sorted(set(function.names) - set(nets) - set(states))
+    if missing:
+        raise ToolError(f"its pin {missing[0]} is not connected")
 
 
 def _check_drivers(
@@ -163,9 +167,11 @@ def _check_drivers(
         for bit in bits:
             drivers[bit] += 1
     for cell in cells:
-        for _, net in driven(cell):
+        for _, net in pins_of(cell, "output"):
             drivers[net] += 1
-    wanted = {net for cell in cells for _, net in read(cell)} | {bit for bits in outputs for bit in bits}
+    wanted = {net for cell in cells for _, net in pins_of(cell, "input")} | {
+        bit for bits in outputs for bit in bits
+    }
     for net in sorted(wanted | {i for i, n in enumerate(drivers) if n > 1}):
         if drivers[net] != 1:
             raise ToolError(f"{top}: net {net} of the netlist has {drivers[net]} drivers, needs one")
@@ -174,6 +180,6 @@ def _check_drivers(
 def _loads(cells: Sequence[Instance], count: int) -> tuple[float, ...]:
     loads = [0.0] * count
     for cell in cells:
-        for pin, net in read(cell):
-            loads[net] += cell.cell.pins[pin].capacitance
+        for pin, net in pins_of(cell, "input"):
+            loads[net] += pin.capacitance
     return tuple(loads)

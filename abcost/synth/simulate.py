@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from abcost.errors import ToolError
 from abcost.synth.function import Function, Words
-from abcost.synth.netlist import Instance, Netlist, driven, read
+from abcost.synth.netlist import Instance, Netlist, pins_of
 
 Counts = NDArray[np.int64]
 """Transitions per net, summed over lanes."""
@@ -60,7 +60,7 @@ class Simulator:
         ]
         self._all = _batches(netlist.gates)
         self._sources = np.array(
-            sorted(set(range(self.nets)) - {net for g in netlist.gates for _, net in driven(g)}),
+            sorted(set(range(self.nets)) - {net for g in netlist.gates for net in g.outputs}),
             dtype=np.intp,
         )
 
@@ -102,33 +102,25 @@ class Simulator:
 
         A next_state may read the state, which is read from an output that shows it.
         """
-        for flip_flop in self.netlist.flip_flops:
-            ff = flip_flop.cell.flip_flop
-            assert ff is not None
+        for flip_flop, rule in self.netlist.flip_flops:
             known = {pin: values[net] for pin, net in flip_flop.nets.items()}
-            known |= {_shown(flip_flop, pin): values[net] for pin, net in driven(flip_flop)}
-            missing = set(ff.next_state.names) - set(known)
+            known |= {f.text.strip("() "): values[net] for net, f in flip_flop.outputs.items()}
+            missing = sorted(set(rule.next_state.names) - set(known))
             if missing:
                 raise ToolError(
-                    f"{self.netlist.name}: next_state of {flip_flop.cell.name} reads {min(missing)}, which no "
-                    "connected output shows; no simulation of it"
+                    f"{self.netlist.name}: next_state of {flip_flop.cell.name} reads {missing[0]}, which no "
+                    "connected output shows; abcost cannot simulate it"
                 )
-            state = ff.next_state.at(known)
-            states = {ff.state: state, ff.inverted: state ^ _ONES}
-            for pin, net in driven(flip_flop):
-                function = flip_flop.cell.pins[pin].function
-                assert function is not None
+            state = rule.next_state.at(known)
+            states = {rule.state: state, rule.inverted: state ^ _ONES}
+            for net, function in flip_flop.outputs.items():
                 following[net] = function.at(states)
-
-
-def _shown(flip_flop: Instance, pin: str) -> str:
-    function = flip_flop.cell.pins[pin].function
-    return function.text.strip("() ") if function else pin
 
 
 def transitions(before: Words, after: Words) -> Counts:
     """Lanes in which each net differs."""
-    return np.bitwise_count(before ^ after).sum(axis=1, dtype=np.int64)
+    counts: Counts = np.bitwise_count(before ^ after).sum(axis=1, dtype=np.int64)
+    return counts
 
 
 def pack(bits: NDArray[np.bool_]) -> Words:
@@ -142,13 +134,11 @@ def unpack(words: Words) -> NDArray[np.bool_]:
 
 
 def _batches(gates: Sequence[Instance]) -> list[_Batch]:
-    """Gates by type and output pin, in the order of first use."""
-    found: dict[tuple[str, str], tuple[Function, list[list[int]], list[int]]] = {}
+    """Outputs of gates by their function, in the order of first use."""
+    found: dict[str, tuple[Function, list[list[int]], list[int]]] = {}
     for gate in gates:
-        for pin, net in driven(gate):
-            function = gate.cell.pins[pin].function
-            assert function is not None
-            _, sources, targets = found.setdefault((gate.cell.name, pin), (function, [], []))
+        for net, function in gate.outputs.items():
+            _, sources, targets = found.setdefault(function.text, (function, [], []))
             sources.append([gate.nets[name] for name in function.names])
             targets.append(net)
     return [
@@ -163,12 +153,12 @@ def _batches(gates: Sequence[Instance]) -> list[_Batch]:
 
 def _levels(netlist: Netlist) -> list[int]:
     """Level of each gate: 1 + the highest level among the gates that drive its inputs."""
-    driver = {net: i for i, gate in enumerate(netlist.gates) for _, net in driven(gate)}
+    driver = {net: i for i, gate in enumerate(netlist.gates) for net in gate.outputs}
     levels = [1] * len(netlist.gates)
     waiting = [0] * len(netlist.gates)
     readers: list[list[int]] = [[] for _ in netlist.gates]
     for i, gate in enumerate(netlist.gates):
-        for _, net in read(gate):
+        for _, net in pins_of(gate, "input"):
             if net in driver:
                 readers[driver[net]].append(i)
                 waiting[i] += 1
