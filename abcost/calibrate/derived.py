@@ -19,8 +19,6 @@ JOIN_WIDTH = 16
 """Bits of the adder that joins the counts of long words: enough for words of LONGEST bits."""
 LONGEST = 2**JOIN_WIDTH - 1
 
-_SIDES = ("value", "low", "high")
-
 
 @dataclass(frozen=True, slots=True)
 class Derived:
@@ -45,8 +43,13 @@ def per_bit(entries: Sequence[tuple[str, Fitted]]) -> list[Derived]:
     for name, law in words.laws.items():
         one = _value(law.value, 1)
         xnor[name] = Law(_text(one))
-        within[name] = Law(*(_shares(getattr(law, side), one) for side in _SIDES))
-        beyond[name] = Law(*(_long(law, join.laws[name], side, longest, one) for side in _SIDES))
+        within[name] = Law(_share(law.value, one), _bound(law.low, one), _bound(law.high, one))
+        adder = join.laws[name]
+        beyond[name] = Law(
+            _long(law.value, adder.value, longest, one),
+            law.low and _long(law.low, adder.low or adder.value, longest, one),
+            law.high and _long(law.high, adder.high or adder.value, longest, one),
+        )
     return [
         Derived("xnor", Fitted({}, xnor), "the measured unit xnor_popcount of one bit, which is one XNOR"),
         Derived(
@@ -63,22 +66,20 @@ def per_bit(entries: Sequence[tuple[str, Fitted]]) -> list[Derived]:
     ]
 
 
-def _shares(form: str | Curve | None, one: float) -> str | Curve | None:
-    """Per bit, without the XNOR; bounds that smoothing moved below it stop at 0."""
-    if form is None:
-        return None
+def _share(form: str | Curve, one: float) -> str | Curve:
+    """Per bit, without the XNOR; a bound that smoothing moved below it stops at 0."""
     if isinstance(form, str):  # a constant, which only a sweep without any growth gives
         return f"max(0, {form} / bits - {_text(one)})"
     return tuple((bits, max(0.0, value / bits - one)) for bits, value in form)
 
 
-def _long(words: Law, join: Law, side: str, longest: int, one: float) -> str | None:
-    """Per bit of a word longer than any measured; a law without a bound is its own bound."""
-    form = getattr(words, side)
-    if form is None:
-        return None
-    adder = getattr(join, side) or join.value
-    return _text(max(0.0, (_value(form, longest) + _value(adder, JOIN_WIDTH)) / longest - one))
+def _bound(form: str | Curve | None, one: float) -> str | Curve | None:
+    return None if form is None else _share(form, one)
+
+
+def _long(words: str | Curve, join: str | Curve, longest: int, one: float) -> str:
+    """Per bit of a word longer than any measured."""
+    return _text(max(0.0, (_value(words, longest) + _value(join, JOIN_WIDTH)) / longest - one))
 
 
 def _value(form: str | Curve, size: int) -> float:
