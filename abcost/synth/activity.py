@@ -74,13 +74,9 @@ def energy_of(unit: Unit, netlist: Netlist, library: Library, *, seed: int = 0) 
 
 def activity_of(unit: Unit, netlist: Netlist, *, seed: int = 0) -> Activity:
     """Transitions under random rows. Raises ToolError where the netlist differs from the unit's model."""
-    ports = {port.name: port.bits for port in unit.inputs} | ({"clk": 1} if unit.clocked else {})
-    for wanted, found in (
-        (ports, netlist.inputs),
-        ({port.name: port.bits for port in unit.outputs}, netlist.outputs),
-    ):
-        if wanted != {name: len(nets) for name, nets in found.items()}:
-            raise ToolError(f"{unit.name}: the netlist's ports are {', '.join(found)}, not those of the unit")
+    clock = {"clk": 1} if unit.clocked else {}
+    _check_ports(unit.name, clock | {port.name: port.bits for port in unit.inputs}, netlist.inputs)
+    _check_ports(unit.name, {port.name: port.bits for port in unit.outputs}, netlist.outputs)
     return _clocked(unit, netlist, seed) if unit.clocked else _combinational(unit, netlist, seed)
 
 
@@ -142,6 +138,14 @@ def _clocked(unit: Unit, netlist: Netlist, seed: int) -> Activity:
     for counts in (low, high):
         counts[list(netlist.inputs["clk"])] = 2 * operations  # up and down in every cycle
     return Activity(low, high, operations)
+
+
+def _check_ports(name: str, wanted: Mapping[str, int], found: Mapping[str, tuple[int, ...]]) -> None:
+    for port, bits in wanted.items():
+        if len(found.get(port, ())) != bits:
+            raise ToolError(
+                f"{name}: the netlist has no port {port} of {bits} bits; it is that of another unit"
+            )
 
 
 def _bits(ports: tuple[Port, ...], values: Mapping[str, Tensor]) -> dict[str, NDArray[np.bool_]]:

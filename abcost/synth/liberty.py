@@ -153,7 +153,10 @@ def _load_unit(group: Group) -> tuple[float, str]:
     if len(words) != 2 or words[1].lower() not in _FARADS:
         raise group.error(f"needs capacitive_load_unit (number, one of {', '.join(_FARADS)}), got {words}")
     at = group.complex["capacitive_load_unit"][1]
-    return group.source.number(words[0], "capacitive_load_unit", at), words[1].lower()
+    amount = group.source.number(words[0], "capacitive_load_unit", at)
+    if amount <= 0:
+        raise group.error("capacitive_load_unit must be above 0", at)
+    return amount, words[1].lower()
 
 
 def _voltage_unit(group: Group) -> float:
@@ -203,6 +206,8 @@ def _pins(group: Group, units: _Units) -> Iterator[Pin]:
     capacitance = group.number("capacitance")
     if capacitance is None and direction == "input":
         capacitance = _transition_capacitance(group, units.default_load)
+    if (capacitance or 0.0) < 0:
+        raise group.error("capacitance must not be negative")
     function = _function(group, "function")
     power = tuple(_internal_power(p, units) for p in group.of("internal_power"))
     if not group.names:

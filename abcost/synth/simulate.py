@@ -125,7 +125,7 @@ def transitions(before: Words, after: Words) -> Counts:
 
 def pack(bits: NDArray[np.bool_]) -> Words:
     """(nets, lanes) bits -> (nets, lanes / 64) words; the lanes must fill their words."""
-    return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
+    return np.packbits(np.ascontiguousarray(bits), axis=1, bitorder="little").view(np.uint64)
 
 
 def unpack(words: Words) -> NDArray[np.bool_]:
