@@ -91,8 +91,9 @@ def _prelu(*, quick: bool) -> Sweep:
     for width in sorted((*fit, *held)):
         if width < 4:
             continue
+        below = max(w for w in fit if w <= width)  # a law has seen the fractions of the fitted widths only
         for fraction in (4, 12, 20) if width < 26 else (10, 16, 20):
-            if fraction <= width:
+            if fraction <= below:
                 size = {"width": width, "fraction_bits": fraction}
                 points.append(Point("prelu", size, size, width in held))
     forms = (
