@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from abcost.accelerator.devices import check_target
+from abcost.accelerator.result import Organised
+from abcost.accelerator.solve import Wishes, organise
 from abcost.classify.tally import tally
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
@@ -91,6 +94,7 @@ def analyze(
     input_shape: Sequence[int] | None = None,
     width: int | None = None,
     organisation: Lanes | None = None,
+    accelerator: Wishes | None = None,
     rewriting: RewriteOptions | None = None,
     verify: bool = False,
     **request: Any,
@@ -101,6 +105,7 @@ def analyze(
     target: a bundled table's name or the path of a .toml file.
     input_shape: of the model's single input; default (1, 3, 224, 224), or the preset's.
     width: bits of the residual path; default the table's own (16 unless it says otherwise).
+    accelerator: device, clock and frames per second of a whole accelerator, organised per stage.
     verify: also execute every stage next to the one before (slower), which fills `max_abs_error`.
     request: fields of `abcost.models.subject.Request` (variant, step, preset, num_classes, checkpoint, …).
 
@@ -125,6 +130,7 @@ def analyze(
         [table],
         width=width,
         organisation=organisation or Lanes(),
+        accelerator=accelerator,
         rewriting=rewriting or RewriteOptions(),
         verify=verify,
     )
@@ -138,14 +144,25 @@ def analyze_subject(
     width: int | None,
     organisation: Lanes,
     rewriting: RewriteOptions,
+    accelerator: Wishes | None = None,
     verify: bool = False,
 ) -> list[Report]:
     """One report per table; the model is traced and rewritten once."""
     check_settings(width, rewriting)
+    if accelerator is not None:
+        for table in tables:
+            check_target(accelerator.device, table.target, table.technology)
     staged = stage_graphs(subject.model, subject.inputs, rewriting)
+    organisation = replace(organisation, fraction_bits=rewriting.fraction_bits)
     verification = verify_subject(subject, rewriting) if verify else None
     return [
-        _report(subject, staged, table, width or table.default_width, organisation, rewriting, verification)
+        _report(
+            subject,
+            staged,
+            table,
+            _Settings(width or table.default_width, organisation, accelerator, rewriting),
+            verification,
+        )
         for table in tables
     ]
 
@@ -172,6 +189,16 @@ def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
     return verify_stages(model, stepped, subject.inputs, rewriting.fraction_bits)
 
 
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What was asked of one report."""
+
+    width: int
+    organisation: Lanes
+    accelerator: Wishes | None
+    rewriting: RewriteOptions
+
+
 def _stepped(name: str, step: Rewritten) -> Stepped:
     changes = tuple(entry for entry in step.log if entry.fired and entry.error is not None)
     return Stepped(name, step.graph, step.exact, changes)
@@ -193,11 +220,10 @@ def _report(
     subject: Subject,
     staged: Staged,
     table: CostTable,
-    width: int,
-    organisation: Lanes,
-    rewriting: RewriteOptions,
+    settings: _Settings,
     verification: Verification | None,
 ) -> Report:
+    width, organisation, rewriting = settings.width, settings.organisation, settings.rewriting
     stages = tuple(
         Stage(
             stage.name,
@@ -206,6 +232,7 @@ def _report(
             stage.exact,
             stage.log,
             verification.error_of(stage.name) if verification else None,
+            _organised(stage.graph, table, settings),
         )
         for stage in staged.stages
     )
@@ -235,6 +262,15 @@ def _report(
         unpriced=tuple(unknown),
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
+    )
+
+
+def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organised | None:
+    if settings.accelerator is None:
+        return None
+    fraction_bits = settings.rewriting.fraction_bits
+    return organise(
+        graph, table, width=settings.width, fraction_bits=fraction_bits, wishes=settings.accelerator
     )
 
 

@@ -20,6 +20,7 @@ from abcost.rtl.simulate import simulate, simulator
 from abcost.rtl.testbench import bench
 from abcost.rtl.unit import Unit, build, templates
 from abcost.rtl.units.digits import signed_digits
+from abcost.rtl.units.exponents import Selection, prelu_choices
 from abcost.rtl.vectors import rows_of
 
 WIDTHS = (4, 8, 13)
@@ -33,7 +34,8 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "mux": [{"width": w} for w in WIDTHS],
     "max": [{"width": w} for w in WIDTHS],
     "shift_constant": [{"width": w, "exponent": e} for w in WIDTHS for e in (-20, -3, 0, 2)],
-    "shift_select": [{"width": w, "exponents": e} for w in WIDTHS for e in ((-2, 0), (-7, -1, 1), (-4, -3, -2, -1, 0))],
+    "shift_select": [
+        {"width": w, "exponents": e} for w in WIDTHS for e in ((-2, 0), (-7, -1, 1), (-9, -8, -6, -3, -2))],
     "prelu": [{"width": w, "fraction_bits": f} for w in WIDTHS for f in (0, 3)],
     "qprelu": [
         {"width": w, "exponents": e}
@@ -125,14 +127,14 @@ def test_both_simulators_agree(tmp_path):
         assert simulate(bench(unit, rows_of(unit, 50)), tmp_path / tool, tool=tool).passed
 
 
-@pytest.mark.parametrize("exponents", [(-3,), (-5, -1), (-7, -3, 0, 1)])
+@pytest.mark.parametrize("exponents", [(-3,), (-5, -1), (-7, -3, 0, 1), (-9, -7, -4, -2, 0, 1, 2)])
 def test_qprelu_is_the_interpreters_shift_prelu(exponents):
     """The model the RTL is held against computes what the reference interpreter executes, 8 fraction bits."""
-    codes = [(0, *(e for e in exponents if e)).index(e) for e in exponents]
+    selection = Selection(prelu_choices(exponents, 32))
     x = torch.arange(-600, 600)
     unit = build("qprelu", width=32, exponents=exponents)
-    for exponent, code in zip(exponents, codes, strict=True):
-        values = {"x": x, "code": torch.full_like(x, code)}
+    for exponent in exponents:
+        values = {"x": x, "code": torch.full_like(x, selection.code(exponent))}
         node = OpNode(
             "y", OpKind.SHIFT_PRELU, (1, 1), consts={"exponent": Constant(torch.tensor([float(exponent)]))}
         )
@@ -159,9 +161,12 @@ def run_one(node: OpNode, x: torch.Tensor, fraction_bits: int) -> torch.Tensor:
 
 
 def test_models_by_hand():
-    qprelu = build("qprelu", width=8, exponents=(-2, 1))  # codes: 0 identity, 1 -> 2**-2, 2 -> 2**1
-    values = {"x": torch.tensor([5, -5, -5, -5]), "code": torch.tensor([1, 1, 2, 0])}
+    qprelu = build("qprelu", width=8, exponents=(-2, 1))  # codes: 0 -> 2**-2, 1 identity, 2 -> 2**1
+    values = {"x": torch.tensor([5, -5, -5, -5]), "code": torch.tensor([0, 0, 2, 1])}
     assert qprelu.model(values)["y"].tolist() == [5, -2, -10, -5]
+    barrel = build("qprelu", width=8, exponents=(-4, -3, -2, -1, 1))  # codes: 1 - exponent
+    values = {"x": torch.tensor([5, -64, -64, -5]), "code": torch.tensor([5, 5, 1, 0])}
+    assert barrel.model(values)["y"].tolist() == [5, -4, -64, -10]
     popcount = build("xnor_popcount", bits=4)
     a, w = torch.tensor([[1, 0, 1, 1]]), torch.tensor([[1, 1, 0, 1]])
     assert popcount.model({"a": a, "w": w})["p"].tolist() == [2]

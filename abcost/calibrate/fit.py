@@ -2,10 +2,10 @@
 
     Terms("width", "1")                value = a * width + b, by least squares; terms with a negative factor are dropped
     Pieces("width", (Terms(…), …))     one such law per range of widths, as few ranges as keep within the tolerance
-    Lines("choices", "width")          one line over width per number of choices, bounds from the spread of the points
+    Lines("width", boxes)              one line over width per box of other sizes, bounds from the spread of the points
     Interpolated("bits")               the points, straight lines between them
 
-What a table says must not fall when a unit grows: lines over choices and interpolated points are made to rise by
+What a table says must not fall when a unit grows: lines of successive boxes and interpolated points are made to rise by
 pooling neighbours that fall (isotonic regression), and a piece never ends above the start of the next, unless the
 measured points themselves fall there (a larger multiplier moves from LUTs into DSPs).
 """
@@ -140,33 +140,40 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A line over `over` for each value of `each`; the spread of the points around it becomes its bounds."""
+    """A line over `over` in each box of the other sizes; the spread of the points around it becomes its bounds.
 
-    each: str
+    boxes: in the order in which cost rises. A box without points is left out.
+    """
+
     over: str
+    boxes: tuple[Ranges, ...]
 
     def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """One entry per value of `each`; the last also stands for the values up to the next one measured."""
-        keys = sorted({m.point.size[self.each] for m in measured})
-        low, high = _ranges(measured)[self.over]
-        inside = {key: [m for m in measured if m.point.size[self.each] == key] for key in keys}
-        laws: dict[int, dict[str, Law]] = {key: {} for key in keys}
+        """One entry per box."""
+        inside = [(box, [m for m in measured if _contains(box, m)]) for box in self.boxes]
+        inside = [(box, points) for box, points in inside if points]
+        ranges = [_ranges(points)[self.over] for _, points in inside]
+        laws: list[dict[str, Law]] = [{} for _ in inside]
+        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
         for name in measured[0].values:
-            ends = np.array([self._ends(inside[key], name, low, high) for key in keys])
+            ends = np.array([self._ends(points, name, low, high) for _, points in inside])
             ends = np.column_stack([isotonic(ends[:, 0]), isotonic(ends[:, 1])])
-            for key, (at_low, at_high) in zip(keys, ends, strict=True):
+            for i, (at_low, at_high) in enumerate(ends):
                 slope = (at_high - at_low) / max(1, high - low)
                 text = _sum([(slope, self.over), (at_low - slope * low, "1")])
-                laws[key][name] = _bounded(text, inside[key], name)
-        entries = []
-        for i, key in enumerate(keys):
-            first = keys[i - 1] + 1 if i else key  # sizes between two measured ones take the larger
-            entries.append(Fitted({self.over: (low, high), self.each: (first, key)}, laws[key]))
-        return entries
+                laws[i][name] = _bounded(text, inside[i][1], name)
+        return [
+            Fitted({self.over: valid, **box}, found)
+            for (box, _), valid, found in zip(inside, ranges, laws, strict=True)
+        ]
 
     def _ends(self, inside: Sequence[Measured], name: str, low: int, high: int) -> tuple[float, float]:
         law = Formula.parse(Terms((self.over, "1")).formula(inside, [m.values[name] for m in inside]))
         return law.at({self.over: low}), law.at({self.over: high})
+
+
+def _contains(box: Ranges, m: Measured) -> bool:
+    return all(low <= m.point.size[name] <= high for name, (low, high) in box.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from abcost.calibrate.fit import Form, Interpolated, Lines, Pieces, Terms
+from abcost.calibrate.fit import Form, Interpolated, Lines, Pieces, Ranges, Terms
 from abcost.calibrate.point import Point
+from abcost.core.exponents import sizes_of
 
 _LINE = Terms(("width", "1"))
 LINEAR = Pieces("width", (_LINE,))
@@ -85,17 +86,15 @@ def _accumulate(*, quick: bool) -> Sweep:
 
 
 def _prelu(*, quick: bool) -> Sweep:
-    """Below 26 bits any fraction; above, 9 bits or more: with fewer the top of the product is not needed at all."""
+    """Above 25 bits a fraction of 10 or more: with fewer the top of the product is not needed at all."""
     fit, held = (QUICK_WIDTHS, QUICK_HELD_WIDTHS) if quick else (WIDTHS, HELD_WIDTHS)
     points = []
     for width in sorted((*fit, *held)):
         if width < 4:
             continue
-        below = max(w for w in fit if w <= width)  # a law has seen the fractions of the fitted widths only
-        for fraction in (4, 12, 20) if width < 26 else (10, 16, 20):
-            if fraction <= below:
-                size = {"width": width, "fraction_bits": fraction}
-                points.append(Point("prelu", size, size, width in held))
+        for fraction in sorted({4 if width < 26 else 10, width - width // 4, width}):
+            size = {"width": width, "fraction_bits": fraction}
+            points.append(Point("prelu", size, size, width in held))
     forms = (
         _LINE,
         Terms(("width", "fraction_bits", "1")),
@@ -104,51 +103,65 @@ def _prelu(*, quick: bool) -> Sweep:
     return Sweep("prelu", tuple(points), Pieces("width", forms))
 
 
-def exponent_sets(choices: int) -> tuple[tuple[int, ...], ...]:
-    """Sets that a power-of-two PReLU selects from with `choices` shifts: close, spread, with left shifts.
+SPANS = ((4, 7), (8, 15), (16, 31))
+"""Spans of exponents whose code has 3, 4 and 5 bits: barrel shifters of 2, 2 and 3 levels of multiplexers."""
 
-    >>> exponent_sets(3)
-    ((-2, -1), (-5, -2), (-2, 0, 1))
-    """
-    n = choices - 1
-    close = tuple(range(-n, 0))
-    spread = tuple(sorted({-(1 + (i * 9 + 4) // max(1, n)) for i in range(n)}))
-    left = tuple(e for e in range(-(n - 1), 2) if e or n > 1)
-    return tuple(dict.fromkeys((close, *((spread,) if len(spread) == n else ()), left)))
-
-
-def _qprelu(*, quick: bool) -> Sweep:
-    points = []
-    for choices in (2, 3, 4, 5, 8) if quick else range(2, 18):
-        sets = exponent_sets(choices)
-        widths = (8, 16, 32) if quick else (8, 12, 16, 24, 32)
-        for width in widths:
-            points += [_select("qprelu", width, chosen) for chosen in (sets[:1] if quick else sets)]
-        held = random.Random(choices).sample(range(-11, 0), min(choices - 1, 11))
-        if len(held) == choices - 1:
-            points += [
-                _select("qprelu", width, tuple(held), held_out=True)
-                for width in ((20,) if quick else (10, 20))
-            ]
-    return Sweep("qprelu", tuple(points), Lines("choices", "width"))
+BOXES: tuple[Ranges, ...] = (
+    {"choices": (1, 2)},
+    {"choices": (3, 3)},
+    {"choices": (4, 4)},
+    *({"choices": (5, 64), "span": span} for span in SPANS),
+)
+"""Structures of a unit that selects a shift: two-way and four-way multiplexer, barrel shifters."""
 
 
-def _shift_select(*, quick: bool) -> Sweep:
-    points = []
-    for count in (2, 3, 4, 8) if quick else range(2, 17):
-        for width in (8, 16, 32) if quick else (8, 12, 16, 24, 32):
-            firsts = (-count,) if quick else (-count, 2 - count)
-            points += [_select("shift_select", width, tuple(range(f, f + count))) for f in firsts]
-        points += [
-            _select("shift_select", width, tuple(range(-count - 1, -1)), held_out=True)
-            for width in ((20,) if quick else (10, 20))
-        ]
-    return Sweep("shift_select", tuple(points), Lines("exponents", "width"))
+def exponent_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
+    """Sets for every structure: close together and spread, with and without left shifts."""
+    few = (
+        (-1, 0),
+        (-3, 0),
+        (0, 1),
+        (-2, -1, 0),
+        (-6, -3, 0),
+        (-1, 0, 1),
+        (-3, -2, -1, 0),
+        (-9, -5, -2, 0),
+        (-2, -1, 0, 1),
+    )
+    many = tuple(
+        (left - span, left - span + 1, -1, 0, left or -2)
+        for low, high in SPANS
+        for span in ((high,) if quick else (low, high))
+        for left in (0, 2)
+    )
+    return (*(few[::2] if quick else few), *many)
+
+
+def _held_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
+    """Random sets between 2**-11 and 2**2, in the sizes of every structure."""
+    generator = random.Random(0)
+    sizes = (2, 3, 4, 5, 8) if quick else (2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10, 12)
+    return tuple((0, *generator.sample([e for e in range(-11, 3) if e], size - 1)) for size in sizes)
+
+
+def _selecting(op: str) -> Maker:
+    """Sets with 0, so that a PReLU and a plain shift select from the same choices."""
+
+    def make(*, quick: bool) -> Sweep:
+        widths, held = ((8, 16, 32), (20,)) if quick else ((8, 12, 16, 24, 32), (10, 20))
+        points = [_select(op, w, chosen) for chosen in exponent_sets(quick=quick) for w in widths]
+        points += [_select(op, w, chosen, held_out=True) for chosen in _held_sets(quick=quick) for w in held]
+        once: dict[str, Point] = {}  # sets that clip to the same hardware are one point
+        for point in points:
+            once.setdefault(point.unit.name, point)
+        return Sweep(op, tuple(once.values()), Lines("width", BOXES))
+
+    return make
 
 
 def _select(op: str, width: int, exponents: Sequence[int], *, held_out: bool = False) -> Point:
-    chosen = tuple(sorted(exponents))
-    size = {"width": width, "exponents": len(chosen), "choices": len({0, *chosen})}
+    chosen = tuple(sorted({max(e, 1 - width) for e in exponents}))  # further right is the same shift
+    size = {"width": width, **sizes_of(chosen, identity=True)}
     return Point(op, size, {"width": width, "exponents": chosen}, held_out)
 
 
@@ -198,8 +211,8 @@ SWEEPS: dict[str, Maker] = {
     "accumulate": _accumulate,
     "register": _by_width("register"),
     "prelu": _prelu,
-    "shift_select": _shift_select,
-    "qprelu": _qprelu,
+    "shift_select": _selecting("shift_select"),
+    "qprelu": _selecting("qprelu"),
     "xnor_popcount": _xnor_popcount,
     "signed_sum": _signed_sum,
     "rom": _rom,

@@ -68,9 +68,7 @@ def _used(name: str, fitted: Fitted) -> bool:
     """Sizes that no law depends on and that were not varied say nothing."""
     low, high = fitted.valid[name]
     return (
-        low != high
-        or any(name in _words(law) for law in fitted.laws.values())
-        or name in ("choices", "exponents")
+        low != high or any(name in _words(law) for law in fitted.laws.values()) or name in ("choices", "span")
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from abcost.classify.signed_digits import nonzero_digits
+from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph, taps
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
@@ -23,7 +24,7 @@ class Count:
     """`count` operations of one primitive on operands of `width` bits.
 
     bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from;
-    choices: the same with the 0 of a PReLU's positive branch.
+    choices, span: as in `abcost.core.exponents`.
     """
 
     primitive: Primitive
@@ -32,6 +33,7 @@ class Count:
     bits: int | None = None
     exponents: int | None = None
     choices: int | None = None
+    span: int | None = None
 
 
 def counts_of(graph: OpGraph, node: OpNode, real_width: int) -> tuple[Count, ...]:
@@ -135,7 +137,8 @@ def _shift(site: _Site) -> Iterator[Count]:
     """By one amount it is wiring, by one of several a multiplexer."""
     exponents = exponents_of(site.node)
     primitive = Primitive.SHIFT_CONSTANT if len(exponents) == 1 else Primitive.SHIFT_SELECT
-    yield Count(primitive, site.n, site.real_width, exponents=len(exponents), choices=len(exponents | {0}))
+    sizes = sizes_of(exponents, identity=site.node.kind is OpKind.SHIFT_PRELU)
+    yield Count(primitive, site.n, site.real_width, **sizes)
 
 
 def _prelu(site: _Site) -> Iterator[Count]:

@@ -28,6 +28,14 @@ def analyze(
     ] = None,
     lanes: Annotated[int, typer.Option(help="Lanes of every node: results per cycle.")] = 1,
     simd: Annotated[int, typer.Option(help="Bits per cycle of a binary dot product in one lane.")] = 64,
+    device: Annotated[
+        str | None, typer.Option(help="Size a whole accelerator for this part, such as xc7z020.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second it must reach.")] = None,
+    clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
+    organisation: Annotated[
+        str, typer.Option(help="pipelined: an engine per layer; shared: one engine for all.")
+    ] = "pipelined",
     weight_scale: options.WeightScale = "exact",
     constant_multiply: options.ConstantMultiply = "keep",
     fraction_bits: options.FractionBits = 12,
@@ -51,7 +59,7 @@ def analyze(
     from abcost.report.format import FORMATS
 
     render = FORMATS.get(output_format)
-    organisation = Lanes(lanes, simd)
+    wishes = options.accelerator(device, fps, clock_mhz, organisation)
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
     shown = view(options.choice("--by", by, ("layer", "block", "kind")), output)
     asked = options.request(
@@ -60,11 +68,23 @@ def analyze(
     )  # fmt: skip
     with quiet():
         reports = analyze_subject(
-            resolve(asked), tables, width=width, organisation=organisation, rewriting=rewriting, verify=verify
+            resolve(asked),
+            tables,
+            width=width,
+            organisation=Lanes(lanes, simd),
+            rewriting=rewriting,
+            accelerator=wishes,
+            verify=verify,
         )
     write(render(reports, shown), output)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         note(f"warning: {warning}")
+    refused = [r for r in reports if (o := r.stages[-1].organisation) and not o.fits]
+    for report in refused:
+        found = report.stages[-1].organisation
+        note(f"no: {report.table.target}: {found.refusal if found else ''}")
     if any(not report.verified for report in reports):
         note("verification failed: an exact rewrite was not exact; abcost verify says where")
+        raise typer.Exit(1)
+    if refused:
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
+    from abcost.accelerator.solve import Wishes
     from abcost.models.subject import Request
     from abcost.rewrite import RewriteOptions
 
@@ -85,6 +86,16 @@ def request(
         checkpoint=checkpoint,
         arguments=parse_arguments(model_arg or ()),
     )
+
+
+def accelerator(device: str | None, fps: float | None, clock_mhz: float, organisation: str) -> Wishes | None:
+    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError."""
+    from abcost.accelerator.devices import device as find_device
+    from abcost.accelerator.solve import Wishes
+
+    if device is None and fps is None:
+        return None
+    return Wishes(None if device is None else find_device(device), fps, clock_mhz, organisation)
 
 
 def rewriting(weight_scale: str, constant_multiply: str, fraction_bits: int) -> RewriteOptions:

@@ -11,6 +11,7 @@ import typer
 
 from abcost.cli.output import view, write
 from abcost.core.cost import FIELDS
+from abcost.core.exponents import sizes_of
 from abcost.cost import CostTable, Detail, bundled_targets
 from abcost.errors import UsageError
 
@@ -36,6 +37,7 @@ class Format(str, Enum):  # noqa: UP042 - Typer shows the values of a str enumer
     JSON = "json"
 
 
+_SLOPES = ("qprelu",)  # units that pass their positive branch unshifted
 _FORMAT = Annotated[Format, typer.Option("--format", help="rich: for people; json: for programs.")]
 _TARGET = Annotated[str, typer.Argument(help="Bundled target, or the path of your own .toml file.")]
 
@@ -124,10 +126,10 @@ def cost(
     table = CostTable.load(target)
     width = table.default_width if width is None else width
     allowed = None if exponents is None else _exponents(exponents)
+    sizes = sizes_of(allowed, identity=unit in _SLOPES) if allowed else {}
     size = {
         "bits": bits,
-        "exponents": len(allowed) if allowed else None,
-        "choices": len(allowed | {0}) if allowed else None,
+        **{name: sizes.get(name) for name in ("exponents", "choices", "span")},
         "fraction_bits": fraction_bits,
         "depth": depth,
     }

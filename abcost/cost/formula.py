@@ -20,11 +20,15 @@ VARIABLES: dict[str, str] = {
     "width": "operand width in bits",
     "bits": "word length of a popcount or binary dot product, in bits",
     "exponents": "number of distinct slope exponents, |E|",
-    "choices": "shifts a power-of-two PReLU selects from, the positive branch's 0 included: |E with 0|",
+    "choices": "shifts a unit selects from; a power-of-two PReLU: |E with the 0 of the positive branch|",
+    "span": "largest minus least of these exponents",
     "fraction_bits": "bits after the binary point",
     "depth": "words of a ROM",
 }
 """What a law may depend on."""
+
+LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0}
+"""Least value of a variable, where it is not 1."""
 
 MAX_LENGTH = 240  # characters; the longest bundled formula has 70
 MAX_TERMS = 100  # nodes of the syntax tree; keeps the recursion below shallow

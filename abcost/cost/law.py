@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from abcost.cost.formula import VARIABLES, Formula, shown
+from abcost.cost.formula import LEAST, VARIABLES, Formula, shown
 from abcost.errors import CostError
 
 INTERPOLATIONS: tuple[str, ...] = ("linear", "power", "none")
@@ -60,7 +60,7 @@ class Range:
     @classmethod
     def read(cls, value: object, variable: str) -> Range:
         """`[low, high]` from a table. Raises CostError with the reason."""
-        least = 0 if variable == "fraction_bits" else 1
+        least = LEAST.get(variable, 1)
         match value:
             case [int() as low, int() as high] if not isinstance(low, bool) and not isinstance(high, bool):
                 if least <= low <= high <= _LARGEST:

@@ -10,23 +10,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from abcost.classify.counts import Count
+from abcost.classify.counts import Count, exponents_of
+from abcost.core.exponents import sizes_of
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
 from abcost.core.primitives import FREE, Primitive
 from abcost.errors import UsageError
 
-_FUSED = {OpKind.PRELU: "prelu", OpKind.SHIFT_PRELU: "qprelu"}
 _MOST = 2**20
 """Lanes, and bits per cycle of one lane: more than any chip has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """lanes: results per cycle of every node; simd: bits per cycle of a binary dot product in one lane."""
+    """lanes: results per cycle of every node; simd: bits per cycle of a binary dot product in one lane.
+
+    fraction_bits: of a real PReLU's slope.
+    """
 
     lanes: int = 1
     simd: int = 64
+    fraction_bits: int = 12
 
     def __post_init__(self) -> None:
         for name, value in (("lanes", self.lanes), ("simd", self.simd)):
@@ -44,17 +48,41 @@ class Unit:
     bits: int | None = None
     exponents: int | None = None
     choices: int | None = None
+    span: int | None = None
+    fraction_bits: int | None = None
+    depth: int | None = None
+
+    @property
+    def size(self) -> dict[str, int]:
+        """The sizes that are given, by the variables of a cost table."""
+        return sizes_given(self)
+
+
+SIZES = ("width", "bits", "exponents", "choices", "span", "fraction_bits", "depth")
+"""Sizes of a unit."""
+
+
+def sizes_given(sized: Unit | Count) -> dict[str, int]:
+    """The sizes that are not None, by the variables of a cost table."""
+    values = {name: getattr(sized, name, None) for name in SIZES}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def units_of(node: OpNode, counts: tuple[Count, ...], organisation: Lanes) -> tuple[Unit, ...]:
     """Units that the lanes of `node` hold, given what the node performs."""
     if not counts:
         return ()
-    if node.kind in _FUSED:
+    if node.kind in (OpKind.PRELU, OpKind.SHIFT_PRELU):
         width = max(count.width for count in counts)
-        exponents = max((count.exponents or 1 for count in counts), default=1)
-        choices = max((count.choices for count in counts if count.choices), default=None)
-        return (Unit(_FUSED[node.kind], organisation.lanes, width, exponents=exponents, choices=choices),)
+        if node.kind is OpKind.PRELU:
+            return (
+                Unit(
+                    "prelu", organisation.lanes, width, fraction_bits=min(organisation.fraction_bits, width)
+                ),
+            )
+        # right shifts that leave only the sign are the same shift
+        sizes = sizes_of((max(e, 1 - width) for e in exponents_of(node)), identity=True)
+        return (Unit("qprelu", organisation.lanes, width, **sizes),)
     found = []
     for count in counts:
         if count.primitive in (Primitive.XNOR, Primitive.MASK) or _is_wire(node, count):
@@ -75,11 +103,13 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
     if count.primitive is Primitive.SHIFT_CONSTANT:
         # signed digits of constants below 1; one position per cycle, chosen per constant
         positions = int(node.attrs["csd_fraction_bits"]) + 1
-        return Unit("shift_select", organisation.lanes, count.width, exponents=positions)
+        sizes = sizes_of(range(-positions + 1, 1), identity=False)
+        return Unit("shift_select", organisation.lanes, count.width, **sizes)
     return Unit(
         count.primitive.value,
         organisation.lanes,
         count.width,
         exponents=count.exponents,
         choices=count.choices,
+        span=count.span,
     )

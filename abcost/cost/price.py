@@ -20,7 +20,7 @@ from abcost.core.node import OpNode
 from abcost.core.primitives import FREE
 from abcost.cost.entry import UnitPrice
 from abcost.cost.memory import Traffic, traffic_of
-from abcost.cost.organisation import Lanes, Unit, units_of
+from abcost.cost.organisation import Lanes, Unit, sizes_given, units_of
 from abcost.cost.table import CostTable
 
 
@@ -73,16 +73,13 @@ def unit_cost(unit: Unit, table: CostTable) -> Cost:
 
 def price_of_unit(unit: Unit, table: CostTable) -> UnitPrice:
     """What the table says of a unit of this size, or of its narrowest."""
-    width, bits = _at_least_narrowest(table, unit.op, unit.width, unit.bits)
-    return table.price(unit.op, width=width, bits=bits, exponents=unit.exponents or 1, choices=unit.choices)
+    return table.price(unit.op, **_priced_size(table, unit.op, {"exponents": 1, **unit.size}))
 
 
 def price_of_count(count: Count, table: CostTable) -> UnitPrice:
     """What the table says of one operation of this size, or of its narrowest."""
-    width, bits = _at_least_narrowest(table, count.primitive.value, count.width, count.bits)
-    return table.price(
-        count.primitive.value, width=width, bits=bits, exponents=count.exponents or 1, choices=count.choices
-    )
+    op = count.primitive.value
+    return table.price(op, **_priced_size(table, op, {"exponents": 1, **sizes_given(count)}))
 
 
 def _price_node(
@@ -110,9 +107,9 @@ def _energy(count: Count, table: CostTable) -> float | None:
     return None if energy is None else energy * count.count
 
 
-def _at_least_narrowest(table: CostTable, op: str, width: int, bits: int | None) -> tuple[int, int | None]:
-    """The size the operation is priced at: its own, or the table's narrowest if that is wider."""
-    narrowest = table.narrowest(op)
-    return max(width, narrowest.get("width", 1)), None if bits is None else max(
-        bits, narrowest.get("bits", 1)
-    )
+def _priced_size(table: CostTable, op: str, size: dict[str, int]) -> dict[str, int]:
+    """The size that is priced: the one asked for, or the table's narrowest where that is larger."""
+    width = max(size["width"], table.narrowest(op).get("width", 1))
+    least = table.narrowest(op, width)
+    bounded = [name for name in size if name in ("bits", "fraction_bits", "depth")]
+    return {**size, **{name: max(size[name], least.get(name, 1)) for name in bounded}, "width": width}

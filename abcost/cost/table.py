@@ -22,7 +22,7 @@ from abcost.cost import reader
 from abcost.cost.bundled import bundled_targets, cost_models_dir
 from abcost.cost.entry import PRICED, UNITS, Detail, Figure, Memory, Source, UnitPrice, weakest
 from abcost.cost.figures import read_figures
-from abcost.cost.formula import VARIABLES
+from abcost.cost.formula import LEAST, VARIABLES
 from abcost.cost.law import Points
 from abcost.errors import CostError
 from abcost.registry import unknown_name
@@ -32,12 +32,13 @@ _OPTION = {
     "bits": "--bits 288",
     "exponents": "--exponents -3,0",
     "choices": "--exponents -3,0",
+    "span": "--exponents -3,0",
     "fraction_bits": "--fraction-bits 8",
     "depth": "--depth 64",
 }
 _KNOWN_OPS = frozenset(UNITS) | {primitive.value for primitive in Primitive}
 
-_Key = tuple[str, int, int | None, int | None, int | None, int | None, int | None]
+_Key = tuple[str, int, int | None, int | None, int | None, int | None, int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ class CostTable:
     sources: Mapping[str, Source]
     memory: Memory | None  # None: the target has no table for memory energy
     _prices: dict[_Key, UnitPrice] = field(default_factory=dict, repr=False, compare=False)
-    _narrowest: dict[str, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    _narrowest: dict[tuple[str, int | None], dict[str, int]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> CostTable:
@@ -97,14 +100,15 @@ class CostTable:
         """Whether the table prices any field of the unit."""
         return any((op, name) in self.figures for name in PRICED)
 
-    def narrowest(self, op: str) -> Mapping[str, int]:
+    def narrowest(self, op: str, width: int | None = None) -> Mapping[str, int]:
         """The smallest size at which every field of the unit has a figure: variable -> value, kept.
 
-        A smaller operation can be bounded by the price at this size. Empty where no size matters.
+        width: look only at laws that hold at this width. A smaller operation can be bounded by the price at
+        this size. Empty where no size matters.
         """
-        known = self._narrowest.get(op)
+        known = self._narrowest.get((op, width))
         if known is None:
-            known = self._narrowest[op] = self._smallest(op)
+            known = self._narrowest[op, width] = self._smallest(op, width)
         return known
 
     def price(
@@ -115,6 +119,7 @@ class CostTable:
         bits: int | None = None,
         exponents: int | None = None,
         choices: int | None = None,
+        span: int | None = None,
         fraction_bits: int | None = None,
         depth: int | None = None,
     ) -> UnitPrice:
@@ -122,7 +127,8 @@ class CostTable:
 
         width: operand bits; bits: word length of `xnor_popcount`; exponents: how many distinct slope
         exponents a unit selects from; choices: the same with the exponent 0 of the positive branch (if None,
-        `exponents` + 1, as for sets without 0); fraction_bits: bits after the point; depth: words of a ROM.
+        `exponents` + 1, as for sets without 0); span: largest minus least of the choices (if None, as if they
+        were consecutive); fraction_bits: bits after the point; depth: words of a ROM.
         A size that no law of the unit depends on changes nothing.
 
         Raises CostError for a size outside the valid range of a law, or not given where a law needs it;
@@ -130,7 +136,9 @@ class CostTable:
         """
         if choices is None and exponents is not None:
             choices = exponents + 1
-        key = (op, width, bits, exponents, choices, fraction_bits, depth)
+        if span is None and choices is not None:
+            span = choices - 1
+        key = (op, width, bits, exponents, choices, span, fraction_bits, depth)
         known = self._prices.get(key)
         if known is None:
             if op not in _KNOWN_OPS:
@@ -162,15 +170,17 @@ class CostTable:
             },
         }
 
-    def _smallest(self, op: str) -> dict[str, int]:
+    def _smallest(self, op: str, width: int | None) -> dict[str, int]:
         """Of the figures of one field the smallest start of a valid range; over the fields the largest."""
         smallest: dict[str, int] = {}
         for name in PRICED:
             starts: dict[str, list[int]] = {}
             for figure in self.figures.get((op, name), ()):
+                if width is not None and "width" in figure.valid and width not in figure.valid["width"]:
+                    continue
                 start = {variable: valid.low for variable, valid in figure.valid.items()}
                 for part in figure.parts:
-                    start = _larger(start, self.narrowest(part))
+                    start = _larger(start, self.narrowest(part, width))
                 for variable, low in start.items():
                     starts.setdefault(variable, []).append(low)
             smallest = _larger(smallest, {variable: min(lows) for variable, lows in starts.items()})
@@ -264,6 +274,6 @@ def _checked(size: Mapping[str, int | None]) -> dict[str, int]:
             given[name] = operator.index(value)
         except TypeError:
             raise CostError(f"{name} must be an integer, got {value!r}") from None
-        if given[name] < (0 if name == "fraction_bits" else 1):
+        if given[name] < LEAST.get(name, 1):
             raise CostError(f"{name} must be positive, got {value}")
     return given

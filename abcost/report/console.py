@@ -12,6 +12,7 @@ from rich.text import Text
 
 from abcost.core.primitives import OpClass, Origin
 from abcost.report import quantity
+from abcost.report.accelerator import accelerator_tables
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.drawing import draw, grid
 from abcost.report.format import FORMATS, View
@@ -29,6 +30,7 @@ def render(reports: Sequence[Report], view: View) -> str:
     stages = [first.stages[0], first.stages[-1]] if view.width < _NARROW else list(first.stages)
     parts: list[RenderableType] = [_header(reports), _operations(first, stages), _origins(first, stages)]
     parts += [_costs(report, stages) for report in reports]
+    parts += [table for report in reports for table in accelerator_tables(report, stages)]
     parts += [_groups(first, view), _survivors(first), _rewrites(first)]
     parts += [_units(report) for report in reports]
     parts.append(_conventions(reports))

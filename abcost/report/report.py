@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from abcost.accelerator.result import Organised
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
+from abcost.cost.organisation import SIZES, Unit
 from abcost.cost.price import PricedNode, total, unit_cost
 from abcost.cost.provenance import Used
 from abcost.cost.table import CostTable
@@ -29,6 +32,7 @@ class Stage:
     exact: bool
     log: tuple[LogEntry, ...]
     max_abs_error: float | None = None
+    organisation: Organised | None = None  # of a whole accelerator, where one was asked for
 
     @property
     def cost(self) -> Cost:
@@ -136,25 +140,23 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
             "memory_energy_pj": stage.memory_energy_pj,
         },
         "units": _units(report, stage),
+        "organisation": None if stage.organisation is None else stage.organisation.to_dict(),
         "exact": stage.exact,
         "max_abs_error": stage.max_abs_error,
     }
 
 
 def _units(report: Report, stage: Stage) -> list[dict[str, Any]]:
-    found: dict[tuple[Any, ...], int] = {}
-    kinds = {}
+    found: Counter[Unit] = Counter()
     for node in stage.nodes:
         for unit in node.units:
-            key = (unit.op, unit.width, unit.bits, unit.exponents, unit.choices)
-            found[key] = found.get(key, 0) + unit.count
-            kinds[key] = unit
+            found[replace(unit, count=1)] += unit.count
     rows = []
-    for key in sorted(found, key=str):
-        cost = unit_cost(kinds[key], report.table).to_dict()
+    for unit in sorted(found, key=str):
+        cost = unit_cost(unit, report.table).to_dict()
         cost.pop("energy_pj")  # energy is counted per operation, not per unit
-        size = dict(zip(("unit", "width", "bits", "exponents", "choices"), key, strict=True))
-        rows.append({**size, "count": found[key], "cost_each": cost})
+        size = {name: getattr(unit, name) for name in SIZES}
+        rows.append({"unit": unit.op, **size, "count": found[unit], "cost_each": cost})
     return rows
 
 

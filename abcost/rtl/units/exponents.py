@@ -3,27 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
+from abcost.core.exponents import BY_INDEX, code_bits
 from abcost.errors import UsageError
 
 
-def distinct(exponents: Iterable[int]) -> tuple[int, ...]:
-    """The exponents in rising order, each once. Raises UsageError for none, or one beyond +-63."""
-    found = tuple(sorted(set(exponents)))
-    if not found or found[0] < -63 or found[-1] > 63:
-        raise UsageError(f"needs at least one exponent, each between -63 and 63, got {found}")
-    return found
+def distinct(exponents: Iterable[int], width: int) -> tuple[int, ...]:
+    """The exponents in rising order, each once; right shifts that leave only the sign are the same shift.
 
-
-def prelu_choices(exponents: Iterable[int]) -> tuple[int, ...]:
-    """What a power-of-two PReLU selects from: code 0 is the positive branch's identity, then the others rising.
-
-    >>> prelu_choices([-3, 0, 1]), prelu_choices([-2])
-    ((0, -3, 1), (0, -2))
+    Raises UsageError for none, or one beyond +-63.
     """
-    return (0, *(e for e in distinct(exponents) if e))
+    found = sorted(set(exponents))
+    if not found or found[0] < -63 or found[-1] > 63:
+        raise UsageError(f"needs at least one exponent, each between -63 and 63, got {tuple(found)}")
+    return tuple(sorted({max(e, 1 - width) for e in found}))
 
 
-def code_bits(choices: int) -> int:
-    """Bits that tell `choices` things apart."""
-    return max(1, (choices - 1).bit_length())
+def prelu_choices(exponents: Iterable[int], width: int) -> tuple[int, ...]:
+    """What a power-of-two PReLU selects from: the set with the 0 of the positive branch, rising.
+
+    >>> prelu_choices([-3, 1], 8)
+    (-3, 0, 1)
+    """
+    return distinct((0, *exponents), width)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How a code says which of `choices` (exponents) is meant.
+
+    Up to four choices: by index; a code beyond the last takes the last. More: code = largest exponent - exponent,
+    the amount that a barrel shifter moves to the right, so that every exponent down to the least can be had.
+    """
+
+    choices: tuple[int, ...]
+
+    @property
+    def by_index(self) -> bool:
+        """Whether the code is an index."""
+        return len(self.choices) <= BY_INDEX
+
+    @property
+    def span(self) -> int:
+        """Largest minus least exponent."""
+        return max(self.choices) - min(self.choices)
+
+    @property
+    def bits(self) -> int:
+        """Bits of the code; 0 where there is nothing to choose."""
+        return code_bits(len(self.choices), self.span)
+
+    def code(self, exponent: int) -> int:
+        """The code of one of the choices."""
+        return self.choices.index(exponent) if self.by_index else max(self.choices) - exponent
+
+    def exponent(self, codes: Tensor) -> Tensor:
+        """The exponent that each code selects."""
+        if not self.by_index:
+            return max(self.choices) - codes
+        return torch.tensor(self.choices)[codes.clamp(max=len(self.choices) - 1)]

@@ -1,13 +1,11 @@
-"""Shifts: by one constant amount (wiring), or by one of several (a multiplexer)."""
+"""Shifts: by one constant amount (wiring), or by one of several (multiplexers, or a barrel shifter)."""
 
 from __future__ import annotations
-
-import torch
 
 from abcost.core.integer import shift as shifted
 from abcost.core.integer import wrap
 from abcost.rtl.unit import Port, Unit, check_width, label, templates
-from abcost.rtl.units.exponents import code_bits, distinct
+from abcost.rtl.units.exponents import Selection, distinct
 
 
 def expression(value: str, exponent: int, width: int) -> str:
@@ -17,24 +15,36 @@ def expression(value: str, exponent: int, width: int) -> str:
     return f"{value} <<< {exponent}" if exponent > 0 else f"{value} >>> {min(-exponent, width - 1)}"
 
 
-def select(code: str, exponents: tuple[int, ...], width: int) -> str:
-    """Body with y = floor(x * 2**exponents[code]): a binary tree of two-input multiplexers, one level per code bit.
+def select(code: str, selection: Selection, width: int) -> str:
+    """Body with y = floor(x * 2**selection.exponent(code)), in `width` bits.
 
-    len(exponents) is a power of two. A tree maps to the wide multiplexers of a fabric (4:1 in one LUT6) better
-    than a case statement does.
+    Up to four choices are one level of multiplexers; more are a barrel shifter over the whole span, whose cost
+    does not depend on which members the set has.
     """
-    span = f"signed [{width - 1}:0] "
-    lines = [f"    wire {span}m0_{i} = {expression('x', e, width)};" for i, e in enumerate(exponents)]
-    level, live, bits = 0, [f"m0_{i}" for i in range(len(exponents))], code_bits(len(exponents))
-    while len(live) > 1:
-        bit = f"{code}[{level}]" if bits > 1 else code
+    if selection.by_index:
+        shifts = [expression("x", e, width) for e in selection.choices]
+        return f"    assign y = {_multiplexer(code, shifts, selection.bits, 0)};"
+    largest = max(selection.choices)
+    wide = width + max(0, largest)  # a left shift must not lose bits before the right shift behind it
+    lines = [f"    wire signed [{wide - 1}:0] level0 = {expression('x', largest, width)};"]
+    level = 0
+    for low in range(0, selection.bits, 2):
+        bits = min(2, selection.bits - low)
+        shifts = [expression(f"level{level}", -(i << low), wide) for i in range(1 << bits)]
         level += 1
-        lines += [
-            f"    wire {span}m{level}_{i // 2} = {bit} ? {live[i + 1]} : {live[i]};"
-            for i in range(0, len(live), 2)
-        ]
-        live = [f"m{level}_{i}" for i in range(len(live) // 2)]
-    return "\n".join([*lines, f"    assign y = {live[0]};"])
+        lines.append(
+            f"    wire signed [{wide - 1}:0] level{level} = {_multiplexer(code, shifts, bits, low)};"
+        )
+    return "\n".join([*lines, f"    assign y = level{level};"])
+
+
+def _multiplexer(code: str, inputs: list[str], bits: int, low: int) -> str:
+    """One of up to four inputs by `bits` bits of the code from bit `low` on; the last stands for all beyond."""
+    if bits == 1:
+        chosen = f"{code}[{low}]" if low else code
+        return f"{chosen} ? {inputs[1]} : {inputs[0]}"
+    a, b, c, d = [*inputs, inputs[-1]][:4]
+    return f"{code}[{low + 1}] ? ({code}[{low}] ? {d} : {c}) : ({code}[{low}] ? {b} : {a})"
 
 
 @templates.add("shift_constant")
@@ -52,18 +62,15 @@ def shift_constant(*, width: int, exponent: int) -> Unit:
 
 @templates.add("shift_select")
 def shift_select(*, width: int, exponents: tuple[int, ...]) -> Unit:
-    """y = floor(x * 2**E[code]) in width bits, E in rising order; a code beyond the last takes the last."""
+    """y = floor(x * 2**e) in width bits (wraps), e out of a set by its code (`Selection` of the rising set)."""
     check_width(width)
-    allowed = distinct(exponents)
-    if len(allowed) == 1:
-        return shift_constant(width=width, exponent=allowed[0])
-    bits = code_bits(len(allowed))
-    padded = (*allowed, *[allowed[-1]] * (2**bits - len(allowed)))
-    table = torch.tensor(padded)
+    selection = Selection(distinct(exponents, width))
+    if len(selection.choices) == 1:
+        return shift_constant(width=width, exponent=selection.choices[0])
     return Unit(
-        name=f"shift_select_w{width}_" + "_".join(f"e{label(e)}" for e in allowed),
-        inputs=(Port("x", width), Port("code", bits, signed=False)),
+        name=f"shift_select_w{width}_" + "_".join(f"e{label(e)}" for e in selection.choices),
+        inputs=(Port("x", width), Port("code", selection.bits, signed=False)),
         outputs=(Port("y", width),),
-        body=select("code", padded, width),
-        model=lambda v: {"y": wrap(shifted(v["x"], table[v["code"]]), width)},
+        body=select("code", selection, width),
+        model=lambda v: {"y": wrap(shifted(v["x"], selection.exponent(v["code"])), width)},
     )

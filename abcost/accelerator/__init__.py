@@ -1,0 +1,1 @@
+"""A whole accelerator: folding, memories, throughput, and the share of a device it takes."""
