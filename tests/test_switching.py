@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abcost.calibrate.derived import per_bit
+from abcost.calibrate.fit import Fitted, Law, Pieces, Terms
 from abcost.calibrate.measure import measure
-from abcost.calibrate.point import Point
+from abcost.calibrate.point import Measured, Point
+from abcost.calibrate.run import load_text
 from abcost.calibrate.switching import switching
+from abcost.calibrate.table import Provenance, table_text
+from abcost.calibrate.targets import TARGETS
 from abcost.errors import ToolError
 from abcost.rtl.unit import Unit, flag
 from abcost.rtl.vectors import random_rows
@@ -433,3 +439,49 @@ def test_ratios_on_real_cells(tmp_path):
     assert pj["mux"] < pj["add"] < pj["accumulate"]
     for m in found.measured:
         assert m.low["energy_pj"] <= m.values["energy_pj"] <= m.high["energy_pj"]
+
+
+# --- prices of single bits
+
+
+def test_xnor_and_popcount_together_are_the_measured_word():
+    # an adder of 16 bits costs 5 pJ (4 to 6); words of 1, 4, 8 bits cost 0.1, 2, 5 pJ (8 bits: 3 to 9)
+    add = Fitted({"width": (2, 32)}, {"energy_pj": Law("0.3125 * width", "0.25 * width", "0.375 * width")})
+    word = Law(((1, 0.1), (4, 2.0), (8, 5.0)), ((1, 0.1), (4, 1.0), (8, 3.0)), ((1, 0.1), (4, 4.0), (8, 9.0)))
+    words = Fitted({"bits": (1, 8)}, {"energy_pj": word}, "bits")
+    target = replace(TARGETS["asic-osu018"], ops=("add", "xnor_popcount"))
+    text = table_text(
+        target, [("add", add), ("xnor_popcount", words)], Provenance("yosys 0", "", "", ""), {"add": ""}
+    )
+    table = load_text(text)
+    xnor = table.price("xnor", width=1)
+    assert xnor.cost.energy_pj == pytest.approx(0.1)
+    for bits, wanted in ((1, (0.1, 0.1, 0.1)), (4, (1.0, 2.0, 4.0)), (8, (3.0, 5.0, 9.0))):
+        detail = table.price("popcount", width=1, bits=bits).details["energy_pj"]
+        assert detail.method == "derived"
+        found = [bits * (0.1 + each) for each in (detail.low, detail.value, detail.high)]
+        assert found == pytest.approx(list(wanted))
+    # 4608 bits in 576 words of 8, each joined by an add
+    detail = table.price("popcount", width=1, bits=4608).details["energy_pj"]
+    found = [4608 * (0.1 + each) for each in (detail.low, detail.value, detail.high)]
+    assert found == pytest.approx([576 * (3 + 4), 576 * (5 + 5), 576 * (9 + 6)])
+    assert "8 bits at a time" in detail.note
+
+
+@pytest.mark.parametrize("missing", ["add", "xnor_popcount", "one bit"])
+def test_no_derived_price_without_its_measurements(missing):
+    add = Fitted({"width": (2, 32)}, {"energy_pj": Law("width")})
+    least = 2 if missing == "one bit" else 1
+    words = Fitted({"bits": (least, 4)}, {"energy_pj": Law(((least, 0.1), (4, 2.0)))}, "bits")
+    assert per_bit([(op, f) for op, f in (("add", add), ("xnor_popcount", words)) if op != missing]) == []
+
+
+def test_a_width_between_two_measured_may_have_the_fractions_of_either():
+    sizes = [(8, 4), (8, 8), (12, 4), (12, 12)]
+    measured = [
+        Measured(Point("prelu", {"width": w, "fraction_bits": f}, {}), {"energy_pj": float(w**3)})
+        for w, f in sizes
+    ]
+    first, second = Pieces("width", (Terms(("1",)),)).fit(measured)
+    assert first.valid == {"width": (8, 11), "fraction_bits": (4, 12)}
+    assert second.valid == {"width": (12, 12), "fraction_bits": (4, 12)}
