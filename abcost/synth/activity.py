@@ -14,7 +14,8 @@ cycle on it, whose two clock edges at the flip-flops' clock pins are in both end
 there is not, nor are wires and leakage. An accumulator starts anew every CYCLES rows.
 
 Absolute figures depend on such choices by a factor of 2 to 5 (delays, slews, wires, how random the inputs are).
-Ratios between units measured alike depend on them far less.
+Ratios of units of like depth depend on them far less (adder to multiplexer); a ratio of a deep array to a shallow
+unit does not escape the glitches: in osu018 a 32-bit multiplier spends 36 adders without and 91 with all of them.
 """
 
 from __future__ import annotations
