@@ -117,7 +117,8 @@ class Pieces:
         pieces = []
         for start, end in reversed(cuts):
             inside = [m for group in groups[start:end] for m in group]
-            valid = _ranges(inside)
+            following = groups[end] if end < len(steps) else []  # between two steps, what either may have
+            valid = _ranges([*inside, *following])
             valid[self.over] = (steps[start], steps[end] - 1 if end < len(steps) else steps[-1])
             laws = {name: _law(self._form(inside, name)[0], inside, name) for name in inside[0].values}
             pieces.append(Fitted(valid, laws))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from abcost.calibrate.point import Measured, Point
+from abcost.errors import ToolError
 from abcost.synth.flows import Flow
 from abcost.synth.runner import Answer, Failure, Job, Synthesizer
 
 Power = Callable[[Point, Answer], tuple[float, float, float]]
-"""Energy of one operation in pJ: value, low, high."""
+"""Energy of one operation in pJ: value, low, high. Raises ToolError for a point without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,11 @@ def measure(
         elif power is None:
             found.append(Measured(point, answer.resources))
         else:
-            value, low, high = power(point, answer)
+            try:
+                value, low, high = power(point, answer)
+            except ToolError as error:
+                failures.append(Failure(job, str(error)))
+                continue
             values = {"energy_pj": value, **answer.resources}
             found.append(Measured(point, values, {"energy_pj": low}, {"energy_pj": high}))
     return Sweeped(tuple(found), tuple(failures))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from abcost.calibrate.derived import per_bit
 from abcost.calibrate.fit import Curve, Fitted, Law
 from abcost.calibrate.targets import WIRING, Target
 
@@ -29,6 +30,8 @@ def table_text(
         _head(target, provenance),
         *(_entry(op, fitted, notes.get(op, "measured")) for op, fitted in entries),
     ]
+    if target.energy:
+        blocks += [_entry(d.op, d.fitted, d.note, "derived") for d in per_bit(entries)]
     blocks += [_wiring(target), _source(target, provenance)]
     return "\n".join(blocks)
 
@@ -45,7 +48,8 @@ note = {_text(target.note)}
 """
 
 
-def _entry(op: str, fitted: Fitted, note: str) -> str:
+def _entry(op: str, fitted: Fitted, note: str, method: str = "measured") -> str:
+    """One entry; how sure it is follows from its method."""
     lines = ["[[entry]]", f"op = {_text(op)}"]
     for side, prefix in (("value", ""), ("low", "low."), ("high", "high.")):
         for name, law in fitted.laws.items():
@@ -55,7 +59,7 @@ def _entry(op: str, fitted: Fitted, note: str) -> str:
     lines += [
         f"valid_{name} = [{low}, {high}]" for name, (low, high) in fitted.valid.items() if _used(name, fitted)
     ]
-    lines += ['source = "sweep"', 'method = "measured"', 'confidence = "measured"']
+    lines += ['source = "sweep"', f"method = {_text(method)}", f"confidence = {_text(method)}"]
     lines.append(f"note = {_text(note)}")
     return "\n".join(lines) + "\n"
 

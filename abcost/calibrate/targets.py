@@ -71,7 +71,9 @@ hand are from memory (table fpga-zc706-energy).""",
             "cells",
             f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
 delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
-ratios much less. No memory figures.""",
+ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
+wires, clock tree, leakage or memory.""",
+            energy=True,
         ),
     )
 }

