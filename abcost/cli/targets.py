@@ -183,7 +183,9 @@ def _memory_grid(memory: dict[str, Any]) -> Table:
     grid = _grid("Memory", "level", "pJ per access", "bits", "pJ per bit", "serves", "confidence")
     for level in memory["levels"]:
         serves = ", ".join(role for role in ("weights", "activations") if memory[role] == level["name"])
-        energy = f"{level['energy_pj']:g}" + (f" to {level['high_pj']:g}" if level["high_pj"] else "")
+        low, energy_pj, high = level["low_pj"], level["energy_pj"], level["high_pj"]
+        ends = f" ({low or energy_pj:g} to {high or energy_pj:g})" if low or high else ""
+        energy = f"{energy_pj:g}{ends}"
         per_bit = f"{level['energy_pj_per_bit']:.4g}"
         grid.add_row(level["name"], energy, str(level["access_bits"]), per_bit, serves, level["confidence"])
     return grid

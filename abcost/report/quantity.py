@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 def count(value: float) -> str:
     """A whole number with thousands separators.
@@ -24,6 +26,27 @@ def energy(picojoule: float | None) -> str:
         if picojoule >= size:
             return f"{picojoule / size:.4g} {unit}"
     return f"{picojoule:.4g} pJ"
+
+
+def rough_energy(picojoule: float | None) -> str:
+    """The same with three digits, for bounds.
+
+    >>> rough_energy(525_712_345.0)
+    '526 uJ'
+    """
+    return energy(None if picojoule is None else float(f"{picojoule:.3g}"))
+
+
+def interval(low: float | None, high: float | None, text_of: Callable[[float | None], str]) -> str:
+    """Both ends, each with its own prefix if they differ; "" where one is unknown or both read the same.
+
+    >>> interval(9.0e5, 4.5e6, energy), interval(1.2e6, 4.5e6, energy), interval(5.0, 5.0, energy)
+    ('900 nJ to 4.5 uJ', '1.2 to 4.5 uJ', '')
+    """
+    if low is None or high is None or text_of(low) == text_of(high):
+        return ""
+    (least, *unit), (most, *unit_of_most) = text_of(low).split(), text_of(high).split()
+    return f"{least if unit == unit_of_most else text_of(low)} to {' '.join([most, *unit_of_most])}"
 
 
 def amount(value: float | None) -> str:
