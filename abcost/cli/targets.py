@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli.output import view, write
+from abcost.cli.scale import scale
 from abcost.core.cost import FIELDS
 from abcost.cost import CostTable, Detail, bundled_targets
 from abcost.errors import UsageError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 app = typer.Typer(help="Hardware targets: list them, show and check their cost tables, price one unit.")
+
+app.command()(scale)
 
 _UNIT_OF = {
     "energy_pj": "pJ",

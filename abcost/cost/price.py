@@ -13,7 +13,7 @@ such a bound counts with its value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from abcost.classify.counts import Count, counts_of
@@ -84,9 +84,11 @@ def total(costs: Iterable[Cost]) -> Cost:
     return result
 
 
-def unpriced(nodes: Iterable[PricedNode], table: CostTable) -> list[str]:
-    """Operations whose energy, and units whose area, the table does not know; sorted names."""
+def unpriced(nodes: Sequence[PricedNode], table: CostTable) -> list[str]:
+    """Operations and memories whose energy, and units whose area, the table does not know; sorted names."""
     names = {f"{c.count.primitive.value} energy" for n in nodes for c in n.counts if c.energy_pj is None}
+    if table.memory is not None and any(node.memory_energy_pj is None for node in nodes):
+        names.add("memory traffic energy")
     area = "luts" if table.technology == "fpga" else "area_um2"
     for node in nodes:
         names |= {f"{u.op} {area}" for u in node.units if getattr(unit_cost(u, table), area) is None}

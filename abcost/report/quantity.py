@@ -41,12 +41,14 @@ def interval(low: float | None, high: float | None, text_of: Callable[[float | N
     """Both ends, each with its own prefix if they differ; "" where one is unknown or both read the same.
 
     >>> interval(9.0e5, 4.5e6, energy), interval(1.2e6, 4.5e6, energy), interval(5.0, 5.0, energy)
-    ('900 nJ to 4.5 uJ', '1.2 to 4.5 uJ', '')
+    ('900 nJ to 4.5 uJ', '1.2-4.5 uJ', '')
     """
     if low is None or high is None or text_of(low) == text_of(high):
         return ""
     (least, *unit), (most, *unit_of_most) = text_of(low).split(), text_of(high).split()
-    return f"{least if unit == unit_of_most else text_of(low)} to {' '.join([most, *unit_of_most])}"
+    if unit != unit_of_most:
+        return f"{text_of(low)} to {text_of(high)}"
+    return " ".join([f"{least}-{most}", *unit])
 
 
 def amount(value: float | None) -> str:
