@@ -13,6 +13,7 @@ from abcost.cli.output import view, write
 from abcost.cli.scale import scale
 from abcost.core.cost import FIELDS
 from abcost.cost import CostTable, Detail, bundled_targets
+from abcost.cost.rows import law_text, table_rows
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,14 +69,17 @@ def list_targets(output_format: _FORMAT = Format.RICH) -> None:
 def show(
     target: _TARGET,
     *,
-    sources: Annotated[bool, typer.Option("--sources", help="List the sources and the notes too.")] = False,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="One line per figure with its sources; the notes.")
+    ] = False,
     output_format: _FORMAT = Format.RICH,
 ) -> None:
     """Show one cost table: laws, valid ranges and how sure each figure is."""
     table = CostTable.load(target)
     content = table.to_dict()
+    rows = table_rows(table) if sources else ()
     if output_format is Format.JSON:
-        _write_json(content)
+        _write_json({**content, "rows": [row.to_dict() for row in rows]} if sources else content)
         return
     grid = _grid(
         f"{table.target}: {table.title} ({table.node})", "unit", "field", "law", "valid", "confidence"
@@ -84,7 +88,7 @@ def show(
         grid.add_row(
             figure["unit"],
             figure["field"],
-            _law(figure),
+            law_text(figure["law"], figure["parts"]),
             ", ".join(f"{name} {low} to {high}" for name, (low, high) in figure["valid"].items()) or "always",
             figure["confidence"] if figure["source"] else "see parts",
         )
@@ -93,6 +97,10 @@ def show(
         _print(_memory_grid(content["memory"]))
     _print_text(table.note)
     if sources:
+        _print_text("\nunit field = law; bounds | valid | method | confidence | sources")
+        for row in rows:
+            _print_text(str(row))
+        _print_text("\nSources and notes")
         for name, source in table.sources.items():
             used = sorted({f["unit"] for f in content["figures"] if name in f["source"]})
             _print_text(f"[{name}] {source}{f' ({source.note})' if source.note else ''}: {', '.join(used)}")
@@ -166,14 +174,6 @@ def _exponents(text: str) -> set[int]:
         return {int(item) for item in text.split(",")}
     except ValueError:
         raise UsageError(f"--exponents takes integers such as -3,0, got {text[:40]!r}") from None
-
-
-def _law(figure: dict[str, Any]) -> str:
-    """A law as a reader sees it: formula, points, or the units it is the sum of."""
-    if not figure["parts"]:
-        return str(figure["law"])
-    total = " + ".join(figure["parts"])
-    return total if figure["law"] == "1" else f"{figure['law']} * ({total})"
 
 
 def _bounds(detail: Detail) -> str:

@@ -6,7 +6,7 @@ Logic, after Stillmaker & Baas 2017:
     area factor   = a matrix, node by node; the voltage does not enter
 
 On-chip memory has its own factor, and only one is known: from the figures of Horowitz 2014 (45 nm, 0.9 V) to
-those of Jouppi et al. 2021 (7 nm), per capacity: 1.3 to 7 times less, where logic takes 12 times less even at
+those of Jouppi et al. 2021 (7 nm), per capacity: 1.3 to 7 times less, where logic takes 10 times less even at
 the same 0.9 V. So the logic factor is never lent to it. DRAM has no factor: it is another process.
 """
 

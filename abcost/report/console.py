@@ -129,8 +129,8 @@ def _cost_rows(
     )
     table.add_row(name, *map(text_of, values), quantity.change(values[0], values[-1]))
     if low != values or high != values:
-        rough = quantity.rough_energy if field == "energy_pj" else text_of
-        table.add_row(_INTERVAL, *(quantity.interval(a, b, rough) for a, b in zip(low, high, strict=True)))
+        interval = quantity.energy_interval if field == "energy_pj" else quantity.amount_interval
+        table.add_row(_INTERVAL, *(interval(a, b) for a, b in zip(low, high, strict=True)))
 
 
 def _groups(report: Report, view: View) -> Table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 
 def count(value: float) -> str:
     """A whole number with thousands separators.
@@ -14,6 +12,9 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+_PREFIXES = (("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3), ("pJ", 1.0))  # unit, its size in picojoule
+
+
 def energy(picojoule: float | None) -> str:
     """Energy with the prefix that leaves one to three digits before the point; "unknown" for None.
 
@@ -22,33 +23,33 @@ def energy(picojoule: float | None) -> str:
     """
     if picojoule is None:
         return "unknown"
-    for unit, size in (("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3)):
-        if picojoule >= size:
-            return f"{picojoule / size:.4g} {unit}"
-    return f"{picojoule:.4g} pJ"
+    unit, size = _prefix(picojoule)
+    return f"{picojoule / size:.4g} {unit}"
 
 
-def rough_energy(picojoule: float | None) -> str:
-    """The same with three digits, for bounds.
+def energy_interval(low: float | None, high: float | None) -> str:
+    """Both ends to three digits, with the prefix of the upper; "" where one is unknown.
 
-    >>> rough_energy(525_712_345.0)
-    '526 uJ'
+    >>> energy_interval(9.0e5, 4.5e6), energy_interval(None, 4.5e6)
+    ('0.9-4.5 uJ', '')
     """
-    return energy(None if picojoule is None else float(f"{picojoule:.3g}"))
-
-
-def interval(low: float | None, high: float | None, text_of: Callable[[float | None], str]) -> str:
-    """Both ends, each with its own prefix if they differ; "" where one is unknown or both read the same.
-
-    >>> interval(9.0e5, 4.5e6, energy), interval(1.2e6, 4.5e6, energy), interval(5.0, 5.0, energy)
-    ('900 nJ to 4.5 uJ', '1.2-4.5 uJ', '')
-    """
-    if low is None or high is None or text_of(low) == text_of(high):
+    if low is None or high is None:
         return ""
-    (least, *unit), (most, *unit_of_most) = text_of(low).split(), text_of(high).split()
-    if unit != unit_of_most:
-        return f"{text_of(low)} to {text_of(high)}"
-    return " ".join([f"{least}-{most}", *unit])
+    unit, size = _prefix(high)
+    return f"{low / size:.3g}-{high / size:.3g} {unit}"
+
+
+def _prefix(picojoule: float) -> tuple[str, float]:
+    return next((prefix for prefix in _PREFIXES if picojoule >= prefix[1]), _PREFIXES[-1])
+
+
+def amount_interval(low: float | None, high: float | None) -> str:
+    """Both ends, rounded to the whole unit; "" where one is unknown.
+
+    >>> amount_interval(53307.2, 89690)
+    '53,307-89,690'
+    """
+    return "" if low is None or high is None else f"{count(low)}-{count(high)}"
 
 
 def amount(value: float | None) -> str:
