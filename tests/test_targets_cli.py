@@ -109,7 +109,7 @@ def test_every_figure_can_be_traced_to_its_sources():
     add = rows["add", "energy_pj", "width 8 to 32"]
     assert add["law"] == "8: 0.03, 16: 0.05, 32: 0.1 (linear over width)"
     assert (add["method"], add["confidence"]) == ("cited", "verified")
-    assert [source["id"] for source in add["sources"]][0] == "horowitz"
+    assert add["sources"][0]["id"] == "horowitz"
     qprelu = rows["qprelu", "energy_pj", "exponents 2 to 64"]  # mux and shift_select
     assert {source["id"] for source in qprelu["sources"]} >= {"horowitz", "shiftaddllm"}
     assert qprelu["confidence"] == "derived"

@@ -109,7 +109,7 @@ def _entry(entry: Mapping[str, Any], logic: LogicFactor, source: Corner, to: Cor
             scaled[name] = item
     done = [f"{label} x {factors[name]:g}" for name, label in _LABELS.items() if name in entry]
     how = f"scaled from {source} to {to}: {', '.join(done)} (Stillmaker & Baas 2017)"
-    scaled["source"] = [*doc.texts(entry, "source"), LOGIC.name]
+    scaled["source"] = _with(doc.texts(entry, "source"), LOGIC.name)
     scaled["method"] = "derived"
     scaled["confidence"] = weakest(["derived", entry["confidence"]])
     scaled["note"] = _note(f"{how}; before: {entry['note']}" if entry.get("note") else how)
@@ -173,7 +173,7 @@ def _level(level: MemoryLevel, factor: float, how: str) -> dict[str, object]:
         **{name: _times(value, factor) for name, value in values.items() if value is not None},
         "access_bits": level.access_bits,
         **({} if level.capacity_bits is None else {"capacity_bits": level.capacity_bits}),
-        "source": [*level.sources, *([SRAM.name] if scaled else [])],
+        "source": _with(level.sources, SRAM.name) if scaled else list(level.sources),
         "confidence": weakest(["derived", level.confidence]) if scaled else level.confidence,
         "note": _note(f"{how}; before: {level.note}" if level.note else how),
     }
@@ -203,6 +203,11 @@ def _sources(table: CostTable, citing: list[dict[str, object]]) -> list[str]:
         for name, s in sources.items()
         if name in cited
     ]
+
+
+def _with(names: tuple[str, ...], name: str) -> list[str]:
+    """Each once: a table can be scaled again."""
+    return list(dict.fromkeys((*names, name)))
 
 
 def _note(text: str) -> str:
