@@ -86,8 +86,42 @@ def test_45nm_bit_operations():
     unit = price("asic-45nm", "xnor_popcount", bits=288)
     assert unit.cost.energy_pj == pytest.approx(288 * (xnor + full_adder))
     assert unit.cost.area_um2 == pytest.approx(288 * (50.36996 / 32 + 36 / 8))
-    assert unit.details["energy_pj"].high == pytest.approx(288 * (0.01807256 / 32 + full_adder))
-    assert unit.details["energy_pj"].low is None  # the popcount is an upper bound: nothing is below it
+    # the dearest: ZigZag's XOR2 and Aladdin's adder at 1 ns; the cheapest: Aladdin at 5 and at 10 ns
+    assert unit.details["energy_pj"].high == pytest.approx(288 * (0.000851 + 0.2104162 / 32))
+    assert unit.details["energy_pj"].low == pytest.approx(288 * (0.01798511 + 0.08534078) / 32)
+
+
+@pytest.mark.parametrize(
+    ("op", "width", "field", "low", "value", "high"),
+    [
+        # 32 bits: as published by Horowitz or ShiftAddLLM, and by Aladdin over cycle times of 1 to 10 ns
+        ("multiply", 32, "energy_pj", 3.1, 3.1, 12.68341),
+        ("multiply", 32, "area_um2", 3495, 3495, 6351.338),
+        ("add", 32, "energy_pj", 0.08534078, 0.1, 0.2104162),
+        ("add", 32, "area_um2", 137, 137, 277.9792),
+        ("compare", 32, "energy_pj", 0.02898, 0.02947, 0.1),
+        ("shift_select", 32, "energy_pj", 0.1, 0.13, 0.4178342),
+        ("shift_select", 32, "area_um2", 157, 157, 249.6461),
+        ("mux", 32, "energy_pj", None, 0.1, 0.2104162),
+        # 8 bits: square, linear and width x log2(width) laws
+        ("multiply", 8, "energy_pj", 0.2, 0.2, 12.68341 / 16),
+        ("add", 8, "energy_pj", 0.08534078 / 4, 0.03, 0.2104162 / 4),
+        ("shift_select", 8, "energy_pj", 0.024, 0.024, 0.4178342 * (8 * 3) / (32 * 5)),
+    ],
+)
+def test_45nm_bounds_are_what_other_tables_say(op, width, field, low, value, high):
+    detail = price("asic-45nm", op, width=width).details[field]
+    assert (detail.low, detail.value, detail.high) == (
+        None if low is None else pytest.approx(low),
+        pytest.approx(value),
+        pytest.approx(high),
+    )
+
+
+def test_7nm_shifter_bounds():
+    detail = price("asic-7nm", "shift_select", width=32).details["energy_pj"]
+    # adder x ratio at 45 nm: the authors' code 0.1/0.1; above: 5 stages of multiplexers as adders
+    assert (detail.low, detail.high) == (pytest.approx(0.03 * 0.1 / 0.1), pytest.approx(0.03 * 5))
 
 
 @pytest.mark.parametrize("target", ["asic-45nm", "asic-7nm"])
@@ -192,6 +226,26 @@ def test_fpga_leaves_unknown_what_nobody_published():
     assert price("fpga-lut6", "add").cost.ffs is None
     assert price("fpga-lut6", "xnor") == price("fpga-lut6", "xnor")
     assert price("fpga-lut6", "xnor").details == {}
+
+
+def test_zc706_energy_is_from_memory_and_not_interpolated_for_the_multiplier():
+    def figure(op, width):
+        return price("fpga-zc706-energy", op, width=width).details["energy_pj"]
+
+    for op, width, energy in [
+        ("multiply", 8, 0.2),
+        ("multiply", 32, 19.6),
+        ("add", 8, 0.1),
+        ("add", 32, 0.1),
+        ("shift_select", 8, 0.025),
+        ("shift_select", 32, 0.1),
+    ]:
+        assert (figure(op, width).value, figure(op, width).confidence) == (energy, "from memory")
+    assert figure("shift_select", 16).value == pytest.approx(16 * 0.003125)
+    with pytest.raises(CostError, match=r"no figure at width 16 \(valid: width 8; or width 32\)"):
+        figure("multiply", 16)
+    assert price("fpga-zc706-energy", "add").cost == Cost(energy_pj=0.1)
+    assert price("fpga-zc706-energy", "popcount").details == {}
 
 
 def test_memory_levels():
@@ -526,6 +580,7 @@ confidence = "verified"
             r"memory: weights = 'dram' is unknown; did you mean 'sram'\?",
         ),
         ('weights = "sram"', "", r"memory: weights is missing"),
+        ('name = "sram"', 'name = "unknown"', r"level 1: 'unknown' says that there is no figure"),
         ("energy_pj = 10", "", r"memory: level 1: energy_pj is missing"),
         ("energy_pj = 10", "energy_pj = -10", r"energy_pj must be an energy above 0 in picojoule, got -10"),
         ("energy_pj = 10", "energy_pj = 10\nhigh = 9", r"needs low <= energy_pj <= high"),

@@ -135,6 +135,8 @@ def test_wheel_holds_the_package_and_the_tables_and_nothing_else(wheel):
     assert {name for name in names if name.endswith(".toml")} == {
         f"abcost/cost_models/{target}.toml" for target in bundled_targets()
     }
+    factors = {f"abcost/cost_models/scaling/{name}" for name in ("stillmaker2017.csv", "sram_45nm_7nm.csv")}
+    assert factors <= set(names)
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "abcost").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     assert "abcost/py.typed" in names

@@ -13,7 +13,7 @@ from torch import nn
 
 from abcost import analyze
 from abcost.core.primitives import FREE
-from abcost.cost import CostTable
+from abcost.cost import CostTable, cost_models_dir
 from abcost.errors import UnknownName
 from abcost.nn import BinaryConv2d, QuantizedPReLU
 from abcost.report import quantity
@@ -150,6 +150,72 @@ def test_units_stand_in_the_row_of_their_operation():
     qprelu = table.price("qprelu", width=16, exponents=1).cost.luts
     last = rows[(rows["stage"] == "add_and_bit") & (rows["layer"] == "prelu")].set_index("kind")
     assert last["luts"]["mux"] == qprelu > 0
+
+
+# bounds
+
+
+def test_stage_totals_carry_the_interval_of_their_figures():
+    """1 linear layer of 4 x 3 products, 16 bits, no bias: 12 multiplications and 9 additions."""
+    report = report_of(nn.Linear(4, 3, bias=False), shape=(1, 4), target="asic-45nm", width=32)
+    stage = report.to_dict()["stages"][0]
+    assert (stage["ops"]["multiply"], stage["ops"]["add"]) == (12, 12)
+    bits = stage["cost"]["weight_bits"]
+    assert bits == 4 * 3 * 32
+    activations = (report.stages[0].nodes[0].traffic.activation_bits) * 100 / 64  # pJ; SRAM has no bounds
+    for side, multiply, add, dram in [
+        ("cost_low", 3.1, 0.08534078, 1280),
+        ("cost", 3.1, 0.1, 1300),
+        ("cost_high", 12.68341, 0.2104162, 2600),
+    ]:
+        memory = bits * dram / 64 + activations
+        assert stage[side]["memory_energy_pj"] == pytest.approx(memory)
+        assert stage[side]["energy_pj"] == pytest.approx(12 * multiply + 12 * add + memory)
+        assert stage[side]["weight_bits"] == bits
+        assert stage[side]["luts"] is None  # an ASIC table
+        assert list(stage[side]) == list(stage["cost"])
+    assert stage["cost_low"]["area_um2"] == stage["cost"]["area_um2"] == 3495 + 137
+    assert stage["cost_high"]["area_um2"] == pytest.approx(6351.338 + 277.9792)
+
+
+def test_no_known_interval_is_the_value_and_unknown_stays_unknown():
+    stage = report_of(nn.Linear(4, 3, bias=False), shape=(1, 4), target="asic-7nm").to_dict()["stages"][0]
+    assert stage["cost_low"] == stage["cost"] == stage["cost_high"]
+    unpriced = report_of(target="fpga-zc706-energy", width=32).to_dict()["stages"][0]
+    assert unpriced["cost_low"]["energy_pj"] is unpriced["cost_high"]["energy_pj"] is None
+
+
+def test_the_interval_is_drawn_only_where_there_is_one():
+    model, shape = nn.Linear(4, 3, bias=False), (1, 4)
+    text = drawn(report_of(model, shape=shape, target="asic-45nm"), width=120)
+    assert len(re.findall(r"^   low to high +[\d.]+-[\d.]+ nJ", text, re.MULTILINE)) == 1  # energy
+    assert len(re.findall(r"^   low to high +[\d,]+-[\d,]+ ", text, re.MULTILINE)) == 1  # area
+    assert "low to high" not in drawn(report_of(model, shape=shape, target="asic-7nm"), width=120)
+
+
+def test_a_memory_without_figure_is_unknown_and_listed(tmp_path):
+    mine = tmp_path / "mine.toml"
+    text = (cost_models_dir() / "asic-45nm.toml").read_text()
+    mine.write_text(text.replace('activations = "sram-1MB"', 'activations = "unknown"'))
+    report = report_of(nn.Linear(4, 3, bias=False), shape=(1, 4), target=mine)
+    cost = report.to_dict()["stages"][0]["cost"]
+    assert cost["memory_energy_pj"] is None
+    multiply, add = math.sqrt(0.2 * 3.1), 0.05
+    assert cost["energy_pj"] == pytest.approx(12 * multiply + 12 * add)  # of the operations
+    assert report.unpriced == ("memory traffic energy",)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(9e5, 4.5e6, "0.9-4.5 uJ"), (0.0, 0.5, "0-0.5 pJ"), (None, 1.0, ""), (1.0, None, "")],
+)
+def test_energy_interval(low, high, text):
+    assert quantity.energy_interval(low, high) == text
+
+
+def test_amount_interval():
+    assert quantity.amount_interval(53307.2, 89690) == "53,307-89,690"
+    assert quantity.amount_interval(None, 1) == ""
 
 
 # data

@@ -97,6 +97,39 @@ def test_show():
     assert {name for figure in content["figures"] for name in figure["source"]} <= set(content["sources"])
 
 
+def test_every_figure_can_be_traced_to_its_sources():
+    content = json.loads(run("show", "asic-45nm", "--sources", "--format", "json"))
+    rows = {(row["unit"], row["field"], row["valid"]): row for row in content["rows"]}
+    assert len(content["rows"]) == len(content["figures"]) + len(content["memory"]["levels"])
+    for row in content["rows"]:
+        assert row["method"] in ("cited", "derived")
+        assert row["confidence"]
+        assert row["sources"]
+        assert all(source["title"] and source["where"] for source in row["sources"])
+    add = rows["add", "energy_pj", "width 8 to 32"]
+    assert add["law"] == "8: 0.03, 16: 0.05, 32: 0.1 (linear over width)"
+    assert (add["method"], add["confidence"]) == ("cited", "verified")
+    assert add["sources"][0]["id"] == "horowitz"
+    qprelu = rows["qprelu", "energy_pj", "exponents 2 to 64"]  # mux and shift_select
+    assert {source["id"] for source in qprelu["sources"]} >= {"horowitz", "shiftaddllm"}
+    assert qprelu["confidence"] == "derived"
+    lines = run("show", "asic-45nm", "--sources").splitlines()
+    assert any(
+        line.startswith(
+            "dram energy_pj = 1300; low 1280; high 2600 | per access of 64 bits | cited | verified |"
+        )
+        for line in lines
+    )
+    assert "rows" not in json.loads(run("show", "asic-45nm", "--format", "json"))
+
+
+def test_a_sum_is_as_sure_as_its_least_sure_part():
+    content = json.loads(run("show", "asic-7nm", "--sources", "--format", "json"))
+    confidence = {row["unit"]: row["confidence"] for row in content["rows"]}
+    assert confidence["prelu"] == "from memory"  # the 32-bit multiplier is
+    assert confidence["xnor_popcount"] == "derived"
+
+
 def test_text_of_a_users_table_is_not_markup(tmp_path):
     mine = tmp_path / "mine.toml"
     content = (cost_models_dir() / "abbnn-paper.toml").read_text()

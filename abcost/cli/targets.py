@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli.output import view, write
+from abcost.cli.scale import scale
 from abcost.core.cost import FIELDS
 from abcost.core.exponents import sizes_of
 from abcost.cost import CostTable, Detail, bundled_targets
+from abcost.cost.rows import law_text, table_rows
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 app = typer.Typer(help="Hardware targets: list them, show and check their cost tables, price one unit.")
+
+app.command()(scale)
 
 _UNIT_OF = {
     "energy_pj": "pJ",
@@ -67,14 +71,17 @@ def list_targets(output_format: _FORMAT = Format.RICH) -> None:
 def show(
     target: _TARGET,
     *,
-    sources: Annotated[bool, typer.Option("--sources", help="List the sources and the notes too.")] = False,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="One line per figure with its sources; the notes.")
+    ] = False,
     output_format: _FORMAT = Format.RICH,
 ) -> None:
     """Show one cost table: laws, valid ranges and how sure each figure is."""
     table = CostTable.load(target)
     content = table.to_dict()
+    rows = table_rows(table) if sources else ()
     if output_format is Format.JSON:
-        _write_json(content)
+        _write_json({**content, "rows": [row.to_dict() for row in rows]} if sources else content)
         return
     grid = _grid(
         f"{table.target}: {table.title} ({table.node})", "unit", "field", "law", "valid", "confidence"
@@ -83,7 +90,7 @@ def show(
         grid.add_row(
             figure["unit"],
             figure["field"],
-            _law(figure),
+            law_text(figure["law"], figure["parts"]),
             ", ".join(f"{name} {low} to {high}" for name, (low, high) in figure["valid"].items()) or "always",
             figure["confidence"] if figure["source"] else "see parts",
         )
@@ -92,6 +99,10 @@ def show(
         _print(_memory_grid(content["memory"]))
     _print_text(table.note)
     if sources:
+        _print_text("\nunit field = law; bounds | valid | method | confidence | sources")
+        for row in rows:
+            _print_text(str(row))
+        _print_text("\nSources and notes")
         for name, source in table.sources.items():
             used = sorted({f["unit"] for f in content["figures"] if name in f["source"]})
             _print_text(f"[{name}] {source}{f' ({source.note})' if source.note else ''}: {', '.join(used)}")
@@ -167,14 +178,6 @@ def _exponents(text: str) -> set[int]:
         raise UsageError(f"--exponents takes integers such as -3,0, got {text[:40]!r}") from None
 
 
-def _law(figure: dict[str, Any]) -> str:
-    """A law as a reader sees it: formula, points, or the units it is the sum of."""
-    if not figure["parts"]:
-        return str(figure["law"])
-    total = " + ".join(figure["parts"])
-    return total if figure["law"] == "1" else f"{figure['law']} * ({total})"
-
-
 def _bounds(detail: Detail) -> str:
     low = "" if detail.low is None else f">= {detail.low:.6g}"
     high = "" if detail.high is None else f"<= {detail.high:.6g}"
@@ -185,7 +188,9 @@ def _memory_grid(memory: dict[str, Any]) -> Table:
     grid = _grid("Memory", "level", "pJ per access", "bits", "pJ per bit", "serves", "confidence")
     for level in memory["levels"]:
         serves = ", ".join(role for role in ("weights", "activations") if memory[role] == level["name"])
-        energy = f"{level['energy_pj']:g}" + (f" to {level['high_pj']:g}" if level["high_pj"] else "")
+        low, energy_pj, high = level["low_pj"], level["energy_pj"], level["high_pj"]
+        ends = f" ({low or energy_pj:g} to {high or energy_pj:g})" if low or high else ""
+        energy = f"{energy_pj:g}{ends}"
         per_bit = f"{level['energy_pj_per_bit']:.4g}"
         grid.add_row(level["name"], energy, str(level["access_bits"]), per_bit, serves, level["confidence"])
     return grid

@@ -194,14 +194,14 @@ class Memory:
     """The memories of a target and which of them serve a network."""
 
     levels: Mapping[str, MemoryLevel]
-    weights: MemoryLevel
-    activations: MemoryLevel
+    weights: MemoryLevel | None  # None: the table says that it does not know
+    activations: MemoryLevel | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: the levels as published, and which of them serve weights and activations."""
         return {
-            "weights": self.weights.name,
-            "activations": self.activations.name,
+            "weights": self.weights.name if self.weights else None,
+            "activations": self.activations.name if self.activations else None,
             "levels": [
                 {**asdict(level), "energy_pj_per_bit": level.energy_pj_per_bit}
                 for level in self.levels.values()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
 from abcost.core.node import OpNode
-from abcost.cost.entry import Memory
+from abcost.cost.entry import Memory, MemoryLevel
+from abcost.cost.side import Side, at
 
 _WINDOWS = DOTS | {OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL}
 
@@ -25,12 +26,21 @@ class Traffic:
     weight_bits: int
     activation_bits: int
 
-    def energy_pj(self, memory: Memory) -> float:
-        """Energy of one inference in picojoule."""
-        return (
-            self.weight_bits * memory.weights.energy_pj_per_bit
-            + self.activation_bits * memory.activations.energy_pj_per_bit
+    def energy_pj(self, memory: Memory, side: Side = "value") -> float | None:
+        """Energy of one inference in picojoule; None where the table does not know one of the memories.
+
+        energy = weight_bits x pJ per weight bit + activation_bits x pJ per activation bit
+        """
+        if memory.weights is None or memory.activations is None:
+            return None
+        return self.weight_bits * _per_bit(memory.weights, side) + self.activation_bits * _per_bit(
+            memory.activations, side
         )
+
+
+def _per_bit(level: MemoryLevel, side: Side) -> float:
+    """Picojoule per bit moved."""
+    return at(side, level.energy_pj, level.low_pj, level.high_pj) / level.access_bits
 
 
 def traffic_of(graph: OpGraph, node: OpNode, real_width: int) -> Traffic:

@@ -6,21 +6,25 @@
 
 An operation narrower than a table's smallest unit is priced as that unit (a bound, said in the report);
 one wider is refused. What the table does not price makes the sum unknown, and is listed.
+
+Low and high are the same sums over the least and most that the sources of each figure say; a figure without
+such a bound counts with its value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from abcost.classify.counts import Count, counts_of
-from abcost.core.cost import ZERO, Cost
+from abcost.core.cost import FIELDS, ZERO, Cost
 from abcost.core.graph import OpGraph
 from abcost.core.node import OpNode
 from abcost.core.primitives import FREE
 from abcost.cost.entry import UnitPrice
 from abcost.cost.memory import Traffic, traffic_of
 from abcost.cost.organisation import Lanes, Unit, sizes_given, units_of
+from abcost.cost.side import Side, at
 from abcost.cost.table import CostTable
 
 
@@ -33,15 +37,38 @@ class PricedCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Cost of a node by one reading of the figures. `cost.energy_pj` includes memory where the table has it."""
+
+    cost: Cost
+    memory_energy_pj: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PricedNode:
-    """A node with everything it costs. `cost.energy_pj` includes memory where the table has memory."""
+    """A node with everything it costs: by the figures' values, and by their lower and upper bounds."""
 
     node: OpNode
     counts: tuple[PricedCount, ...]
     units: tuple[Unit, ...]
     traffic: Traffic
-    memory_energy_pj: float | None
-    cost: Cost
+    value: Reading
+    low: Reading
+    high: Reading
+
+    @property
+    def cost(self) -> Cost:
+        """By the figures' values."""
+        return self.value.cost
+
+    @property
+    def memory_energy_pj(self) -> float | None:
+        """By the figures' values."""
+        return self.value.memory_energy_pj
+
+    def reading(self, side: Side) -> Reading:
+        """One of the three."""
+        return {"value": self.value, "low": self.low, "high": self.high}[side]
 
 
 def price(graph: OpGraph, table: CostTable, *, width: int, organisation: Lanes) -> tuple[PricedNode, ...]:
@@ -57,18 +84,30 @@ def total(costs: Iterable[Cost]) -> Cost:
     return result
 
 
-def unpriced(nodes: Iterable[PricedNode], table: CostTable) -> list[str]:
-    """Operations whose energy, and units whose area, the table does not know; sorted names."""
+def unpriced(nodes: Sequence[PricedNode], table: CostTable) -> list[str]:
+    """Operations and memories whose energy, and units whose area, the table does not know; sorted names."""
     names = {f"{c.count.primitive.value} energy" for n in nodes for c in n.counts if c.energy_pj is None}
+    if table.memory is not None and any(node.memory_energy_pj is None for node in nodes):
+        names.add("memory traffic energy")
     area = "luts" if table.technology == "fpga" else "area_um2"
     for node in nodes:
         names |= {f"{u.op} {area}" for u in node.units if getattr(unit_cost(u, table), area) is None}
     return sorted(names)
 
 
-def unit_cost(unit: Unit, table: CostTable) -> Cost:
+def unit_cost(unit: Unit, table: CostTable, side: Side = "value") -> Cost:
     """Cost of one instance of `unit`: resources and area; energy is counted per operation instead."""
-    return replace(price_of_unit(unit, table).cost, energy_pj=0.0)
+    return replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
+
+
+def read(price: UnitPrice, side: Side) -> Cost:
+    """A unit's cost by one reading of its figures; fields without a figure stay None."""
+    if side == "value":
+        return price.cost
+    details = {name: price.details.get(name) for name in FIELDS}
+    return Cost(
+        **{name: None if d is None else at(side, d.value, d.low, d.high) for name, d in details.items()}
+    )
 
 
 def price_of_unit(unit: Unit, table: CostTable) -> UnitPrice:
@@ -86,24 +125,32 @@ def _price_node(
     graph: OpGraph, node: OpNode, table: CostTable, width: int, organisation: Lanes
 ) -> PricedNode:
     counts = counts_of(graph, node, width)
-    priced = tuple(PricedCount(count, _energy(count, table)) for count in counts)
     units = units_of(node, counts, organisation)
     traffic = traffic_of(graph, node, width)
-    memory = traffic.energy_pj(table.memory) if table.memory is not None else None
-    cost = total(unit_cost(unit, table).scaled(unit.count) for unit in units)
-    energies = [p.energy_pj for p in priced]
-    known = (
-        None
-        if any(e is None for e in energies)
-        else sum(e for e in energies if e is not None) + (memory or 0.0)
+
+    def reading(side: Side) -> Reading:
+        memory = traffic.energy_pj(table.memory, side) if table.memory is not None else None
+        cost = total(unit_cost(unit, table, side).scaled(unit.count) for unit in units)
+        energies = [_energy(count, table, side) for count in counts]
+        known = [energy for energy in energies if energy is not None]
+        energy = sum(known) + (memory or 0.0) if len(known) == len(energies) else None
+        return Reading(replace(cost, energy_pj=energy), memory)
+
+    return PricedNode(
+        node=node,
+        counts=tuple(PricedCount(count, _energy(count, table, "value")) for count in counts),
+        units=units,
+        traffic=traffic,
+        value=reading("value"),
+        low=reading("low"),
+        high=reading("high"),
     )
-    return PricedNode(node, priced, units, traffic, memory, replace(cost, energy_pj=known))
 
 
-def _energy(count: Count, table: CostTable) -> float | None:
+def _energy(count: Count, table: CostTable, side: Side) -> float | None:
     if count.primitive in FREE:
         return 0.0
-    energy = price_of_count(count, table).cost.energy_pj
+    energy = read(price_of_count(count, table), side).energy_pj
     return None if energy is None else energy * count.count
 
 

@@ -23,6 +23,7 @@ HEAD = (
     "entry",
 )
 TECHNOLOGIES = ("asic", "fpga")
+UNKNOWN = "unknown"  # in the place of a memory's name: no figure, so memory energy is unknown
 DEFAULT_WIDTH = 16  # bits, where a table does not say
 
 _SOURCE = ("title", "where", "note")
@@ -64,13 +65,15 @@ def read_memory(table: Mapping[str, Any]) -> Memory | None:
         for number, entry in enumerate(doc.tables(memory, "level"), start=1):
             with doc.located(f"level {number}"):
                 level = _level(entry)
+                if level.name == UNKNOWN:
+                    raise CostError(f"{UNKNOWN!r} says that there is no figure; name the memory otherwise")
                 if level.name in levels:
                     raise CostError(f"{level.name!r} is given twice; keep one")
                 levels[level.name] = level
         return Memory(
             levels=levels,
-            weights=levels[doc.choice(memory, "weights", levels)],
-            activations=levels[doc.choice(memory, "activations", levels)],
+            weights=levels.get(doc.choice(memory, "weights", (*levels, UNKNOWN))),
+            activations=levels.get(doc.choice(memory, "activations", (*levels, UNKNOWN))),
         )
 
 

@@ -67,7 +67,7 @@ class CostTable:
         Raises UnknownName for a name that is no bundled target, CostError for a file that cannot be read or
         breaks the schema: one line with the file, the entry, the key and what to do.
         """
-        path = _locate(name_or_path)
+        path = locate(name_or_path)
         table, digest = doc.read_document(path)
         with doc.located(str(path)):
             reader.check_head(table)
@@ -254,7 +254,7 @@ def _report_order(figure: Figure) -> tuple[int, int, int]:
     return list(UNITS).index(figure.op), PRICED.index(figure.field), figure.entry
 
 
-def _locate(name_or_path: str | Path) -> Path:
+def locate(name_or_path: str | Path) -> Path:
     """Path of a bundled name or of the user's file; a text with a folder or `.toml` in it is a path."""
     if isinstance(name_or_path, Path) or name_or_path.endswith(".toml") or "/" in name_or_path:
         return Path(name_or_path)

@@ -90,29 +90,27 @@ def _origins(report: Report, stages: Sequence[Stage]) -> Table:
 
 
 _Row = tuple[str, Callable[[Stage], float | None], Callable[[float | None], str]]
+_INTERVAL = "  low to high"  # over the sources of the figures; a short name keeps four stages on 100 columns
 
 
 def _costs(report: Report, stages: Sequence[Stage]) -> Table:
     shown = [stage for stage in report.stages if stage.name in {s.name for s in stages}]
-    rows: list[_Row] = [
-        ("energy per inference", lambda s: s.cost.energy_pj, quantity.energy),
+    parts: list[_Row] = [
         ("  of it operations", lambda s: s.operation_energy_pj, quantity.energy),
         ("  of it memory traffic", lambda s: s.memory_energy_pj, quantity.energy),
     ]
-    if report.table.technology == "fpga":
-        rows += [
-            ("LUTs", lambda s: s.cost.luts, quantity.amount),
-            ("flip-flops", lambda s: s.cost.ffs, quantity.amount),
-            ("DSP slices", lambda s: s.cost.dsps, quantity.amount),
-        ]
-    else:
-        rows += [("area, um2", lambda s: s.cost.area_um2, quantity.amount)]
     lanes = report.settings["lanes"]
     title = f"Cost on {report.table.target} ({report.width}-bit residual path, lanes per node: {lanes})"
     table = grid(title, "", *(s.name for s in shown), "change")
-    for name, value_of, text_of in rows:
+    _cost_rows(table, shown, "energy_pj", "energy per inference", quantity.energy)
+    for name, value_of, text_of in parts:
         values = [value_of(stage) for stage in shown]
         table.add_row(name, *map(text_of, values), quantity.change(values[0], values[-1]))
+    resources = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices"}
+    for field, name in (
+        resources.items() if report.table.technology == "fpga" else [("area_um2", "area, um2")]
+    ):
+        _cost_rows(table, shown, field, name, quantity.amount)
     stored = [stage.weight_bits for stage in shown]
     table.add_row("parameter storage", *map(quantity.bits, stored), quantity.change(stored[0], stored[-1]))
     sure: dict[str, list[str]] = {}
@@ -122,6 +120,19 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
     lines += [f"no figure for: {', '.join(report.unpriced)}"] if report.unpriced else []
     table.caption, table.caption_justify = "\n".join(lines), "left"
     return table
+
+
+def _cost_rows(
+    table: Table, stages: Sequence[Stage], field: str, name: str, text_of: Callable[[float | None], str]
+) -> None:
+    """One field of the cost, and below it the interval of its figures if there is one."""
+    low, values, high = (
+        [getattr(s.cost_at(side), field) for s in stages] for side in ("low", "value", "high")
+    )
+    table.add_row(name, *map(text_of, values), quantity.change(values[0], values[-1]))
+    if low != values or high != values:
+        interval = quantity.energy_interval if field == "energy_pj" else quantity.amount_interval
+        table.add_row(_INTERVAL, *(interval(a, b) for a, b in zip(low, high, strict=True)))
 
 
 def _groups(report: Report, view: View) -> Table:

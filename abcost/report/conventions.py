@@ -19,6 +19,8 @@ CONVENTIONS: tuple[str, ...] = (
     "a tensor that feeds a dot product or pool, or has several readers, is written once and read once by each.",
     "Where 1/taps of a global average is folded into the classifier, logits come out in units of 1/taps: the "
     "divisor is a unit, not an operation.",
+    "Low and high are the same sums over the least and most that the sources of each figure say; a figure without such "
+    "bounds counts with its value. Nothing is scaled to another node except by `abcost targets scale`.",
     "An operation narrower than the table's smallest unit is priced as that unit.",
     *(f"Free: {primitive.value}: {reason}." for primitive, reason in FREE.items()),
 )

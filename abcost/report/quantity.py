@@ -12,6 +12,9 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+_PREFIXES = (("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3), ("pJ", 1.0))  # unit, its size in picojoule
+
+
 def energy(picojoule: float | None) -> str:
     """Energy with the prefix that leaves one to three digits before the point; "unknown" for None.
 
@@ -20,10 +23,33 @@ def energy(picojoule: float | None) -> str:
     """
     if picojoule is None:
         return "unknown"
-    for unit, size in (("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3)):
-        if picojoule >= size:
-            return f"{picojoule / size:.4g} {unit}"
-    return f"{picojoule:.4g} pJ"
+    unit, size = _prefix(picojoule)
+    return f"{picojoule / size:.4g} {unit}"
+
+
+def energy_interval(low: float | None, high: float | None) -> str:
+    """Both ends to three digits, with the prefix of the upper; "" where one is unknown.
+
+    >>> energy_interval(9.0e5, 4.5e6), energy_interval(None, 4.5e6)
+    ('0.9-4.5 uJ', '')
+    """
+    if low is None or high is None:
+        return ""
+    unit, size = _prefix(high)
+    return f"{low / size:.3g}-{high / size:.3g} {unit}"
+
+
+def _prefix(picojoule: float) -> tuple[str, float]:
+    return next((prefix for prefix in _PREFIXES if picojoule >= prefix[1]), _PREFIXES[-1])
+
+
+def amount_interval(low: float | None, high: float | None) -> str:
+    """Both ends, rounded to the whole unit; "" where one is unknown.
+
+    >>> amount_interval(53307.2, 89690)
+    '53,307-89,690'
+    """
+    return "" if low is None or high is None else f"{count(low)}-{count(high)}"
 
 
 def amount(value: float | None) -> str:

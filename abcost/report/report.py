@@ -13,6 +13,7 @@ from abcost.core.log import LogEntry
 from abcost.cost.organisation import SIZES, Unit
 from abcost.cost.price import PricedNode, total, unit_cost
 from abcost.cost.provenance import Used
+from abcost.cost.side import Side
 from abcost.cost.table import CostTable
 from abcost.report.conventions import CONVENTIONS
 from abcost.version import __version__
@@ -37,7 +38,11 @@ class Stage:
     @property
     def cost(self) -> Cost:
         """Energy of one inference, and resources of all units."""
-        return total(node.cost for node in self.nodes)
+        return self.cost_at("value")
+
+    def cost_at(self, side: Side) -> Cost:
+        """The cost by the figures' values, or by the least or most that their sources say."""
+        return total(node.reading(side).cost for node in self.nodes)
 
     @property
     def operation_energy_pj(self) -> float | None:
@@ -48,7 +53,11 @@ class Stage:
     @property
     def memory_energy_pj(self) -> float | None:
         """The part of the energy that is memory traffic, None without a memory table."""
-        parts = [node.memory_energy_pj for node in self.nodes]
+        return self.memory_energy_at("value")
+
+    def memory_energy_at(self, side: Side) -> float | None:
+        """Energy of memory traffic by one reading of the figures, None without a memory table."""
+        parts = [node.reading(side).memory_energy_pj for node in self.nodes]
         return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
 
     @property
@@ -134,15 +143,21 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
         "name": stage.name,
         "ops": {op_class.value: count for op_class, count in stage.tally.by_class().items()},
         "multiplications": {origin.value: count for origin, count in stage.tally.by_origin().items()},
-        "cost": {
-            **stage.cost.to_dict(),
-            "weight_bits": stage.weight_bits,
-            "memory_energy_pj": stage.memory_energy_pj,
-        },
+        "cost": _cost(stage, "value"),
+        "cost_low": _cost(stage, "low"),
+        "cost_high": _cost(stage, "high"),
         "units": _units(report, stage),
         "organisation": None if stage.organisation is None else stage.organisation.to_dict(),
         "exact": stage.exact,
         "max_abs_error": stage.max_abs_error,
+    }
+
+
+def _cost(stage: Stage, side: Side) -> dict[str, float | None]:
+    return {
+        **stage.cost_at(side).to_dict(),
+        "weight_bits": stage.weight_bits,
+        "memory_energy_pj": stage.memory_energy_at(side),
     }
 
 

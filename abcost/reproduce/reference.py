@@ -23,7 +23,7 @@ _HEAD = (
     "schema", "model", "variant", "input_shape", "parameters", "target", "table", "width_bits", "settings",
 )  # fmt: skip
 _TAIL = ("published_convention", "macs", "unpriced")
-_STAGE = ("name", "ops", "multiplications", "cost", "exact")
+_STAGE = ("name", "ops", "multiplications", "cost", "cost_low", "cost_high", "exact")
 
 
 def reference_files(reproduction: Reproduction) -> dict[str, str]:
