@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow lint types check reports benchmarks clean
+.PHONY: demo test test-slow simulator lint types check reports benchmarks calibrate clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
 
-test: lint types check
+test: simulator lint types check
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -17,6 +17,17 @@ lint: .venv/installed-dev
 
 types: .venv/installed-dev
 	$(BIN)/mypy
+
+# The tests of the hardware units simulate Verilog, and no package on PyPI brings a simulator.
+APT = $$([ "$$(id -u)" = 0 ] || echo sudo -n) env DEBIAN_FRONTEND=noninteractive apt-get -qq
+simulator:
+	@if command -v iverilog || command -v verilator; then exit; fi >/dev/null; \
+	if command -v apt-get >/dev/null; then \
+		echo 'installing Icarus Verilog for the simulations'; \
+		{ $(APT) update; $(APT) install --no-install-recommends iverilog; } >/dev/null 2>&1 </dev/null && exit; \
+	fi; \
+	echo 'No Verilog simulator, and none could be installed: simulations will be skipped.' \
+		'Install Icarus Verilog (package iverilog) or Verilator.'
 
 check: .venv/installed-dev
 	$(BIN)/pytest --numprocesses 2
@@ -29,6 +40,13 @@ reports: .venv/installed
 
 benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/analysis_time.py
+	$(BIN)/python benchmarks/datapaths.py
+
+# The tables measured by synthesis; from an empty cache about an hour. Debian has the cells in qflow-tech-osu018.
+LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
+calibrate: .venv/installed-dev
+	for target in fpga-lut6 fpga-ice40 fpga-ecp5; do $(BIN)/abcost calibrate $$target || exit; done
+	$(BIN)/abcost calibrate asic-osu018 --liberty $(LIBERTY)
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "abcost needs Python 3.11 or newer: make PYTHON=python3.11"'

@@ -42,6 +42,13 @@ def test_cost_names_its_fields():
     assert Cost().to_dict() == dict.fromkeys(FIELDS)
 
 
+def typical(target, op):
+    """Sizes at which every unit has a figure, whatever it depends on; the width is left to the table."""
+    least = CostTable.load(target).narrowest(op)
+    sizes = {"bits": 64, "exponents": 2, "fraction_bits": 12, "depth": 64, "stored": 8}
+    return {name: max(size, least.get(name, 0)) for name, size in sizes.items()}
+
+
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf])
 def test_cost_refuses_what_is_no_cost(value):
     with pytest.raises(CostError, match=r"^a cost must be a finite number >= 0, got luts = "):
@@ -180,51 +187,58 @@ def test_paper_layer(field, before, after, percent):
 
 @pytest.mark.parametrize(
     ("op", "size"),
-    [("multiply", {}), ("shift_select", {"exponents": 2}), ("prelu", {}), ("qprelu", {"exponents": 2})],
-)
-def test_fpga_agrees_with_the_paper_at_32_bits(op, size):
-    ours, paper = price("fpga-lut6", op, width=32, **size).cost, price("abbnn-paper", op).cost
-    assert (ours.luts, ours.dsps) == (paper.luts, paper.dsps)
-
-
-@pytest.mark.parametrize(
-    ("width", "luts", "dsps"),
     [
-        (8, 0, 1),
-        (18, 0, 1),  # 25 x 18 signed: one DSP48E1
-        (19, 4, 2),  # ceil(47 / 14) LUT; ceil(18/24) * ceil(18/17) DSP
-        (25, 24, 2),  # ceil(47 * 7 / 14); ceil(24/24) * ceil(24/17)
-        (26, 27, 4),  # ceil(47 * 8 / 14); ceil(25/24) * ceil(25/17)
-        (32, 47, 4),
+        ("multiply", {}),
+        ("prelu", {"fraction_bits": 10}),
+        ("qprelu", {"exponents": 1, "choices": 2, "left": 1}),
     ],
 )
-def test_fpga_multiplier(width, luts, dsps):
-    cost = price("fpga-lut6", "multiply", width=width).cost
-    assert (cost.luts, cost.dsps) == (luts, dsps)
+def test_fpga_agrees_with_the_paper_at_32_bits(op, size):
+    """The law, fitted over all widths; the points themselves are in tests/test_reproduce.py."""
+    ours, paper = price("fpga-lut6", op, width=32, **size).cost, price("abbnn-paper", op).cost
+    assert (round(ours.luts), ours.dsps) == (paper.luts, paper.dsps)
 
 
 @pytest.mark.parametrize(
-    ("exponents", "select", "slope"), [(1, 0, 1), (2, 1, 1), (3, 1, 1), (4, 1, 2), (5, 2, 2)]
+    ("width", "dsps"),
+    [
+        (4, 0),  # small ones are LUTs
+        (18, 1),  # 25 x 18 signed: one DSP48E1
+        (19, 2),  # ceil(18/24) * ceil(18/17)
+        (25, 2),  # ceil(24/24) * ceil(24/17)
+        (26, 4),  # ceil(25/24) * ceil(25/17)
+        (32, 4),
+    ],
 )
-def test_fpga_selection_is_a_tree_of_4_to_1_multiplexers(exponents, select, slope):
-    # n inputs take ceil((n - 1) / 3) LUT6 per bit; a slope has the unshifted input too
-    assert price("fpga-lut6", "shift_select", width=16, exponents=exponents).cost.luts == 16 * select
-    assert price("fpga-lut6", "qprelu", width=16, exponents=exponents).cost.luts == 16 * slope
+def test_fpga_multiplier_takes_the_dsps_of_its_pieces(width, dsps):
+    assert price("fpga-lut6", "multiply", width=width).cost.dsps == dsps
 
 
-def test_fpga_popcount_is_bismo_below_finn():
-    luts = price("fpga-lut6", "xnor_popcount", bits=64).details["luts"]
-    assert luts.value == pytest.approx(1.17 * 64 + 44.1)
-    assert luts.low == 48  # 27 LUT6 per 36 bits
-    # FINN: (2*ceil(2/6) - 1)*2 per product, tree 2*(2*64 - 1), accumulator ceil(log2(65) + 1) = 8
-    assert luts.high == pytest.approx(300 + 1.1 * (64 * 2 + 2 * (2 * 64 - 1) + 8))
+@pytest.mark.parametrize(("choices", "levels"), [(2, 1), (4, 1), (8, 2)])
+def test_fpga_selection_is_4_to_1_multiplexers(choices, levels):
+    """One LUT6 per bit and level; beyond four choices a barrel shifter of one level more. Within a quarter."""
+    size = {"exponents": choices, "choices": choices, "span": choices - 1}
+    for width in (12, 16, 24, 32):
+        found = price("fpga-lut6", "shift_select", width=width, **size).cost.luts
+        assert levels * width * 0.9 <= found <= levels * width * 1.25
 
 
-def test_fpga_leaves_unknown_what_nobody_published():
+@pytest.mark.parametrize("bits", [36, 64, 144, 288, 576, 1024])
+def test_fpga_popcount_is_between_its_first_layer_and_finns_formula(bits):
+    luts = price("fpga-lut6", "xnor_popcount", bits=bits).cost.luts
+    assert luts > 2 * bits / 3  # three pairs are the inputs of two LUTs, which count them
+    # FINN@39f0c9a without its constant 300: (2*ceil(2/6) - 1)*2 per product, tree 2*(2*SIMD - 1)
+    assert luts < 1.1 * (bits * 2 + 2 * (2 * bits - 1))
+
+
+def test_fpga_popcount_is_near_what_was_found_by_hand():
+    """1,178 LUTs for 576 bits from 6:3 compressors, by another hand, alone; placed in a design a tenth less."""
+    assert price("fpga-lut6", "xnor_popcount", bits=576).cost.luts == pytest.approx(0.9 * 1178, rel=0.05)
+
+
+def test_fpga_leaves_unknown_what_synthesis_does_not_tell():
     for op in CostTable.load("fpga-lut6").units():
-        assert price("fpga-lut6", op, bits=64, exponents=2).cost.energy_pj is None
-    assert price("fpga-lut6", "add").cost.ffs is None
-    assert price("fpga-lut6", "xnor") == price("fpga-lut6", "xnor")
+        assert price("fpga-lut6", op, **typical("fpga-lut6", op)).cost.energy_pj is None
     assert price("fpga-lut6", "xnor").details == {}
 
 
@@ -263,25 +277,7 @@ def test_bundled_table_is_named_like_its_file_and_prices_its_default_width(targe
     table = CostTable.load(target)
     assert table.target == target
     for op in table.units():
-        assert table.price(op, width=table.default_width, bits=64, exponents=2).details
-
-
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("variable", ["width", "bits", "exponents"])
-def test_nothing_gets_cheaper_by_growing(target, variable):
-    table = CostTable.load(target)
-    for op in table.units():
-        answers = []
-        for value in range(1, 65) if variable != "bits" else range(32, 1025, 31):
-            size = {"width": table.default_width, "bits": 64, "exponents": 2, variable: value}
-            try:
-                answers.append(table.price(op, **size))
-            except CostError as outside:
-                assert "has no figure at" in str(outside)  # noqa: PT017 - the range ends here
-        assert answers
-        for small, large in itertools.pairwise(answers):
-            for name, detail in small.details.items():
-                assert large.details[name].value >= detail.value, (op, name, variable)
+        assert table.price(op, width=table.default_width, **typical(target, op)).details
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -289,7 +285,8 @@ def test_bounds_hold_at_every_size(target):
     table = CostTable.load(target)
     for op, width, bits, exponents in itertools.product(table.units(), range(8, 33), (32, 1000), (1, 2, 9)):
         try:
-            answer = table.price(op, width=width, bits=bits, exponents=exponents)
+            size = {"bits": bits, "exponents": exponents, "fraction_bits": 8, "depth": bits, "stored": 8}
+            answer = table.price(op, width=width, **size)
         except CostError:
             continue
         for detail in answer.details.values():
@@ -327,14 +324,14 @@ def test_a_unit_without_entry_is_unknown_not_an_error():
             {"width": 16},
             r"multiply luts has no figure at width 16 \(valid: width 32\)",
         ),
-        ("fpga-lut6", "multiply", {"width": 33}, r"width 2 to 18; or width 19 to 31; or width 32"),
-        ("fpga-lut6", "xnor_popcount", {"bits": 8}, r"no figure at bits 8 \(valid: bits 32 to 1024\)"),
+        ("fpga-lut6", "multiply", {"width": 33}, r"has no figure at .*width 33.*; or width 26 to 32"),
+        ("fpga-lut6", "xnor_popcount", {"bits": 1153}, r"no figure at bits 1153 \(valid: bits 1 to 1152\)"),
         ("fpga-lut6", "xnor_popcount", {}, r"luts depends on bits \(.*\); give it, for example --bits 288"),
         (
             "fpga-lut6",
             "qprelu",
             {},
-            r"qprelu luts depends on exponents \(.*\); give it, for example --exponents -3,0",
+            r"qprelu luts depends on \w+ \(.*\); give it, for example --exponents -3,0",
         ),
         (
             "asic-7nm",
@@ -360,7 +357,7 @@ def test_price_refuses(target, op, size, reason):
         ("asic-7nm", "multiply", {"width": 8}),  # 8, then 9 to 32
         ("asic-45nm", "qprelu", {"width": 8, "exponents": 1}),  # the width is that of its parts
         ("asic-45nm", "xnor", {}),
-        ("fpga-lut6", "xnor_popcount", {"bits": 32}),
+        ("fpga-lut6", "xnor_popcount", {"bits": 1}),
         ("abbnn-paper", "prelu", {"width": 32}),
         ("abbnn-paper", "add", {}),
     ],
@@ -373,10 +370,11 @@ def test_narrowest_size(target, op, narrowest):
 def test_every_unit_has_a_price_at_its_narrowest_and_none_below(target):
     table = CostTable.load(target)
     for op in table.units():
-        size = {"width": 16, "bits": 64, "exponents": 1} | table.narrowest(op)
+        sizes = {"bits": 64, "exponents": 1, "fraction_bits": 12, "depth": 64, "stored": 8}
+        size = {"width": 16, **sizes} | table.narrowest(op)
         assert table.price(op, **size).details
         for variable, low in table.narrowest(op).items():
-            if low > 1:
+            if low > 1 and variable != "span":  # two choices have no span that matters
                 with pytest.raises(CostError, match="no figure at"):
                     table.price(op, **size | {variable: low - 1})
 

@@ -172,6 +172,33 @@ def test_units_and_one_layer(found):
     ]
 
 
+def test_published_units_are_what_synthesis_gives(found):
+    """LUT and DSP as published, under readings of which only the PReLU has a parameter chosen to fit."""
+    meant = {unit.name: [(s.luts, s.dsps, s.reading.fitted) for s in unit.meant] for unit in found.units}
+    assert meant == {
+        "multiplier": [(47, 4, 0)],
+        "bit-shift": [(32, 0, 0)],
+        "PReLU": [(47 + 10, 4, 1)],  # a select per fraction bit behind the multiplier, 10 of them
+        "quantized PReLU": [(31, 0, 0), (32, 0, 0)],  # to the right the sign bit needs no select
+    }
+
+
+def test_readings_that_do_not_fit_stand_beside_those_that_do(found):
+    others = {s.reading.text: s for unit in found.units for s in unit.readings if not s.reading.meant}
+    assert others["constant shift: wiring"].luts == 0
+    assert others["multiplier and select, 16 fraction bits"].luts == 47 + 16
+    assert (
+        others["barrel shifter, arithmetic, 0 to 31 bits"].luts > 3 * 32
+    )  # three levels of 4:1 multiplexers
+    assert not any(unit.fits(s) for unit in found.units for s in unit.readings if not s.reading.meant)
+
+
+def test_a_measured_unit_that_is_not_as_published_differs(found):
+    unit = found.units[0]
+    wrong = replace(unit, readings=(replace(unit.readings[0], luts=48),))
+    assert (unit.verdict, wrong.verdict) == (Verdict.EXACT, Verdict.DIFFERS)
+
+
 def test_parameters_are_those_of_the_reference(found):
     reference = json.loads(STATE_DICTS.read_text())
     for row in found.parameters:
@@ -279,7 +306,7 @@ def test_rich_fits_a_hundred_columns(run, monkeypatch):
 
 def test_markdown_tables_are_rectangular(found):
     blocks = [block for block in render_markdown(found).split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     for block in blocks:
         assert len({line.count("|") for line in block.splitlines()}) == 1
 

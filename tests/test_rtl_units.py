@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,14 @@ from abcost.core.interpret import FixedPoint, execute
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.errors import ToolError, UnknownName, UsageError
+from abcost.rtl.placed import placed
 from abcost.rtl.simulate import simulate, simulator
 from abcost.rtl.testbench import bench
 from abcost.rtl.unit import Unit, build, templates
 from abcost.rtl.units.digits import signed_digits
 from abcost.rtl.units.exponents import Selection, prelu_choices
 from abcost.rtl.vectors import rows_of
+from simulators import need_simulator
 
 WIDTHS = (4, 8, 13)
 
@@ -36,6 +37,7 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "shift_constant": [{"width": w, "exponent": e} for w in WIDTHS for e in (-20, -3, 0, 2)],
     "shift_select": [
         {"width": w, "exponents": e} for w in WIDTHS for e in ((-2, 0), (-7, -1, 1), (-9, -8, -6, -3, -2))],
+    "shift_two_way": [{"width": w, "amount": a} for w in (*WIDTHS, 32) for a in (1, 3)],
     "prelu": [{"width": w, "fraction_bits": f} for w in WIDTHS for f in (0, 3)],
     "qprelu": [
         {"width": w, "exponents": e}
@@ -44,6 +46,15 @@ UNITS: dict[str, list[dict[str, object]]] = {
     ],
     "rprelu": [{"width": w, "fraction_bits": 3} for w in WIDTHS],
     "qrprelu": [{"width": w, "exponents": e} for w in WIDTHS for e in ((-3,), (-2, -1, 0, 1))],
+    "qprelu_add": [{"width": w, "exponents": e} for w in WIDTHS for e in ((-3,), (-2, -1, 0, 1))],
+    "scale_dot": [{"width": w, "bits": n} for w, n in ((8, 60), (13, 144), (16, 4608), (24, 576))],
+    **{
+        op: [
+            {"width": w, "contents": tuple((i * 7 + 3) % (1 << w - 1) - (1 << w - 2) for i in range(n))}
+            for w, n in ((4, 2), (8, 20), (13, 70))
+        ]
+        for op in ("add_rom", "compare_rom")
+    },
     "xnor_popcount": [{"bits": n, "structure": s} for n in (1, 2, 5, 36, 150) for s in ("compressor", "tree")],
     "signed_sum": [{"bits": n, "width": w} for n in (1, 2, 7, 27) for w in WIDTHS],
     "accumulate": [{"width": w} for w in WIDTHS] + [{"width": 10, "input_width": 7}],
@@ -61,13 +72,18 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "compare": (">=", ">"),
     "compare_constant": (">=", ">"),
     "mux": ("? b : a", "? a : b"),
-    "max": (">=", "<"),
+    "max": ("? b : a", "? a : b"),
     "shift_constant": (">>> 3", ">> 3"),
     "shift_select": (">>> 2", ">>> 1"),
+    "shift_two_way": (">> 1", ">> 2"),
     "prelu": ("product[6:3]", "product[5:2]"),
     "qprelu": (">>> 1", ">> 1"),
     "rprelu": ("x + bias_in", "x - bias_in"),
     "qrprelu": ("bent + bias_out", "bent + bias_in"),
+    "qprelu_add": ("bent + bias_out", "bent - bias_out"),
+    "scale_dot": ("twice - ", "twice + "),
+    "add_rom": (".b(word)", ".b(~word)"),
+    "compare_rom": (".b(word)", ".b(~word)"),
     "xnor_popcount": ("~(a[3] ^ w[3])", "(a[3] ^ w[3])"),
     "signed_sum": ("{root ^", "{root |"),
     "accumulate": ("first ?", "!first ?"),
@@ -83,15 +99,6 @@ MUTATED: dict[str, dict[str, object]] = {
     "prelu": {"width": 4, "fraction_bits": 3},
     "xnor_popcount": {"bits": 36},
 }
-
-
-def need_simulator() -> str:
-    try:
-        return simulator()
-    except ToolError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 def passes(unit: Unit, folder: Path, rows: int = 200) -> bool:
@@ -125,6 +132,11 @@ def test_both_simulators_agree(tmp_path):
     unit = build("qrprelu", width=8, exponents=(-3, 0, 1))
     for tool in ("iverilog", "verilator"):
         assert simulate(bench(unit, rows_of(unit, 50)), tmp_path / tool, tool=tool).passed
+
+
+def test_a_placed_unit_computes_the_same(tmp_path):
+    for op in ("qprelu", "accumulate"):
+        assert passes(placed(build(op, **UNITS[op][-1])), tmp_path / op)
 
 
 @pytest.mark.parametrize("exponents", [(-3,), (-5, -1), (-7, -3, 0, 1), (-9, -7, -4, -2, 0, 1, 2)])
@@ -167,6 +179,12 @@ def test_models_by_hand():
     barrel = build("qprelu", width=8, exponents=(-4, -3, -2, -1, 1))  # codes: 1 - exponent
     values = {"x": torch.tensor([5, -64, -64, -5]), "code": torch.tensor([5, 5, 1, 0])}
     assert barrel.model(values)["y"].tolist() == [5, -4, -64, -10]
+    two_way = build("shift_two_way", width=4, amount=1)  # a logical shift: the top bit becomes 0
+    assert two_way.model({"x": torch.tensor([15, 15, 9]), "s": torch.tensor([0, 1, 1])})["y"].tolist() == [
+        15,
+        7,
+        4,
+    ]
     popcount = build("xnor_popcount", bits=4)
     a, w = torch.tensor([[1, 0, 1, 1]]), torch.tensor([[1, 1, 0, 1]])
     assert popcount.model({"a": a, "w": w})["p"].tolist() == [2]
@@ -193,6 +211,7 @@ def test_signed_digits_sum_to_the_constant_and_are_not_adjacent(constant):
         ("xnor_popcount", {"bits": 0}, "1 to 4096 bits"),
         ("xnor_popcount", {"bits": 8, "structure": "wallace"}, "compressor, tree"),
         ("rom", {"width": 4, "contents": (1, 99)}, "that fit"),
+        ("shift_two_way", {"width": 8, "amount": 8}, "between 1 and the width less one, 7, got 8"),
         ("prelu", {"width": 8, "fraction_bits": 9}, "between 0 and the width 8"),
     ],
 )

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abcost.calibrate.derived import per_bit
-from abcost.calibrate.fit import Fitted, Law, Pieces, Terms
+from abcost.calibrate.fit import Pieces, Terms
+from abcost.calibrate.laws import Fitted, Law
 from abcost.calibrate.measure import measure
 from abcost.calibrate.point import Measured, Point
 from abcost.calibrate.run import load_text
@@ -391,7 +392,7 @@ class FakeYosys(Yosys):
     """Makes two bits of wire from any unit, as Yosys 0.23 would: its statistics have no area."""
 
     def run(self, script, folder):
-        top = re.match(r"module (\w+)", (folder / "unit.v").read_text())[1]
+        top = re.findall(r"^module (\w+)", (folder / "unit.v").read_text(), re.MULTILINE)[-1]
         gates = [("INV", {"A": a, "Y": y}) for a, y in ((2, 4), (3, 5), (4, 6), (5, 7))]
         (folder / "stat.json").write_text(json.dumps({"design": {"num_cells_by_type": {"INV": 4}}}))
         (folder / "netlist.json").write_text(json.dumps(design(top, {"x": [2, 3]}, {"y": [6, 7]}, gates)))

@@ -3,63 +3,106 @@
 A binary dot product has PE lanes, each an XNOR-popcount of SIMD bits, an accumulator where K is folded, and
 2p - K; a sign-controlled one PE adder trees of SIMD inputs; a real one PE * SIMD multipliers and an adder tree.
 An operation of the chain that is performed n times per inference has ceil(n / cycles) units, so that it keeps up
-with the dot product. Per-channel parameters are read from a ROM per unit. Every unit ends in a register.
+with the dot product. Per-channel parameters are read from a ROM per unit, in the bits that their values need.
+Left shifts widen the data inside a power-of-two PReLU (`left` in its law); values behind it are known to fit.
+Every unit ends in a register, but 2p - K in front of a multiplier, where the DSP has one.
+
+The same units as in the Verilog of `abcost rtl --pipelined` (abcost/emit) where K is not folded or PE is 1, but for:
+- counters: there they are inputs;
+- residual operands and results: there they come and go in one cycle and wait in registers, here FIFOs hold them.
+Where K is folded, PE dot products share fewer chains by way of multiplexers; there every one has its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
 
 from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
+from abcost.accelerator.window import window_of
 from abcost.classify.counts import exponents_of
 from abcost.core.exponents import code_bits, sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
-from abcost.core.node import OpNode
+from abcost.core.node import Constant, OpNode
 from abcost.core.precision import popcount_bits
-from abcost.cost.memory import weight_bits
+from abcost.cost.fused import rom, with_parameter
 from abcost.cost.organisation import Lanes, Unit, units_of
 
-ROM_WIDTH = 32  # bits of one ROM unit; wider ones are several
-ROM_DEPTH = 1024  # words; deeper ones are several
-WINDOWS = frozenset({OpKind.CONV, OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL})
+ONE_BIT = frozenset({OpKind.THRESHOLD, OpKind.COMPARE})
+OPERAND = {OpKind.ADD_CONST: "value", OpKind.THRESHOLD: "level"}
+"""Constants that feed an adder or a comparison."""
 
 
 def parts(engine: Engine, folding: Folding, *, width: int, fraction_bits: int) -> list[Unit]:
     """Units of the dot product, its chain, their parameter ROMs and registers, and the counters that step them."""
+    return [*streamed(engine, folding, width=width, fraction_bits=fraction_bits), *counters(engine, folding)]
+
+
+def streamed(engine: Engine, folding: Folding, *, width: int, fraction_bits: int) -> list[Unit]:
+    """What values pass through, with registers that let the fold counter and the first step keep pace with them."""
     cycles = engine.cycles(folding.pe, folding.simd)
-    found = [*_dot(engine, folding, width)]
+    folded = engine.taps > folding.simd or engine.digits > 1
+    found = [*_dot(engine, folding, width, fraction_bits), *_shared(engine, folding, cycles, width)]
+    before = 2 if engine.arithmetic is DotArithmetic.REAL else 1  # registers before the accumulator
+    age = before + folded + (engine.arithmetic is DotArithmetic.XNOR)  # 2p - K
+    fold_bits, fold_delay = 0, 0
     for work in engine.chain:
-        found += _chain(work, cycles, width, fraction_bits)
-    return [*found, *_counters(engine, folding)]
-
-
-def memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> list[Memory]:
-    """Weights of the dot product, and the line buffers of the windows in the engine."""
-    found = []
-    stored = weight_bits(engine.dot, width)
-    if stored:
-        word = max(1, -(-stored // (engine.channels * engine.taps)))  # bits per weight
-        folds = -(-engine.channels // folding.pe) * -(-engine.taps // folding.simd)
-        reads = engine.positions * folds
-        found.append(Memory("weights", word * folding.pe * folding.simd, folds, reads))
-    for node in (engine.dot, *(work.node for work in engine.chain)):
-        if node.kind in WINDOWS:
-            found += _line_buffer(node, graph, folding, width)
+        size = (lanes_of(work, cycles), width, fraction_bits)
+        if size not in work.units:
+            scaled = engine.taps if work.node is engine.scale else None
+            work.units[size] = tuple(_chain(work, *size, scaled))
+        units = work.units[size]
+        depths = [unit.depth for unit in units if unit.depth is not None]
+        if depths:
+            fold_bits, fold_delay = max(fold_bits, (max(depths) - 1).bit_length()), age
+        age += any(unit.op == "register" for unit in units)
+        found += units
+    if fold_delay:
+        found.append(Unit("register", fold_delay, fold_bits))
+    if folded:
+        found.append(Unit("register", before, 1))
     return found
 
 
-def data_width(work: Work) -> int:
-    """Bits of a node's operands; a left shift of up to n widens a power-of-two PReLU by n."""
-    wide = max(count.width for count in work.counts)
-    if work.node.kind is OpKind.SHIFT_PRELU:
-        return wide + max(0, *exponents_of(work.node))
-    return wide
+def memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> list[Memory]:
+    """Weights or second operand of the dot product, and the line buffers of the windows in the engine.
+
+    Weights of which each is used by a multiplier of its own are constants of the circuit.
+    """
+    found = [*_operand(engine, folding, graph, width)]
+    folds = engine.folds(folding.pe, folding.simd)
+    word = weight_word(engine, width)
+    if word and folds > 1:
+        products = folding.pe * folding.simd
+        depth = max(
+            folds, -(-engine.dot.consts["weight"].count // products)
+        )  # transposed: not all at each position
+        found.append(Memory("weights", word * products, depth, engine.positions * folds))
+    groups = int(engine.dot.attrs.get("groups", 1))
+    found += _line_buffer(engine.dot, graph, folding.simd * min(folding.pe, groups), width)
+    cycles = engine.cycles(folding.pe, folding.simd)
+    for work in engine.chain:
+        found += _line_buffer(work.node, graph, lanes_of(work, cycles), width)
+    return found
 
 
-def _dot(engine: Engine, folding: Folding, width: int) -> Iterator[Unit]:
+def weight_word(engine: Engine, width: int) -> int:
+    """Bits of one stored weight; 0 for a product of computed tensors."""
+    weight = engine.dot.const("weight")
+    return 0 if weight is None else 1 if weight.binary else width
+
+
+def lanes_of(work: Work, cycles: int) -> int:
+    """Units that perform the work within so many cycles."""
+    return max(-(-count.count // cycles) for count in work.counts)
+
+
+def _dot(engine: Engine, folding: Folding, width: int, fraction_bits: int) -> Iterator[Unit]:
     pe, simd = folding.pe, folding.simd
     folded = engine.taps > simd
     match engine.arithmetic:
@@ -68,8 +111,9 @@ def _dot(engine: Engine, folding: Folding, width: int) -> Iterator[Unit]:
             part_width = popcount_bits(simd)
             yield Unit("xnor_popcount", pe, 1, bits=simd)
             yield from _accumulate(pe, sum_width, part_width, folded=folded)
-            yield Unit("add", pe, sum_width + 1)  # 2p - K
-            yield Unit("register", pe, sum_width + 1)
+            if engine.scale is None:
+                yield Unit("add", pe, sum_width + 1)  # 2p - K
+                yield Unit("register", pe, sum_width + 1)
         case DotArithmetic.SIGNED_ADD:
             sum_width = width + popcount_bits(engine.taps)
             yield Unit("signed_sum", pe, width, bits=simd)
@@ -86,8 +130,9 @@ def _dot(engine: Engine, folding: Folding, width: int) -> Iterator[Unit]:
                 pe, sum_width, width + popcount_bits(simd), folded=folded or engine.digits > 1
             )
     if "bias" in engine.dot.consts:
-        yield Unit("add", pe, width)
-        yield from _roms(engine.dot.consts["bias"].count, pe, width)
+        bias = engine.dot.consts["bias"]
+        stored = stored_bits(bias, width, fraction_bits)
+        yield from with_parameter(Unit("add", pe, width), -(-bias.count // pe), stored)
 
 
 def _accumulate(pe: int, sum_width: int, part_width: int, *, folded: bool) -> Iterator[Unit]:
@@ -97,39 +142,54 @@ def _accumulate(pe: int, sum_width: int, part_width: int, *, folded: bool) -> It
         yield Unit("accumulate", pe, sum_width)
 
 
-def _chain(work: Work, cycles: int, width: int, fraction_bits: int) -> Iterator[Unit]:
-    lanes = max(-(-count.count // cycles) for count in work.counts)
-    wide = data_width(work)
-    for unit in units_of(work.node, work.counts, Lanes(lanes, fraction_bits=fraction_bits)):
-        if unit.op == "qprelu":
-            yield Unit("qprelu", lanes, wide, exponents=unit.exponents, choices=unit.choices, span=unit.span)
+def _shared(engine: Engine, folding: Folding, cycles: int, width: int) -> Iterator[Unit]:
+    """Two-way multiplexers that bring PE results to fewer lanes of the chain: PE - lanes of them."""
+    lanes = lanes_of(engine.chain[0], cycles) if engine.chain else folding.pe
+    if lanes < folding.pe:
+        count = popcount_bits(engine.taps)
+        binary = count if engine.scale else count + 1
+        yield Unit("mux", folding.pe - lanes, binary if engine.arithmetic is DotArithmetic.XNOR else width)
+
+
+def _chain(work: Work, lanes: int, width: int, fraction_bits: int, scaled: int | None) -> Iterator[Unit]:
+    """The units of one node. scaled: K of the binary dot product that it multiplies."""
+    wide = max(count.width for count in work.counts)
+    units = units_of(work.node, work.counts, Lanes(lanes, fraction_bits=fraction_bits))
+    roms = {
+        role: (-(-constant.count // lanes), parameter_bits(work.node, role, width, fraction_bits))
+        for role, constant in work.node.consts.items()
+        if constant.count > lanes and constant.distinct > 1
+    }
+    for unit in units:
+        operand = roms.pop(OPERAND[work.node.kind], (1, width)) if work.node.kind in OPERAND else (1, width)
+        if scaled is not None and unit.op == "multiply":
+            yield replace(unit, op="scale_dot", bits=scaled)
         else:
-            yield unit
-    yield Unit("register", lanes, wide)
-    for role, constant in work.node.consts.items():
-        if constant.count > 1 and constant.distinct > 1:
-            yield from _roms(constant.count, lanes, _word(work.node, role, width))
+            yield from with_parameter(unit, *operand)
+    if units:  # a constant shift and a sign bit are wiring
+        yield Unit("register", lanes, 1 if work.node.kind in ONE_BIT else wide)
+    for words, stored in roms.values():
+        yield rom(lanes, words, stored)
 
 
-def _word(node: OpNode, role: str, width: int) -> int:
-    """Bits of one stored parameter: the code of an exponent, or a number of the residual path's width."""
+def stored_bits(constant: Constant, width: int, fraction_bits: int) -> int:
+    """Bits of a two's complement that holds all its values at so many fraction bits, at most `width`."""
+    scaled = torch.round(constant.real() * 2.0**fraction_bits)
+    magnitude = torch.maximum(scaled, -scaled - 1).max()
+    return min(width, int(magnitude).bit_length() + 1)
+
+
+def parameter_bits(node: OpNode, role: str, width: int, fraction_bits: int) -> int:
+    """Bits of one stored parameter: the code of an exponent, or what its values need."""
     if role != "exponent":
-        return width
-    sizes = sizes_of(exponents_of(node), identity=node.kind is OpKind.SHIFT_PRELU)
+        return stored_bits(node.consts[role], width, fraction_bits)
+    sizes = sizes_of(
+        (max(e, 1 - width) for e in exponents_of(node)), identity=node.kind is OpKind.SHIFT_PRELU
+    )
     return max(1, code_bits(sizes["choices"], sizes["span"]))
 
 
-def _roms(words: int, lanes: int, width: int) -> Iterator[Unit]:
-    """One ROM per lane for the channels that it serves; a lane with a single channel has its constant built in."""
-    depth = -(-words // lanes)
-    if depth < 2:
-        return
-    banks = -(-depth // ROM_DEPTH)
-    for part in [ROM_WIDTH] * (width // ROM_WIDTH) + [width % ROM_WIDTH] * bool(width % ROM_WIDTH):
-        yield Unit("rom", lanes * banks, part, depth=-(-depth // banks))
-
-
-def _counters(engine: Engine, folding: Folding) -> Iterator[Unit]:
+def counters(engine: Engine, folding: Folding) -> Iterator[Unit]:
     """Counters of positions, output folds and input folds: an adder with a register each."""
     for steps in (
         engine.positions,
@@ -140,41 +200,23 @@ def _counters(engine: Engine, folding: Folding) -> Iterator[Unit]:
             yield Unit("accumulate", 1, max(2, (steps - 1).bit_length()))
 
 
-def _line_buffer(node: OpNode, graph: OpGraph, folding: Folding, width: int) -> Iterator[Memory]:
-    """What a window keeps of its input, all channels; read in words of up to SIMD elements.
-
-    Overlapping windows keep (kh - 1) rows and kw pixels, separate ones a partial result per window of a row.
-    """
+def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Iterator[Memory]:
+    """What a window keeps of its input, all channels, in words of the `elements` that are read in one cycle."""
     source = graph.sources(node)[0]
-    rows, columns = kernel_of(node)
-    if len(source.shape) < 3 or rows * columns == 1:
+    window = window_of(node, source)
+    if window is None or window.single:
         return
-    row, channels = source.shape[-1], source.shape[1]
-    if _separate(node):
-        pixels, bits = -(-row // columns), width
-    else:
-        pixels, bits = (rows - 1) * row + columns, graph.precision(source).width(width)
-    word = min(folding.simd, channels)
-    yield Memory("line buffer", word * bits, pixels * -(-channels // word), reads=0)
+    kept = window.kept * source.shape[1]
+    word = min(elements, kept)
+    bits = graph.precision(node if window.separate else source).width(width)
+    yield Memory("line buffer", word * bits, -(-kept // word), reads=0)
 
 
-def _separate(node: OpNode) -> bool:
-    return node.kind is not OpKind.CONV and list(node.attrs["kernel"]) == list(node.attrs["stride"])
-
-
-def kernel_of(node: OpNode) -> tuple[int, int]:
-    """Rows and columns of a window; (1, 1) for what has none."""
-    weight = node.const("weight")
-    conv = node.kind is OpKind.CONV and weight is not None
-    shape = (
-        tuple(weight.values.shape[2:]) if conv and weight is not None else tuple(node.attrs.get("kernel", ()))
-    )
-    if not shape:
-        return (1, 1)
-    return (1, shape[0]) if len(shape) == 1 else (shape[-2], shape[-1])
-
-
-def padding_of(node: OpNode) -> tuple[int, int]:
-    """Rows and columns of padding before the input."""
-    padding = tuple(node.attrs.get("padding", ())) or (0,)
-    return padding[0], padding[-1]
+def _operand(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> Iterator[Memory]:
+    """The second factor of a product of computed tensors: all of it, twice, as it is filled while it is read."""
+    if engine.dot.kind is not OpKind.MATMUL:
+        return
+    source = graph.sources(engine.dot)[1]
+    word = min(folding.pe * folding.simd, source.elements)
+    bits = graph.precision(source).width(width)
+    yield Memory("operand", word * bits, 2 * -(-source.elements // word), reads=0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 from abcost.cost.bundled import cost_models_dir
 from abcost.errors import UsageError
@@ -15,6 +16,7 @@ from abcost.registry import unknown_name
 class Family:
     """What a family's memory blocks can be: (width, depth) shapes of one block, and the tables that fit it.
 
+    lutram: whether LUTs can be written; where they cannot, they hold constants only.
     blocks_per_bram36: how many blocks one 36 kbit block RAM is, None where the family has none.
     """
 
@@ -24,6 +26,7 @@ class Family:
     targets: tuple[str, ...]
     lutram_depth: int  # words of one bit that one LUT holds
     blocks_per_bram36: int | None = None
+    lutram: bool = True
 
 
 _BRAM18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
@@ -36,14 +39,15 @@ FAMILIES: dict[str, Family] = {
     for family in (
         Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, 2),
         Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, 2),
-        Family("iCE40", "EBR 4k", ((2, 2048), (4, 1024), (8, 512), (16, 256)), ("fpga-ice40",), 16),
         Family(
-            "ECP5",
-            "EBR 18k",
-            ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512)),
-            ("fpga-ecp5",),
+            "iCE40",
+            "EBR 4k",
+            ((2, 2048), (4, 1024), (8, 512), (16, 256)),
+            ("fpga-ice40",),
             16,
+            lutram=False,
         ),
+        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5",), 16),
     )
 }
 
@@ -63,6 +67,16 @@ class Device:
     source: str
     confidence: str
     note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; `targets`: the cost tables whose figures are those of its family."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "family"}
+        return {
+            **plain,
+            "family": self.family.name,
+            "memory_block": self.family.block,
+            "targets": list(self.family.targets),
+        }
 
 
 @cache
@@ -90,17 +104,19 @@ def _device(row: dict[str, str]) -> Device:
 
 
 def device(part: str) -> Device:
-    """The part of this name. Raises UnknownName with the nearest."""
-    if part not in devices():
+    """The part of this name, in capitals or not. Raises UnknownName with the nearest."""
+    known = {name.lower(): found for name, found in devices().items()}
+    if part.lower() not in known:
         raise unknown_name("device", part, devices())
-    return devices()[part]
+    return known[part.lower()]
 
 
 def check_target(found: Device | None, target: str, technology: str) -> None:
     """Raises UsageError if a table's figures are not those of the device's family, or of no FPGA at all."""
     if technology != "fpga":
+        fitting = (found.family if found else FAMILIES["7-series"]).targets[0]
         raise UsageError(
-            f"--device and --fps size an FPGA, target {target} is not one; use --target fpga-lut6"
+            f"--device and --fps size an FPGA, target {target} is not one; use --target {fitting}"
         )
     if found is None:
         return

@@ -7,22 +7,26 @@ product (in execution order) among its ancestors, or, before the first dot produ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from abcost.classify.counts import Count, counts_of
 from abcost.classify.signed_digits import nonzero_digits
 from abcost.core.graph import OpGraph, taps
-from abcost.core.kinds import DOTS, DotArithmetic
+from abcost.core.kinds import DOTS, DotArithmetic, OpKind
 from abcost.core.node import OpNode
+from abcost.cost.organisation import Unit
 from abcost.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A node and what it performs in one inference."""
+    """A node and what it performs in one inference; `units` remembers what it is built of, per size."""
 
     node: OpNode
     counts: tuple[Count, ...]
+    units: dict[tuple[int, int, int], tuple[Unit, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Engine:
     """One dot product and its post-processing chain.
 
     channels: outputs per position; taps: K, products per output; positions: of the output, batch included;
-    digits: signed digits of one weight that are worked off one by one (1 unless weights are in signed digits).
+    digits: signed digits of one weight that are worked off one by one (1 unless weights are in signed digits);
+    scale: the multiplication that alone reads a binary dot product, if there is one.
     """
 
     dot: OpNode
@@ -41,6 +46,7 @@ class Engine:
     taps: int
     positions: int
     digits: int = 1
+    scale: OpNode | None = None
 
     @property
     def name(self) -> str:
@@ -49,7 +55,11 @@ class Engine:
 
     def cycles(self, pe: int, simd: int) -> int:
         """Clock cycles per inference: positions * (channels / PE) * (K / SIMD) * digits."""
-        return self.positions * -(-self.channels // pe) * -(-self.taps // simd) * self.digits
+        return self.positions * self.folds(pe, simd) * self.digits
+
+    def folds(self, pe: int, simd: int) -> int:
+        """Steps of one position, each with its own word of weights."""
+        return -(-self.channels // pe) * -(-self.taps // simd)
 
 
 def engines(graph: OpGraph, width: int) -> list[Engine]:
@@ -89,4 +99,13 @@ def _engine(graph: OpGraph, dot: OpNode, chain: Sequence[Work], width: int) -> E
         taps=taps(dot),
         positions=dot.elements // channels,
         digits=digits,
+        scale=_scale(graph, dot),
     )
+
+
+def _scale(graph: OpGraph, dot: OpNode) -> OpNode | None:
+    """The multiplication by constants that alone reads a binary dot product."""
+    readers = graph.users(dot)
+    alone = len(readers) == 1 and readers[0].kind is OpKind.SCALE
+    binary = graph.dot_arithmetic(dot) is DotArithmetic.XNOR
+    return readers[0] if alone and binary and "csd_fraction_bits" not in readers[0].attrs else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from abcost.accelerator.engine import Engine
 from abcost.core.kinds import DotArithmetic
+from abcost.errors import CostError
 
 MOST_SIMD = {DotArithmetic.XNOR: 1152, DotArithmetic.SIGNED_ADD: 64, DotArithmetic.REAL: 1024}
 """Widest dot products that the units' laws were measured at (real ones: any, the limit keeps searches short)."""
@@ -26,32 +28,45 @@ def divisors(n: int) -> tuple[int, ...]:
     return tuple(d for d in range(1, n + 1) if n % d == 0)
 
 
-def fastest(engine: Engine) -> Folding:
-    """Everything in parallel that can be."""
-    return Folding(engine.channels, _simds(engine)[-1])
+def foldings(engine: Engine) -> list[Folding]:
+    """All that the engine can have: PE divides the channels, SIMD divides K."""
+    return [
+        Folding(pe, simd)
+        for simd in divisors(engine.taps)
+        if simd <= MOST_SIMD[engine.arithmetic]
+        for pe in divisors(engine.channels)
+    ]
 
 
-def smallest(engine: Engine, cycles: float) -> Folding | None:
-    """The folding with the fewest products per cycle that needs at most so many cycles; of equals the widest SIMD.
+def products(folding: Folding) -> int:
+    """Products per cycle."""
+    return folding.pe * folding.simd
 
-    None if even the fastest folding is slower.
+
+def ladder(engine: Engine, worth: Callable[[Folding], float] = products) -> list[tuple[int, Folding]]:
+    """Cycles and folding, fastest first; every slower one is worth less. Of equals that with the widest SIMD.
+
+    worth: raises CostError for what a cost table does not reach; raises it too if that is so for all of them.
     """
-    if engine.cycles(*_pair(fastest(engine))) > cycles:
-        return None
-    best: tuple[int, int] | None = None
-    for simd in reversed(_simds(engine)):
-        for pe in divisors(engine.channels):
-            if best is not None and pe * simd >= best[0] * best[1]:
-                break
-            if engine.cycles(pe, simd) <= cycles:
-                best = (pe, simd)
-                break
-    return None if best is None else Folding(*best)
+    offers, refusal = [], None
+    for folding in foldings(engine):
+        try:
+            offers.append(
+                (engine.cycles(folding.pe, folding.simd), worth(folding), -folding.simd, folding.pe)
+            )
+        except CostError as error:
+            refusal = refusal or error
+    if not offers and refusal is not None:
+        raise refusal
+    found: list[tuple[int, Folding]] = []
+    least = float("inf")
+    for cycles, value, simd, pe in sorted(offers):
+        if value < least:
+            least = value
+            found.append((cycles, Folding(pe, -simd)))
+    return found
 
 
-def _pair(folding: Folding) -> tuple[int, int]:
-    return folding.pe, folding.simd
-
-
-def _simds(engine: Engine) -> list[int]:
-    return [d for d in divisors(engine.taps) if d <= MOST_SIMD[engine.arithmetic]]
+def smallest(rungs: Sequence[tuple[int, Folding]], cycles: float) -> Folding | None:
+    """The folding worth least that needs at most so many cycles; None if even the fastest needs more."""
+    return next((folding for needed, folding in reversed(rungs) if needed <= cycles), None)

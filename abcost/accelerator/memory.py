@@ -13,12 +13,12 @@ from abcost.accelerator.devices import FAMILIES, URAM, Device, Family
 
 PLACES = ("lutram", "block", "uram", "external")
 LUTS_PER_BLOCK = 190
-"""Without a device: what a block is worth in LUTs (the ratio of an xc7z020)."""
+"""What a block is worth in LUTs (the ratio of an xc7z020), whatever the device: choices stay comparable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A memory of one engine. role: weights, line buffer, residual FIFO, or activations.
+    """A memory of one engine. role: weights, parameters, operand, line buffer, residual FIFO, or activations.
 
     reads: words read per inference; place: one of PLACES.
     """
@@ -35,9 +35,19 @@ class Memory:
         return self.width * self.depth
 
     @property
+    def constant(self) -> bool:
+        """Whether it is never written: LUTs can hold it even where they are no RAM."""
+        return self.role in ("weights", "parameters")
+
+    @property
+    def read_bits(self) -> int:
+        """Bits read per inference."""
+        return self.width * self.reads
+
+    @property
     def traffic_bits(self) -> int:
         """Bits that come from outside per inference."""
-        return self.width * self.reads if self.place == "external" else 0
+        return self.read_bits if self.place == "external" else 0
 
     def luts(self, family: Family) -> int:
         """LUTs if it is made of them."""
@@ -47,40 +57,71 @@ class Memory:
         """Blocks of the best shape."""
         return min(-(-self.width // w) * -(-self.depth // d) for w, d in shapes)
 
+    def preferred(self, family: Family) -> Memory:
+        """In LUTs or in blocks, whichever is worth less."""
+        small = self.luts(family) <= LUTS_PER_BLOCK * self.blocks(family.shapes)
+        can = self.constant or family.lutram
+        return replace(self, place="lutram" if small and can else "block")
+
 
 def family_of(found: Device | None) -> Family:
     """The device's family; without a device 7-series."""
     return FAMILIES["7-series"] if found is None else found.family
 
 
-def place(memories: Sequence[Memory], found: Device | None) -> list[Memory]:
-    """Every memory in LUTs or blocks, whichever is scarcer spared; weights that exceed the blocks move out.
+def place(memories: Sequence[Memory], found: Device | None, luts: float = 0.0) -> list[Memory]:
+    """Every memory where it is worth least; on a device, moved where it fits beside `luts` of logic.
 
-    First to URAM where the device has it, then to external memory, those first that free most blocks per bit
-    of traffic. Other memories cannot leave the chip.
+    If LUTs run out, memories leave them for blocks, those first that free most LUTs per block. If blocks run
+    out, weights leave them: see `_within_blocks`. What fits a device fits every larger one of its family; where
+    blocks cannot suffice, LUTs at least are spared.
     """
     family = family_of(found)
-    rate = found.luts / max(1, found.blocks) if found else LUTS_PER_BLOCK
-    placed = [
-        replace(m, place="lutram" if m.luts(family) <= rate * m.blocks(family.shapes) else "block")
-        for m in memories
-    ]
+    placed = [m.preferred(family) for m in memories]
     if found is None:
         return placed
-    used = sum(m.blocks(family.shapes) for m in placed if m.place == "block")
-    uram = found.uram
-    movable = sorted(
-        (i for i, m in enumerate(placed) if m.role == "weights" and m.place == "block"),
-        key=lambda i: placed[i].width * placed[i].reads / placed[i].blocks(family.shapes),
-    )
-    for i in movable:
-        if used <= found.blocks:
+    moved = list(placed)
+    left = luts + sum(m.luts(family) for m in placed if m.place == "lutram") - found.luts
+    in_luts = (i for i, m in enumerate(placed) if m.place == "lutram")
+    for i in sorted(in_luts, key=lambda i: -placed[i].luts(family) / placed[i].blocks(family.shapes)):
+        if left <= 0:
             break
-        used -= placed[i].blocks(family.shapes)
-        ultra = placed[i].blocks(URAM)
-        if ultra <= uram:
-            uram -= ultra
-            placed[i] = replace(placed[i], place="uram")
-        else:
-            placed[i] = replace(placed[i], place="external")
-    return placed
+        left -= placed[i].luts(family)
+        moved[i] = replace(placed[i], place="block")
+    kept = _within_blocks(placed, found)
+    if left <= 0:
+        moved = _within_blocks(moved, found)
+        if _blocks(moved, family) <= found.blocks or _blocks(kept, family) > found.blocks:
+            return moved
+    return kept
+
+
+def _within_blocks(placed: Sequence[Memory], found: Device) -> list[Memory]:
+    """Weights leave the blocks, those first with the least traffic per freed block, until the rest fits.
+
+    Of these, those with most traffic go to URAM; then what fits again into free blocks comes back. Other
+    memories are written during an inference and stay.
+    """
+    shapes = found.family.shapes
+    result = list(placed)
+    free, uram = found.blocks - _blocks(placed, found.family), found.uram
+    weights = [i for i, m in enumerate(placed) if m.role == "weights" and m.place == "block"]
+    out = []
+    for i in sorted(weights, key=lambda i: placed[i].read_bits / placed[i].blocks(shapes)):
+        if free >= 0:
+            break
+        free += placed[i].blocks(shapes)
+        out.append(i)
+    for i in sorted(out, key=lambda i: -placed[i].read_bits / placed[i].blocks(URAM)):
+        fits = placed[i].blocks(URAM) <= uram
+        uram -= placed[i].blocks(URAM) if fits else 0
+        result[i] = replace(placed[i], place="uram" if fits else "external")
+    for i in sorted(out, key=lambda i: -placed[i].read_bits / placed[i].blocks(shapes)):
+        if result[i].place == "external" and placed[i].blocks(shapes) <= free:
+            free -= placed[i].blocks(shapes)
+            result[i] = placed[i]
+    return result
+
+
+def _blocks(placed: Sequence[Memory], family: Family) -> int:
+    return sum(m.blocks(family.shapes) for m in placed if m.place == "block")

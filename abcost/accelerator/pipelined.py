@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from abcost.accelerator.datapath import memories, parts
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.folding import Folding, fastest, smallest
-from abcost.accelerator.memory import Memory, place
-from abcost.accelerator.result import Layer, Organised, resources_of
+from abcost.accelerator.folding import Folding, ladder, products, smallest
+from abcost.accelerator.memory import LUTS_PER_BLOCK, Memory, family_of, place
+from abcost.accelerator.result import Layer, Organised, Prices, resources_of
 from abcost.accelerator.timing import delays, fifos, latency
 from abcost.core.graph import OpGraph
+from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
+
+LUTS_PER_DSP = 240
+"""What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
+DOT_UNITS = ("xnor_popcount", "signed_sum")
 
 
 class Pipelined:
@@ -22,82 +28,87 @@ class Pipelined:
 
     def __init__(self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int) -> None:
         self.graph = graph
-        self.table = table
+        self.prices = Prices(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
+        self._joins = fifos(graph, width)
+        self._ladders = [ladder(engine, partial(self._worth, engine)) for engine in self.engines]
 
     @property
-    def shortest(self) -> int:
-        """Frame interval if everything is unrolled, in cycles."""
-        return max(engine.cycles(*_pair(fastest(engine))) for engine in self.engines)
-
-    @property
-    def longest(self) -> int:
-        """Frame interval at one product per cycle and engine."""
-        return max(engine.cycles(1, 1) for engine in self.engines)
+    def intervals(self) -> list[int]:
+        """Cycles per frame that some folding has, fastest first."""
+        shortest = max(rungs[0][0] for rungs in self._ladders)
+        found = {cycles for rungs in self._ladders for cycles, _ in rungs}
+        return sorted(cycles for cycles in found if cycles >= shortest)
 
     def slowest_engine(self) -> str:
-        """The engine that sets `shortest`."""
-        return max(self.engines, key=lambda e: e.cycles(*_pair(fastest(e)))).name
+        """The engine that sets the shortest interval."""
+        pairs = zip(self.engines, self._ladders, strict=True)
+        return max(pairs, key=lambda pair: pair[1][0][0])[0].name
 
     def build(self, interval: float, *, device: Device | None, clock_mhz: float) -> Organised:
-        """The smallest folding with at most so many cycles per frame; engines that cannot are fully unrolled."""
-        foldings = [smallest(engine, interval) or fastest(engine) for engine in self.engines]
-        cycles = [engine.cycles(*_pair(f)) for engine, f in zip(self.engines, foldings, strict=True)]
+        """The smallest foldings with at most so many cycles per frame; engines that cannot are at their fastest."""
+        chosen = [smallest(rungs, interval) or rungs[0][1] for rungs in self._ladders]
+        cycles = [e.cycles(f.pe, f.simd) for e, f in zip(self.engines, chosen, strict=True)]
         actual = max(cycles)
-        own = {engine.dot.name: n for engine, n in zip(self.engines, cycles, strict=True)}
-        delay = delays(self.graph, own, actual)
-        held = self._memories(foldings, fifos(self.graph, delay, actual, self.width), device)
-        layers = [
-            self._layer(engine, folding, n, stored, device)
-            for engine, folding, n, stored in zip(self.engines, foldings, cycles, held, strict=True)
-        ]
+        own = {e.dot.name: n for e, n in zip(self.engines, cycles, strict=True)}
+        units = [self._units(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
+        logic = [self.prices.total(u) for u in units]
+        held = self._memories(chosen, device, sum(part["luts"] or 0.0 for part in logic))
+        layers = tuple(
+            Layer(
+                name=engine.name,
+                pe=folding.pe,
+                simd=folding.simd,
+                cycles=n,
+                resources=resources_of(logic_of, stored, device),
+                chain_luts=self.prices.total(unit for unit in mine if unit.op not in DOT_UNITS)["luts"],
+                weights=_home(engine, stored),
+                external_bits=sum(m.traffic_bits for m in stored),
+                missing=self.prices.missing(mine),
+            )
+            for engine, folding, n, mine, logic_of, stored in zip(
+                self.engines, chosen, cycles, units, logic, held, strict=True
+            )
+        )
         return Organised(
             kind=self.kind,
             clock_mhz=clock_mhz,
             device=device,
-            layers=tuple(layers),
+            layers=layers,
             bottleneck=max(layers, key=lambda layer: layer.cycles).name,
             interval=actual,
-            latency=latency(self.graph, delay, actual),
+            latency=latency(self.graph, delays(self.graph, own, actual), actual),
         )
 
-    def _memories(
-        self, foldings: Sequence[Folding], joins: dict[str, list[Memory]], device: Device | None
-    ) -> list[list[Memory]]:
+    def _units(self, engine: Engine, folding: Folding) -> list[Unit]:
+        return parts(engine, folding, width=self.width, fraction_bits=self.fraction_bits)
+
+    def _memories(self, chosen: Sequence[Folding], device: Device | None, luts: float) -> list[list[Memory]]:
         """Memories per engine, placed together: they compete for the same blocks."""
         asked = []
-        for engine, folding in zip(self.engines, foldings, strict=True):
+        for engine, folding in zip(self.engines, chosen, strict=True):
             own = memories(engine, folding, self.graph, self.width)
-            asked.append([*own, *(m for work in engine.chain for m in joins.get(work.node.name, ()))])
-        placed = iter(place([m for group in asked for m in group], device))
+            asked.append([*own, *(m for work in engine.chain for m in self._joins.get(work.node.name, ()))])
+        placed = iter(place([m for group in asked for m in group], device, luts))
         return [[next(placed) for _ in group] for group in asked]
 
-    def _layer(
-        self,
-        engine: Engine,
-        folding: Folding,
-        cycles: int,
-        stored: Sequence[Memory],
-        device: Device | None,
-    ) -> Layer:
-        units = parts(engine, folding, width=self.width, fraction_bits=self.fraction_bits)
-        whole = resources_of(units, stored, self.table, device)
-        chain = resources_of(
-            [unit for unit in units if unit.op not in ("xnor_popcount", "signed_sum")], (), self.table, device
+    def _worth(self, engine: Engine, folding: Folding) -> float:
+        """LUTs that the logic and memories of an engine are worth; products where the table is silent."""
+        logic = self.prices.total(self._units(engine, folding))
+        if logic["luts"] is None or logic["dsps"] is None:
+            return products(folding)
+        family = family_of(None)
+        placed = (m.preferred(family) for m in memories(engine, folding, self.graph, self.width))
+        stored = sum(
+            m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family.shapes)
+            for m in placed
         )
-        return Layer(
-            name=engine.name,
-            pe=folding.pe,
-            simd=folding.simd,
-            cycles=cycles,
-            resources=whole,
-            chain_luts=chain["luts"],
-            weights=next((m.place for m in stored if m.role == "weights"), "none"),
-            external_bits=sum(m.traffic_bits for m in stored),
-        )
+        return logic["luts"] + LUTS_PER_DSP * logic["dsps"] + stored
 
 
-def _pair(folding: Folding) -> tuple[int, int]:
-    return folding.pe, folding.simd
+def _home(engine: Engine, stored: Sequence[Memory]) -> str:
+    """Where the weights are; "logic" if they are constants of the circuit, "none" if both factors are computed."""
+    made = "none" if engine.dot.const("weight") is None else "logic"
+    return next((m.place for m in stored if m.role == "weights"), made)

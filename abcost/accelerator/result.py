@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from abcost.accelerator.devices import URAM, Device
+from abcost.accelerator.external import energy_uj, source
 from abcost.accelerator.memory import Memory, family_of
 from abcost.core.cost import Cost
+from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.cost.price import total, unit_cost
 from abcost.cost.table import CostTable
 
-RESOURCES = ("luts", "ffs", "dsps", "blocks", "uram")
+LOGIC = ("luts", "ffs", "dsps")
+RESOURCES = (*LOGIC, "blocks", "uram")
 """luts, ffs and dsps of the units and LUT memories; memory blocks of the family (BRAM18, EBR); URAM."""
+
+
+_NAMES = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices", "uram": "URAM"}
+
+
+def name_of(resource: str, found: Device | None) -> str:
+    """For people; memory blocks by the name that the family gives them."""
+    return _NAMES.get(resource, family_of(found).block)
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One engine. external_bits: bits read from outside per inference; weights: where they are."""
+    """One engine. external_bits: bits read from outside per inference; weights: where they are.
+
+    chain_luts: LUTs of its logic without XNOR-popcounts and signed sums. missing: figures that the table lacks.
+    shares: whether it is one of several layers on one engine, and has nothing but its cycles; that engine has 0.
+    """
 
     name: str
     pe: int
@@ -29,6 +44,8 @@ class Layer:
     chain_luts: float | None
     weights: str
     external_bits: int
+    missing: frozenset[str] = frozenset()
+    shares: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -36,9 +53,9 @@ class Layer:
             "name": self.name,
             "pe": self.pe,
             "simd": self.simd,
-            "cycles": self.cycles,
-            **self.resources,
-            "chain_luts": self.chain_luts,
+            "cycles": self.cycles or None,
+            **(dict.fromkeys(self.resources) if self.shares else self.resources),
+            "chain_luts": None if self.shares else self.chain_luts,
             "weights": self.weights,
             "external_bits": self.external_bits,
         }
@@ -48,8 +65,8 @@ class Layer:
 class Organised:
     """A network on hardware at one clock.
 
-    interval: cycles between two inferences; latency: cycles of one. over: resources beyond the device.
-    limit: why it cannot be faster, or "".
+    interval: cycles between two inferences of the whole input, batch included; latency: cycles of one.
+    over: resources beyond the device. limit: why it cannot be faster, or "".
     """
 
     kind: str
@@ -107,14 +124,36 @@ class Organised:
         if self.fits:
             return ""
         if self.unknown:
-            return f"the table has no figure for {', '.join(self.unknown)} of some unit"
-        wanted = f"{self.wanted_fps:g} frames per second at {self.clock_mhz:g} MHz are not reached: "
-        return (wanted if self.wanted_fps and not self.fast_enough else "") + self.limit
+            units = dict.fromkeys(figure.split()[0] for figure in self.missing)
+            return (
+                f"whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of {', '.join(units)}"
+            )
+        if self.wanted_fps is None or self.fast_enough:
+            return self.limit
+        return (
+            f"{self.wanted_fps:g} frames per second at {self.clock_mhz:g} MHz are not reached: {self.limit}"
+        )
+
+    @property
+    def missing(self) -> list[str]:
+        """Figures that the table lacks, sorted."""
+        return sorted(frozenset().union(*(layer.missing for layer in self.layers)))
 
     @property
     def external_bits(self) -> int:
         """Weight bits read from outside per inference."""
         return sum(layer.external_bits for layer in self.layers)
+
+    @property
+    def external_energy_uj(self) -> tuple[float, float] | None:
+        """Least and most energy of these reads per inference, in microjoule; None where there are none."""
+        return energy_uj(self.external_bits) if self.external_bits else None
+
+    def _external_energy(self) -> dict[str, Any] | None:
+        if self.external_energy_uj is None:
+            return None
+        low, high = self.external_energy_uj
+        return {"low": low, "high": high, **source()}
 
     def _available(self, name: str) -> int | None:
         return None if self.device is None else int(getattr(self.device, name))
@@ -137,25 +176,65 @@ class Organised:
             "bottleneck": self.bottleneck,
             "fits": self.fits,
             "limit": self.limit or None,
+            "missing": self.missing,
             "memory_block": family.block,
             "resources": used_all,
             "utilisation": {**share, "bram36": None if per is None else share["blocks"]},
             "external_gbit_per_s": self.external_bits * self.fps / 1e9,
+            "external_bits": self.external_bits,
+            "external_energy_uj": self._external_energy(),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
 
+class Prices:
+    """What one unit of a table takes, remembered: organisations are made of few different units, many times."""
+
+    def __init__(self, table: CostTable) -> None:
+        self.table = table
+        self._known: dict[Unit, Cost] = {}
+
+    def of(self, unit: Unit) -> Cost:
+        """Of one of them. Raises CostError outside the valid range of the table."""
+        one = unit if unit.count == 1 else Unit(unit.op, 1, unit.width, **_sizes(unit))
+        found = self._known.get(one)
+        if found is None:
+            units = (one,) if self.table.has(one.op) else apart(one)
+            costs = [unit_cost(part, self.table).scaled(part.count) for part in units]
+            found = self._known[one] = total(costs)
+        return found
+
+    def total(self, units: Iterable[Unit]) -> dict[str, float | None]:
+        """LUTs, flip-flops and DSPs of units; None where one has no figure."""
+        sums: dict[str, float | None] = dict.fromkeys(LOGIC, 0.0)
+        for unit in units:
+            cost = self.of(unit)
+            for name in LOGIC:
+                so_far, each = sums[name], getattr(cost, name)
+                sums[name] = None if so_far is None or each is None else so_far + each * unit.count
+        return sums
+
+    def missing(self, units: Iterable[Unit]) -> frozenset[str]:
+        """Figures that the table lacks: "prelu luts"."""
+        return frozenset(
+            f"{unit.op} {name}" for unit in units for name in LOGIC if getattr(self.of(unit), name) is None
+        )
+
+
+def _sizes(unit: Unit) -> dict[str, int]:
+    return {name: value for name, value in unit.size.items() if name != "width"}
+
+
 def resources_of(
-    units: Iterable[Unit], memories: Sequence[Memory], table: CostTable, found: Device | None
+    logic: Mapping[str, float | None], memories: Sequence[Memory], found: Device | None
 ) -> dict[str, float | None]:
-    """Resources of units and placed memories."""
+    """Resources of the logic and of placed memories."""
     family = family_of(found)
-    cost: Cost = total(unit_cost(unit, table).scaled(unit.count) for unit in units)
     in_luts = sum(m.luts(family) for m in memories if m.place == "lutram")
+    luts = logic["luts"]
     return {
-        "luts": None if cost.luts is None else cost.luts + in_luts,
-        "ffs": cost.ffs,
-        "dsps": cost.dsps,
+        **logic,
+        "luts": None if luts is None else luts + in_luts,
         "blocks": sum(m.blocks(family.shapes) for m in memories if m.place == "block"),
         "uram": sum(m.blocks(URAM) for m in memories if m.place == "uram"),
     }

@@ -1,27 +1,33 @@
 """One engine for all layers, time-multiplexed: layers run one after the other.
 
-A binary array of PE x SIMD products and an array of real multipliers work off the dot products; a chain with one
-set of units, each as large as the largest operation that it serves, works behind them. All parameters share one
-memory per kind, activations two buffers of the largest tensor.
+An array of PE x SIMD products per arithmetic (XNOR, sign-controlled, real) works off the dot products; a chain with
+one set of units, each as large as the largest operation that it serves and able to shift by the exponents of all
+layers, works behind them. Weights share a memory per array, parameters of the chain one memory; activations
+take what is live at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from abcost.accelerator.datapath import parts
+from abcost.accelerator.datapath import lanes_of, parameter_bits, parts, weight_word
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import MOST_SIMD, Folding
+from abcost.accelerator.live import live_bits
 from abcost.accelerator.memory import Memory, place
-from abcost.accelerator.result import Layer, Organised, resources_of
+from abcost.accelerator.pipelined import DOT_UNITS
+from abcost.accelerator.result import Layer, Organised, Prices, resources_of
+from abcost.classify.counts import exponents_of
+from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
-from abcost.cost.memory import weight_bits
+from abcost.cost.fused import without_rom
 from abcost.cost.organisation import SIZES, Unit
 from abcost.cost.table import CostTable
+from abcost.errors import CostError
 
 _ARRAYS = [Folding(2**p, 2**s) for p in range(11) for s in range(10)]
 """PE up to 1024, SIMD up to 512: sizes of the arrays that are tried."""
@@ -34,7 +40,7 @@ class Shared:
 
     def __init__(self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int) -> None:
         self.graph = graph
-        self.table = table
+        self.prices = Prices(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
@@ -42,39 +48,37 @@ class Shared:
             arithmetic: [e for e in self.engines if e.arithmetic is arithmetic]
             for arithmetic in DotArithmetic
         }
+        self._growth = self._grow()
 
     @property
-    def shortest(self) -> int:
-        """Cycles per frame with the largest arrays."""
-        return sum(_cycles(group, _arrays(kind)[-1]) for kind, group in self._groups.items())
-
-    @property
-    def longest(self) -> int:
-        """Cycles per frame at one product per cycle."""
-        return sum(engine.cycles(1, 1) for engine in self.engines)
+    def intervals(self) -> list[int]:
+        """Cycles per frame of all steps of growth, fastest first."""
+        return [self._total(chosen) for chosen in reversed(self._growth)]
 
     def slowest_engine(self) -> str:
         """The layer that takes longest on the largest arrays."""
-        return max(self.engines, key=lambda e: _cycles([e], _arrays(e.arithmetic)[-1])).name
+        return max(self.engines, key=lambda e: _cycles([e], self._growth[-1][e.arithmetic])).name
 
     def build(self, interval: float, *, device: Device | None, clock_mhz: float) -> Organised:
-        """The smallest arrays with at most so many cycles per frame; time is shared as products are."""
-        chosen = self._arrays_for(interval, [kind for kind, group in self._groups.items() if group])
-        cycles = {e.dot.name: _cycles([e], chosen[e.arithmetic]) for e in self.engines}
-        total = sum(cycles.values())
-        stored = place([*self._memories(chosen)], device)
+        """The smallest arrays with at most so many cycles per frame, or the largest; time is shared as products are."""
+        chosen = next((c for c in self._growth if self._total(c) <= interval), self._growth[-1])
         units = self._units(chosen)
-        arrays = resources_of(units, stored, self.table, device)
+        logic = self.prices.total(units)
+        stored = place([*self._memories(chosen)], device, logic["luts"] or 0.0)
+        arrays = resources_of(logic, stored, device)
+        held = [m.place for m in stored if m.role == "weights"]
+        places = dict(zip((k for k in chosen if self._stored(k)), held, strict=True))
         layers = [
             Layer(
                 name=e.name,
                 pe=chosen[e.arithmetic].pe,
                 simd=chosen[e.arithmetic].simd,
-                cycles=cycles[e.dot.name],
+                cycles=_cycles([e], chosen[e.arithmetic]),
                 resources=dict.fromkeys(arrays, 0.0),
                 chain_luts=0.0,
-                weights=next((m.place for m in stored if m.role == "weights"), "none"),
+                weights=places.get(e.arithmetic, "none") if weight_word(e, self.width) else "none",
                 external_bits=0,
+                shares=True,
             )
             for e in self.engines
         ]
@@ -84,12 +88,12 @@ class Shared:
             simd=max(f.simd for f in chosen.values()),
             cycles=0,
             resources=arrays,
-            chain_luts=resources_of(
-                [u for u in units if u.op not in ("xnor_popcount", "signed_sum")], (), self.table, device
-            )["luts"],
-            weights=layers[0].weights,
+            chain_luts=self.prices.total(u for u in units if u.op not in DOT_UNITS)["luts"],
+            weights=", ".join(sorted(set(held))) or "none",
             external_bits=sum(m.traffic_bits for m in stored),
+            missing=self.prices.missing(units),
         )
+        total = self._total(chosen)
         return Organised(
             kind=self.kind,
             clock_mhz=clock_mhz,
@@ -100,20 +104,36 @@ class Shared:
             latency=total,
         )
 
-    def _arrays_for(self, interval: float, kinds: Sequence[DotArithmetic]) -> dict[DotArithmetic, Folding]:
-        """Grow the array whose growth saves most cycles per product added, until the frame fits."""
-        chosen = {kind: _arrays(kind)[0] for kind in kinds}
-        while sum(_cycles(self._groups[k], f) for k, f in chosen.items()) > interval:
+    def _total(self, chosen: Mapping[DotArithmetic, Folding]) -> int:
+        return sum(_cycles(self._groups[kind], folding) for kind, folding in chosen.items())
+
+    def _grow(self) -> list[dict[DotArithmetic, Folding]]:
+        """From one product per cycle up: always the array whose growth saves most cycles per product added.
+
+        Ends where nothing is saved, or where the table does not reach.
+        """
+        chosen = {kind: _ARRAYS[0] for kind, group in self._groups.items() if group}
+        self.prices.total(self._units(chosen))  # raises CostError if even this cannot be priced
+        steps = [chosen]
+        while True:
             options = [
-                (self._saved(kind, chosen[kind], larger), kind, larger)
-                for kind in kinds
-                for larger in _larger(kind, chosen[kind])
+                (self._saved(kind, now, larger), {**chosen, kind: larger})
+                for kind, now in chosen.items()
+                for larger in _larger(kind, now)
             ]
-            gain, kind, larger = max(options, key=lambda o: o[0], default=(0.0, kinds[0], chosen[kinds[0]]))
-            if gain <= 0:
-                break
-            chosen[kind] = larger
-        return chosen
+            useful = sorted((o for o in options if o[0] > 0), key=lambda o: -o[0])
+            grown = next((c for _, c in useful if self._priced(c)), None)
+            if grown is None:
+                return steps
+            chosen = grown
+            steps.append(chosen)
+
+    def _priced(self, chosen: dict[DotArithmetic, Folding]) -> bool:
+        try:
+            self.prices.total(self._units(chosen))
+        except CostError:
+            return False
+        return True
 
     def _saved(self, kind: DotArithmetic, now: Folding, larger: Folding) -> float:
         """Cycles saved per added LUT-equivalent; a real product is priced as its width in binary ones."""
@@ -132,7 +152,7 @@ class Shared:
             units = parts(
                 engine, chosen[engine.arithmetic], width=self.width, fraction_bits=self.fraction_bits
             )
-            for unit in units:
+            for unit in map(without_rom, units):
                 known = mine.get(unit.op)
                 mine[unit.op] = unit if known is None else _larger_unit(known, unit, known.count + unit.count)
             for op, unit in mine.items():
@@ -141,44 +161,63 @@ class Shared:
                     unit if known is None else _larger_unit(known, unit, max(known.count, unit.count))
                 )
         merged.pop("rom", None)
-        return list(merged.values())
+        return [self._for_all_layers(unit) for unit in merged.values()]
+
+    def _for_all_layers(self, unit: Unit) -> Unit:
+        """A unit that selects among exponents selects among those of all layers."""
+        kind = {"qprelu": OpKind.SHIFT_PRELU, "shift_select": OpKind.SHIFT}.get(unit.op)
+        nodes = [work.node for e in self.engines for work in e.chain if work.node.kind is kind]
+        if not nodes:
+            return unit
+        every = frozenset[int]().union(*(exponents_of(node) for node in nodes))
+        sizes = sizes_of((max(x, 1 - unit.width) for x in every), identity=kind is OpKind.SHIFT_PRELU)
+        return replace(
+            unit,
+            exponents=sizes["exponents"],
+            choices=sizes["choices"],
+            span=sizes["span"],
+            left=sizes["left"],
+        )
 
     def _memories(self, chosen: dict[DotArithmetic, Folding]) -> Iterator[Memory]:
         for kind, folding in chosen.items():
-            group = self._groups[kind]
-            bits = sum(weight_bits(e.dot, self.width) for e in group)
-            word = folding.pe * folding.simd * (1 if all(_binary(e) for e in group) else self.width)
-            if bits:
-                reads = sum(_cycles([e], folding) for e in group)
-                yield Memory("weights", word, -(-bits // word), reads)
-        constants = sum(weight_bits(work.node, self.width) for e in self.engines for work in e.chain)
-        if constants:
-            yield Memory("parameters", self.width, -(-constants // self.width), reads=0)
-        largest = max(
-            node.elements * self.graph.precision(node).width(self.width)
-            for node in self.graph
-            if node.kind is not OpKind.WIRING
-        )
-        for _ in range(2):
-            yield Memory("activations", 64, -(-largest // 64), reads=0)
+            stored = self._stored(kind)
+            if stored:
+                word = folding.pe * folding.simd * max(weight_word(e, self.width) for e in stored)
+                folds = [e.folds(folding.pe, folding.simd) for e in stored]
+                reads = sum(e.positions * n for e, n in zip(stored, folds, strict=True))
+                yield Memory("weights", word, sum(folds), reads)
+        parameters = [self._parameters(e, chosen[e.arithmetic]) for e in self.engines]
+        if any(bits for _, bits in parameters):
+            word = max(word for word, _ in parameters)
+            yield Memory("parameters", word, sum(-(-bits // word) for _, bits in parameters), reads=0)
+        read = (f.simd * (1 if kind is DotArithmetic.XNOR else self.width) for kind, f in chosen.items())
+        word = max(64, *read)
+        yield Memory("activations", word, -(-live_bits(self.graph, self.width) // word), reads=0)
 
+    def _stored(self, kind: DotArithmetic) -> list[Engine]:
+        return [e for e in self._groups[kind] if weight_word(e, self.width)]
 
-def _binary(engine: Engine) -> bool:
-    weight = engine.dot.const("weight")
-    return weight is not None and weight.binary
+    def _parameters(self, engine: Engine, folding: Folding) -> tuple[int, int]:
+        """Bits of the chain's parameters that are read at once, and of all of them."""
+        cycles = engine.cycles(folding.pe, folding.simd)
+        word = total = 0
+        for work in engine.chain:
+            for role, constant in work.node.consts.items():
+                if constant.count > 1 and constant.distinct > 1:
+                    bits = parameter_bits(work.node, role, self.width, self.fraction_bits)
+                    word += bits * min(lanes_of(work, cycles), constant.count)
+                    total += bits * constant.count
+        return word, total
 
 
 def _cycles(group: Sequence[Engine], folding: Folding) -> int:
     return sum(engine.cycles(folding.pe, folding.simd) for engine in group)
 
 
-def _arrays(kind: DotArithmetic) -> list[Folding]:
-    return [f for f in _ARRAYS if f.simd <= MOST_SIMD[kind]]
-
-
 def _larger(kind: DotArithmetic, now: Folding) -> list[Folding]:
     grown = (Folding(now.pe * 2, now.simd), Folding(now.pe, now.simd * 2))
-    return [f for f in grown if f in _arrays(kind)]
+    return [f for f in grown if f in _ARRAYS and f.simd <= MOST_SIMD[kind]]
 
 
 def _larger_unit(a: Unit, b: Unit, count: int) -> Unit:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from abcost.accelerator.devices import Device
 from abcost.accelerator.pipelined import Pipelined
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Organised, name_of
 from abcost.accelerator.shared import Shared
 from abcost.core.graph import OpGraph
 from abcost.cost.table import CostTable
 from abcost.errors import UsageError
 
-KINDS: dict[str, type[Pipelined | Shared]] = {"pipelined": Pipelined, "shared": Shared}
+KINDS: dict[str, Callable[..., Architecture]] = {"pipelined": Pipelined, "shared": Shared}
 DEFAULT_CLOCK_MHZ = 100.0
-_STEPS = 24
-"""Bisections of the frame interval: enough to tell any two foldings apart."""
+_ROUNDING = 1 + 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,61 +43,61 @@ class Architecture(Protocol):
     """A way to organise a graph, ordered by frame interval in cycles."""
 
     @property
-    def shortest(self) -> int:
-        """Of the fastest one."""
-
-    @property
-    def longest(self) -> int:
-        """Of the smallest one."""
+    def intervals(self) -> list[int]:
+        """Of all that there are, fastest first."""
 
     def slowest_engine(self) -> str:
-        """What sets `shortest`."""
+        """What sets the shortest."""
 
     def build(self, interval: float, *, device: Device | None, clock_mhz: float) -> Organised:
-        """The smallest one that is at least so fast."""
+        """The smallest one that is at least so fast, or the fastest."""
 
 
 def organise(
     graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, wishes: Wishes
 ) -> Organised:
-    """The smallest organisation that does what is wished; else the fastest that fits, with `limit` saying why."""
+    """The smallest organisation that does what is wished; else the fastest that fits, with `limit` saying why.
+
+    All intervals are tried in order: which resources are short changes from one to the next, and a faster
+    organisation may fit where a slower one does not. At each, foldings are those worth least by fixed rates of LUTs
+    per DSP and block: a device short of one of them could be served a little better by others.
+    """
     architecture: Architecture = KINDS[wishes.kind](graph, table, width=width, fraction_bits=fraction_bits)
-    clock, device = wishes.clock_mhz, wishes.device
+    intervals = architecture.intervals
 
     def build(interval: float) -> Organised:
-        return replace(architecture.build(interval, device=device, clock_mhz=clock), wanted_fps=wishes.fps)
+        made = architecture.build(interval, device=wishes.device, clock_mhz=wishes.clock_mhz)
+        return replace(made, wanted_fps=wishes.fps)
 
     if wishes.fps is not None:
-        wanted = build(clock * 1e6 / wishes.fps)
-        if wanted.fits or wanted.unknown:
-            return wanted
-    return _most(architecture, build, clock)
+        longest = wishes.clock_mhz * 1e6 / wishes.fps * _ROUNDING
+        enough = [interval for interval in intervals if interval <= longest]
+        for interval in reversed(enough):
+            found = build(interval)
+            if not found.over:
+                return found
+    return _most(intervals, build, architecture.slowest_engine())
 
 
-def _most(architecture: Architecture, build: _Build, clock: float) -> Organised:
-    """Bisect between the fastest and the slowest organisation for the fastest that fits the device."""
-    fast, slow = float(architecture.shortest), float(architecture.longest)
-    best = build(fast)
-    if not best.over:
-        return replace(
-            best,
-            limit=f"{architecture.slowest_engine()} needs {best.interval:,} cycles per inference when it is fully "
-            f"unrolled: {best.fps:.6g} frames per second at {clock:g} MHz",
-        )
-    refused, best = best, build(slow)
-    if best.over:
-        return replace(best, limit=f"even the smallest folding exceeds the device: {_excess(best)}")
-    for _ in range(_STEPS):
-        middle = (fast * slow) ** 0.5
-        tried = build(middle)
-        if tried.over:
-            fast, refused = middle, tried
+def _most(intervals: Sequence[int], build: _Build, slowest: str) -> Organised:
+    """The fastest that fits the device, and what keeps it from being faster."""
+    refused: Organised | None = None
+    for interval in intervals:
+        found = build(interval)
+        if found.unknown:
+            return found
+        if found.over:
+            refused = found
+            continue
+        most = f"at most {found.fps:.6g} frames per second"
+        if refused is None:
+            limit = f"{most} at {found.clock_mhz:g} MHz: fully unrolled, {slowest} needs {found.interval:,} cycles"
         else:
-            slow, best = middle, tried
+            limit = f"{most} fit; the next faster folding exceeds the device: {_excess(refused)}"
+        return replace(found, limit=limit)
+    smallest = build(intervals[-1])
     return replace(
-        best,
-        limit=f"at most {best.fps:.6g} frames per second fit; the next faster folding exceeds the device: "
-        f"{_excess(refused)}",
+        smallest, limit=f"nothing fits: even the smallest folding exceeds the device: {_excess(smallest)}"
     )
 
 
@@ -113,6 +113,7 @@ def _excess(refused: Organised) -> str:
         largest = max(refused.layers, key=lambda layer: layer.resources[name] or 0)
         available = getattr(refused.device, name)
         texts.append(
-            f"{used[name] or 0:,.0f} of {available:,} {name} ({largest.resources[name] or 0:,.0f} in {largest.name})"
+            f"{used[name] or 0:,.0f} of {available:,} {name_of(name, refused.device)} "
+            f"({largest.resources[name] or 0:,.0f} in {largest.name})"
         )
     return "; ".join(texts)

@@ -1,46 +1,50 @@
 """When a tensor's elements come out of a layer pipeline, and the FIFOs where branches meet.
 
-All engines work at the frame interval, the cycles of the slowest. A window's first result waits for the pixels
-below and right of its centre; a global pool waits for the whole frame:
+All engines work at the frame interval, the cycles of the slowest: pixels of a tensor come evenly, and the first
+pixel of the input comes at 0. A result waits for the last input pixel that it needs; a dot product adds its own
+cycles per position:
 
-    delay(node) = max over inputs of delay + (kh - 1 - ph) * W + (kw - ph) pixels of the input,
-                  each lasting frame interval / pixels; a dot product adds its own cycles per position
+    delay(node) = max over inputs of delay + waited / pixels of the input * frame interval + own cycles / positions
 
-Where branches with different delays meet, the earlier one is held: slack / frame interval of its elements.
+A product of two computed tensors waits for all of its second operand. Where branches with different delays meet,
+the earlier one is held: slack / frame interval of its elements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from math import ceil, prod
 
-from abcost.accelerator.datapath import WINDOWS, kernel_of, padding_of
 from abcost.accelerator.memory import Memory
+from abcost.accelerator.window import window_of
 from abcost.core.graph import OpGraph
-from abcost.core.kinds import OpKind
+from abcost.core.kinds import DOTS, OpKind
 from abcost.core.node import OpNode
 
 
-def delays(graph: OpGraph, own_cycles: Mapping[str, int], interval: int) -> dict[str, float]:
+def delays(graph: OpGraph, own_cycles: Mapping[str, int], interval: int) -> dict[str, Fraction]:
     """Cycles from the first input pixel to each node's first result. own_cycles: of the dot products, by node."""
-    found: dict[str, float] = {}
+    found: dict[str, Fraction] = {}
     for node in graph:
-        before = max((found[name] for name in graph.inputs(node.name)), default=0.0)
-        found[node.name] = before + _fill(node, graph, interval) + _own(node, own_cycles)
+        before = max((found[name] for name in graph.inputs(node.name)), default=Fraction(0))
+        own = Fraction(own_cycles.get(node.name, 0), pixels_of(node))
+        found[node.name] = before + _waited(node, graph) * interval + own
     return found
 
 
-def fifos(graph: OpGraph, delay: Mapping[str, float], interval: int, width: int) -> dict[str, list[Memory]]:
-    """Node -> the FIFOs at its inputs."""
+def fifos(graph: OpGraph, width: int) -> dict[str, list[Memory]]:
+    """Node -> the FIFOs at its inputs, deep enough for engines as slow as the frame interval."""
+    delay = delays(graph, {node.name: 1 for node in graph.of_kind(*DOTS)}, 1)  # in frame intervals
     found: dict[str, list[Memory]] = {}
     for node in graph:
         inputs = graph.sources(node)
-        if len(inputs) < 2 or node.kind is OpKind.OUTPUT:
+        if len(inputs) < 2 or node.kind in (OpKind.OUTPUT, OpKind.MATMUL):
             continue
         latest = max(delay[source.name] for source in inputs)
         held = []
-        for source in inputs:
-            depth = ceil((latest - delay[source.name]) / interval * source.elements)
+        for source in dict.fromkeys(inputs):
+            depth = ceil((latest - delay[source.name]) * source.elements)
             if depth > 0:
                 held.append(Memory("residual FIFO", graph.precision(source).width(width), depth, reads=0))
         if held:
@@ -48,30 +52,29 @@ def fifos(graph: OpGraph, delay: Mapping[str, float], interval: int, width: int)
     return found
 
 
-def latency(graph: OpGraph, delay: Mapping[str, float], interval: int) -> float:
+def latency(graph: OpGraph, delay: Mapping[str, Fraction], interval: int) -> float:
     """Cycles from the first input pixel to the last result."""
-    last = 0.0
+    last = Fraction(0)
     for node in graph.of_kind(OpKind.OUTPUT):
-        pixels = _pixels(graph.sources(node)[0])
-        last = max(last, delay[node.name] + interval * (1 - 1 / pixels))
-    return last
+        pixels = pixels_of(graph.sources(node)[0])
+        last = max(last, delay[node.name] + interval * Fraction(pixels - 1, pixels))
+    return float(last)
 
 
-def _fill(node: OpNode, graph: OpGraph, interval: int) -> float:
-    if node.kind not in WINDOWS:
-        return 0.0
-    source = graph.sources(node)[0]
-    if len(source.shape) < 3:
-        return 0.0
-    (rows, columns), (top, left) = kernel_of(node), padding_of(node)
-    waited = max(0, rows - 1 - top) * source.shape[-1] + max(0, columns - 1 - left)
-    return min(waited + 1, _pixels(source)) / _pixels(source) * interval
-
-
-def _own(node: OpNode, own_cycles: Mapping[str, int]) -> float:
-    return own_cycles.get(node.name, 0) / _pixels(node)
-
-
-def _pixels(node: OpNode) -> int:
+def pixels_of(node: OpNode) -> int:
     """Positions of a tensor, batch included: N x H x W, or N."""
     return max(1, node.shape[0] * prod(node.shape[2:])) if node.shape else 1
+
+
+def _waited(node: OpNode, graph: OpGraph) -> Fraction:
+    """Share of a frame that passes before the first result is complete."""
+    if node.kind is OpKind.MATMUL:
+        source = graph.sources(node)[1]
+        return Fraction(pixels_of(source) - 1, pixels_of(source))
+    if not graph.inputs(node.name):
+        return Fraction(0)
+    source = graph.sources(node)[0]
+    window = window_of(node, source)
+    if window is None:
+        return Fraction(0)
+    return Fraction(min(window.waited, pixels_of(source) - 1), pixels_of(source))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from abcost.calibrate.fit import Curve, Fitted, Law
+from abcost.calibrate.laws import Curve, Fitted, Law
 from abcost.cost.formula import Formula
 
 JOIN_WIDTH = 16

@@ -2,63 +2,36 @@
 
     Terms("width", "1")                value = a * width + b, by least squares; terms with a negative factor are dropped
     Pieces("width", (Terms(…), …))     one such law per range of widths, as few ranges as keep within the tolerance
-    Lines("width", boxes)              one line over width per box of other sizes, bounds from the spread of the points
+    Boxes("width", boxes)              a line over width and one more term per box of other sizes, with bounds
     Interpolated("bits")               the points, straight lines between them
 
-What a table says must not fall when a unit grows: lines of successive boxes and interpolated points are made to rise by
-pooling neighbours that fall (isotonic regression), and a piece never ends above the start of the next, unless the
-measured points themselves fall there (a larger multiplier moves from LUTs into DSPs).
+What a table says must not fall when a unit grows: see `abcost.calibrate.rising`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from abcost.calibrate.laws import Curve, Fitted, Law, Ranges, digits, number, sum_text
 from abcost.calibrate.point import Measured
+from abcost.calibrate.rising import embedded, isotonic, rising
 from abcost.cost.formula import Formula
 
 TOLERANCE: dict[str, tuple[float, float]] = {
     "luts": (1.0, 0.03),
-    "ffs": (0.0, 0.0),
-    "dsps": (0.0, 0.0),
     "area_um2": (0.0, 0.04),
     "energy_pj": (0.0, 0.10),
 }
 """How far a piece may miss one of its points: absolute, or relative to the point, whichever is larger."""
 
-Ranges = dict[str, tuple[int, int]]
-Curve = tuple[tuple[int, float], ...]
+WHOLE = {"ffs": (0.0, 0.0), "dsps": (0.0, 0.0)}
+"""Fields that come in whole pieces: their laws must be exact."""
 
-
-@dataclass(frozen=True, slots=True)
-class Law:
-    """What one field of one entry of a cost table says: a formula, or points over one variable."""
-
-    value: str | Curve
-    low: str | Curve | None = None
-    high: str | Curve | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """One entry of a cost table: where it holds, and a law per field."""
-
-    valid: Ranges
-    laws: Mapping[str, Law]
-    over: str = ""  # variable of the points, where a law is points
-
-
-class Form(Protocol):
-    """A family of laws."""
-
-    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """The entries that describe these points of one unit."""
-        ...
+MUCH_BETTER = 4
+"""A longer form is preferred if its squared error is less than this fraction of a shorter one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +47,23 @@ class Terms:
 
     def formula(self, measured: Sequence[Measured], values: Sequence[float]) -> str:
         """The least-squares formula for these values at the points' sizes."""
+        return sum_text(list(zip(self.factors(measured, values), self.terms, strict=True)))
+
+    def factors(self, measured: Sequence[Measured], values: Sequence[float]) -> tuple[float, ...]:
+        """The least-squares factors of the terms, for relative errors; 0 for a term that would pull down."""
         columns = np.array([[Formula.parse(t).at(m.point.size) for t in self.terms] for m in measured])
         target = np.array(values)
+        weights = 1 / np.maximum(1.0, np.abs(target))
+        found = np.zeros(len(self.terms))
         used = list(range(len(self.terms)))
-        factors: NDArray[np.float64] = np.zeros(0)
         while used:
-            weights = 1 / np.maximum(1.0, np.abs(target))  # relative errors count
-            factors, *_ = np.linalg.lstsq(columns[:, used] * weights[:, None], target * weights, rcond=None)
-            worst = [i for i, f in zip(used, factors, strict=True) if f < 0 and self.terms[i] != "1"]
+            some, *_ = np.linalg.lstsq(columns[:, used] * weights[:, None], target * weights, rcond=None)
+            worst = [i for i, f in zip(used, some, strict=True) if f < 0 and self.terms[i] != "1"]
             if not worst:
+                found[used] = some
                 break
             used.remove(worst[0])
-        return _sum([(float(f), self.terms[i]) for f, i in zip(factors, used, strict=True)])
+        return tuple(float(f) for f in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +71,34 @@ class Pieces:
     """One law per range of `over`, split where a law would miss a point by more than the tolerance.
 
     forms: from the simplest on; a field takes the first that keeps within the tolerance.
+    starts: where the ranges start, if that is known.
     """
 
     over: str
     forms: tuple[Terms, ...]
+    starts: tuple[int, ...] = ()
 
     def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
         """The fewest entries that keep within the tolerance; of these the ones with the least error."""
+        measured = embedded(measured, self.over)
         steps = sorted({m.point.size[self.over] for m in measured})
         groups = [[m for m in measured if m.point.size[self.over] == step] for step in steps]
+        pieces = []
+        for start, end in self._cuts(steps, groups):
+            inside = [m for group in groups[start:end] for m in group]
+            following = groups[end] if end < len(steps) else []  # between two steps, what either may have
+            valid = _ranges([*inside, *following])
+            first = self._start(steps[start])
+            valid[self.over] = (first, self._start(steps[end]) - 1 if end < len(steps) else steps[-1])
+            laws = {name: self._law(inside, name) for name in inside[0].values}
+            pieces.append(Fitted(valid, laws))
+        return rising(pieces, measured, self.over)
+
+    def _cuts(self, steps: Sequence[int], groups: Sequence[Sequence[Measured]]) -> list[tuple[int, int]]:
+        """First and last step (exclusive) of each range."""
+        if self.starts:
+            places = [i for i, s in enumerate(steps) if i == 0 or self._start(s) != self._start(steps[i - 1])]
+            return list(zip(places, [*places[1:], len(steps)], strict=True))
         best: list[tuple[int, float, int]] = [(0, 0.0, 0)]  # pieces, error, start of the last piece
         for end in range(1, len(steps) + 1):
             options = []
@@ -114,15 +111,11 @@ class Pieces:
         while end:
             cuts.append((best[end][2], end))
             end = best[end][2]
-        pieces = []
-        for start, end in reversed(cuts):
-            inside = [m for group in groups[start:end] for m in group]
-            following = groups[end] if end < len(steps) else []  # between two steps, what either may have
-            valid = _ranges([*inside, *following])
-            valid[self.over] = (steps[start], steps[end] - 1 if end < len(steps) else steps[-1])
-            laws = {name: _law(self._form(inside, name)[0], inside, name) for name in inside[0].values}
-            pieces.append(Fitted(valid, laws))
-        return _rising(pieces, measured, self.over)
+        return cuts[::-1]
+
+    def _start(self, step: int) -> int:
+        """Where the range of a step starts: as is known, else there."""
+        return max((start for start in self.starts if start <= step), default=step)
 
     def _error(self, inside: Sequence[Measured]) -> float | None:
         """Sum of squared errors of all fields in units of the tolerance; None if some point is missed by more."""
@@ -130,51 +123,87 @@ class Pieces:
         known = [error for error in errors if error is not None]
         return sum(known) if len(known) == len(errors) else None
 
+    def _law(self, inside: Sequence[Measured], name: str) -> Law:
+        """The law of one field; bounds hold the points where no form is within the tolerance.
+
+        What comes in whole pieces (DSPs, flip-flops) is then the most of any point, not a fraction.
+        """
+        form, error = self._form(inside, name)
+        if error is None and name in WHOLE:
+            counts = [m.values[name] for m in inside]
+            return Law(number(max(counts)), low=number(min(counts)))
+        law = _law(form, inside, name)
+        if error is None and law.low is None and isinstance(law.value, str):
+            return _bounded(law.value, inside, name)
+        return law
+
     def _form(self, inside: Sequence[Measured], name: str) -> tuple[Terms, float | None]:
-        """The simplest form within the tolerance, with its error; the last form and None if there is none."""
+        """The simplest form within the tolerance, unless a later one is much better; with its error.
+
+        The last form and None if there is none.
+        """
+        if len({m.values[name] for m in inside}) == 1:
+            return Terms(("1",)), 0.0
+        found: tuple[Terms, float | None] = (self.forms[-1], None)
         for form in self.forms:
             error = _misfit(form, inside, name)
-            if error is not None:
-                return form, error
-        return self.forms[-1], None
+            if error is not None and (found[1] is None or error < found[1] / MUCH_BETTER):
+                found = (form, error)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """A line over `over` in each box of the other sizes; the spread of the points around it becomes its bounds.
+class Box:
+    """Sizes within which a unit has one structure, and what its cost depends on besides the width.
 
-    boxes: in the order in which cost rises. A box without points is left out.
+    term: never less, for the same size, than the term of a box before.
+    """
+
+    ranges: Ranges
+    term: str
+
+    def holds(self, m: Measured) -> bool:
+        """Whether a point is inside."""
+        return all(low <= m.point.size[name] <= high for name, (low, high) in self.ranges.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """a * over + b * term + c in each box; the spread of the points around it becomes its bounds.
+
+    boxes: in the order in which cost rises: the law of each, at both ends of `over`, is at least that of the box
+    before it. A box without points is left out.
     """
 
     over: str
-    boxes: tuple[Ranges, ...]
+    boxes: tuple[Box, ...]
 
     def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
         """One entry per box."""
-        inside = [(box, [m for m in measured if _contains(box, m)]) for box in self.boxes]
+        inside = [(box, [m for m in measured if box.holds(m)]) for box in self.boxes]
         inside = [(box, points) for box, points in inside if points]
         ranges = [_ranges(points)[self.over] for _, points in inside]
         laws: list[dict[str, Law]] = [{} for _ in inside]
         low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
         for name in measured[0].values:
-            ends = np.array([self._ends(points, name, low, high) for _, points in inside])
-            ends = np.column_stack([isotonic(ends[:, 0]), isotonic(ends[:, 1])])
-            for i, (at_low, at_high) in enumerate(ends):
+            ends = np.array([self._ends(box, points, name, low, high) for box, points in inside])
+            rising = np.column_stack([isotonic(column) for column in ends.T])
+            for i, ((box, points), (at_low, at_high, factor)) in enumerate(zip(inside, rising, strict=True)):
                 slope = (at_high - at_low) / max(1, high - low)
-                text = _sum([(slope, self.over), (at_low - slope * low, "1")])
-                laws[i][name] = _bounded(text, inside[i][1], name)
+                text = sum_text([(slope, self.over), (factor, box.term), (at_low - slope * low, "1")])
+                laws[i][name] = _bounded(text, points, name)
         return [
-            Fitted({self.over: valid, **box}, found)
+            Fitted({self.over: valid, **box.ranges}, found)
             for (box, _), valid, found in zip(inside, ranges, laws, strict=True)
         ]
 
-    def _ends(self, inside: Sequence[Measured], name: str, low: int, high: int) -> tuple[float, float]:
-        law = Formula.parse(Terms((self.over, "1")).formula(inside, [m.values[name] for m in inside]))
-        return law.at({self.over: low}), law.at({self.over: high})
-
-
-def _contains(box: Ranges, m: Measured) -> bool:
-    return all(low <= m.point.size[name] <= high for name, (low, high) in box.items())
+    def _ends(
+        self, box: Box, inside: Sequence[Measured], name: str, low: int, high: int
+    ) -> tuple[float, float, float]:
+        """Both ends of the line where the term is 0, and the factor of the term."""
+        form = Terms((self.over, box.term, "1"))
+        over, factor, constant = form.factors(inside, [m.values[name] for m in inside])
+        return over * low + constant, over * high + constant, factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +218,8 @@ class Interpolated:
         sizes = [m.point.size[self.over] for m in ordered]
 
         def curve(values: Sequence[float]) -> str | Curve:
-            smooth = [_digits(v) for v in isotonic(np.array(values))]
-            return _number(smooth[0]) if len(set(smooth)) == 1 else tuple(zip(sizes, smooth, strict=True))
+            smooth = [digits(v) for v in isotonic(np.array(values))]
+            return number(smooth[0]) if len(set(smooth)) == 1 else tuple(zip(sizes, smooth, strict=True))
 
         laws = {}
         for name in ordered[0].values:
@@ -202,25 +231,9 @@ class Interpolated:
         return [Fitted({self.over: (sizes[0], sizes[-1])}, laws, self.over)]
 
 
-def isotonic(values: NDArray[np.float64]) -> list[float]:
-    """The nearest rising sequence in least squares: neighbours that fall are replaced by their mean.
-
-    >>> isotonic(np.array([1.0, 3.0, 2.0, 4.0]))
-    [1.0, 2.5, 2.5, 4.0]
-    """
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        mean, count = float(value), 1
-        while blocks and blocks[-1][0] > mean:
-            before, many = blocks.pop()
-            mean, count = (before * many + mean * count) / (many + count), many + count
-        blocks.append((mean, count))
-    return [mean for mean, count in blocks for _ in range(count)]
-
-
 def _misfit(form: Terms, inside: Sequence[Measured], name: str) -> float | None:
     """Sum of squared errors in units of the tolerance; None if a point is missed by more than that."""
-    absolute, relative = TOLERANCE[name]
+    absolute, relative = {**TOLERANCE, **WHOLE}[name]
     values = [m.values[name] for m in inside]
     law = Formula.parse(form.formula(inside, values))
     total = 0.0
@@ -260,49 +273,7 @@ def _bounded(text: str, inside: Sequence[Measured], name: str) -> Law:
     least, most = np.floor(min(ratios) * 1000) / 1000, np.ceil(max(ratios) * 1000) / 1000
     if least == most == 1 or not law.variables:
         return Law(text)
-    return Law(text, f"{_number(least)} * ({text})", f"{_number(most)} * ({text})")
-
-
-def _rising(pieces: list[Fitted], measured: Sequence[Measured], over: str) -> list[Fitted]:
-    """Cut each piece off at the least value that follows, unless the points themselves fall across the border."""
-    found = pieces[-1:]
-    for piece in reversed(pieces[:-1]):
-        after = found[0]
-        laws = dict(piece.laws)
-        for name, law in piece.laws.items():
-            if isinstance(law.value, str) and isinstance(after.laws[name].value, str):
-                laws[name] = _capped(law, after.laws[name], piece, after, over)
-                if _falls(measured, name, over, piece.valid[over], after.valid[over]):
-                    laws[name] = law
-        found.insert(0, Fitted(piece.valid, laws))
-    return found
-
-
-def _capped(law: Law, after: Law, piece: Fitted, following: Fitted, over: str) -> Law:
-    """`law` no higher than `after` is at its start; only where both depend on `over` alone."""
-    sides = []
-    for here, there in ((law.value, after.value), (law.low, after.low), (law.high, after.high)):
-        if not isinstance(here, str) or not isinstance(there, str):
-            sides.append(here)
-            continue
-        mine, theirs = Formula.parse(here), Formula.parse(there)
-        if (mine.variables | theirs.variables) - {over}:
-            sides.append(here)
-            continue
-        start = theirs.at({over: following.valid[over][0]})
-        over_it = mine.at({over: piece.valid[over][1]}) > start
-        sides.append(f"min({here}, {_number(_digits(start))})" if over_it else here)
-    return Law(*sides)  # type: ignore[arg-type]
-
-
-def _falls(
-    measured: Sequence[Measured], name: str, over: str, before: tuple[int, int], after: tuple[int, int]
-) -> bool:
-    """Whether the measured values fall from the last point of one range to the first of the next."""
-    last = [m for m in measured if before[0] <= m.point.size[over] <= before[1]]
-    first = [m for m in measured if m.point.size[over] == after[0]]
-    end = max(m.point.size[over] for m in last)
-    return max(m.values[name] for m in first) < max(m.values[name] for m in last if m.point.size[over] == end)
+    return Law(text, f"{number(least)} * ({text})", f"{number(most)} * ({text})")
 
 
 def _ranges(measured: Sequence[Measured]) -> Ranges:
@@ -312,28 +283,3 @@ def _ranges(measured: Sequence[Measured]) -> Ranges:
         name: (min(m.point.size[name] for m in measured), max(m.point.size[name] for m in measured))
         for name in names
     }
-
-
-def _digits(value: float) -> float:
-    """Four significant digits; a formula with more would claim more than was measured."""
-    return float(f"{value:.4g}")
-
-
-def _number(value: float) -> str:
-    """A number as a formula writes it: 16, 0.6875, never 1.6e+01."""
-    return f"{value:.12f}".rstrip("0").rstrip(".") or "0"
-
-
-def _sum(parts: Sequence[tuple[float, str]]) -> str:
-    """`2 * width + 3`; parts below a thousandth are left out, and a sum that can turn negative stops at 0."""
-    text, negative = "", False
-    for factor, term in parts:
-        size = _number(abs(_digits(factor)))
-        if float(size) < 1e-3:
-            continue
-        written = size if term == "1" else term if size == "1" else f"{size} * {term}"
-        text += (
-            f" {'-' if factor < 0 else '+'} {written}" if text else f"{'-' if factor < 0 else ''}{written}"
-        )
-        negative |= factor < 0
-    return f"max(0, {text})" if negative else text or "0"

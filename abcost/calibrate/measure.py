@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from abcost.calibrate.point import Measured, Point
 from abcost.errors import ToolError
+from abcost.rtl.placed import placed
 from abcost.synth.flows import Flow
 from abcost.synth.runner import Answer, Failure, Job, Synthesizer
 
@@ -23,9 +24,9 @@ class Sweeped:
 
 
 def job_of(point: Point, flow: Flow, *, keep_netlist: bool = False) -> Job:
-    """The synthesis of one point."""
-    unit = point.unit
-    return Job(unit.name, unit.name, unit.source, flow, keep_netlist)
+    """The synthesis of one point, as an instance in a module."""
+    unit = placed(point.unit)
+    return Job(point.unit.name, unit.name, unit.source, flow, keep_netlist)
 
 
 def measure(

@@ -1,26 +1,27 @@
 """Which sizes of which units a sweep measures: points to fit, and points held out to test the fit.
 
 A `Sweep` names the unit, its points, and the form of its law. The full plan and the quick one (--quick: about a
-quarter of the points) are in the same form.
+third of the points) are in the same form.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from abcost.calibrate.fit import Form, Interpolated, Lines, Pieces, Ranges, Terms
-from abcost.calibrate.point import Point
+from abcost.calibrate.fit import Box, Boxes, Interpolated, Pieces, Terms
+from abcost.calibrate.laws import Form
+from abcost.calibrate.point import Point, Role
 from abcost.core.exponents import sizes_of
+from abcost.core.precision import popcount_bits
 
 _LINE = Terms(("width", "1"))
-LINEAR = Pieces("width", (_LINE,))
+_PAIRS = Terms(("ceil(width / 2)", "width", "1"))
+LINEAR = Pieces("width", (_LINE, _PAIRS))  # ECP5 has two carries in one cell
 QUADRATIC = Pieces("width", (_LINE, Terms(("width ** 2", "width", "1"))))
-COMPARED = Pieces(
-    "width", (Terms(("ceil(width / 3)", "width")), _LINE)
-)  # 7-series compares three bits per two LUTs
+COMPARED = Pieces("width", (Terms(("ceil(width / 3)",)), _LINE, _PAIRS))  # 7-series: three bits per two LUTs
 
 WIDTHS = (2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 16, 17, 18, 19, 20, 22, 24, 25, 26, 28, 30, 32)
 HELD_WIDTHS = (7, 11, 13, 15, 21, 23, 27, 29, 31)
@@ -58,18 +59,30 @@ class Maker(Protocol):
         ...
 
 
-def plan(ops: Iterable[str], *, quick: bool) -> list[Sweep]:
-    """The sweeps of these units, in the order of SWEEPS."""
+def plan(ops: Iterable[str], *, quick: bool, longest: int = BITS[-1]) -> list[Sweep]:
+    """The sweeps of these units, in the order of SWEEPS; words of popcounts up to `longest` bits."""
     wanted = set(ops)
-    return [make(quick=quick) for op, make in SWEEPS.items() if op in wanted]
+    sweeps = [make(quick=quick) for op, make in SWEEPS.items() if op in wanted]
+    return [replace(sweep, points=_up_to(longest, sweep)) for sweep in sweeps]
+
+
+def _up_to(longest: int, sweep: Sweep) -> tuple[Point, ...]:
+    if sweep.op != "xnor_popcount":
+        return sweep.points
+    return tuple(point for point in sweep.points if point.size["bits"] <= longest)
+
+
+def _role(*, held_out: bool) -> Role:
+    return "held out" if held_out else "fit"
 
 
 def _by_width(op: str, form: Form = LINEAR) -> Maker:
     def make(*, quick: bool) -> Sweep:
         fit, held = (QUICK_WIDTHS, QUICK_HELD_WIDTHS) if quick else (WIDTHS, HELD_WIDTHS)
         fit = (*fit, *WIDE) if op in CARRIED and not quick else fit
+        fit = (1, *fit) if op == "register" else fit
         widths = [(w, w in held) for w in sorted((*fit, *held))]
-        points = tuple(Point(op, {"width": w}, {"width": w}, out) for w, out in widths)
+        points = tuple(Point(op, {"width": w}, {"width": w}, _role(held_out=out)) for w, out in widths)
         return Sweep(op, points, form)
 
     return make
@@ -79,22 +92,22 @@ def _accumulate(*, quick: bool) -> Sweep:
     """The input is a popcount, some bits narrower than the sum."""
     sweep = _by_width("accumulate")(quick=quick)
     points = tuple(
-        Point(p.op, p.size, {**p.parameters, "input_width": max(1, p.size["width"] - 3)}, p.held_out)
+        Point(p.op, p.size, {**p.parameters, "input_width": max(1, p.size["width"] - 3)}, p.role)
         for p in sweep.points
     )
     return Sweep(sweep.op, points, sweep.form)
 
 
 def _prelu(*, quick: bool) -> Sweep:
-    """Above 25 bits a fraction of 10 or more: with fewer the top of the product is not needed at all."""
+    """Above 18 bits a fraction of 10 or more: with fewer some DSPs of the product are not needed at all."""
     fit, held = (QUICK_WIDTHS, QUICK_HELD_WIDTHS) if quick else (WIDTHS, HELD_WIDTHS)
     points = []
     for width in sorted((*fit, *held)):
         if width < 4:
             continue
-        for fraction in sorted({4 if width < 26 else 10, width - width // 4, width}):
+        for fraction in sorted({4 if width <= 18 else 10, width - width // 4, width}):
             size = {"width": width, "fraction_bits": fraction}
-            points.append(Point("prelu", size, size, width in held))
+            points.append(Point("prelu", size, size, _role(held_out=width in held)))
     forms = (
         _LINE,
         Terms(("width", "fraction_bits", "1")),
@@ -106,17 +119,22 @@ def _prelu(*, quick: bool) -> Sweep:
 SPANS = ((4, 7), (8, 15), (16, 31))
 """Spans of exponents whose code has 3, 4 and 5 bits: barrel shifters of 2, 2 and 3 levels of multiplexers."""
 
-BOXES: tuple[Ranges, ...] = (
-    {"choices": (1, 2)},
-    {"choices": (3, 3)},
-    {"choices": (4, 4)},
-    *({"choices": (5, 64), "span": span} for span in SPANS),
+BOXES = (
+    Box({"choices": (1, 2), "left": (0, 63)}, "min(1, left)"),
+    Box({"choices": (3, 3), "left": (0, 63)}, "min(1, left)"),
+    Box({"choices": (4, 4), "span": (3, 3), "left": (0, 63)}, "min(1, left)"),
+    Box({"choices": (4, 4), "span": (4, 63), "left": (0, 63)}, "min(1, left)"),
+    *(Box({"choices": (5, 64), "span": span, "left": (0, span[1])}, "left") for span in SPANS),
 )
-"""Structures of a unit that selects a shift: two-way and four-way multiplexer, barrel shifters."""
+"""Structures of a unit that selects a shift: two-way and four-way multiplexer, barrel shifters.
+
+Without a left shift the sign bit needs no multiplexer; a barrel shifter is as much wider as its left shift. Four
+consecutive shifts are two levels of two, which LUT4s exploit.
+"""
 
 
 def exponent_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
-    """Sets for every structure: close together and spread, with and without left shifts."""
+    """Sets with 0 for every structure: close together and spread, with and without left shifts."""
     few = (
         (-1, 0),
         (-3, 0),
@@ -126,80 +144,154 @@ def exponent_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
         (-1, 0, 1),
         (-3, -2, -1, 0),
         (-9, -5, -2, 0),
+        (-10, -7, -3, 0),
         (-2, -1, 0, 1),
+        (-4, -2, 0, 1),
+        (-7, -1, 0),
     )
     many = tuple(
         (left - span, left - span + 1, -1, 0, left or -2)
         for low, high in SPANS
         for span in ((high,) if quick else (low, high))
-        for left in (0, 2)
+        for left in (0, 2, high // 2)
     )
     return (*(few[::2] if quick else few), *many)
 
 
-def _held_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
+def _held_sets(width: int, *, quick: bool) -> tuple[tuple[int, ...], ...]:
     """Random sets between 2**-11 and 2**2, in the sizes of every structure."""
-    generator = random.Random(0)
+    generator = random.Random(width)
     sizes = (2, 3, 4, 5, 8) if quick else (2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10, 12)
-    return tuple((0, *generator.sample([e for e in range(-11, 3) if e], size - 1)) for size in sizes)
+    possible = [e for e in range(max(-11, 2 - width), 3) if e]
+    return tuple((0, *generator.sample(possible, min(size - 1, len(possible)))) for size in sizes)
 
 
 def _selecting(op: str) -> Maker:
-    """Sets with 0, so that a PReLU and a plain shift select from the same choices."""
+    """Sets with 0, so that a PReLU and a plain shift select from the same choices.
+
+    A shift that leaves nothing but the sign is in none: it costs less than the laws say.
+    """
 
     def make(*, quick: bool) -> Sweep:
         widths, held = ((8, 16, 32), (20,)) if quick else ((8, 12, 16, 24, 32), (10, 20))
-        points = [_select(op, w, chosen) for chosen in exponent_sets(quick=quick) for w in widths]
-        points += [_select(op, w, chosen, held_out=True) for chosen in _held_sets(quick=quick) for w in held]
-        once: dict[str, Point] = {}  # sets that clip to the same hardware are one point
-        for point in points:
-            once.setdefault(point.unit.name, point)
-        return Sweep(op, tuple(once.values()), Lines("width", BOXES))
+        points = [
+            _select(op, width, chosen)
+            for chosen in exponent_sets(quick=quick)
+            for width in widths
+            if min(chosen) > 1 - width
+        ]
+        points += [
+            _select(op, width, chosen, held_out=True)
+            for width in held
+            for chosen in _held_sets(width, quick=quick)
+        ]
+        once = {point.unit.name: point for point in reversed(points)}
+        return Sweep(op, tuple(reversed(once.values())), Boxes("width", BOXES))
 
     return make
 
 
 def _select(op: str, width: int, exponents: Sequence[int], *, held_out: bool = False) -> Point:
-    chosen = tuple(sorted({max(e, 1 - width) for e in exponents}))  # further right is the same shift
+    chosen = tuple(sorted(exponents))
     size = {"width": width, **sizes_of(chosen, identity=True)}
-    return Point(op, size, {"width": width, "exponents": chosen}, held_out)
+    return Point(op, size, {"width": width, "exponents": chosen}, _role(held_out=held_out))
 
 
 def _xnor_popcount(*, quick: bool) -> Sweep:
     fit, held = (QUICK_BITS, QUICK_HELD_BITS) if quick else (BITS, HELD_BITS)
-    points = tuple(Point("xnor_popcount", {"bits": n}, {"bits": n}, n in held) for n in sorted((*fit, *held)))
+    points = tuple(
+        Point("xnor_popcount", {"bits": n}, {"bits": n}, _role(held_out=n in held))
+        for n in sorted((*fit, *held))
+    )
     return Sweep("xnor_popcount", points, Interpolated("bits"))
 
 
 def _signed_sum(*, quick: bool) -> Sweep:
-    fit = [(n, w) for n in ((2, 9, 27) if quick else (1, 2, 4, 9, 16, 27, 64)) for w in (8, 16, 24)]
+    fit = [(n, w) for n in ((2, 9, 27) if quick else (1, 2, 4, 9, 16, 27, 64)) for w in (8, 16, 24, 32)]
     held = [(5, 12), (18, 16)] if quick else [(3, 12), (12, 20), (36, 10), (50, 16)]
     points = [
-        Point("signed_sum", {"bits": n, "width": w}, {"bits": n, "width": w}, out)
+        Point("signed_sum", {"bits": n, "width": w}, {"bits": n, "width": w}, _role(held_out=out))
         for sizes, out in ((fit, False), (held, True))
         for n, w in sizes
     ]
-    return Sweep("signed_sum", tuple(points), Terms(("bits * width", "bits", "width", "1")))
+    return Sweep(
+        "signed_sum",
+        tuple(points),
+        Terms(("bits * width * log2(bits)", "bits * width", "bits", "width", "1")),
+    )
+
+
+def _scale_dot(*, quick: bool) -> Sweep:
+    """The number of taps decides a handful of inverters; the law is over the width alone."""
+    fit, held = (QUICK_WIDTHS, QUICK_HELD_WIDTHS) if quick else (WIDTHS, HELD_WIDTHS)
+    points = [
+        Point("scale_dot", {"width": width}, {"width": width, "bits": taps}, _role(held_out=width in held))
+        for width in sorted((*fit, *held))
+        for taps in (72, 576, 4608)
+        if popcount_bits(taps) + 2 <= width
+    ]
+    return Sweep("scale_dot", tuple(points), Pieces("width", (_LINE,)))
+
+
+DEPTHS = ((2, 16), (17, 32), (33, 64), (65, 128), (129, 256), (257, 512), (513, 1024))
+"""Depths of ROMs by bits of the address: the structure changes from one to the next."""
+
+
+def _with_rom(op: str) -> Maker:
+    """Operands of several widths; values that need all their bits, or half of them."""
+
+    def make(*, quick: bool) -> Sweep:
+        ends = [end for _, end in DEPTHS if not quick or end <= 256]
+        fit = {2, 8, *(depth for end in ends for depth in (3 * end // 4, end))}
+        held = {7 * end // 8 for end in ends}
+        points = [
+            _stored(op, width, stored, depth, held_out=depth in held)
+            for depth in sorted(fit | held)
+            for width in ((16,) if quick else (8, 16, 32))
+            for stored in (width // 2, width)
+        ]
+        forms = (
+            _LINE,
+            Terms(("width", "stored", "1")),
+            Terms(("width", "stored * ceil(depth / 64)", "1")),
+            Terms(("width", "stored * depth", "stored", "1")),
+        )
+        return Sweep(op, tuple(points), Pieces("depth", forms, starts=tuple(start for start, _ in DEPTHS)))
+
+    return make
+
+
+def _stored(op: str, width: int, stored: int, depth: int, *, held_out: bool) -> Point:
+    size = {"width": width, "stored": stored, "depth": depth}
+    parameters = {"width": width, "contents": _words(stored, depth)}
+    return Point(op, size, parameters, _role(held_out=held_out))
+
+
+def _words(bits: int, depth: int) -> tuple[int, ...]:
+    """Random words: trained parameters share few bits."""
+    generator = random.Random(f"{depth} {bits}")
+    return tuple(generator.randrange(-(1 << (bits - 1)), 1 << (bits - 1)) for _ in range(depth))
 
 
 def _rom(*, quick: bool) -> Sweep:
-    """Random words: trained parameters share few bits."""
-    fit = (16, 64, 128, 256) if quick else (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-    held = (48, 200) if quick else (24, 56, 112, 232, 448, 900)
+    """From codes of 1 bit to words of 32."""
+    ends = [end for _, end in DEPTHS if not quick or end <= 256]
+    fit = {2, 4, 8, 16, *(depth for end in ends[1:] for depth in (3 * end // 4, end))}
+    held = (28, 112) if quick else (28, 56, 112, 232, 448, 900)
     points = []
     for depth in sorted((*fit, *held)):
-        for width in (8, 16):
-            generator = random.Random(f"{depth} {width}")
-            words = tuple(generator.randrange(-(1 << (width - 1)), 1 << (width - 1)) for _ in range(depth))
+        for width in (1, 8, 32) if quick else (1, 2, 4, 8, 16, 32):
             size = {"width": width, "depth": depth}
-            points.append(Point("rom", size, {"width": width, "contents": words}, depth in held))
-    return Sweep(
-        "rom",
-        tuple(points),
-        Pieces(
-            "depth", (Terms(("width * ceil(depth / 64)",)), Terms(("width * ceil(depth / 64)", "width", "1")))
-        ),
+            parameters = {"width": width, "contents": _words(width, depth)}
+            points.append(Point("rom", size, parameters, _role(held_out=depth in held)))
+    forms = (
+        Terms(("width",)),
+        Terms(("width * 2 ** ceil(log2(depth))",)),  # multiplexers over blocks
+        Terms(("width * depth",)),
+        Terms(("width * depth", "width", "1")),
     )
+    starts = (2, 3, 5, *(start for start, _ in DEPTHS[1:]))
+    return Sweep("rom", tuple(points), Pieces("depth", forms, starts=starts))
 
 
 SWEEPS: dict[str, Maker] = {
@@ -207,7 +299,7 @@ SWEEPS: dict[str, Maker] = {
     "add": _by_width("add"),
     "compare": _by_width("compare", COMPARED),
     "mux": _by_width("mux"),
-    "max": _by_width("max", COMPARED),
+    "max": _by_width("max"),
     "accumulate": _accumulate,
     "register": _by_width("register"),
     "prelu": _prelu,
@@ -215,6 +307,10 @@ SWEEPS: dict[str, Maker] = {
     "qprelu": _selecting("qprelu"),
     "xnor_popcount": _xnor_popcount,
     "signed_sum": _signed_sum,
+    "qprelu_add": _selecting("qprelu_add"),
+    "scale_dot": _scale_dot,
+    "add_rom": _with_rom("add_rom"),
+    "compare_rom": _with_rom("compare_rom"),
     "rom": _rom,
 }
 """Unit of a cost table -> its sweep."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from abcost.rtl.unit import Unit, build
+
+Role = Literal["fit", "held out", "published"]
+"""To fit a law; to test it; to hold against a published figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """`op` built with `parameters`; `size` is the same in the variables of a cost table (width, bits, …).
 
-    held_out: measured to test a law, not to fit it.
+    role: what the point is measured for, fit, test, or comparison.
     """
 
     op: str
     size: Mapping[str, int]
     parameters: Mapping[str, Any]
-    held_out: bool = False
+    role: Role = "fit"
 
     @property
     def unit(self) -> Unit:

@@ -27,9 +27,8 @@ def points_csv(measured: Sequence[Measured]) -> str:
         ]
     )
     for m in measured:
-        role = "held out" if m.point.held_out else "fit"
         sizes = [m.point.size.get(name, "") for name in VARIABLES]
         values = [f"{m.values[f]:.6g}" for f in fields]
         sides = [f"{side[f]:.6g}" for f in bounds for side in (m.low, m.high)]
-        writer.writerow([m.point.op, m.point.unit.name, *sizes, role, *values, *sides])
+        writer.writerow([m.point.op, m.point.unit.name, *sizes, m.point.role, *values, *sides])
     return out.getvalue()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from abcost.calibrate.point import Measured
 from abcost.cost.table import CostTable
+from abcost.errors import CostError
 
-FLOOR = {"luts": 1.0, "ffs": 1.0, "dsps": 1.0, "area_um2": 1.0, "energy_pj": 1e-6}
+FLOOR = {"luts": 1.0, "ffs": 1.0, "dsps": 1.0, "area_um2": 1.0, "energy_pj": 0.01}
 """An error is relative to the measured value, or to this if that is smaller."""
 
 
@@ -19,16 +20,22 @@ class Residual:
     points: int
     mean: float
     worst: float
+    beyond: int = 0  # points that no law reaches: those around them failed
 
     def __str__(self) -> str:
-        return f"{self.points} points, mean {self.mean:.1%}, worst {self.worst:.1%}"
+        beyond = f", {self.beyond} beyond the range" if self.beyond else ""
+        return f"{self.points} points, mean {self.mean:.1%}, worst {self.worst:.1%}{beyond}"
 
 
 def residual(table: CostTable, measured: Sequence[Measured], name: str) -> Residual:
-    """Error of one field of the table over these points. Raises CostError where the table does not reach."""
+    """Error of one field of the table over these points, and how many the table does not reach."""
     errors = []
     for m in measured:
         size = {"width": table.default_width, **m.point.size}
-        said = table.price(m.point.op, **size).details[name].value
+        try:
+            said = table.price(m.point.op, **size).details[name].value
+        except CostError:
+            continue
         errors.append(abs(said - m.values[name]) / max(m.values[name], FLOOR[name]))
-    return Residual(len(errors), sum(errors) / len(errors), max(errors)) if errors else Residual(0, 0.0, 0.0)
+    beyond = len(measured) - len(errors)
+    return Residual(len(errors), sum(errors) / max(1, len(errors)), max(errors, default=0.0), beyond)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from abcost.calibrate.measure import Power, Sweeped, measure
 from abcost.calibrate.plan import Sweep, plan
-from abcost.calibrate.point import Measured
+from abcost.calibrate.point import Measured, Point, Role
 from abcost.calibrate.points import points_csv
 from abcost.calibrate.residual import Residual, residual
 from abcost.calibrate.table import Provenance, table_text
 from abcost.calibrate.targets import Target
 from abcost.cost.table import CostTable
 from abcost.errors import ToolError
+from abcost.rtl.readings import READINGS, WIDTH
 from abcost.synth.flows import flow
 from abcost.synth.runner import Failure, Job, Synthesizer
 
@@ -35,7 +36,21 @@ class Calibration:
 
 def jobs_count(target: Target, *, quick: bool) -> int:
     """Points of the plan."""
-    return sum(len(sweep.points) for sweep in plan(target.ops, quick=quick))
+    return len(_points(target, _sweeps(target, quick=quick)))
+
+
+def _sweeps(target: Target, *, quick: bool) -> list[Sweep]:
+    return plan(target.ops, quick=quick, longest=target.longest)
+
+
+def _points(target: Target, sweeps: Sequence[Sweep]) -> list[Point]:
+    """All that is measured: the sweeps, and the readings of the published units where the target is theirs."""
+    points = [point for sweep in sweeps for point in sweep.points]
+    if target.published:
+        points += [
+            Point(r.op, {"width": WIDTH}, {"width": WIDTH, **r.parameters}, "published") for r in READINGS
+        ]
+    return points
 
 
 def calibrate(
@@ -52,8 +67,8 @@ def calibrate(
 
     Raises ToolError if a unit has too few points left to fit a law.
     """
-    sweeps = plan(target.ops, quick=quick)
-    points = [point for sweep in sweeps for point in sweep.points]
+    sweeps = _sweeps(target, quick=quick)
+    points = _points(target, sweeps)
     found = measure(points, flow(target.flow), synthesizer, power=power, workers=workers, done=done)
     entries = [(sweep.op, fitted) for sweep in sweeps for fitted in sweep.form.fit(_fit_points(sweep, found))]
     draft = load_text(table_text(target, entries, provenance, {}))
@@ -72,26 +87,29 @@ def load_text(text: str) -> CostTable:
         return CostTable.load(file)
 
 
-def _of(sweep: Sweep, found: Sweeped, *, held_out: bool) -> list[Measured]:
-    return [m for m in found.measured if m.point.op == sweep.op and m.point.held_out is held_out]
+def _of(sweep: Sweep, found: Sweeped, role: Role) -> list[Measured]:
+    return [m for m in found.measured if m.point.op == sweep.op and m.point.role == role]
 
 
 def _fit_points(sweep: Sweep, found: Sweeped) -> Sequence[Measured]:
-    points = _of(sweep, found, held_out=False)
+    points = _of(sweep, found, "fit")
     if len(points) < 2:
-        reasons = "; ".join(dict.fromkeys(failure.reason for failure in found.failures)) or "none was planned"
-        raise ToolError(f"{sweep.op}: {len(points)} points are too few to fit a law ({reasons})")
+        modules = {point.unit.name for point in sweep.points}
+        failures = [failure for failure in found.failures if failure.job.name in modules]
+        reason = f"{failures[0].job.name}: {failures[0].reason}" if failures else "no more were planned"
+        others = f"; {len(failures) - 1} more failed" if len(failures) > 1 else ""
+        raise ToolError(f"{sweep.op}: {len(points)} points are too few to fit a law ({reason}{others})")
     return points
 
 
 def _residuals(sweeps: Sequence[Sweep], found: Sweeped, table: CostTable) -> Residuals:
     return {
         (sweep.op, name): (
-            residual(table, _of(sweep, found, held_out=False), name),
-            residual(table, _of(sweep, found, held_out=True), name),
+            residual(table, _of(sweep, found, "fit"), name),
+            residual(table, _of(sweep, found, "held out"), name),
         )
         for sweep in sweeps
-        for name in _of(sweep, found, held_out=False)[0].values
+        for name in _of(sweep, found, "fit")[0].values
     }
 
 
@@ -100,6 +118,6 @@ def _note(op: str, residuals: Residuals) -> str:
     parts = [
         f"{name}: fitted {fitted}; held out {held}"
         for (unit, name), (fitted, held) in residuals.items()
-        if unit == op and (fitted.worst or held.worst)
+        if unit == op and any((fitted.worst, held.worst, fitted.beyond, held.beyond))
     ]
     return "; ".join(parts) or "exact at every measured point, held-out ones included"

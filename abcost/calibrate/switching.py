@@ -7,6 +7,7 @@ from pathlib import Path
 from abcost.calibrate.measure import Power
 from abcost.calibrate.point import Point
 from abcost.errors import ToolError
+from abcost.rtl.placed import placed
 from abcost.synth.activity import energy_of
 from abcost.synth.liberty import read_liberty
 from abcost.synth.netlist import netlist_of
@@ -22,7 +23,7 @@ def switching(liberty: Path) -> Power:
     library = read_liberty(liberty)
 
     def power(point: Point, answer: Answer) -> tuple[float, float, float]:
-        unit = point.unit
+        unit = placed(point.unit)
         if answer.netlist is None:
             raise ToolError(f"{unit.name}: no netlist was kept, so no energy can be counted")
         energy = energy_of(unit, netlist_of(answer.netlist, unit.name, library), library)

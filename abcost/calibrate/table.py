@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from abcost.calibrate.derived import per_bit
-from abcost.calibrate.fit import Curve, Fitted, Law
+from abcost.calibrate.laws import Curve, Fitted
 from abcost.calibrate.targets import WIRING, Target
 
 
@@ -32,6 +32,8 @@ def table_text(
     ]
     if target.energy:
         blocks += [_entry(d.op, d.fitted, d.note, "derived") for d in per_bit(entries)]
+    measured = {op for op, _ in entries}
+    blocks += [_composed(op, parts) for op, parts in target.composed.items() if measured.issuperset(parts)]
     blocks += [_wiring(target), _source(target, provenance)]
     return "\n".join(blocks)
 
@@ -56,24 +58,18 @@ def _entry(op: str, fitted: Fitted, note: str, method: str = "measured") -> str:
             form = getattr(law, side)
             if form is not None:
                 lines.append(f"{prefix}{name} = {_law(form, fitted.over)}")
-    lines += [
-        f"valid_{name} = [{low}, {high}]" for name, (low, high) in fitted.valid.items() if _used(name, fitted)
-    ]
+    lines += [f"valid_{name} = [{low}, {high}]" for name, (low, high) in fitted.valid.items()]
     lines += ['source = "sweep"', f"method = {_text(method)}", f"confidence = {_text(method)}"]
     lines.append(f"note = {_text(note)}")
     return "\n".join(lines) + "\n"
 
 
-def _used(name: str, fitted: Fitted) -> bool:
-    """Sizes that no law depends on and that were not varied say nothing."""
-    low, high = fitted.valid[name]
-    return (
-        low != high or any(name in _words(law) for law in fitted.laws.values()) or name in ("choices", "span")
-    )
-
-
-def _words(law: Law) -> str:
-    return " ".join(str(form) for form in (law.value, law.low, law.high))
+def _composed(op: str, parts: Sequence[str]) -> str:
+    return f"""[[entry]]
+op = {_text(op)}
+compose = {json.dumps(list(parts))}
+note = "the sum of its parts; a product of several DSPs that is cut to its fraction may take fewer LUTs"
+"""
 
 
 def _law(form: str | Curve, over: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from abcost.calibrate.plan import SWEEPS
+from abcost.calibrate.plan import BITS, SWEEPS
 from abcost.registry import unknown_name
 
 WIRING = """a shift by one constant amount is wiring: it synthesizes to no cell"""
@@ -22,7 +23,10 @@ class Target:
     note: str
     default_width: int = 16
     ops: tuple[str, ...] = tuple(SWEEPS)
+    composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # units priced as others together
     energy: bool = False
+    longest: int = BITS[-1]  # bits of a popcount; longer words are derived where they are priced by bit
+    published: bool = False  # the device of the published units: their readings are measured too
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -35,6 +39,15 @@ class Target:
 _UNITS = """Combinational units (accumulate and register hold flip-flops), flattened, before placement and routing. \
 XNOR-popcount: 6:3 compressors; power-of-two PReLU: a multiplexer whose select is gated by the sign."""
 
+_LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot", "add_rom", "compare_rom"))
+"""Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
+
+_PLAIN = tuple(op for op in _LOOSE if op != "prelu")
+_PRELU = {"prelu": ("multiply", "mux")}
+"""Where a PReLU wider than one DSP maps so unevenly that no law holds: its parts. Within one DSP that is what synthesis
+gives (ECP5: exactly; iCE40: 4 % off on average); wider ones may take fewer LUTs, as a product is cut to its fraction.
+"""
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
@@ -46,6 +59,7 @@ TARGETS: dict[str, Target] = {
             "xc7",
             f"""{_UNITS} Energy is unknown: open tools measure none, and the only fixed-point figures in print at \
 hand are from memory (table fpga-zc706-energy).""",
+            published=True,
         ),
         Target(
             "fpga-ice40",
@@ -54,6 +68,8 @@ hand are from memory (table fpga-zc706-energy).""",
             "40 nm, iCE40",
             "ice40",
             f"{_UNITS} LUTs are LUT4, DSPs SB_MAC16; a carry shares the logic cell of its LUT. Energy is unknown.",
+            ops=_PLAIN,
+            composed=_PRELU,
         ),
         Target(
             "fpga-ecp5",
@@ -62,6 +78,8 @@ hand are from memory (table fpga-zc706-energy).""",
             "40 nm, ECP5",
             "ecp5",
             f"{_UNITS} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. Energy is unknown.",
+            ops=_PLAIN,
+            composed=_PRELU,
         ),
         Target(
             "asic-osu018",
@@ -73,6 +91,8 @@ hand are from memory (table fpga-zc706-energy).""",
 delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
 ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
 wires, clock tree, leakage or memory.""",
+            ops=_LOOSE,
+            longest=288,  # some longer ones keep the mapping to cells busy for an hour
             energy=True,
         ),
     )

@@ -24,7 +24,7 @@ class Count:
     """`count` operations of one primitive on operands of `width` bits.
 
     bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from;
-    choices, span: as in `abcost.core.exponents`.
+    choices, span, left: as in `abcost.core.exponents`.
     """
 
     primitive: Primitive
@@ -34,6 +34,7 @@ class Count:
     exponents: int | None = None
     choices: int | None = None
     span: int | None = None
+    left: int | None = None
 
 
 def counts_of(graph: OpGraph, node: OpNode, real_width: int) -> tuple[Count, ...]:

@@ -14,7 +14,11 @@ def analyze(
     model: options.Model,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", "-t", help="Bundled target or own .toml; repeat to compare."),
+        typer.Option(
+            "--target",
+            "-t",
+            help="Bundled target or own .toml; repeat to compare. Default: that of --device.",
+        ),
     ] = None,
     variant: options.Variant = None,
     step: options.Step = None,
@@ -31,7 +35,9 @@ def analyze(
     device: Annotated[
         str | None, typer.Option(help="Size a whole accelerator for this part, such as xc7z020.")
     ] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames per second it must reach.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second it must reach; a frame is the whole --input-size.")
+    ] = None,
     clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
     organisation: Annotated[
         str, typer.Option(help="pipelined: an engine per layer; shared: one engine for all.")
@@ -50,9 +56,8 @@ def analyze(
     check_writable(output)
     from abcost.cost import CostTable
 
-    tables = [
-        CostTable.load(name) for name in dict.fromkeys(target or ["fpga-lut6"])
-    ]  # fails before torch is loaded
+    chosen = target or [options.default_target(device)]
+    tables = [CostTable.load(name) for name in dict.fromkeys(chosen)]  # fails before torch is loaded
     from abcost.cost.organisation import Lanes
     from abcost.models.subject import resolve
     from abcost.pipeline import analyze_subject

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abcost.cli.output import check_writable, note, write
-from abcost.errors import UsageError
+from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from abcost.calibrate.run import Calibration
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def calibrate(
     target: Annotated[str, typer.Argument(help="fpga-lut6, fpga-ice40, fpga-ecp5 or asic-osu018.")],
     quick: Annotated[
-        bool, typer.Option("--quick", help="A quarter of the points: minutes; writes TARGET-quick.toml.")
+        bool, typer.Option("--quick", help="A third of the points: minutes; writes TARGET-quick.toml.")
     ] = False,
     liberty: Annotated[
         Path | None, typer.Option(help="Liberty file (.lib) of the standard cells, for asic targets.")
@@ -44,6 +44,8 @@ def calibrate(
     chosen = find_target(target)
     table, points = _files(chosen, output, quick=quick)
     check_writable(table)
+    if points.parent.exists() and not points.parent.is_dir():
+        raise OutputError(f"{points.parent} must be a folder: the raw points go there")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
     if chosen.technology == "asic" and liberty is None:
@@ -51,6 +53,8 @@ def calibrate(
             f"{target} needs the standard cells: --liberty FILE.lib "
             "(osu018_stdcells.lib is in Debian's package qflow-tech-osu018)"
         )
+    if chosen.technology != "asic" and liberty is not None:
+        raise UsageError(f"{target} has no standard cells: --liberty is for asic targets")
     found = _measure(chosen, liberty, yosys, jobs, cache, quick=quick, points=points)
     points.parent.mkdir(exist_ok=True)
     write(found.points, points)

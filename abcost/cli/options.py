@@ -88,12 +88,22 @@ def request(
     )
 
 
-def accelerator(device: str | None, fps: float | None, clock_mhz: float, organisation: str) -> Wishes | None:
-    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError."""
+def default_target(device: str | None) -> str:
+    """The target whose figures are those of a device. Raises UnknownName."""
     from abcost.accelerator.devices import device as find_device
-    from abcost.accelerator.solve import Wishes
 
+    return "fpga-lut6" if device is None else find_device(device).family.targets[0]
+
+
+def accelerator(device: str | None, fps: float | None, clock_mhz: float, organisation: str) -> Wishes | None:
+    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError or UnknownName."""
+    from abcost.accelerator.devices import device as find_device
+    from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, Wishes
+
+    choice("--organisation", organisation, tuple(KINDS))
     if device is None and fps is None:
+        if clock_mhz != DEFAULT_CLOCK_MHZ or organisation != "pipelined":
+            raise UsageError("--clock-mhz and --organisation size an accelerator: add --device or --fps")
         return None
     return Wishes(None if device is None else find_device(device), fps, clock_mhz, organisation)
 

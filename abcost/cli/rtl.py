@@ -43,7 +43,7 @@ def rtl(
     model_arg: options.ModelArg = None,
 ) -> None:
     """Write the synthesizable datapath of one layer with its parameters, and a test bench that checks itself."""
-    for name, value in (("--pe", pe), ("--windows", windows), ("--simd", simd or 1)):
+    for name, value in (("--pe", pe), ("--windows", windows), ("--simd", 1 if simd is None else simd)):
         if value < 1:
             raise UsageError(f"{name} must be at least 1, got {value}")
     if not 4 <= width <= 32:

@@ -20,7 +20,7 @@ from abcost.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-app = typer.Typer(help="Hardware targets: list them, show and check their cost tables, price one unit.")
+app = typer.Typer(help="Hardware targets and devices: list them, show and check cost tables, price one unit.")
 
 app.command()(scale)
 
@@ -41,7 +41,8 @@ class Format(str, Enum):  # noqa: UP042 - Typer shows the values of a str enumer
     JSON = "json"
 
 
-_SLOPES = ("qprelu",)  # units that pass their positive branch unshifted
+_FRACTION_BITS = 12
+_SLOPES = ("qprelu", "qprelu_add")  # units that pass their positive branch unshifted
 _FORMAT = Annotated[Format, typer.Option("--format", help="rich: for people; json: for programs.")]
 _TARGET = Annotated[str, typer.Argument(help="Bundled target, or the path of your own .toml file.")]
 
@@ -65,6 +66,28 @@ def list_targets(output_format: _FORMAT = Format.RICH) -> None:
     for table in tables:
         grid.add_row(table.target, table.title, str(table.default_width), ", ".join(table.units()))
     _print(grid)
+
+
+@app.command("devices")
+def list_devices(output_format: _FORMAT = Format.RICH) -> None:
+    """List the parts that an accelerator can be sized for: --device of abcost analyze."""
+    from abcost.accelerator.devices import devices
+
+    if output_format is Format.JSON:
+        _write_json([found.to_dict() for found in devices().values()])
+        return
+    grid = _grid(
+        "Devices", "part", "board", "target", "LUTs", "FFs", "DSPs", "memory blocks", "URAM", "confidence"
+    )
+    for found in devices().values():
+        counts = [f"{n:,}" for n in (found.luts, found.ffs, found.dsps)]
+        blocks = f"{found.blocks:,} {found.family.block}"
+        target = ", ".join(found.family.targets)
+        grid.add_row(found.part, found.board, target, *counts, blocks, f"{found.uram:,}", found.confidence)
+    _print(grid)
+    _print_text(
+        "\n".join(f"{d.part}: {d.source}{f' ({d.note})' if d.note else ''}" for d in devices().values())
+    )
 
 
 @app.command()
@@ -131,6 +154,7 @@ def cost(
     ] = None,
     fraction_bits: Annotated[int | None, typer.Option(help="Bits after the binary point.")] = None,
     depth: Annotated[int | None, typer.Option(help="Words of a ROM.")] = None,
+    stored: Annotated[int | None, typer.Option(help="Bits that a ROM's values need.")] = None,
     output_format: _FORMAT = Format.RICH,
 ) -> None:
     """Price one unit on one target, with source, confidence and bounds."""
@@ -140,10 +164,19 @@ def cost(
     sizes = sizes_of(allowed, identity=unit in _SLOPES) if allowed else {}
     size = {
         "bits": bits,
-        **{name: sizes.get(name) for name in ("exponents", "choices", "span")},
+        **{name: sizes.get(name) for name in ("exponents", "choices", "span", "left")},
         "fraction_bits": fraction_bits,
         "depth": depth,
+        "stored": stored,
     }
+    if fraction_bits is None and any(
+        "fraction_bits" in figure.valid
+        for (op, _), figures in table.figures.items()
+        if op == unit
+        for figure in figures
+    ):
+        size["fraction_bits"] = min(_FRACTION_BITS, width)
+        typer.echo(f"note: --fraction-bits {size['fraction_bits']}, as abcost analyze has it", err=True)
     price = table.price(unit, width=width, **size)
     size = {"width": width, **size}
     if not price.details:

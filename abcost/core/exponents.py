@@ -14,11 +14,16 @@ def code_bits(choices: int, span: int) -> int:
 
 
 def sizes_of(exponents: Iterable[int], *, identity: bool) -> dict[str, int]:
-    """Number of exponents; number of choices, with the 0 of a PReLU's positive branch if `identity`; their span.
+    """Number of exponents; of choices, with the 0 of a PReLU's positive branch if `identity`; their span; left shift.
 
     >>> sizes_of({-3, -1}, identity=True)
-    {'exponents': 2, 'choices': 3, 'span': 3}
+    {'exponents': 2, 'choices': 3, 'span': 3, 'left': 0}
     """
     distinct = set(exponents)
     choices = distinct | ({0} if identity else set())
-    return {"exponents": len(distinct), "choices": len(choices), "span": max(choices) - min(choices)}
+    return {
+        "exponents": len(distinct),
+        "choices": len(choices),
+        "span": max(choices) - min(choices),
+        "left": max(0, *choices),
+    }

@@ -25,6 +25,10 @@ UNITS: dict[str, str] = {
     "signed_sum": "sum of `bits` inputs of width bits, each added or subtracted",
     "accumulate": "adder whose result is kept in a register, width bits",
     "register": "width bits",
+    "qprelu_add": "qprelu with an adder behind it, combinational",
+    "scale_dot": "(2p - K) * factor of a binary dot product of K = `bits` taps",
+    "add_rom": "adder of a parameter: `depth` words whose values need `stored` bits",
+    "compare_rom": "comparison with a parameter: `depth` words whose values need `stored` bits",
     "rom": "`depth` words of width bits, in LUTs or gates",
     "max": "larger of two values of width bits",
 }

@@ -22,12 +22,14 @@ VARIABLES: dict[str, str] = {
     "exponents": "number of distinct slope exponents, |E|",
     "choices": "shifts a unit selects from; a power-of-two PReLU: |E with the 0 of the positive branch|",
     "span": "largest minus least of these exponents",
+    "left": "largest of these exponents, 0 if none is above 0: bits of the left shift",
     "fraction_bits": "bits after the binary point",
     "depth": "words of a ROM",
+    "stored": "bits that the values of a ROM need",
 }
 """What a law may depend on."""
 
-LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0}
+LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0, "left": 0}
 """Least value of a variable, where it is not 1."""
 
 MAX_LENGTH = 240  # characters; the longest bundled formula has 70

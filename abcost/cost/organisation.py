@@ -49,8 +49,10 @@ class Unit:
     exponents: int | None = None
     choices: int | None = None
     span: int | None = None
+    left: int | None = None
     fraction_bits: int | None = None
     depth: int | None = None
+    stored: int | None = None
 
     @property
     def size(self) -> dict[str, int]:
@@ -58,7 +60,7 @@ class Unit:
         return sizes_given(self)
 
 
-SIZES = ("width", "bits", "exponents", "choices", "span", "fraction_bits", "depth")
+SIZES = ("width", "bits", "exponents", "choices", "span", "left", "fraction_bits", "depth", "stored")
 """Sizes of a unit."""
 
 
@@ -112,4 +114,5 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
         exponents=count.exponents,
         choices=count.choices,
         span=count.span,
+        left=count.left,
     )

@@ -33,12 +33,14 @@ _OPTION = {
     "exponents": "--exponents -3,0",
     "choices": "--exponents -3,0",
     "span": "--exponents -3,0",
+    "left": "--exponents -3,0",
     "fraction_bits": "--fraction-bits 8",
     "depth": "--depth 64",
+    "stored": "--stored 9",
 }
 _KNOWN_OPS = frozenset(UNITS) | {primitive.value for primitive in Primitive}
 
-_Key = tuple[str, int, int | None, int | None, int | None, int | None, int | None, int | None]
+_Key = tuple[str | int | None, ...]  # unit, and its size in the order of VARIABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,40 +113,30 @@ class CostTable:
             known = self._narrowest[op, width] = self._smallest(op, width)
         return known
 
-    def price(
-        self,
-        op: str,
-        *,
-        width: int,
-        bits: int | None = None,
-        exponents: int | None = None,
-        choices: int | None = None,
-        span: int | None = None,
-        fraction_bits: int | None = None,
-        depth: int | None = None,
-    ) -> UnitPrice:
-        """Cost of one unit of this size. A field without a figure is None; answers are kept.
+    def price(self, op: str, *, width: int, **sizes: int | None) -> UnitPrice:
+        """Cost of one unit of this size, in VARIABLES. A field without a figure is None; answers are kept.
 
         width: operand bits; bits: word length of `xnor_popcount`; exponents: how many distinct slope
         exponents a unit selects from; choices: the same with the exponent 0 of the positive branch (if None,
         `exponents` + 1, as for sets without 0); span: largest minus least of the choices (if None, as if they
-        were consecutive); fraction_bits: bits after the point; depth: words of a ROM.
+        were consecutive); left: the largest exponent (0 if None or
+        below); fraction_bits: bits after the point; depth: words of a ROM;
+        stored: bits that their values need.
         A size that no law of the unit depends on changes nothing.
 
         Raises CostError for a size outside the valid range of a law, or not given where a law needs it;
         UnknownName for a unit that is neither in UNITS nor a counted primitive.
         """
-        if choices is None and exponents is not None:
-            choices = exponents + 1
-        if span is None and choices is not None:
-            span = choices - 1
-        key = (op, width, bits, exponents, choices, span, fraction_bits, depth)
+        size = {"width": width, **sizes}
+        if size.keys() - VARIABLES.keys():
+            raise TypeError(f"price() takes {', '.join(VARIABLES)}; got {', '.join(size)}")
+        key = (op, *(size.get(name) for name in VARIABLES))
         known = self._prices.get(key)
         if known is None:
             if op not in _KNOWN_OPS:
                 raise unknown_name("unit", op, UNITS)
-            size = _checked(dict(zip(VARIABLES, key[1:], strict=True)))
-            details = {name: self._detail(op, name, size) for name in PRICED if (op, name) in self.figures}
+            checked = _checked(_completed(size))
+            details = {name: self._detail(op, name, checked) for name in PRICED if (op, name) in self.figures}
             with doc.located(
                 f"{self.target}: {op}"
             ):  # a law that is negative between the sizes tried at load
@@ -262,6 +254,17 @@ def locate(name_or_path: str | Path) -> Path:
         hint = unknown_name("target", name_or_path, bundled_targets())
         raise type(hint)(f"{hint}, or give the path of your own .toml file")
     return cost_models_dir() / f"{name_or_path}.toml"
+
+
+def _completed(size: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Sizes of a set of exponents of which only the number is given."""
+    exponents, choices, span, left = (size.get(name) for name in ("exponents", "choices", "span", "left"))
+    if choices is None and exponents is not None:
+        choices = exponents + 1
+    if choices is not None:
+        span = choices - 1 if span is None else span
+        left = 0 if left is None else left
+    return {**size, "choices": choices, "span": span, "left": left}
 
 
 def _checked(size: Mapping[str, int | None]) -> dict[str, int]:

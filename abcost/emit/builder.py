@@ -6,8 +6,10 @@ younger one is delayed by registers; in a pipelined module every unit's result g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from abcost.core.exponents import sizes_of
 from abcost.cost.organisation import Unit as Priced
 from abcost.rtl.unit import Unit, build
 from abcost.rtl.units.exponents import Selection
@@ -34,6 +36,10 @@ class Builder:
         self.priced: list[Priced] = []
         self._delayed: dict[tuple[str, int], Signal] = {}
         self._count = 0
+
+    def remark(self, text: str) -> None:
+        """A comment above what comes next; text stays on one line."""
+        self.lines.append(f"    // {' '.join(text.split())}")
 
     def wire(
         self,
@@ -66,17 +72,23 @@ class Builder:
         return signal if signal.width >= width else self.wire(signal.name, width, like=signal)
 
     def unit(
-        self, priced: Priced | None, unit: Unit, output: str, *, registered: bool = True, **inputs: Signal
+        self,
+        priced: Sequence[Priced],
+        unit: Unit,
+        output: str,
+        *,
+        registered: bool = True,
+        **inputs: Signal,
     ) -> Signal:
         """An instance of `unit` on inputs of equal age; its output, behind a register if pipelined.
 
-        registered: False leaves that register out. priced: the row of a cost table that stands for it, None for wiring.
+        registered: False leaves that register out. priced: the units of a cost table that stand for it, and for the
+        ROMs at its inputs; none for wiring.
         """
         age = max(signal.age for signal in inputs.values())
         aligned = {port: self.delay(signal, age) for port, signal in inputs.items()}
         self.units.setdefault(unit.name, unit)
-        if priced is not None:
-            self.priced.append(priced)
+        self.priced += priced
         width = next(port.bits for port in unit.outputs if port.name == output)
         name = self._name(unit.name.split("_")[0])
         span = f"[{width - 1}:0] " if width > 1 else ""
@@ -87,18 +99,19 @@ class Builder:
         found = Signal(name, width, max(s.fraction_bits for s in inputs.values()), age + unit.clocked)
         return self.settle(found) if registered and not unit.clocked else found
 
-    def settle(self, signal: Signal) -> Signal:
-        """Behind a register if the module is pipelined."""
-        return self.delay(signal, signal.age + 1) if self.pipelined else signal
+    def settle(self, signal: Signal, *, priced: bool = True) -> Signal:
+        """Behind a register if the module is pipelined; priced: False for one that a DSP has."""
+        return self.delay(signal, signal.age + 1, priced=priced) if self.pipelined else signal
 
-    def delay(self, signal: Signal, age: int) -> Signal:
+    def delay(self, signal: Signal, age: int, *, priced: bool = True) -> Signal:
         """The same signal later."""
         while signal.age < age:
             key = (signal.name, signal.age + 1)
             if key not in self._delayed:
                 unit = build("register", width=signal.width)
                 self.units.setdefault(unit.name, unit)
-                self.priced.append(Priced("register", 1, signal.width))
+                if priced:
+                    self.priced.append(Priced("register", 1, signal.width))
                 name = self._name("r")
                 sign = "signed " if signal.width > 1 else ""
                 span = f"[{signal.width - 1}:0] " if signal.width > 1 else ""
@@ -117,4 +130,4 @@ class Builder:
 
 def selection_sizes(selection: Selection, exponents: int) -> dict[str, int]:
     """Sizes of a selected shift in the variables of a cost table."""
-    return {"exponents": exponents, "choices": len(selection.choices), "span": selection.span}
+    return {**sizes_of(selection.choices, identity=False), "exponents": exponents}

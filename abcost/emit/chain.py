@@ -11,15 +11,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
+from abcost.accelerator.datapath import stored_bits
+from abcost.accelerator.engine import Engine
 from abcost.classify.counts import exponents_of
+from abcost.core.interpret import is_power_of_two
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
+from abcost.cost.fused import apart, rom, with_parameter
 from abcost.cost.organisation import Unit as Priced
 from abcost.emit.builder import Builder, Signal, selection_sizes
 from abcost.errors import UsageError
 from abcost.rtl.unit import build
 from abcost.rtl.units.exponents import Selection, distinct, prelu_choices
+
+FEW = 8
+"""Words of a ROM whose address fits into a LUT6 beside three other inputs."""
+ONE_LUT = 64
+"""Words that one LUT6 holds."""
 
 
 class Lane:
@@ -34,12 +44,14 @@ class Lane:
         fraction_bits: int,
         channels: Sequence[int],
         fold: Signal | None,
+        engine: Engine,
         ports: dict[str, int] | None = None,
     ) -> None:
         """`channels`: in the order of the fold counter `fold` (None if there is only one).
 
         ports: takes per-channel parameters from inputs instead, and is given their names and widths.
         """
+        self.engine = engine
         self.builder = builder
         self.number = number
         self.width = width
@@ -48,6 +60,10 @@ class Lane:
         self.fold = fold
         self.ports = ports
         self._parameters = 0
+        self.bent: dict[str, int] = {}
+        """Signal of a power-of-two PReLU -> its place in the builder's list of priced units."""
+        self.summed: set[str] = set()
+        """Signals of adders; like `bent`, only those without a register behind them."""
 
     def run(self, node: OpNode, inputs: Sequence[Signal]) -> Signal:
         """The unit of one node. Raises UsageError where there is none."""
@@ -68,28 +84,45 @@ class Lane:
             fraction_bits=self.fraction_bits,
         )
 
-    def constant(self, values: Sequence[int], width: int, *, like: Signal) -> Signal:
-        """One value per channel: a literal, a ROM read by the fold counter, or an input."""
+    def constant(self, values: Sequence[int], width: int, *, like: Signal) -> tuple[Signal, int]:
+        """One value per channel: a literal, a ROM read by the fold counter, or an input; and words of the ROM, or 1."""
         mine = [values[0] if len(values) == 1 else values[c] for c in self.channels]
         if self.ports is not None and len(values) > 1:
             name = f"c{self._parameters}"
             self._parameters += 1
             self.ports[name] = width
             first = self.builder.slice(name, self.number, width)
-            return replace(self.builder.delay(first, like.age), fraction_bits=like.fraction_bits)
+            return replace(self.builder.delay(first, like.age), fraction_bits=like.fraction_bits), 1
         if len(set(mine)) == 1 or self.fold is None:
             sign = "-" if mine[0] < 0 else ""
-            return self.builder.wire(f"{sign}{width}'sd{abs(mine[0])}", width, like=like)
+            return self.builder.wire(f"{sign}{width}'sd{abs(mine[0])}", width, like=like), 1
         address = self.builder.delay(self.fold, like.age)
-        rom = build("rom", width=width, contents=tuple(mine))
-        priced = Priced("rom", 1, width, depth=len(mine))
-        found = self.builder.unit(priced, rom, "data", registered=False, address=address)
-        return Signal(found.name, found.width, like.fraction_bits, found.age)
+        unit = build("rom", width=width, contents=tuple(mine))
+        found = self.builder.unit((), unit, "data", registered=False, address=address)
+        return Signal(found.name, found.width, like.fraction_bits, found.age), len(mine)
 
-    def grid(self, constant: Constant) -> list[int]:
-        """Constants as the interpreter rounds them: to the nearest multiple of 2**-fraction_bits."""
-        scaled = (constant.real() * 2.0**self.fraction_bits).flatten()
-        rounded = [int(v) for v in torch.round(scaled).tolist()]
+    def stored(self, constant: Constant) -> int:
+        """Bits that its values need."""
+        return stored_bits(constant, self.width, self.fraction_bits)
+
+    def grid(
+        self, constant: Constant, cut: Callable[[Tensor], Tensor] | None = None, more: int = 0
+    ) -> list[int]:
+        """Constants as the interpreter rounds them: to the nearest multiple of 2**-fraction_bits.
+
+        It holds powers of two exactly, below the grid too. cut: what such a one acts as on values that are on the
+        grid; without it, it is refused. more: added, in multiples of the grid.
+        """
+        values = constant.real().flatten()
+        scaled = values * 2.0**self.fraction_bits
+        fine = is_power_of_two(values) & (scaled != torch.floor(scaled))
+        if cut is None and bool(fine.any()):
+            raise UsageError(
+                f"a factor of {float(values[fine][0])} is below {self.fraction_bits} fraction bits; "
+                "give a larger --fraction-bits"
+            )
+        whole = torch.where(fine, (cut or torch.round)(scaled), torch.round(scaled))
+        rounded = [int(v) + more for v in whole.tolist()]
         limit = 1 << (self.width - 1)
         if any(not -limit <= v < limit for v in rounded):
             raise UsageError(
@@ -113,9 +146,13 @@ def supported(node: OpNode) -> bool:
 def _scale(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     """floor(x * c / 2**fraction of x): the product has the fractions of both, the result keeps the chain's."""
     (x,) = inputs
-    factor = lane.constant(lane.grid(node.consts["factor"]), lane.width, like=x)
+    constant = node.consts["factor"]
+    factor, words = lane.constant(lane.grid(constant), lane.width, like=x)
     unit = build("multiply", width=lane.width)
-    priced = Priced("multiply", 1, lane.width)
+    one = Priced("multiply", 1, lane.width)
+    if node is lane.engine.scale:
+        one = replace(one, op="scale_dot", bits=lane.engine.taps)
+    priced = with_parameter(one, words, lane.stored(constant))
     product = lane.builder.unit(priced, unit, "p", registered=False, a=x, b=factor)
     span = f"[{x.fraction_bits + lane.width - 1}:{x.fraction_bits}]"
     cut = lane.builder.wire(product.name + span, lane.width, like=product, fraction_bits=lane.fraction_bits)
@@ -126,13 +163,13 @@ def _shift(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     x = lane.pointed(inputs[0])
     allowed = distinct(exponents_of(node), lane.width)
     if len(allowed) == 1:
-        return lane.builder.unit(
-            None, build("shift_constant", width=lane.width, exponent=allowed[0]), "y", x=x
-        )
+        unit = build("shift_constant", width=lane.width, exponent=allowed[0])
+        return lane.builder.unit((), unit, "y", registered=False, x=x)  # wiring
     selection = Selection(allowed)
     priced = Priced("shift_select", 1, lane.width, **selection_sizes(selection, len(allowed)))
     unit = build("shift_select", width=lane.width, exponents=allowed)
-    return lane.builder.unit(priced, unit, "y", x=x, code=_code(lane, node, selection, x))
+    code, words = _code(lane, node, selection, x)
+    return lane.builder.unit(with_parameter(priced, words, selection.bits), unit, "y", x=x, code=code)
 
 
 def _shift_prelu(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
@@ -142,19 +179,26 @@ def _shift_prelu(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     priced = Priced("qprelu", 1, lane.width, **selection_sizes(selection, len(allowed)))
     unit = build("qprelu", width=lane.width, exponents=allowed)
     if len(allowed) == 1:
-        return lane.builder.unit(priced, unit, "y", x=x)
-    return lane.builder.unit(priced, unit, "y", x=x, code=_code(lane, node, selection, x))
+        found = lane.builder.unit((priced,), unit, "y", x=x)
+    else:
+        code, words = _code(lane, node, selection, x)
+        found = lane.builder.unit(with_parameter(priced, words, selection.bits), unit, "y", x=x, code=code)
+    if not lane.builder.pipelined:
+        lane.bent[found.name] = lane.builder.priced.index(priced, len(lane.builder.priced) - 2)
+    return found
 
 
-def _code(lane: Lane, node: OpNode, selection: Selection, like: Signal) -> Signal:
+def _code(lane: Lane, node: OpNode, selection: Selection, like: Signal) -> tuple[Signal, int]:
     exponents = [max(int(e), 1 - lane.width) for e in node.consts["exponent"].real().flatten().tolist()]
     return lane.constant([selection.code(e) for e in exponents], selection.bits, like=like)
 
 
 def _prelu(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     x = lane.pointed(inputs[0])
-    slope = lane.constant(lane.grid(node.consts["slope"]), lane.width, like=x)
-    priced = Priced("prelu", 1, lane.width, fraction_bits=lane.fraction_bits)
+    constant = node.consts["slope"]
+    slope, words = lane.constant(lane.grid(constant), lane.width, like=x)
+    one = Priced("prelu", 1, lane.width, fraction_bits=lane.fraction_bits)
+    priced = with_parameter(one, words, lane.stored(constant))
     unit = build("prelu", width=lane.width, fraction_bits=lane.fraction_bits)
     return lane.builder.unit(priced, unit, "y", x=x, slope=slope)
 
@@ -162,25 +206,49 @@ def _prelu(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
 def _add(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     a, b = (lane.pointed(x) for x in inputs)
     unit = build("add", width=lane.width, subtract=node.kind is OpKind.SUBTRACT)
-    return lane.builder.unit(Priced("add", 1, lane.width), unit, "s", a=a, b=b)
+    found = lane.builder.unit((Priced("add", 1, lane.width),), unit, "s", a=a, b=b)
+    if not lane.builder.pipelined:
+        lane.summed.add(found.name)
+    return found
 
 
 def _add_const(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
+    """The sum with a constant, and what it takes where no register is in front of it.
+
+    Selects of a power-of-two PReLU go into the adder unless a deep ROM is there. Only a ROM of few words goes into the
+    second of two adders, which together add three numbers.
+    """
     x = lane.pointed(inputs[0])
-    bias = lane.constant(lane.grid(node.consts["value"]), lane.width, like=x)
-    return lane.builder.unit(Priced("add", 1, lane.width), build("add", width=lane.width), "s", a=x, b=bias)
+    constant = node.consts["value"]
+    bias, words = lane.constant(lane.grid(constant, torch.floor), lane.width, like=x)
+    priced = with_parameter(Priced("add", 1, lane.width), words, lane.stored(constant))
+    if x.name in lane.bent and words <= ONE_LUT:
+        place = lane.bent[x.name]
+        lane.builder.priced[place] = replace(lane.builder.priced[place], op="qprelu_add")
+        priced = (rom(1, words, lane.stored(constant)),) if words > FEW else ()
+    elif x.name in lane.summed and FEW < words <= ONE_LUT:
+        priced = tuple(part for one in priced for part in apart(one))
+    return lane.builder.unit(priced, build("add", width=lane.width), "s", a=x, b=bias)
 
 
 def _threshold(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
+    """+1 where x >= level; where the sign of 0 is -1: x > level, which is x >= level + one step of the grid."""
     x = lane.pointed(inputs[0])
-    level = lane.constant(lane.grid(node.consts["level"]), lane.width, like=x)
-    return lane.builder.unit(
-        Priced("compare", 1, lane.width), build("compare", width=lane.width), "y", a=x, b=level
-    )
+    above = node.attrs["at_zero"] == -1
+    levels = lane.grid(node.consts["level"], torch.floor if above else torch.ceil, more=int(above))
+    level, words = lane.constant(levels, lane.width, like=x)
+    priced = with_parameter(Priced("compare", 1, lane.width), words, lane.stored(node.consts["level"]))
+    return lane.builder.unit(priced, build("compare", width=lane.width), "y", a=x, b=level)
 
 
-def _sign(lane: Lane, _node: OpNode, inputs: Sequence[Signal]) -> Signal:
-    return lane.builder.wire(f"~{inputs[0].name}[{inputs[0].width - 1}]", 1, like=inputs[0])
+def _sign(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
+    """The inverted sign bit; x >= 1 where the sign of 0 is -1."""
+    (x,) = inputs
+    if node.attrs["at_zero"] != -1:
+        return lane.builder.wire(f"~{x.name}[{x.width - 1}]", 1, like=x)
+    one = lane.builder.wire(f"{x.width}'sd1", x.width, like=x)
+    unit = build("compare", width=x.width)
+    return lane.builder.unit((Priced("compare", 1, x.width),), unit, "y", a=x, b=one)
 
 
 _Unit = Callable[[Lane, OpNode, Sequence[Signal]], Signal]

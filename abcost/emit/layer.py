@@ -14,14 +14,17 @@ from torch import Tensor
 from abcost.accelerator.engine import Engine
 from abcost.accelerator.folding import Folding
 from abcost.core.graph import OpGraph
-from abcost.core.kinds import DotArithmetic
+from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.precision import popcount_bits
 from abcost.cost.organisation import Unit as Priced
 from abcost.emit.builder import Builder, Signal
 from abcost.emit.chain import Lane, supported
 from abcost.errors import ToolError, UsageError
-from abcost.rtl.unit import Port, Unit, Values, build, flag
+from abcost.rtl.unit import MOST_BITS, Port, Unit, Values, build, flag
+
+_SHOWN = 8  # layers that an error lists
+MOST_PRODUCTS = MOST_BITS * 64  # PE * SIMD: the widest port
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +43,75 @@ class Style:
 
 
 @dataclass(frozen=True, slots=True)
-class Datapath:
-    """unit: the module; side: nodes whose values it reads; results: nodes that it computes, by output port.
+class Scope:
+    """What a datapath computes.
 
-    age: clock edges from the last step of a dot product to its results; priced: what the module is made of, in
-    the units of a cost table.
+    chain: nodes behind the dot product; side: nodes whose values it reads, and results: those whose values it
+    gives, by port; held: nodes whose values must fit the width.
+    """
+
+    chain: tuple[OpNode, ...]
+    side: Mapping[str, OpNode]
+    results: Mapping[str, OpNode]
+    held: tuple[OpNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Datapath:
+    """unit: the module; age: clock edges from the last step of a dot product to its results.
+
+    priced: what the module is made of, in the units of a cost table.
     """
 
     unit: Unit
     engine: Engine
     folding: Folding
     style: Style
-    side: Mapping[str, OpNode]
-    results: Mapping[str, OpNode]
+    scope: Scope
     age: int
     priced: tuple[Priced, ...]
 
 
-def datapath(graph: OpGraph, engine: Engine, folding: Folding, style: Style) -> Datapath:
-    """The datapath of an engine. Raises UsageError for a dot product that is not binary x binary, or grouped."""
-    _check(engine, folding, style.width)
+def scope_of(graph: OpGraph, engine: Engine, folding: Folding, width: int) -> Scope:
+    """What the datapath of an engine computes.
+
+    Raises UsageError for a dot product that has none (real, grouped, …), a folding that does not divide it, or a
+    width too small for it.
+    """
+    _check(engine, folding, width)
     chain = _chain(graph, engine)
     inside = {engine.dot.name, *(node.name for node in chain)}
     outside = dict.fromkeys(s for n in chain for s in graph.sources(n) if s.name not in inside)
-    side = {f"x{i}": node for i, node in enumerate(outside)}
     last = [n for n in (engine.dot, *chain) if any(u.name not in inside for u in graph.users(n))]
-    results = {f"y{i}": node for i, node in enumerate(last)}
+    return Scope(
+        chain=tuple(chain),
+        side={f"x{i}": node for i, node in enumerate(outside)},
+        results={f"y{i}": node for i, node in enumerate(last)},
+        held=(*_pointed_dot(graph, engine, chain), *outside, *chain),
+    )
+
+
+def datapath(graph: OpGraph, engine: Engine, folding: Folding, style: Style) -> Datapath:
+    """The datapath of an engine. Raises UsageError as `scope_of` does, and for parameters that do not fit."""
+    scope = scope_of(graph, engine, folding, style.width)
+    side, results = scope.side, scope.results
     builder = Builder(pipelined=style.pipelined, lanes=folding.pe)
     parameters: dict[str, int] = {}
     found: dict[str, list[Signal]] = {port: [] for port in results}
     for pe in range(folding.pe):
         lane = _lane(builder, engine, folding, style, pe, parameters)
+        builder.remark(f"lane {pe}: 2p - K")
         values = {engine.dot.name: _dot(builder, engine, folding, style, pe)}
         for name, node in side.items():
             bits = _bits(graph, node, style.width)
             values[node.name] = builder.slice(name, pe, bits, style.fraction_bits if bits > 1 else 0)
-        for node in chain:
+        for node in scope.chain:
+            builder.remark(f"lane {pe}: {node.kind.value} {node.name}")
             values[node.name] = lane.run(node, [values[name] for name in graph.inputs(node.name)])
         for port, node in results.items():
             signal = values[node.name]
             found[port].append(signal if node is engine.dot else _result(lane, signal))
+    builder.remark("results")
     age = max(s.age for signals in found.values() for s in signals)
     outputs = [_output(builder, port, signals, age) for port, signals in found.items()]
     unit = Unit(
@@ -96,7 +128,13 @@ def datapath(graph: OpGraph, engine: Engine, folding: Folding, style: Style) -> 
         clocked=age > 0,
         needs=tuple(builder.units.values()),
     )
-    return Datapath(unit, engine, folding, style, side, results, age, tuple(builder.priced))
+    return Datapath(unit, engine, folding, style, scope, age, tuple(builder.priced))
+
+
+def _pointed_dot(graph: OpGraph, engine: Engine, chain: Sequence[OpNode]) -> list[OpNode]:
+    """The dot product, if a node of the chain wants it in fixed point; a scale and a sign take the integer."""
+    wants = [n for n in chain if engine.dot.name in graph.inputs(n.name)]
+    return [engine.dot] if any(n.kind not in (OpKind.SCALE, OpKind.SIGN) for n in wants) else []
 
 
 def _lane(
@@ -108,6 +146,7 @@ def _lane(
         pe,
         width=style.width,
         fraction_bits=style.fraction_bits,
+        engine=engine,
         channels=[fold * folding.pe + pe for fold in range(folds)],
         fold=Signal("fold", (folds - 1).bit_length()) if folds > 1 and style.rom else None,
         ports=None if style.rom else parameters,
@@ -140,10 +179,21 @@ def _check(engine: Engine, folding: Folding, width: int) -> None:
         )
     if int(engine.dot.attrs.get("groups", 1)) != 1 or engine.digits != 1:
         raise UsageError(f"layer {engine.name} is a grouped convolution, which has no datapath here yet")
-    if engine.channels % folding.pe or engine.taps % folding.simd:
+    weight = engine.dot.consts["weight"].values
+    if weight.dim() not in (2, 4) or engine.dot.attrs.get("transposed", False):
         raise UsageError(
-            f"--pe {folding.pe} must divide the {engine.channels} channels and --simd {folding.simd} the "
-            f"{engine.taps} taps of layer {engine.name}"
+            f"layer {engine.name} is neither a two-dimensional convolution nor a linear layer; choose another"
+        )
+    for option, given, whole, what in (
+        ("--pe", folding.pe, engine.channels, "channels"),
+        ("--simd", folding.simd, engine.taps, "taps"),
+    ):
+        if whole % given:
+            raise UsageError(f"{option} {given} must divide the {whole} {what} of layer {engine.name}")
+    if folding.simd > MOST_BITS or folding.pe * folding.simd > MOST_PRODUCTS:
+        raise UsageError(
+            f"--pe {folding.pe} and --simd {folding.simd} are more than a datapath takes here: up to {MOST_BITS} "
+            f"products per channel and {MOST_PRODUCTS} in all"
         )
     if popcount_bits(engine.taps) + 1 > width:
         raise UsageError(
@@ -158,7 +208,8 @@ def _chain(graph: OpGraph, engine: Engine) -> list[OpNode]:
     for work in engine.chain:
         node = work.node
         same = node.elements == engine.dot.elements
-        if same and supported(node) and any(name in known for name in graph.inputs(node.name)):
+        wide = all(graph.precision(source).width(2) > 1 for source in graph.sources(node))
+        if same and wide and supported(node) and any(name in known for name in graph.inputs(node.name)):
             known.add(node.name)
             found.append(node)
     return found
@@ -170,16 +221,20 @@ def _dot(builder: Builder, engine: Engine, folding: Folding, style: Style, pe: i
     if style.popcount:
         a, w = Signal("a", simd), builder.slice("w", pe, simd)
         unit = build("xnor_popcount", bits=simd)
-        count = builder.unit(Priced("xnor_popcount", 1, 1, bits=simd), unit, "p", a=a, w=w)
+        count = builder.unit((Priced("xnor_popcount", 1, 1, bits=simd),), unit, "p", a=a, w=w)
     else:
         count = builder.slice("p", pe, popcount_bits(simd), signed=False)
     if engine.taps > simd:
         unit = build("accumulate", width=bits, input_width=count.width)
-        count = builder.unit(Priced("accumulate", 1, bits), unit, "total", x=count, first=Signal("first", 1))
+        priced = (Priced("accumulate", 1, bits),)
+        count = builder.unit(priced, unit, "total", x=count, first=Signal("first", 1))
     twice = builder.wire(f"{{{count.name}, 1'b0}}", bits + 1, like=count)
     taps = builder.wire(f"{bits + 1}'sd{engine.taps}", bits + 1, like=count)
     unit = build("add", width=bits + 1, subtract=True)
-    return builder.unit(Priced("add", 1, bits + 1), unit, "s", a=twice, b=taps)
+    if engine.scale is None:
+        return builder.unit((Priced("add", 1, bits + 1),), unit, "s", a=twice, b=taps)
+    found = builder.unit((), unit, "s", registered=False, a=twice, b=taps)  # priced with the scale
+    return builder.settle(found, priced=False)
 
 
 def _bits(graph: OpGraph, node: OpNode, width: int) -> int:
@@ -200,6 +255,7 @@ def find_engine(engines: Sequence[Engine], layer: str) -> Engine:
         if layer in (engine.name, engine.dot.name):
             return engine
     binary = [e.name for e in engines if e.arithmetic is DotArithmetic.XNOR]
+    more = f", and {len(binary) - _SHOWN} more" if len(binary) > _SHOWN else ""
     raise UsageError(
-        f"no layer {layer!r} with a dot product; binary ones are {', '.join(binary[:8]) or 'none'}"
+        f"no layer {layer!r} with a dot product; binary ones are {', '.join(binary[:_SHOWN]) or 'none'}{more}"
     )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from torch import Tensor
+
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, divisors
+from abcost.core.graph import OpGraph
 from abcost.core.inputs import example_inputs
-from abcost.emit.layer import Datapath, Style, datapath, find_engine
+from abcost.emit.layer import Scope, Style, datapath, find_engine, scope_of
 from abcost.emit.project import Project, project
-from abcost.emit.vectors import interpret, largest_of, vectors
+from abcost.emit.vectors import bits_for, check_width, interpret, largest_of, vectors
 from abcost.models.subject import Subject
 from abcost.pipeline import double_stages
 from abcost.rewrite import RewriteOptions
@@ -35,16 +40,26 @@ def make(
     graph = staged.stages[-1].graph
     engine = find_engine(engines(graph, width), layer)
     folding = Folding(pe, simd or max(d for d in divisors(engine.taps) if d <= _MOST_SIMD))
+    scope = scope_of(graph, engine, folding, width)
     inputs = example_inputs(subject.inputs)
+    if fraction_bits is None:
+        fraction_bits, values = _fitted(graph, inputs, scope, width)
+    else:
+        values = interpret(graph, inputs, fraction_bits)
+    style = Style(width, fraction_bits, pipelined)
+    check_width(values, scope, style, engine.name)  # before parameters are rounded to it
+    path = datapath(graph, engine, folding, style)
+    return project(path, vectors(graph, values, path, windows=windows), model=subject.name)
 
-    def path_at(bits: int) -> Datapath:
-        return datapath(graph, engine, folding, Style(width, bits, pipelined))
 
-    chosen = fraction_bits
-    if chosen is None:
-        rough = interpret(graph, inputs, _MOST_FRACTION_BITS)
-        integer_bits = int(largest_of(rough, path_at(0))).bit_length() + 1
-        chosen = max(0, min(_MOST_FRACTION_BITS, width - integer_bits))
-    path = path_at(chosen)
-    found = vectors(graph, interpret(graph, inputs, chosen), path, windows=windows)
-    return project(path, found, title=engine.name)
+def _fitted(
+    graph: OpGraph, inputs: Sequence[Tensor], scope: Scope, width: int
+) -> tuple[int, dict[str, Tensor]]:
+    """The most fraction bits at which everything that the datapath holds fits, and all values there."""
+    bits = _MOST_FRACTION_BITS
+    while True:
+        values = interpret(graph, inputs, bits)
+        room = max(0, width - bits_for(largest_of(values, scope), 0))
+        if bits <= room:
+            return bits, values
+        bits = min(bits - 1, room)

@@ -15,7 +15,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.interpret import FixedPoint, execute
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
-from abcost.emit.layer import Datapath
+from abcost.emit.layer import Datapath, Scope, Style
 from abcost.errors import UsageError
 
 
@@ -34,10 +34,17 @@ def interpret(graph: OpGraph, inputs: Sequence[Tensor], fraction_bits: int) -> d
     return execute(graph, inputs, FixedPoint(fraction_bits), keep=lambda _node: True)
 
 
-def largest_of(values: dict[str, Tensor], path: Datapath) -> float:
-    """The largest magnitude that the datapath must hold."""
-    nodes = [*path.side.values(), *path.results.values(), *(w.node for w in path.engine.chain)]
-    return max(float(values[node.name].abs().max()) for node in nodes)
+def largest_of(values: dict[str, Tensor], scope: Scope) -> float:
+    """The largest magnitude that the datapath must hold: of values, and of parameters (exponents are codes)."""
+    found = [values[node.name] for node in scope.held]
+    for node in scope.chain:
+        found += [c.real() for role, c in node.consts.items() if role != "exponent"]
+    return max((float(v.abs().max()) for v in found), default=0.0)
+
+
+def bits_for(largest: float, fraction_bits: int) -> int:
+    """Bits of a signed number of that magnitude, fraction included."""
+    return int(largest).bit_length() + 1 + fraction_bits
 
 
 def vectors(
@@ -47,7 +54,7 @@ def vectors(
 
     Raises UsageError if every window touches padding, or a value does not fit the width.
     """
-    _check_width(values, path)
+    check_width(values, path.scope, path.style, path.engine.name)
     engine, folding = path.engine, path.folding
     windowed, places = _windows(values[graph.inputs(engine.dot.name)[0]], engine.dot)
     if not len(places):
@@ -64,12 +71,12 @@ def vectors(
         "first": (index % steps == 0).to(torch.int64),
         "fold": index // steps % groups,
     }
-    for port, node in path.side.items():
+    for port, node in path.scope.side.items():
         rows[port] = _per_row(_fixed(values[node.name], node, path, graph), chosen, path)
     rows = {port.name: rows[port.name] for port in path.unit.inputs}
     expected = {
         port: _per_row(_fixed(values[node.name], node, path, graph), chosen, path)
-        for port, node in path.results.items()
+        for port, node in path.scope.results.items()
     }
     check = (index % steps == steps - 1).to(torch.int64)
     return _late(rows, expected, check, index % (groups * steps), max(0, path.age - 1))
@@ -122,13 +129,14 @@ def _fixed(values: Tensor, node: OpNode, path: Datapath, graph: OpGraph) -> Tens
     return (flat * 2.0**fraction_bits).to(torch.int64)
 
 
-def _check_width(values: dict[str, Tensor], path: Datapath) -> None:
-    largest = largest_of(values, path)
-    if largest * 2.0**path.style.fraction_bits >= 2 ** (path.style.width - 1):
-        needed = int(largest).bit_length() + 1 + path.style.fraction_bits
+def check_width(values: dict[str, Tensor], scope: Scope, style: Style, layer: str) -> None:
+    """Raises UsageError if a value or a parameter of the layer does not fit the width."""
+    largest = largest_of(values, scope)
+    needed = bits_for(largest, style.fraction_bits)
+    if needed > style.width:
         raise UsageError(
-            f"values of layer {path.engine.name} reach {largest:.4g}: {needed} bits at "
-            f"{path.style.fraction_bits} fraction bits; give --width {needed} or a smaller --fraction-bits"
+            f"values of layer {layer} reach {largest:.4g}: {needed} bits at "
+            f"{style.fraction_bits} fraction bits; give --width {needed} or a smaller --fraction-bits"
         )
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
+from abcost.accelerator.external import source
 from abcost.accelerator.memory import family_of
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Organised, name_of
 from abcost.report import quantity
 from abcost.report.drawing import grid
 from abcost.report.report import Report, Stage
 
 _MOST_LAYERS = 60
-_NAMES = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices", "uram": "URAM"}
 
 
 def accelerator_tables(report: Report, stages: Sequence[Stage]) -> list[Table]:
@@ -34,28 +34,46 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
         *(s.name for s in stages),
         "change",
     )
-    table.add_row("frames per second", *(f"{o.fps:,.1f}" for o in organised), "")
-    table.add_row("cycles per frame", *(f"{o.interval:,}" for o in organised), "")
-    table.add_row("latency, ms", *(f"{o.latency / o.clock_mhz / 1e3:.3g}" for o in organised), "")
+    table.add_row("frames/s", *(_three_digits(o.fps) for o in organised), "")
+    table.add_row("cycles/frame", *(f"{o.interval:,}" for o in organised), "")
+    table.add_row("latency, ms", *(_three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), "")
     table.add_row("bottleneck", *(o.bottleneck for o in organised), "")
-    block = family_of(last.device).block
     for name in ("luts", "ffs", "dsps", "blocks", "uram"):
         values = [o.resources[name] for o in organised]
         if name == "uram" and not any(values):
             continue
         texts = [_used(o, name, quantity.amount) for o in organised]
-        table.add_row(_NAMES.get(name, block), *texts, quantity.change(values[0], values[-1]))
+        table.add_row(name_of(name, last.device), *texts, quantity.change(values[0], values[-1]))
     if any(o.external_bits for o in organised):
-        table.add_row(
-            "weights from outside, Gbit/s", *(f"{o.external_bits * o.fps / 1e9:.3g}" for o in organised), ""
-        )
-    table.add_row("fits", *("yes" if o.fits else "no" for o in organised), "")
-    notes = [f"{stage.name}: {o.limit}" for stage, o in zip(stages, organised, strict=True) if o.limit]
-    notes += [f"no figure for {', '.join(last.unknown)} of some unit"] if last.unknown else []
+        table.add_row("DRAM, Gbit/s", *(_three_digits(o.external_bits * o.fps / 1e9) for o in organised), "")
+        table.add_row("DRAM, uJ/frame", *map(_energy, organised), "")
+    table.add_row("fits", *map(_fits, organised), "")
+    reason = last.refusal if last.unknown else last.limit
+    notes = [f"{stages[-1].name}: {reason}"] if reason else []
+    if any(o.external_bits for o in organised):
+        cited = source()
+        notes += [
+            "DRAM: weights read from outside in every frame; what the interface can do is not checked",
+            f"  energy: {cited['source']} ({cited['confidence']})",
+        ]
     if last.device:
         notes.append(f"device figures: {last.device.source} ({last.device.confidence})")
     table.caption, table.caption_justify = "\n".join(notes), "left"
     return table
+
+
+def _fits(o: Organised) -> str:
+    return "yes" if o.fits else "unknown" if o.unknown else "no"
+
+
+def _energy(o: Organised) -> str:
+    ends = o.external_energy_uj
+    return "-" if ends is None else "-".join(map(_three_digits, ends))
+
+
+def _three_digits(value: float) -> str:
+    """At least three significant digits, never an exponent for a large number."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3g}"
 
 
 def _used(o: Organised, name: str, text_of: Callable[[float | None], str]) -> str:
@@ -70,7 +88,9 @@ def _folding(o: Organised, stage: str) -> Table:
     )
     for layer in o.layers[:_MOST_LAYERS]:
         used = [quantity.amount(layer.resources[name]) for name in ("luts", "ffs", "dsps", "blocks")]
-        table.add_row(layer.name, str(layer.pe), str(layer.simd), f"{layer.cycles:,}", *used, layer.weights)
+        cycles = f"{layer.cycles:,}" if layer.cycles else ""
+        shown = [""] * len(used) if layer.shares else used
+        table.add_row(layer.name, str(layer.pe), str(layer.simd), cycles, *shown, layer.weights)
     if len(o.layers) > _MOST_LAYERS:
         table.caption = f"{len(o.layers) - _MOST_LAYERS} more layers: --format json"
     return table

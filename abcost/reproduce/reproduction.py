@@ -12,7 +12,8 @@ from abcost.reproduce.distribution import Share, distribution
 from abcost.reproduce.multiplications import ROWS, Multiplications, multiplications
 from abcost.reproduce.parameters import Parameters, parameters
 from abcost.reproduce.printed import Verdict
-from abcost.reproduce.units import FIELDS, TARGET, WIDTH, Saving, Unit, one_layer, units
+from abcost.reproduce.units import FIELDS, MEASURED, TARGET, Saving, Unit, one_layer, units
+from abcost.rtl.readings import WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,14 @@ class Reproduction:
             )
             for s in self.distribution
         ]
-        lines += [(f"unit {u.name}: published {u.published}, ours {u.table}", u.verdict) for u in self.units]
+        lines += [
+            (
+                f"unit {u.name}: published {u.published}, table {u.table}, "
+                f"measured (LUT, DSP) {', '.join(str((s.luts, s.dsps)) for s in u.meant)}",
+                u.verdict,
+            )
+            for u in self.units
+        ]
         lines += [
             (
                 f"one layer, {s.resource}: published {s.published}, ours {(s.before, s.after, s.saved)}",
@@ -66,7 +74,8 @@ class Reproduction:
             "units": {
                 "target": TARGET,
                 "width_bits": WIDTH,
-                "basis": "cited, not measured",
+                "basis": "cited; readings are measured by synthesis",
+                "measured_target": MEASURED,
                 "rows": [_unit(unit) for unit in self.units],
                 "one_layer": [_saving(saving) for saving in self.one_layer],
             },
@@ -135,6 +144,18 @@ def _unit(unit: Unit) -> dict[str, Any]:
         "unit": unit.unit,
         "published": dict(zip(FIELDS, unit.published, strict=True)),
         "table": dict(zip(FIELDS, unit.table, strict=True)),
+        "measured": [
+            {
+                "reading": s.reading.text,
+                "module": s.reading.unit.name,
+                "fitted_parameters": s.reading.fitted,
+                "luts": s.luts,
+                "dsps": s.dsps,
+                "meant": s.reading.meant,
+                "fits": unit.fits(s),
+            }
+            for s in unit.readings
+        ],
         "verdict": unit.verdict.value,
     }
 

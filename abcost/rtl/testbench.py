@@ -79,14 +79,14 @@ module {top};
     reg [{ins - 1}:0] row;
     wire [{outs - 1}:0] found;
 {chr(10).join([*clock, *wires])}
-    integer i, wrong;
+    integer i;
+    integer wrong = 0; // set in the block below, Verilator 5.006 takes it for 0 to the end
 
     {unit.name} dut ({", ".join(connect)});
 
     initial begin
         $readmemh("{unit.name}_stimulus.hex", stimulus);
         $readmemh("{unit.name}_expected.hex", expected);
-        wrong = 0;
         for (i = 0; i < {rows}; i = i + 1) begin
             row = stimulus[i]; #1;
 {edge}            if (expected[i][0] && found !== expected[i][{outs}:1]) begin

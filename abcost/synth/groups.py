@@ -136,7 +136,10 @@ def parse(text: str, name: str) -> Group:
                 stack[-1].complex[found[1]] = (found[2], at)
             at = _skip(text, found.end())
         else:
-            raise source.error(f"cannot read {text[at : at + 30].splitlines()[0]!r}", at)
+            start = text[at : at + 30].splitlines()[0]
+            if len(stack) > 1 and not set(";{}") & set(text[at:]):  # nothing ends what starts here
+                raise source.error(f"the file ends inside {start!r}: cut off", at)
+            raise source.error(f"cannot read {start!r}", at)
     if len(stack) > 1:
         open_at = source.text.count("\n", 0, stack[-1].at) + 1
         raise source.error(f"the file ends inside the group {stack[-1].kind} of line {open_at}: cut off", at)

@@ -1,8 +1,9 @@
 """Runs many syntheses in parallel; keeps every answer, so that an interrupted or repeated run goes on from there.
 
 The key of an answer is a hash of everything that decides it: the Verilog, the flow's script, the tool and its
-version, and the Liberty file's bytes. An answer is written to a temporary file and renamed, so a kill leaves
-either all of it or nothing. A failed job is reported and not kept; the others are not touched.
+version, and the Liberty file's bytes. An answer is written in its work folder and renamed, so a kill leaves
+either all of it or nothing; the work folders that it leaves are removed by a later start. A failed job is reported
+and not kept; the others are not touched.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from typing import Any
 from abcost.errors import ToolError
 from abcost.synth.flows import LIBERTY, Flow, Resources
 from abcost.synth.liberty import Library, read_liberty
-from abcost.synth.tools import Yosys
+from abcost.synth.tools import TIMEOUT, Yosys, cache_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,12 @@ class Synthesizer:
         self.liberty = liberty
         self._library: Library | None = None  # read when it is asked for
         try:
-            self.library_digest = hashlib.sha256(liberty.read_bytes()).hexdigest() if liberty else ""
+            self._liberty_bytes = liberty.read_bytes() if liberty else b""  # the key says what was used
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ToolError(f"{error.filename}: {error.strerror}") from None
+        self.library_digest = hashlib.sha256(self._liberty_bytes).hexdigest() if liberty else ""
+        _remove_leftovers(cache)
 
     def key(self, job: Job) -> str:
         """Hash of all that decides the answer."""
@@ -97,18 +101,31 @@ class Synthesizer:
             return kept
         if job.flow.technology == "asic" and self.liberty is None:
             raise ToolError(f"flow {job.flow.name} needs a Liberty file; give --liberty FILE.lib")
-        with _work_folder(self.cache) as folder:
-            (folder / "unit.v").write_text(job.verilog)
-            if self.liberty and job.flow.technology == "asic":
-                shutil.copyfile(self.liberty, folder / LIBERTY)
-            script = job.flow.script(job.top, str(folder.resolve()), netlist=job.keep_netlist)
-            self.yosys.run(script, folder)
-            cells, area = _statistics(folder / "stat.json", job)
-            netlist = json.loads((folder / "netlist.json").read_text()) if job.keep_netlist else None
+        try:
+            with _work_folder(self.cache) as folder:
+                return self._synthesize(job, folder)
+        except OSError as error:
+            raise ToolError(
+                f"the folder of finished syntheses, {self.cache}, cannot be written ({error.strerror}); "
+                "choose another with --cache"
+            ) from None
+
+    def _synthesize(self, job: Job, folder: Path) -> Answer:
+        (folder / "unit.v").write_text(job.verilog)
+        if job.flow.technology == "asic":
+            (folder / LIBERTY).write_bytes(self._liberty_bytes)
+        script = job.flow.script(job.top, str(folder.resolve()), netlist=job.keep_netlist)
+        self.yosys.run(script, folder)
+        cells, area = _statistics(folder / "stat.json", job)
+        netlist = _netlist(folder / "netlist.json", job) if job.keep_netlist else None
         if area is None and job.flow.technology == "asic":
             area = self._area(cells)
         answer = Answer(cells, area, job.flow.resources(cells, area), netlist)
-        self._keep(job, answer)
+        content = {"name": job.name, "cells": cells, "area": area, "netlist": netlist}
+        (folder / "answer.json").write_text(json.dumps(content))
+        file = self._file(job)
+        file.parent.mkdir(exist_ok=True)
+        (folder / "answer.json").replace(file)
         return answer
 
     def run_all(
@@ -152,17 +169,6 @@ class Synthesizer:
         key = self.key(job)
         return self.cache / key[:2] / f"{key}.json"
 
-    def _keep(self, job: Job, answer: Answer) -> None:
-        file = self._file(job)
-        content = {"name": job.name, "cells": answer.cells, "area": answer.area, "netlist": answer.netlist}
-        try:
-            file.parent.mkdir(exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False) as out:
-                json.dump(content, out)
-            Path(out.name).replace(file)
-        except OSError as error:
-            raise ToolError(f"the cache cannot be written: {error}") from None
-
 
 def _as_finished(waiting: set[Future[Answer]]) -> Iterator[Future[Answer]]:
     while waiting:
@@ -180,6 +186,14 @@ def _work_folder(cache: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _remove_leftovers(cache: Path) -> None:
+    """Work folders of killed runs: no run lasts longer than TIMEOUT, so one that is twice as old is nobody's."""
+    for folder in cache.glob("run-*"):
+        with suppress(OSError):  # another start may have been faster
+            if folder.stat().st_mtime < time.time() - 2 * TIMEOUT:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _statistics(file: Path, job: Job) -> tuple[dict[str, int], float | None]:
     """Cells by type, and area. Yosys has been seen to exit 0 and write nothing: a missing file is a failure."""
     try:
@@ -191,6 +205,14 @@ def _statistics(file: Path, job: Job) -> tuple[dict[str, int], float | None]:
     return cells, None if area is None else float(area)
 
 
+def _netlist(file: Path, job: Job) -> dict[str, Any]:
+    try:
+        netlist: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError):
+        raise ToolError(f"Yosys ended without an error but left no netlist of {job.name}") from None
+    return netlist
+
+
 def default_cache() -> Path:
     """The user's cache folder: $XDG_CACHE_HOME/abcost/synth, or ~/.cache/abcost/synth."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abcost" / "synth"
+    return cache_folder() / "synth"

