@@ -187,7 +187,11 @@ def test_a_synthesizer_that_always_crashes(command, tmp_path):
     ("arguments", "reason"),
     [
         (["asic-osu018"], "asic-osu018 needs the standard cells: --liberty FILE.lib"),
-        (["asic-osu018", "--liberty", "none.lib"], "none.lib"),
+        (["asic-osu018", "--liberty", "none.lib", "--output", "t.toml"], "none.lib"),
+        (
+            ["asic-osu018", "--liberty", str(TINY)],
+            f"{TINY.name} is not the library of asic-osu018 (osu018_stdcells.lib); name a table of its own",
+        ),
         (["fpga-ice40", "--liberty", str(TINY)], "fpga-ice40 has no standard cells"),
         (["fpga-ice40", "--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["fpga-ice4"], "did you mean 'fpga-ice40'"),
@@ -212,7 +216,9 @@ def test_truncated_liberty_file(command, tmp_path, part):
     cut = text[: int(part * len(text))]
     (tmp_path / "cut.lib").write_text(cut)
     yosys = fake()
-    status, _, err = command("asic-osu018", "--quick", "--liberty", "cut.lib", yosys=yosys)
+    status, _, err = command(
+        "asic-osu018", "--quick", "--liberty", "cut.lib", "--output", "t.toml", yosys=yosys
+    )
     (error,) = errors_of(err)
     assert (status, yosys.started) == (2, [])
     found = re.fullmatch(
@@ -221,6 +227,12 @@ def test_truncated_liberty_file(command, tmp_path, part):
     assert found, error
     assert int(found[1]) >= cut.count("\n")  # the last line or the one before
     assert "starting Yosys" not in err
+
+
+def test_a_table_of_other_cells_says_which():
+    mine = TARGETS["asic-osu018"].with_cells("mine", "other.lib")
+    assert (mine.name, mine.title) == ("mine", "Standard cells of other.lib, measured by synthesis")
+    assert "osu018" not in mine.node
 
 
 def test_missing_tool(tmp_path, monkeypatch, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from abcost.calibrate.plan import BITS, SWEEPS
 from abcost.registry import unknown_name
@@ -26,7 +26,13 @@ class Target:
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # units priced as others together
     energy: bool = False
     longest: int = BITS[-1]  # bits of a popcount; longer words are derived where they are priced by bit
+    library: str = ""  # file name of the standard cells
     published: bool = False  # the device of the published units: their readings are measured too
+
+    def with_cells(self, name: str, library: str) -> Target:
+        """The same measurements on the cells of another library, for a table of another name."""
+        title = f"Standard cells of {library}, measured by synthesis"
+        return replace(self, name=name, title=title, node=f"cells of {library}", library=library)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -94,6 +100,7 @@ wires, clock tree, leakage or memory.""",
             ops=_LOOSE,
             longest=288,  # some longer ones keep the mapping to cells busy for an hour
             energy=True,
+            library="osu018_stdcells.lib",
         ),
     )
 }

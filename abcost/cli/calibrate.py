@@ -55,7 +55,16 @@ def calibrate(
         )
     if chosen.technology != "asic" and liberty is not None:
         raise UsageError(f"{target} has no standard cells: --liberty is for asic targets")
-    found = _measure(chosen, liberty, yosys, jobs, cache, quick=quick, points=points)
+    command = f"abcost calibrate {target}"
+    if liberty is not None and liberty.name != chosen.library:
+        if output is None:
+            raise UsageError(
+                f"{liberty.name} is not the library of {target} ({chosen.library}); "
+                "name a table of its own: --output NAME.toml"
+            )
+        chosen = chosen.with_cells(output.stem, liberty.name)
+        command += f" --output {output.name}"
+    found = _measure(chosen, command, liberty, yosys, jobs, cache, quick=quick, points=points)
     points.parent.mkdir(exist_ok=True)
     write(found.points, points)
     write(found.table, table)
@@ -77,6 +86,7 @@ def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, P
 
 def _measure(
     target: Target,
+    command: str,
     liberty: Path | None,
     yosys: str | None,
     jobs: int | None,
@@ -108,7 +118,7 @@ def _measure(
     provenance = Provenance(
         str(tool),
         flow(target.flow).title,
-        f"abcost calibrate {target.name}{options}",
+        f"{command}{options}",
         f"{points.parent.name}/{points.name}",
         library,
     )
