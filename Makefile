@@ -42,7 +42,7 @@ benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/analysis_time.py
 	$(BIN)/python benchmarks/datapaths.py
 
-# The tables measured by synthesis; from an empty cache about an hour. Debian has the cells in qflow-tech-osu018.
+# The tables measured by synthesis; from an empty cache tens of minutes. Debian has the cells in qflow-tech-osu018.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 calibrate: .venv/installed-dev
 	for target in fpga-lut6 fpga-ice40 fpga-ecp5; do $(BIN)/abcost calibrate $$target || exit; done

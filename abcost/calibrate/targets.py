@@ -98,7 +98,7 @@ delay (low) to unit delay with glitches (high); absolute figures depend on the m
 ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
 wires, clock tree, leakage or memory.""",
             ops=_LOOSE,
-            longest=288,  # some longer ones keep the mapping to cells busy for an hour
+            longest=288,  # of 512 and 900 bits the mapping to cells had not ended after 7 minutes
             energy=True,
             library="osu018_stdcells.lib",
         ),
