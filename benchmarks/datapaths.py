@@ -99,10 +99,6 @@ CASES = (
     Case(128, 4, 96, width=18, exponents=(-3, 1), rom=False),
     Case(128, 1, 1152, width=20, exponents=(-3, 0), pipelined=True),
     Case(128, 2, 64, width=24, exponents=(-8, -4, -1), rom=False, pipelined=True),
-)
-
-
-UNSEEN = (
     Case(64, 2, 96, exponents=(-4, -1)),
     Case(128, 2, 192, width=14, exponents=(-6, -2, 0), pipelined=True),
     Case(32, 4, 96, width=20, rom=False, exponents=(-3, -2)),
@@ -112,8 +108,20 @@ UNSEEN = (
     Case(256, 1, 256, width=20, exponents=(-7, -3)),
     Case(64, 1, 32, width=22, exponents=tuple(range(-6, 0)), rom=False, pipelined=True),
 )
-"""Written down before any was synthesized; nothing was changed for them. The rules of unpipelined layers in
-abcost/emit/chain.py, and which units are measured together, were found on CASES.
+
+
+UNSEEN = (
+    Case(256, 2, 96, width=18, exponents=(-5, -2)),
+    Case(128, 4, 144, exponents=(-3, -2, -1, 0), pipelined=True),
+    Case(64, 8, 36, width=14, exponents=(-4, -1, 0)),
+    Case(32, 1, 48, width=20, exponents=(-6, -5, -3, 1)),
+    Case(256, 4, 64, width=24, exponents=(-7, -4, -2, -1, 0), pipelined=True),
+    Case(64, 2, 144, width=12, exponents=(-3,), rom=False),
+    Case(128, 1, 288, width=22, exponents=(-8, -1), pipelined=True),
+    Case(512, 2, 128, exponents=(-4, -3, -2)),
+)
+"""Written down before any was synthesized; nothing was changed for them. The structure of ROMs and of the selects of a
+power-of-two PReLU, and which units are measured together, were found on CASES.
 """
 
 

@@ -33,8 +33,10 @@ def cells_of(verilog: str) -> dict[str, int]:
     return {"SB_LUT4": sum(found.values()), **({"SB_DFF": found["output"]} if clocked else {})}
 
 
-def statistics(cells: dict[str, int]) -> str:
-    return json.dumps({"design": {"num_cells_by_type": cells}})
+def statistics(verilog: str, cells: dict[str, int]) -> str:
+    top = re.findall(r"^module (\w+)", verilog, re.MULTILINE)[-1]
+    counts = {"num_cells_by_type": cells}
+    return json.dumps({"modules": {f"\\{top}": counts}, "design": counts})
 
 
 def synthesize(folder: Path) -> None:
@@ -53,7 +55,7 @@ def synthesize(folder: Path) -> None:
     cells = cells_of(verilog)
     if "// strange" in verilog:
         cells["SB_STRANGE"] = 1
-    (folder / "stat.json").write_text(statistics(cells))
+    (folder / "stat.json").write_text(statistics(verilog, cells))
 
 
 def main() -> None:

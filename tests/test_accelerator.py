@@ -470,7 +470,7 @@ def test_exponents_decide_multiplexer_rom_and_left_shift():
     assert (unit.choices, unit.span, unit.left, roms) == (2, 3, 0, [])  # one exponent needs no code
     unit, roms = prelu((-1, -3))
     assert (unit.choices, unit.span, unit.left) == (3, 3, 0)
-    assert [(rom.width, rom.depth, rom.count) for rom in roms] == [(2, 8, 1)]  # codes 0..2 of 8 channels
+    assert [(rom.width, rom.depth, rom.count) for rom in roms] == [(1, 8, 1)]  # one of two codes, 8 channels
     unit, roms = prelu((-1, 2))
     assert (unit.choices, unit.span, unit.left, unit.width) == (3, 3, 2, 16)  # a left shift by two
 

@@ -48,7 +48,7 @@ class Fake(Yosys):
         module, cells = fake_yosys.top_of(verilog), fake_yosys.cells_of(verilog)
         self.started.append(module)
         self.edit(module, cells)
-        (folder / "stat.json").write_text(fake_yosys.statistics(cells))
+        (folder / "stat.json").write_text(fake_yosys.statistics(verilog, cells))
 
 
 def fake(edit=lambda _module, _cells: None) -> Fake:
@@ -489,38 +489,65 @@ def test_a_piece_never_ends_above_the_next():
 
 
 def test_boxes_rise_and_hold_their_points():
-    """Four choices measured cheaper than two: both get a line between; bounds hold every point."""
+    """Four choices measured cheaper than two take what two take; bounds hold every point."""
     two, four = Box({"choices": (1, 2)}, "left"), Box({"choices": (4, 4)}, "left")
     values = {(8, 2): 12.0, (16, 2): 24.0, (8, 4): 8.0, (16, 4): 16.0}
     measured = [
-        Measured(Point("qprelu", {"width": w, "choices": c, "left": 0}, {}), {"luts": v})
+        Measured(Point("qprelu", {"width": w, "choices": c, "span": 3, "left": 0}, {}), {"luts": v})
         for (w, c), v in values.items()
     ]
     boxes = (two, Box({"choices": (3, 3)}, "left"), four)
-    first, second = Boxes("width", boxes).fit(measured)
+    first, second = Boxes("width", "max(0, width - span)", boxes).fit(measured)
     assert first.valid == {"width": (8, 16), **two.ranges}
     assert second.valid == {"width": (8, 16), **four.ranges}
-    for width, mean in ((8, 10), (16, 20)):
-        assert at(first, {"width": width}) == at(second, {"width": width}) == pytest.approx(mean)
-    for fitted, factor in ((first, 1.2), (second, 0.8)):
-        assert at(fitted, {"width": 8}, side="low") == pytest.approx(10 * min(1, factor))
-        assert at(fitted, {"width": 8}, side="high") == pytest.approx(10 * max(1, factor))
+    for width, dearer in ((8, 12), (16, 24)):
+        size = {"width": width, "span": 3, "left": 0}
+        assert at(first, size) == at(second, size) == pytest.approx(dearer, rel=1e-3)
+    size = {"width": 8, "span": 3, "left": 0}
+    assert at(second, size, side="low") == pytest.approx(8, rel=2e-3)
+    assert at(second, size, side="high") == pytest.approx(12, rel=2e-3)
 
 
-def test_a_box_has_a_line_and_its_term():
-    """3 * width + 2 * left - 5 comes back out of points that have both."""
+def test_boxes_that_no_size_has_in_common_do_not_touch_each_other():
+    """A barrel shifter over a narrow span may be dearer than one over a wide span: no unit is in both."""
+    narrow, wide = (Box({"choices": (5, 64), "span": span}, "left") for span in ((4, 7), (8, 15)))
+    measured = [
+        Measured(Point("qprelu", {"width": w, "choices": 5, "span": span, "left": 0}, {}), {"luts": v})
+        for w, span, v in ((8, 7, 40.0), (16, 7, 80.0), (8, 15, 20.0), (16, 15, 40.0))
+    ]
+    fitted = Boxes("width", "max(0, width - span)", (narrow, wide)).fit(measured)
+    assert [at(f, {"width": 16, "span": s, "left": 0}) for f, s in zip(fitted, (7, 15), strict=True)] == [
+        pytest.approx(80, rel=1e-3),
+        pytest.approx(40, rel=1e-3),
+    ]
+
+
+def test_a_box_has_a_sum_of_its_terms():
+    """3 * width + (bits below the sign's copies) + 2 * left - 5 comes back out of points that have them all."""
     box = Box({"choices": (5, 64), "left": (0, 7)}, "left")
     measured = [
         Measured(
-            Point("shift_select", {"width": w, "choices": 5, "left": left}, {}),
-            {"luts": 3.0 * w + 2 * left - 5},
+            Point("shift_select", {"width": w, "choices": 5, "span": span, "left": left}, {}),
+            {"luts": 3.0 * w + (w - span) + 2 * left - 5},
         )
         for w in (8, 16, 32)
+        for span in (4, 7)
         for left in (0, 2, 4)
     ]
-    (fitted,) = Boxes("width", (box,)).fit(measured)
-    assert law(fitted) == "max(0, 3 * width + 2 * left - 5)"
+    (fitted,) = Boxes("width", "max(0, width - span)", (box,)).fit(measured)
+    assert law(fitted) == "max(0, 3 * width + max(0, width - span) + 2 * left - 5)"
     assert fitted.valid == {"width": (8, 32), **box.ranges}
+
+
+def test_a_range_may_cover_what_lies_below_its_steps():
+    """A ROM of 5 words is at most one of 8, not one of 4."""
+    measured = [
+        Measured(Point("rom", {"width": 4, "depth": depth}, {}), {"luts": v})
+        for depth, v in ((4, 4.0), (8, 16.0), (16, 64.0))
+    ]
+    pieces = Pieces("depth", (Terms(("width",)),), covering=True).fit(measured)
+    assert [p.valid["depth"] for p in pieces] == [(4, 4), (5, 8), (9, 16)]
+    assert [at(p, {"width": 4}) for p in pieces] == [4, 16, 64]
 
 
 def test_a_point_counts_no_more_than_a_larger_one_that_could_stand_in():

@@ -45,7 +45,7 @@ def test_cost_names_its_fields():
 def typical(target, op):
     """Sizes at which every unit has a figure, whatever it depends on; the width is left to the table."""
     least = CostTable.load(target).narrowest(op)
-    sizes = {"bits": 64, "exponents": 2, "fraction_bits": 12, "depth": 64, "stored": 8}
+    sizes = {"bits": 64, "exponents": 2, "fraction_bits": 12, "depth": 64}
     return {name: max(size, least.get(name, 0)) for name, size in sizes.items()}
 
 
@@ -285,7 +285,7 @@ def test_bounds_hold_at_every_size(target):
     table = CostTable.load(target)
     for op, width, bits, exponents in itertools.product(table.units(), range(8, 33), (32, 1000), (1, 2, 9)):
         try:
-            size = {"bits": bits, "exponents": exponents, "fraction_bits": 8, "depth": bits, "stored": 8}
+            size = {"bits": bits, "exponents": exponents, "fraction_bits": 8, "depth": bits}
             answer = table.price(op, width=width, **size)
         except CostError:
             continue
@@ -370,7 +370,7 @@ def test_narrowest_size(target, op, narrowest):
 def test_every_unit_has_a_price_at_its_narrowest_and_none_below(target):
     table = CostTable.load(target)
     for op in table.units():
-        sizes = {"bits": 64, "exponents": 1, "fraction_bits": 12, "depth": 64, "stored": 8}
+        sizes = {"bits": 64, "exponents": 1, "fraction_bits": 12, "depth": 64}
         size = {"width": 16, **sizes} | table.narrowest(op)
         assert table.price(op, **size).details
         for variable, low in table.narrowest(op).items():

@@ -28,14 +28,21 @@ GROWING = {
     "exponents": st.integers(1, 64),
     "choices": st.integers(1, 65),
     "depth": st.integers(1, 4096),
-    "stored": st.integers(1, 32),
 }
-SIZES = {name: GROWING.get(name, st.integers(1, 32)) for name in VARIABLES}
-TYPICAL = {**dict.fromkeys(VARIABLES, 8), "bits": 64, "exponents": 2, "choices": 3, "depth": 64}
+SIZES = {
+    **{name: GROWING.get(name, st.integers(1, 32)) for name in VARIABLES},
+    "factored": st.integers(0, 1),
+}
+TYPICAL = {
+    **dict.fromkeys(VARIABLES, 8),
+    "bits": 64,
+    "exponents": 2,
+    "choices": 3,
+    "depth": 64,
+    "factored": 0,
+}
 NO_DSP = {
     "add",
-    "add_rom",
-    "compare_rom",
     "compare",
     "mux",
     "xnor",

@@ -107,6 +107,7 @@ def test_units_by_hand():
     engine = engine_of(*RESIDUAL, 16)
     units = counted(parts(engine, Folding(4, 64), width=16, fraction_bits=8))
     stored = needed(engine, fraction_bits=8)
+    roms = [stored["factor"], *stored["value"], stored["level"]]  # scale, biases, threshold
     assert units == Counter(
         {
             Unit("xnor_popcount", 1, 1, bits=64): 4,
@@ -116,18 +117,16 @@ def test_units_by_hand():
             Unit(
                 "scale_dot", 1, 16, bits=576
             ): 1,  # 2p - K and the scale of the weights; alpha = 2**-2 is wiring
-            Unit("add", 1, 16): 1,  # residual
-            Unit("qprelu", 1, 16, exponents=10, choices=10, span=9, left=2): 1,  # -7 … 2
+            Unit("add", 1, 16): 1 + 2,  # residual, biases
+            Unit("compare", 1, 16): 1,
+            Unit("qprelu", 1, 16, exponents=10, choices=10, span=9, left=2, factored=0): 1,  # -7 … 2
             Unit("register", 1, 16): 5,
             Unit("register", 1, 1): 2,  # of the threshold; of the first step, behind the popcount
-            Unit("rom", 1, stored["factor"], depth=64): 1,  # of the scale
-            **Counter(Unit("add_rom", 1, 16, depth=64, stored=bits) for bits in stored["value"]),
-            Unit("compare_rom", 1, 16, depth=64, stored=stored["level"]): 1,
             Unit("rom", 1, 4, depth=64): 1,  # shift amounts 0 … 9
             Unit("register", 1, 6): 8,  # the channel, from the popcount up to the threshold
             Unit("accumulate", 1, 4): 2,  # counters of 16 folds and of 9 steps
         }
-    )
+    ) + Counter(Unit("rom", 1, bits, depth=64) for bits in roms)
 
 
 def test_a_sign_and_a_constant_shift_are_wiring():

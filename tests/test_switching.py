@@ -394,7 +394,8 @@ class FakeYosys(Yosys):
     def run(self, script, folder):
         top = re.findall(r"^module (\w+)", (folder / "unit.v").read_text(), re.MULTILINE)[-1]
         gates = [("INV", {"A": a, "Y": y}) for a, y in ((2, 4), (3, 5), (4, 6), (5, 7))]
-        (folder / "stat.json").write_text(json.dumps({"design": {"num_cells_by_type": {"INV": 4}}}))
+        counts = {"num_cells_by_type": {"INV": 4}}
+        (folder / "stat.json").write_text(json.dumps({"modules": {f"\\{top}": counts}, "design": counts}))
         (folder / "netlist.json").write_text(json.dumps(design(top, {"x": [2, 3]}, {"y": [6, 7]}, gates)))
 
 

@@ -194,10 +194,22 @@ def test_equal_jobs_run_once(synthesizer, program):
     assert len(fake_yosys.started(program)) == 1
 
 
+def test_modules_that_are_kept_apart_are_counted(tmp_path):
+    """A layer of two lanes: each lane has a LUT of its own, and two ROMs of a LUT and a flip-flop each."""
+    modules = {
+        "\\layer": {"num_cells_by_type": {"lane": 2, "SB_DFF": 1}},
+        "\\lane": {"num_cells_by_type": {"rom": 2, "SB_LUT4": 1}},
+        "\\rom": {"num_cells_by_type": {"SB_LUT4": 1, "SB_DFF": 1}},
+    }
+    (tmp_path / "stat.json").write_text(json.dumps({"modules": modules, "design": {}}))
+    cells, area = runner._statistics(tmp_path / "stat.json", Job("a layer", "layer", "", ICE40))
+    assert (cells, area) == ({"SB_LUT4": 2 * (1 + 2), "SB_DFF": 1 + 2 * 2}, None)
+
+
 def test_old_output_is_not_taken_for_new(synthesizer, tmp_path, monkeypatch):
     """Runs start in fresh folders: what lies about in the cache or beside the user is not read."""
     synthesizer.run(job())
-    stale = json.dumps({"design": {"num_cells_by_type": {"SB_LUT4": 1}}})
+    stale = fake_yosys.statistics("module mute (", {"SB_LUT4": 1})
     monkeypatch.chdir(tmp_path)
     for folder in (tmp_path, synthesizer.cache, synthesizer.cache / "run-killed"):
         folder.mkdir(exist_ok=True)

@@ -3,7 +3,8 @@
 A binary dot product has PE lanes, each an XNOR-popcount of SIMD bits, an accumulator where K is folded, and
 2p - K; a sign-controlled one PE adder trees of SIMD inputs; a real one PE * SIMD multipliers and an adder tree.
 An operation of the chain that is performed n times per inference has ceil(n / cycles) units, so that it keeps up
-with the dot product. Per-channel parameters are read from a ROM per unit, in the bits that their values need.
+with the dot product. Per-channel parameters are read from a ROM per unit, in the bits that their values need, into a
+register: the counter of channels is one clock ahead.
 Left shifts widen the data inside a power-of-two PReLU (`left` in its law); values behind it are known to fit.
 Every unit ends in a register, but 2p - K in front of a multiplier, where the DSP has one.
 
@@ -25,17 +26,15 @@ from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.window import window_of
 from abcost.classify.counts import exponents_of
-from abcost.core.exponents import code_bits, sizes_of
+from abcost.core.exponents import code_bits, selected
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.core.precision import popcount_bits
-from abcost.cost.fused import rom, with_parameter
+from abcost.cost.fused import rom
 from abcost.cost.organisation import Lanes, Unit, units_of
 
 ONE_BIT = frozenset({OpKind.THRESHOLD, OpKind.COMPARE})
-OPERAND = {OpKind.ADD_CONST: "value", OpKind.THRESHOLD: "level"}
-"""Constants that feed an adder or a comparison."""
 
 
 def parts(engine: Engine, folding: Folding, *, width: int, fraction_bits: int) -> list[Unit]:
@@ -132,7 +131,9 @@ def _dot(engine: Engine, folding: Folding, width: int, fraction_bits: int) -> It
     if "bias" in engine.dot.consts:
         bias = engine.dot.consts["bias"]
         stored = stored_bits(bias, width, fraction_bits)
-        yield from with_parameter(Unit("add", pe, width), -(-bias.count // pe), stored)
+        yield Unit("add", pe, width)
+        if bias.count > pe:
+            yield rom(pe, -(-bias.count // pe), stored)
 
 
 def _accumulate(pe: int, sum_width: int, part_width: int, *, folded: bool) -> Iterator[Unit]:
@@ -155,21 +156,17 @@ def _chain(work: Work, lanes: int, width: int, fraction_bits: int, scaled: int |
     """The units of one node. scaled: K of the binary dot product that it multiplies."""
     wide = max(count.width for count in work.counts)
     units = units_of(work.node, work.counts, Lanes(lanes, fraction_bits=fraction_bits))
-    roms = {
-        role: (-(-constant.count // lanes), parameter_bits(work.node, role, width, fraction_bits))
-        for role, constant in work.node.consts.items()
-        if constant.count > lanes and constant.distinct > 1
-    }
     for unit in units:
-        operand = roms.pop(OPERAND[work.node.kind], (1, width)) if work.node.kind in OPERAND else (1, width)
         if scaled is not None and unit.op == "multiply":
             yield replace(unit, op="scale_dot", bits=scaled)
         else:
-            yield from with_parameter(unit, *operand)
+            yield unit
     if units:  # a constant shift and a sign bit are wiring
         yield Unit("register", lanes, 1 if work.node.kind in ONE_BIT else wide)
-    for words, stored in roms.values():
-        yield rom(lanes, words, stored)
+    for role, constant in work.node.consts.items():
+        if constant.count > lanes and constant.distinct > 1:
+            stored = parameter_bits(work.node, role, width, fraction_bits)
+            yield rom(lanes, -(-constant.count // lanes), stored)
 
 
 def stored_bits(constant: Constant, width: int, fraction_bits: int) -> int:
@@ -183,10 +180,8 @@ def parameter_bits(node: OpNode, role: str, width: int, fraction_bits: int) -> i
     """Bits of one stored parameter: the code of an exponent, or what its values need."""
     if role != "exponent":
         return stored_bits(node.consts[role], width, fraction_bits)
-    sizes = sizes_of(
-        (max(e, 1 - width) for e in exponents_of(node)), identity=node.kind is OpKind.SHIFT_PRELU
-    )
-    return max(1, code_bits(sizes["choices"], sizes["span"]))
+    exponents = {max(e, 1 - width) for e in exponents_of(node)}
+    return max(1, code_bits(selected(exponents, identity=node.kind is OpKind.SHIFT_PRELU)))
 
 
 def counters(engine: Engine, folding: Folding) -> Iterator[Unit]:

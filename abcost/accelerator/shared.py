@@ -24,7 +24,6 @@ from abcost.classify.counts import exponents_of
 from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
-from abcost.cost.fused import without_rom
 from abcost.cost.organisation import SIZES, Unit
 from abcost.cost.table import CostTable
 from abcost.errors import CostError
@@ -152,7 +151,7 @@ class Shared:
             units = parts(
                 engine, chosen[engine.arithmetic], width=self.width, fraction_bits=self.fraction_bits
             )
-            for unit in map(without_rom, units):
+            for unit in units:
                 known = mine.get(unit.op)
                 mine[unit.op] = unit if known is None else _larger_unit(known, unit, known.count + unit.count)
             for op, unit in mine.items():
@@ -171,13 +170,7 @@ class Shared:
             return unit
         every = frozenset[int]().union(*(exponents_of(node) for node in nodes))
         sizes = sizes_of((max(x, 1 - unit.width) for x in every), identity=kind is OpKind.SHIFT_PRELU)
-        return replace(
-            unit,
-            exponents=sizes["exponents"],
-            choices=sizes["choices"],
-            span=sizes["span"],
-            left=sizes["left"],
-        )
+        return replace(unit, **sizes)  # type: ignore[arg-type]
 
     def _memories(self, chosen: dict[DotArithmetic, Folding]) -> Iterator[Memory]:
         for kind, folding in chosen.items():

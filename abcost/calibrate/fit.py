@@ -2,7 +2,7 @@
 
     Terms("width", "1")                value = a * width + b, by least squares; terms with a negative factor are dropped
     Pieces("width", (Terms(…), …))     one such law per range of widths, as few ranges as keep within the tolerance
-    Boxes("width", boxes)              a line over width and one more term per box of other sizes, with bounds
+    Boxes("width", part, boxes)        a sum over width, a part of it, and a term per box of other sizes, with bounds
     Interpolated("bits")               the points, straight lines between them
 
 What a table says must not fall when a unit grows: see `abcost.calibrate.rising`.
@@ -17,7 +17,7 @@ import numpy as np
 
 from abcost.calibrate.laws import Curve, Fitted, Law, Ranges, digits, number, sum_text
 from abcost.calibrate.point import Measured
-from abcost.calibrate.rising import embedded, isotonic, rising
+from abcost.calibrate.rising import embedded, exceeds, isotonic, rising
 from abcost.cost.formula import Formula
 
 TOLERANCE: dict[str, tuple[float, float]] = {
@@ -51,7 +51,8 @@ class Terms:
 
     def factors(self, measured: Sequence[Measured], values: Sequence[float]) -> tuple[float, ...]:
         """The least-squares factors of the terms, for relative errors; 0 for a term that would pull down."""
-        columns = np.array([[Formula.parse(t).at(m.point.size) for t in self.terms] for m in measured])
+        formulas = [Formula.parse(term) for term in self.terms]
+        columns = np.array([[formula.at(m.point.size) for formula in formulas] for m in measured])
         target = np.array(values)
         weights = 1 / np.maximum(1.0, np.abs(target))
         found = np.zeros(len(self.terms))
@@ -71,12 +72,12 @@ class Pieces:
     """One law per range of `over`, split where a law would miss a point by more than the tolerance.
 
     forms: from the simplest on; a field takes the first that keeps within the tolerance.
-    starts: where the ranges start, if that is known.
+    covering: a size between two steps counts as the larger one, which could stand in; else its range is the smaller's.
     """
 
     over: str
     forms: tuple[Terms, ...]
-    starts: tuple[int, ...] = ()
+    covering: bool = False
 
     def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
         """The fewest entries that keep within the tolerance; of these the ones with the least error."""
@@ -88,17 +89,16 @@ class Pieces:
             inside = [m for group in groups[start:end] for m in group]
             following = groups[end] if end < len(steps) else []  # between two steps, what either may have
             valid = _ranges([*inside, *following])
-            first = self._start(steps[start])
-            valid[self.over] = (first, self._start(steps[end]) - 1 if end < len(steps) else steps[-1])
+            if self.covering:
+                valid[self.over] = (steps[start - 1] + 1 if start else steps[0], steps[end - 1])
+            else:
+                valid[self.over] = (steps[start], steps[end] - 1 if end < len(steps) else steps[-1])
             laws = {name: self._law(inside, name) for name in inside[0].values}
             pieces.append(Fitted(valid, laws))
         return rising(pieces, measured, self.over)
 
     def _cuts(self, steps: Sequence[int], groups: Sequence[Sequence[Measured]]) -> list[tuple[int, int]]:
         """First and last step (exclusive) of each range."""
-        if self.starts:
-            places = [i for i, s in enumerate(steps) if i == 0 or self._start(s) != self._start(steps[i - 1])]
-            return list(zip(places, [*places[1:], len(steps)], strict=True))
         best: list[tuple[int, float, int]] = [(0, 0.0, 0)]  # pieces, error, start of the last piece
         for end in range(1, len(steps) + 1):
             options = []
@@ -112,10 +112,6 @@ class Pieces:
             cuts.append((best[end][2], end))
             end = best[end][2]
         return cuts[::-1]
-
-    def _start(self, step: int) -> int:
-        """Where the range of a step starts: as is known, else there."""
-        return max((start for start in self.starts if start <= step), default=step)
 
     def _error(self, inside: Sequence[Measured]) -> float | None:
         """Sum of squared errors of all fields in units of the tolerance; None if some point is missed by more."""
@@ -154,10 +150,7 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Sizes within which a unit has one structure, and what its cost depends on besides the width.
-
-    term: never less, for the same size, than the term of a box before.
-    """
+    """Sizes within which a unit has one structure, and what its cost depends on besides the width."""
 
     ranges: Ranges
     term: str
@@ -169,41 +162,33 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """a * over + b * term + c in each box; the spread of the points around it becomes its bounds.
+    """a * over + b * part + c * term + d in each box; the spread of the points around it becomes its bounds.
 
-    boxes: in the order in which cost rises: the law of each, at both ends of `over`, is at least that of the box
-    before it. A box without points is left out.
+    boxes: in the order in which cost rises. Where a law is below that of a box before it at the same size, it takes
+    that one. A box without points is left out.
     """
 
     over: str
+    part: str
     boxes: tuple[Box, ...]
 
     def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
         """One entry per box."""
         inside = [(box, [m for m in measured if box.holds(m)]) for box in self.boxes]
         inside = [(box, points) for box, points in inside if points]
-        ranges = [_ranges(points)[self.over] for _, points in inside]
+        over = _ranges(measured)[self.over]
+        valid: list[Ranges] = [{self.over: over, **box.ranges} for box, _ in inside]
         laws: list[dict[str, Law]] = [{} for _ in inside]
-        low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
         for name in measured[0].values:
-            ends = np.array([self._ends(box, points, name, low, high) for box, points in inside])
-            rising = np.column_stack([isotonic(column) for column in ends.T])
-            for i, ((box, points), (at_low, at_high, factor)) in enumerate(zip(inside, rising, strict=True)):
-                slope = (at_high - at_low) / max(1, high - low)
-                text = sum_text([(slope, self.over), (factor, box.term), (at_low - slope * low, "1")])
+            texts = [
+                Terms((self.over, self.part, box.term, "1")).formula(points, [m.values[name] for m in points])
+                for box, points in inside
+            ]
+            for i, (_, points) in enumerate(inside):
+                before = [texts[j] for j in range(i) if exceeds(texts[j], texts[i], valid[j], valid[i])]
+                text = f"max({', '.join([texts[i], *before])})" if before else texts[i]
                 laws[i][name] = _bounded(text, points, name)
-        return [
-            Fitted({self.over: valid, **box.ranges}, found)
-            for (box, _), valid, found in zip(inside, ranges, laws, strict=True)
-        ]
-
-    def _ends(
-        self, box: Box, inside: Sequence[Measured], name: str, low: int, high: int
-    ) -> tuple[float, float, float]:
-        """Both ends of the line where the term is 0, and the factor of the term."""
-        form = Terms((self.over, box.term, "1"))
-        over, factor, constant = form.factors(inside, [m.values[name] for m in inside])
-        return over * low + constant, over * high + constant, factor
+        return [Fitted(ranges, found) for ranges, found in zip(valid, laws, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

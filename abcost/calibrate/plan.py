@@ -119,35 +119,58 @@ def _prelu(*, quick: bool) -> Sweep:
 SPANS = ((4, 7), (8, 15), (16, 31))
 """Spans of exponents whose code has 3, 4 and 5 bits: barrel shifters of 2, 2 and 3 levels of multiplexers."""
 
-BOXES = (
-    Box({"choices": (1, 2), "left": (0, 63)}, "min(1, left)"),
-    Box({"choices": (3, 3), "left": (0, 63)}, "min(1, left)"),
-    Box({"choices": (4, 4), "span": (3, 3), "left": (0, 63)}, "min(1, left)"),
-    Box({"choices": (4, 4), "span": (4, 63), "left": (0, 63)}, "min(1, left)"),
-    *(Box({"choices": (5, 64), "span": span, "left": (0, span[1])}, "left") for span in SPANS),
-)
-"""Structures of a unit that selects a shift: two-way and four-way multiplexer, barrel shifters.
+_ANY = {"span": (0, 126), "left": (0, 63)}
 
-Without a left shift the sign bit needs no multiplexer; a barrel shifter is as much wider as its left shift. Four
-consecutive shifts are two levels of two, which LUT4s exploit.
-"""
+
+def boxes(op: str) -> tuple[Box, ...]:
+    """Structures of a unit that selects a shift: multiplexers, and barrel shifters.
+
+    Of a PReLU's three choices the sign selects one, unless the code can mean it and is gated. Without a left shift the
+    sign bit needs no multiplexer; a barrel shifter is as much wider as its left shift.
+    """
+    three = ({},) if op == "shift_select" else ({"exponents": (2, 2)}, {"exponents": (3, 3)})
+    return (
+        Box({"choices": (1, 2), **_ANY}, "min(1, left)"),
+        *(Box({"choices": (3, 3), **only, **_ANY}, "min(1, left)") for only in three),
+        *(Box({"choices": (4, 4), "factored": (yes, yes), **_ANY}, "min(1, left)") for yes in (1, 0)),
+        *(Box({"choices": (5, 64), "span": span, "left": (0, span[1])}, "left") for span in SPANS),
+    )
+
+
+DEEPEST = 6
+"""Bits of a value that every right shift of a measured set leaves, its sign included."""
+
+FULL = "max(0, width - span)"
+"""Bits whose choices all differ; those above have copies of the sign among them, which take less."""
 
 
 def exponent_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
-    """Sets with 0 for every structure: close together and spread, with and without left shifts."""
+    """Sets for every structure: close together and spread, with and without 0, with and without left shifts."""
     few = (
         (-1, 0),
         (-3, 0),
         (0, 1),
+        (-6,),
+        (-2, -1),
+        (-6, -3),
+        (-1, 1),
+        (-9, -2),
         (-2, -1, 0),
         (-6, -3, 0),
         (-1, 0, 1),
+        (-9, -2, 0),
         (-3, -2, -1, 0),
         (-9, -5, -2, 0),
         (-10, -7, -3, 0),
         (-2, -1, 0, 1),
         (-4, -2, 0, 1),
-        (-7, -1, 0),
+        (-7, -1, 0, 2),
+        (-5, -3, 1),
+        (-8, -4, -1),
+        (-6, -4, -2, 0),
+        (-7, -6, -1, 0),
+        (-3, 0, 1, 2),
+        (-5, -1, 0, 1),
     )
     many = tuple(
         (left - span, left - span + 1, -1, 0, left or -2)
@@ -160,40 +183,41 @@ def exponent_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
 
 def _held_sets(width: int, *, quick: bool) -> tuple[tuple[int, ...], ...]:
     """Random sets between 2**-11 and 2**2, in the sizes of every structure."""
-    generator = random.Random(width)
-    sizes = (2, 3, 4, 5, 8) if quick else (2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10, 12)
-    possible = [e for e in range(max(-11, 2 - width), 3) if e]
-    return tuple((0, *generator.sample(possible, min(size - 1, len(possible)))) for size in sizes)
+    generator = random.Random(f"sets of {width} bits")
+    sizes = (1, 2, 3, 4, 5, 8) if quick else (1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 6, 7, 8, 10, 12)
+    possible = range(max(-11, DEEPEST - width), 3)
+    return tuple(tuple(generator.sample(possible, min(size, len(possible)))) for size in sizes)
 
 
 def _selecting(op: str) -> Maker:
-    """Sets with 0, so that a PReLU and a plain shift select from the same choices.
+    """A shift that leaves little but the sign is in no set (`DEEPEST`): it costs less than the laws say.
 
-    A shift that leaves nothing but the sign is in none: it costs less than the laws say.
+    Every set of a plain shift has 0, for what its members share is wiring: without it they take fewer bits.
     """
 
     def make(*, quick: bool) -> Sweep:
-        widths, held = ((8, 16, 32), (20,)) if quick else ((8, 12, 16, 24, 32), (10, 20))
+        widths, held = ((8, 32), (20,)) if quick else ((8, 12, 16, 32), (10, 20))
         points = [
             _select(op, width, chosen)
             for chosen in exponent_sets(quick=quick)
             for width in widths
-            if min(chosen) > 1 - width
+            if min(chosen) >= DEEPEST - width
         ]
         points += [
             _select(op, width, chosen, held_out=True)
             for width in held
             for chosen in _held_sets(width, quick=quick)
+            if set(chosen) != {0}  # wiring
         ]
         once = {point.unit.name: point for point in reversed(points)}
-        return Sweep(op, tuple(reversed(once.values())), Boxes("width", BOXES))
+        return Sweep(op, tuple(reversed(once.values())), Boxes("width", FULL, boxes(op)))
 
     return make
 
 
 def _select(op: str, width: int, exponents: Sequence[int], *, held_out: bool = False) -> Point:
-    chosen = tuple(sorted(exponents))
-    size = {"width": width, **sizes_of(chosen, identity=True)}
+    chosen = tuple(sorted({*exponents, *((0,) if op == "shift_select" else ())}))
+    size = {"width": width, **sizes_of(chosen, identity=op != "shift_select")}
     return Point(op, size, {"width": width, "exponents": chosen}, _role(held_out=held_out))
 
 
@@ -233,65 +257,45 @@ def _scale_dot(*, quick: bool) -> Sweep:
     return Sweep("scale_dot", tuple(points), Pieces("width", (_LINE,)))
 
 
-DEPTHS = ((2, 16), (17, 32), (33, 64), (65, 128), (129, 256), (257, 512), (513, 1024))
-"""Depths of ROMs by bits of the address: the structure changes from one to the next."""
-
-
-def _with_rom(op: str) -> Maker:
-    """Operands of several widths; values that need all their bits, or half of them."""
-
-    def make(*, quick: bool) -> Sweep:
-        ends = [end for _, end in DEPTHS if not quick or end <= 256]
-        fit = {2, 8, *(depth for end in ends for depth in (3 * end // 4, end))}
-        held = {7 * end // 8 for end in ends}
-        points = [
-            _stored(op, width, stored, depth, held_out=depth in held)
-            for depth in sorted(fit | held)
-            for width in ((16,) if quick else (8, 16, 32))
-            for stored in (width // 2, width)
-        ]
-        forms = (
-            _LINE,
-            Terms(("width", "stored", "1")),
-            Terms(("width", "stored * ceil(depth / 64)", "1")),
-            Terms(("width", "stored * depth", "stored", "1")),
-        )
-        return Sweep(op, tuple(points), Pieces("depth", forms, starts=tuple(start for start, _ in DEPTHS)))
-
-    return make
-
-
-def _stored(op: str, width: int, stored: int, depth: int, *, held_out: bool) -> Point:
-    size = {"width": width, "stored": stored, "depth": depth}
-    parameters = {"width": width, "contents": _words(stored, depth)}
-    return Point(op, size, parameters, _role(held_out=held_out))
+DEPTHS = (2, 3, 4, 5, 6, 8, 12, 16, 32, 64, 96, 128, 192, 256, 320, 512, 640, 1024)
+HELD_DEPTHS = (7, 10, 28, 56, 112, 232, 448, 900)
+SMALL = 8
+QUICK_DEPTHS = (2, 4, 8, 16, 64, 128, 256)
+QUICK_HELD_DEPTHS = (28, 112)
 
 
 def _words(bits: int, depth: int) -> tuple[int, ...]:
-    """Random words: trained parameters share few bits."""
-    generator = random.Random(f"{depth} {bits}")
-    return tuple(generator.randrange(-(1 << (bits - 1)), 1 << (bits - 1)) for _ in range(depth))
+    """Random words; of a small ROM, words whose columns are neither equal nor inverted, as far as there are so many."""
+    if depth > SMALL:
+        generator = random.Random(f"{depth} {bits}")
+        return tuple(generator.randrange(-(1 << (bits - 1)), 1 << (bits - 1)) for _ in range(depth))
+    columns = [
+        1 + 11 * i % ((1 << depth - 1) - 1) for i in range(bits)
+    ]  # 11 divides no 2**(depth - 1) - 1 up to there
+    words = [sum((column >> row & 1) << i for i, column in enumerate(columns)) for row in range(depth)]
+    return tuple(word - (word >> (bits - 1) << bits) for word in words)
 
 
 def _rom(*, quick: bool) -> Sweep:
-    """From codes of 1 bit to words of 32."""
-    ends = [end for _, end in DEPTHS if not quick or end <= 256]
-    fit = {2, 4, 8, 16, *(depth for end in ends[1:] for depth in (3 * end // 4, end))}
-    held = (28, 112) if quick else (28, 56, 112, 232, 448, 900)
+    """From codes of 1 bit to words of 32. One LUT6 holds 64 words of a bit; LUT4s and cells select word by word."""
+    fit, held = (QUICK_DEPTHS, QUICK_HELD_DEPTHS) if quick else (DEPTHS, HELD_DEPTHS)
     points = []
     for depth in sorted((*fit, *held)):
         for width in (1, 8, 32) if quick else (1, 2, 4, 8, 16, 32):
             size = {"width": width, "depth": depth}
             parameters = {"width": width, "contents": _words(width, depth)}
             points.append(Point("rom", size, parameters, _role(held_out=depth in held)))
+    banks, rest = "ceil(depth / 256)", "(depth - 256 * floor(depth / 256))"  # see the template
+    blocks = f"4 * floor(depth / 256) + min(1, {rest}) * 2 ** ceil(log2(max(1, {rest} / 64)))"  # of one LUT6 per bit
     forms = (
-        Terms(("width",)),
-        Terms(("width * 2 ** ceil(log2(depth))",)),  # multiplexers over blocks
-        Terms(("width * depth",)),
+        Terms(("min(width, 2 ** min(depth - 1, 9) - 1)",)),  # so many columns differ
+        Terms((f"width * ({blocks} + min(1, {banks} - 1))",)),
+        Terms((f"width * {banks}", f"ceil(log2({banks}))")),
+        Terms(("width", "1")),
+        Terms(("width * 2 ** ceil(log2(depth))", "width", "1")),
         Terms(("width * depth", "width", "1")),
     )
-    starts = (2, 3, 5, *(start for start, _ in DEPTHS[1:]))
-    return Sweep("rom", tuple(points), Pieces("depth", forms, starts=starts))
+    return Sweep("rom", tuple(points), Pieces("depth", forms, covering=True))
 
 
 SWEEPS: dict[str, Maker] = {
@@ -309,8 +313,6 @@ SWEEPS: dict[str, Maker] = {
     "signed_sum": _signed_sum,
     "qprelu_add": _selecting("qprelu_add"),
     "scale_dot": _scale_dot,
-    "add_rom": _with_rom("add_rom"),
-    "compare_rom": _with_rom("compare_rom"),
     "rom": _rom,
 }
 """Unit of a cost table -> its sweep."""

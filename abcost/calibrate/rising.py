@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abcost.calibrate.laws import Fitted, Law, digits, number
+from abcost.calibrate.laws import Fitted, Law, Ranges, digits, number
 from abcost.calibrate.point import Measured
 from abcost.cost.formula import Formula
 
@@ -52,6 +53,38 @@ def embedded(measured: Sequence[Measured], over: str) -> list[Measured]:
         low = {name: min(values[name], bound) for name, bound in m.low.items()}
         found.append(replace(m, values=values, low=low))
     return found
+
+
+COUNTS = {"exponents", "choices"}
+"""Sizes that grow from one structure of a unit to the next."""
+
+
+def exceeds(first: str, second: str, here: Ranges, there: Ranges) -> bool:
+    """Whether one formula is above another at some size that is in both ranges, numbers of choices aside (`COUNTS`).
+
+    Looked at where pieces of the formulas meet: at the ends of ranges, and where two variables are equal.
+    """
+    a, b = Formula.parse(first), Formula.parse(second)
+    names = sorted(a.variables | b.variables)
+    common = [_common(name, here, there) for name in names]
+    if any(low > high for low, high in common) or any(
+        max(here[n][0], there[n][0]) > min(here[n][1], there[n][1])
+        for n in (here.keys() & there.keys()) - COUNTS
+    ):
+        return False
+    marks = sorted({*(end for ends in common for end in ends), 1, *range(2, 64)})
+    steps = [[m for m in marks if low <= m <= high] for low, high in common]
+    steps = [
+        s if len(s) < 4 or name == "span" else [s[0], s[1], s[-1]]
+        for s, name in zip(steps, names, strict=True)
+    ]
+    sizes = (dict(zip(names, values, strict=True)) for values in product(*steps))
+    return any(a.at(size) > b.at(size) * (1 + 1e-9) for size in sizes)
+
+
+def _common(name: str, here: Ranges, there: Ranges) -> tuple[int, int]:
+    (low, high), (least, most) = (ranges.get(name, (0, 63)) for ranges in (here, there))
+    return max(low, least), min(high, most)
 
 
 def rising(pieces: list[Fitted], measured: Sequence[Measured], over: str) -> list[Fitted]:

@@ -42,16 +42,18 @@ class Target:
         return ("energy_pj", "area_um2") if self.energy else ("area_um2",)
 
 
-_UNITS = """Combinational units (accumulate and register hold flip-flops), flattened, before placement and routing. \
+_UNITS = """Combinational units (accumulate, register, rom: with flip-flops), flattened, before placement and routing. \
 XNOR-popcount: 6:3 compressors; power-of-two PReLU: a multiplexer whose select is gated by the sign."""
 
-_LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot", "add_rom", "compare_rom"))
+_AREA = "Mapped for area: a delay target of 1 us; for the least delay selects take up to three times as many LUTs."
+
+_LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
 
 _PLAIN = tuple(op for op in _LOOSE if op != "prelu")
 _PRELU = {"prelu": ("multiply", "mux")}
 """Where a PReLU wider than one DSP maps so unevenly that no law holds: its parts. Within one DSP that is what synthesis
-gives (ECP5: exactly; iCE40: 4 % off on average); wider ones may take fewer LUTs, as a product is cut to its fraction.
+gives; wider ones may take fewer LUTs, as a product is cut to its fraction.
 """
 
 TARGETS: dict[str, Target] = {
@@ -73,7 +75,7 @@ hand are from memory (table fpga-zc706-energy).""",
             "fpga",
             "40 nm, iCE40",
             "ice40",
-            f"{_UNITS} LUTs are LUT4, DSPs SB_MAC16; a carry shares the logic cell of its LUT. Energy is unknown.",
+            f"{_UNITS} {_AREA} LUTs are LUT4, DSPs SB_MAC16; a carry is in the cell of its LUT. Energy is unknown.",
             ops=_PLAIN,
             composed=_PRELU,
         ),
@@ -83,7 +85,7 @@ hand are from memory (table fpga-zc706-energy).""",
             "fpga",
             "40 nm, ECP5",
             "ecp5",
-            f"{_UNITS} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. Energy is unknown.",
+            f"{_UNITS} {_AREA} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. Energy is unknown.",
             ops=_PLAIN,
             composed=_PRELU,
         ),

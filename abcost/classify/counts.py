@@ -24,7 +24,7 @@ class Count:
     """`count` operations of one primitive on operands of `width` bits.
 
     bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from;
-    choices, span, left: as in `abcost.core.exponents`.
+    choices, span, left, factored: as in `abcost.core.exponents`.
     """
 
     primitive: Primitive
@@ -35,6 +35,7 @@ class Count:
     choices: int | None = None
     span: int | None = None
     left: int | None = None
+    factored: int | None = None
 
 
 def counts_of(graph: OpGraph, node: OpNode, real_width: int) -> tuple[Count, ...]:

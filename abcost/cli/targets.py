@@ -154,7 +154,6 @@ def cost(
     ] = None,
     fraction_bits: Annotated[int | None, typer.Option(help="Bits after the binary point.")] = None,
     depth: Annotated[int | None, typer.Option(help="Words of a ROM.")] = None,
-    stored: Annotated[int | None, typer.Option(help="Bits that a ROM's values need.")] = None,
     output_format: _FORMAT = Format.RICH,
 ) -> None:
     """Price one unit on one target, with source, confidence and bounds."""
@@ -164,10 +163,9 @@ def cost(
     sizes = sizes_of(allowed, identity=unit in _SLOPES) if allowed else {}
     size = {
         "bits": bits,
-        **{name: sizes.get(name) for name in ("exponents", "choices", "span", "left")},
+        **{name: sizes.get(name) for name in ("exponents", "choices", "span", "left", "factored")},
         "fraction_bits": fraction_bits,
         "depth": depth,
-        "stored": stored,
     }
     if fraction_bits is None and any(
         "fraction_bits" in figure.valid

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 BY_INDEX = 4
 """So many choices are one level of multiplexers (4:1 is one LUT6 per bit); more are a barrel shifter."""
 
 
-def code_bits(choices: int, span: int) -> int:
+BY_SIGN = 2
+"""Up to so many slopes, none of them 1, need no code for 1: the sign selects between the value and its shift."""
+
+
+def selected(exponents: Iterable[int], *, identity: bool) -> tuple[int, ...]:
+    """What a code selects from, rising: the exponents; of a PReLU (`identity`) with the 0 of its positive branch.
+
+    That 0 is left out where it would only lengthen the code (`BY_SIGN`).
+
+    >>> selected({-3, -1}, identity=True), selected({-4, -3, -1}, identity=True)
+    ((-3, -1), (-4, -3, -1, 0))
+    """
+    distinct = set(exponents)
+    if identity and (0 in distinct or len(distinct) > BY_SIGN):
+        distinct.add(0)
+    return tuple(sorted(distinct))
+
+
+def code_bits(choices: Sequence[int]) -> int:
     """Bits of the code that selects: an index of up to four choices, the amount of a barrel shifter for more."""
-    return (choices - 1 if choices <= BY_INDEX else span).bit_length()
+    span = max(choices) - min(choices)
+    return (len(choices) - 1 if len(choices) <= BY_INDEX else span).bit_length()
 
 
 def sizes_of(exponents: Iterable[int], *, identity: bool) -> dict[str, int]:
     """Number of exponents; of choices, with the 0 of a PReLU's positive branch if `identity`; their span; left shift.
 
+    factored: 1 if a code selects from four that are two two-way shifts in a row, a, a + b, a + c, a + b + c: these
+    share bits.
+
     >>> sizes_of({-3, -1}, identity=True)
-    {'exponents': 2, 'choices': 3, 'span': 3, 'left': 0}
+    {'exponents': 2, 'choices': 3, 'span': 3, 'left': 0, 'factored': 0}
     """
     distinct = set(exponents)
     choices = distinct | ({0} if identity else set())
+    coded = selected(distinct, identity=identity)
     return {
         "exponents": len(distinct),
         "choices": len(choices),
         "span": max(choices) - min(choices),
         "left": max(0, *choices),
+        "factored": int(len(coded) == BY_INDEX and coded[0] + coded[3] == coded[1] + coded[2]),
     }

@@ -27,8 +27,6 @@ UNITS: dict[str, str] = {
     "register": "width bits",
     "qprelu_add": "qprelu with an adder behind it, combinational",
     "scale_dot": "(2p - K) * factor of a binary dot product of K = `bits` taps",
-    "add_rom": "adder of a parameter: `depth` words whose values need `stored` bits",
-    "compare_rom": "comparison with a parameter: `depth` words whose values need `stored` bits",
     "rom": "`depth` words of width bits, in LUTs or gates",
     "max": "larger of two values of width bits",
 }

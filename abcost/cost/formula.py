@@ -23,16 +23,16 @@ VARIABLES: dict[str, str] = {
     "choices": "shifts a unit selects from; a power-of-two PReLU: |E with the 0 of the positive branch|",
     "span": "largest minus least of these exponents",
     "left": "largest of these exponents, 0 if none is above 0: bits of the left shift",
+    "factored": "1 if four selected shifts are two two-way shifts in a row (a, a + b, a + c, a + b + c), else 0",
     "fraction_bits": "bits after the binary point",
     "depth": "words of a ROM",
-    "stored": "bits that the values of a ROM need",
 }
 """What a law may depend on."""
 
-LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0, "left": 0}
+LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0, "left": 0, "factored": 0}
 """Least value of a variable, where it is not 1."""
 
-MAX_LENGTH = 240  # characters; the longest bundled formula has 70
+MAX_LENGTH = 480  # characters; the longest bundled one, a bound of ROMs, has 246
 MAX_TERMS = 100  # nodes of the syntax tree; keeps the recursion below shallow
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {

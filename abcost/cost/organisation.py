@@ -50,9 +50,9 @@ class Unit:
     choices: int | None = None
     span: int | None = None
     left: int | None = None
+    factored: int | None = None
     fraction_bits: int | None = None
     depth: int | None = None
-    stored: int | None = None
 
     @property
     def size(self) -> dict[str, int]:
@@ -60,7 +60,7 @@ class Unit:
         return sizes_given(self)
 
 
-SIZES = ("width", "bits", "exponents", "choices", "span", "left", "fraction_bits", "depth", "stored")
+SIZES = ("width", "bits", "exponents", "choices", "span", "left", "factored", "fraction_bits", "depth")
 """Sizes of a unit."""
 
 
@@ -115,4 +115,5 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
         choices=count.choices,
         span=count.span,
         left=count.left,
+        factored=count.factored,
     )

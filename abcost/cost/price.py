@@ -158,5 +158,5 @@ def _priced_size(table: CostTable, op: str, size: dict[str, int]) -> dict[str, i
     """The size that is priced: the one asked for, or the table's narrowest where that is larger."""
     width = max(size["width"], table.narrowest(op).get("width", 1))
     least = table.narrowest(op, width)
-    bounded = [name for name in size if name in ("bits", "fraction_bits", "depth", "stored")]
+    bounded = [name for name in size if name in ("bits", "fraction_bits", "depth")]
     return {**size, **{name: max(size[name], least.get(name, 1)) for name in bounded}, "width": width}

@@ -34,9 +34,9 @@ _OPTION = {
     "choices": "--exponents -3,0",
     "span": "--exponents -3,0",
     "left": "--exponents -3,0",
+    "factored": "--exponents -3,0",
     "fraction_bits": "--fraction-bits 8",
     "depth": "--depth 64",
-    "stored": "--stored 9",
 }
 _KNOWN_OPS = frozenset(UNITS) | {primitive.value for primitive in Primitive}
 
@@ -119,9 +119,8 @@ class CostTable:
         width: operand bits; bits: word length of `xnor_popcount`; exponents: how many distinct slope
         exponents a unit selects from; choices: the same with the exponent 0 of the positive branch (if None,
         `exponents` + 1, as for sets without 0); span: largest minus least of the choices (if None, as if they
-        were consecutive); left: the largest exponent (0 if None or
-        below); fraction_bits: bits after the point; depth: words of a ROM;
-        stored: bits that their values need.
+        were consecutive); left: the largest exponent (0 if None or below); factored: see VARIABLES;
+        fraction_bits: bits after the point; depth: words of a ROM.
         A size that no law of the unit depends on changes nothing.
 
         Raises CostError for a size outside the valid range of a law, or not given where a law needs it;
@@ -163,19 +162,25 @@ class CostTable:
         }
 
     def _smallest(self, op: str, width: int | None) -> dict[str, int]:
-        """Of the figures of one field the smallest start of a valid range; over the fields the largest."""
+        """Of the figures of one field the smallest start of a valid range; over the fields the largest.
+
+        A size that some figure of the field does not depend on has none.
+        """
         smallest: dict[str, int] = {}
         for name in PRICED:
             starts: dict[str, list[int]] = {}
+            figures = 0
             for figure in self.figures.get((op, name), ()):
                 if width is not None and "width" in figure.valid and width not in figure.valid["width"]:
                     continue
+                figures += 1
                 start = {variable: valid.low for variable, valid in figure.valid.items()}
                 for part in figure.parts:
                     start = _larger(start, self.narrowest(part, width))
                 for variable, low in start.items():
                     starts.setdefault(variable, []).append(low)
-            smallest = _larger(smallest, {variable: min(lows) for variable, lows in starts.items()})
+            every = {variable: min(lows) for variable, lows in starts.items() if len(lows) == figures}
+            smallest = _larger(smallest, every)
         return smallest
 
     def _detail(self, op: str, name: str, size: Mapping[str, int]) -> Detail:
@@ -257,14 +262,19 @@ def locate(name_or_path: str | Path) -> Path:
 
 
 def _completed(size: Mapping[str, int | None]) -> dict[str, int | None]:
-    """Sizes of a set of exponents of which only the number is given."""
-    exponents, choices, span, left = (size.get(name) for name in ("exponents", "choices", "span", "left"))
-    if choices is None and exponents is not None:
-        choices = exponents + 1
-    if choices is not None:
-        span = choices - 1 if span is None else span
-        left = 0 if left is None else left
-    return {**size, "choices": choices, "span": span, "left": left}
+    """Sizes of a set of exponents of which only the number is given: they are consecutive, and none is above 0."""
+    found = dict(size)
+    if found.get("choices") is None:
+        if found.get("exponents") is None:
+            return found
+        found["choices"] = (found["exponents"] or 0) + 1
+    choices = found["choices"] or 0
+    found["span"] = choices - 1 if found.get("span") is None else found["span"]
+    found["left"] = found.get("left") or 0
+    if found.get("factored") is None:  # four in a row are
+        coded = found["exponents"] if found.get("exponents") == choices - 1 == 4 else choices
+        found["factored"] = int(coded == 4 and found["span"] == choices - 1)
+    return found
 
 
 def _checked(size: Mapping[str, int | None]) -> dict[str, int]:

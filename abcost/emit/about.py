@@ -39,7 +39,7 @@ def _ports(path: Datapath, layer: Unit) -> Iterator[str]:
         "a": f"activation signs, taps step * {path.folding.simd} + i, in the order input channel, row, column",
         "address": f"of the weights: fold * {path.engine.taps // path.folding.simd} + step",
         "first": "1 in the first step of a fold",
-        "fold": "which channels; selects the parameters",
+        "fold": f"which channels, for their parameters; {_ahead(path)}",
         **{
             port: f"{_name(node)}, the same in every step of a fold" for port, node in path.scope.side.items()
         },
@@ -49,6 +49,12 @@ def _ports(path: Datapath, layer: Unit) -> Iterator[str]:
         yield "  clk     1          every register takes its rising edge"
     for port in (*layer.inputs, *layer.outputs):
         yield f"  {port.name:<8}{_size(port):<11}{meaning[port.name]}"
+
+
+def _ahead(path: Datapath) -> str:
+    if path.age:
+        return "one cycle ahead of the other inputs"
+    return "results belong to it after the next rising edge, with the other inputs still there"
 
 
 def _size(port: Port) -> str:

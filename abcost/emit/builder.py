@@ -6,13 +6,13 @@ younger one is delayed by registers; in a pipelined module every unit's result g
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from abcost.core.exponents import sizes_of
+from abcost.cost.fused import FEW_WORDS, rom
 from abcost.cost.organisation import Unit as Priced
 from abcost.rtl.unit import Unit, build
-from abcost.rtl.units.exponents import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Builder:
         self.units: dict[str, Unit] = {}
         self.priced: list[Priced] = []
         self._delayed: dict[tuple[str, int], Signal] = {}
+        self._read: Counter[tuple[int, int, int]] = Counter()
         self._count = 0
 
     def remark(self, text: str) -> None:
@@ -99,6 +100,22 @@ class Builder:
         found = Signal(name, width, max(s.fraction_bits for s in inputs.values()), age + unit.clocked)
         return self.settle(found) if registered and not unit.clocked else found
 
+    def read(self, unit: Unit, words: int, stored: int, address: Signal) -> Signal:
+        """An instance of a ROM; stored: bits that it is priced with."""
+        self._read[address.age, words, stored] += 1
+        return self.unit((), replace(unit, keep=words > FEW_WORDS), "data", address=address)
+
+    def roms(self) -> list[Priced]:
+        """The ROMs, those of the same size and cycle together."""
+        few: Counter[tuple[int, int]] = Counter()
+        found = []
+        for (age, words, stored), count in self._read.items():
+            if words > FEW_WORDS:
+                found.append(rom(count, words, stored))
+            else:
+                few[age, words] += count * stored
+        return found + [rom(columns, words, 1) for (_, words), columns in few.items()]
+
     def settle(self, signal: Signal, *, priced: bool = True) -> Signal:
         """Behind a register if the module is pipelined; priced: False for one that a DSP has."""
         return self.delay(signal, signal.age + 1, priced=priced) if self.pipelined else signal
@@ -126,8 +143,3 @@ class Builder:
     def _name(self, stem: str) -> str:
         self._count += 1
         return f"{stem}{self._count}"
-
-
-def selection_sizes(selection: Selection, exponents: int) -> dict[str, int]:
-    """Sizes of a selected shift in the variables of a cost table."""
-    return {**sizes_of(selection.choices, identity=False), "exponents": exponents}

@@ -16,22 +16,15 @@ from torch import Tensor
 from abcost.accelerator.datapath import stored_bits
 from abcost.accelerator.engine import Engine
 from abcost.classify.counts import exponents_of
+from abcost.core.exponents import sizes_of
 from abcost.core.interpret import is_power_of_two
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
-from abcost.cost.fused import apart, rom, with_parameter
 from abcost.cost.organisation import Unit as Priced
-from abcost.emit.builder import Builder, Signal, selection_sizes
+from abcost.emit.builder import Builder, Signal
 from abcost.errors import UsageError
 from abcost.rtl.unit import build
-from abcost.rtl.units.exponents import Selection, distinct, prelu_choices
-
-FEW = 8
-"""Words of a ROM whose address fits into a LUT6 beside three other inputs."""
-ONE_LUT = 64
-"""Words that one LUT6 holds. Where both numbers change the price of unpipelined layers was found on the layers of
-benchmarks/datapaths.py: for those layers its errors are of the fit, not of unseen ones.
-"""
+from abcost.rtl.units.exponents import Selection, distinct, prelu_selection
 
 
 class Lane:
@@ -49,7 +42,7 @@ class Lane:
         engine: Engine,
         ports: dict[str, int] | None = None,
     ) -> None:
-        """`channels`: in the order of the fold counter `fold` (None if there is only one).
+        """`channels`: in the order of the fold counter `fold`, which is one clock ahead (None if there is only one).
 
         ports: takes per-channel parameters from inputs instead, and is given their names and widths.
         """
@@ -63,9 +56,7 @@ class Lane:
         self.ports = ports
         self._parameters = 0
         self.bent: dict[str, int] = {}
-        """Signal of a power-of-two PReLU -> its place in the builder's list of priced units."""
-        self.summed: set[str] = set()
-        """Signals of adders; like `bent`, only those without a register behind them."""
+        """Signal of a power-of-two PReLU without a register behind it -> its place in the builder's priced units."""
 
     def run(self, node: OpNode, inputs: Sequence[Signal]) -> Signal:
         """The unit of one node. Raises UsageError where there is none."""
@@ -86,22 +77,24 @@ class Lane:
             fraction_bits=self.fraction_bits,
         )
 
-    def constant(self, values: Sequence[int], width: int, *, like: Signal) -> tuple[Signal, int]:
-        """One value per channel: a literal, a ROM read by the fold counter, or an input; and words of the ROM, or 1."""
+    def constant(self, values: Sequence[int], width: int, *, stored: int, like: Signal) -> Signal:
+        """One value per channel: a literal, a ROM read by the fold counter, or an input.
+
+        width: of the signal; a ROM holds as many bits as all channels need, and is priced with `stored`.
+        """
         mine = [values[0] if len(values) == 1 else values[c] for c in self.channels]
         if self.ports is not None and len(values) > 1:
             name = f"c{self._parameters}"
             self._parameters += 1
             self.ports[name] = width
             first = self.builder.slice(name, self.number, width)
-            return replace(self.builder.delay(first, like.age), fraction_bits=like.fraction_bits), 1
+            return replace(self.builder.delay(first, like.age), fraction_bits=like.fraction_bits)
         if len(set(mine)) == 1 or self.fold is None:
             sign = "-" if mine[0] < 0 else ""
-            return self.builder.wire(f"{sign}{width}'sd{abs(mine[0])}", width, like=like), 1
-        address = self.builder.delay(self.fold, like.age)
-        unit = build("rom", width=width, contents=tuple(mine))
-        found = self.builder.unit((), unit, "data", registered=False, address=address)
-        return Signal(found.name, found.width, like.fraction_bits, found.age), len(mine)
+            return self.builder.wire(f"{sign}{width}'sd{abs(mine[0])}", width, like=like)
+        unit = build("rom", width=min(width, _bits_of(values)), contents=tuple(mine))
+        word = self.builder.read(unit, len(mine), stored, self.builder.delay(self.fold, like.age - 1))
+        return replace(self.builder.extend(word, width), fraction_bits=like.fraction_bits)
 
     def stored(self, constant: Constant) -> int:
         """Bits that its values need."""
@@ -134,6 +127,11 @@ class Lane:
         return rounded
 
 
+def _bits_of(values: Sequence[int]) -> int:
+    """Bits of a two's complement that holds all of them."""
+    return max((-v - 1 if v < 0 else v).bit_length() for v in values) + 1
+
+
 def supported(node: OpNode) -> bool:
     """Whether a lane can do it; constants must be one value, or one per channel."""
     sizes = [constant.count for constant in node.consts.values()]
@@ -149,13 +147,12 @@ def _scale(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     """floor(x * c / 2**fraction of x): the product has the fractions of both, the result keeps the chain's."""
     (x,) = inputs
     constant = node.consts["factor"]
-    factor, words = lane.constant(lane.grid(constant), lane.width, like=x)
+    factor = lane.constant(lane.grid(constant), lane.width, stored=lane.stored(constant), like=x)
     unit = build("multiply", width=lane.width)
-    one = Priced("multiply", 1, lane.width)
+    priced = Priced("multiply", 1, lane.width)
     if node is lane.engine.scale:
-        one = replace(one, op="scale_dot", bits=lane.engine.taps)
-    priced = with_parameter(one, words, lane.stored(constant))
-    product = lane.builder.unit(priced, unit, "p", registered=False, a=x, b=factor)
+        priced = replace(priced, op="scale_dot", bits=lane.engine.taps)
+    product = lane.builder.unit((priced,), unit, "p", registered=False, a=x, b=factor)
     span = f"[{x.fraction_bits + lane.width - 1}:{x.fraction_bits}]"
     cut = lane.builder.wire(product.name + span, lane.width, like=product, fraction_bits=lane.fraction_bits)
     return lane.builder.settle(cut)
@@ -168,68 +165,57 @@ def _shift(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
         unit = build("shift_constant", width=lane.width, exponent=allowed[0])
         return lane.builder.unit((), unit, "y", registered=False, x=x)  # wiring
     selection = Selection(allowed)
-    priced = Priced("shift_select", 1, lane.width, **selection_sizes(selection, len(allowed)))
+    priced = Priced("shift_select", 1, lane.width, **sizes_of(allowed, identity=False))
     unit = build("shift_select", width=lane.width, exponents=allowed)
-    code, words = _code(lane, node, selection, x)
-    return lane.builder.unit(with_parameter(priced, words, selection.bits), unit, "y", x=x, code=code)
+    return lane.builder.unit((priced,), unit, "y", x=x, code=_code(lane, node, selection, x))
 
 
 def _shift_prelu(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     x = lane.pointed(inputs[0])
     allowed = distinct(exponents_of(node), lane.width)
-    selection = Selection(prelu_choices(allowed, lane.width))
-    priced = Priced("qprelu", 1, lane.width, **selection_sizes(selection, len(allowed)))
+    selection = prelu_selection(allowed, lane.width)
+    priced = Priced("qprelu", 1, lane.width, **sizes_of(allowed, identity=True))
     unit = build("qprelu", width=lane.width, exponents=allowed)
     if len(allowed) == 1:
         found = lane.builder.unit((priced,), unit, "y", x=x)
     else:
-        code, words = _code(lane, node, selection, x)
-        found = lane.builder.unit(with_parameter(priced, words, selection.bits), unit, "y", x=x, code=code)
+        found = lane.builder.unit((priced,), unit, "y", x=x, code=_code(lane, node, selection, x))
     if not lane.builder.pipelined:
-        lane.bent[found.name] = lane.builder.priced.index(priced, len(lane.builder.priced) - 2)
+        lane.bent[found.name] = len(lane.builder.priced) - 1
     return found
 
 
-def _code(lane: Lane, node: OpNode, selection: Selection, like: Signal) -> tuple[Signal, int]:
+def _code(lane: Lane, node: OpNode, selection: Selection, like: Signal) -> Signal:
     exponents = [max(int(e), 1 - lane.width) for e in node.consts["exponent"].real().flatten().tolist()]
-    return lane.constant([selection.code(e) for e in exponents], selection.bits, like=like)
+    codes = [selection.code(e) for e in exponents]
+    return lane.constant(codes, selection.bits, stored=selection.bits, like=like)
 
 
 def _prelu(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     x = lane.pointed(inputs[0])
     constant = node.consts["slope"]
-    slope, words = lane.constant(lane.grid(constant), lane.width, like=x)
-    one = Priced("prelu", 1, lane.width, fraction_bits=lane.fraction_bits)
-    priced = with_parameter(one, words, lane.stored(constant))
+    slope = lane.constant(lane.grid(constant), lane.width, stored=lane.stored(constant), like=x)
+    priced = Priced("prelu", 1, lane.width, fraction_bits=lane.fraction_bits)
     unit = build("prelu", width=lane.width, fraction_bits=lane.fraction_bits)
-    return lane.builder.unit(priced, unit, "y", x=x, slope=slope)
+    return lane.builder.unit((priced,), unit, "y", x=x, slope=slope)
 
 
 def _add(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     a, b = (lane.pointed(x) for x in inputs)
     unit = build("add", width=lane.width, subtract=node.kind is OpKind.SUBTRACT)
-    found = lane.builder.unit((Priced("add", 1, lane.width),), unit, "s", a=a, b=b)
-    if not lane.builder.pipelined:
-        lane.summed.add(found.name)
-    return found
+    return lane.builder.unit((Priced("add", 1, lane.width),), unit, "s", a=a, b=b)
 
 
 def _add_const(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
-    """The sum with a constant, and what it takes where no register is in front of it.
-
-    Selects of a power-of-two PReLU go into the adder unless a deep ROM is there. Only a ROM of few words goes into the
-    second of two adders, which together add three numbers.
-    """
+    """Selects of a power-of-two PReLU without a register behind it go into the adder."""
     x = lane.pointed(inputs[0])
     constant = node.consts["value"]
-    bias, words = lane.constant(lane.grid(constant, torch.floor), lane.width, like=x)
-    priced = with_parameter(Priced("add", 1, lane.width), words, lane.stored(constant))
-    if x.name in lane.bent and words <= ONE_LUT:
+    bias = lane.constant(lane.grid(constant, torch.floor), lane.width, stored=lane.stored(constant), like=x)
+    priced = [Priced("add", 1, lane.width)]
+    if x.name in lane.bent:
         place = lane.bent[x.name]
         lane.builder.priced[place] = replace(lane.builder.priced[place], op="qprelu_add")
-        priced = (rom(1, words, lane.stored(constant)),) if words > FEW else ()
-    elif x.name in lane.summed and FEW < words <= ONE_LUT:
-        priced = tuple(part for one in priced for part in apart(one))
+        priced = []
     return lane.builder.unit(priced, build("add", width=lane.width), "s", a=x, b=bias)
 
 
@@ -238,9 +224,10 @@ def _threshold(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:
     x = lane.pointed(inputs[0])
     above = node.attrs["at_zero"] == -1
     levels = lane.grid(node.consts["level"], torch.floor if above else torch.ceil, more=int(above))
-    level, words = lane.constant(levels, lane.width, like=x)
-    priced = with_parameter(Priced("compare", 1, lane.width), words, lane.stored(node.consts["level"]))
-    return lane.builder.unit(priced, build("compare", width=lane.width), "y", a=x, b=level)
+    level = lane.constant(levels, lane.width, stored=lane.stored(node.consts["level"]), like=x)
+    return lane.builder.unit(
+        (Priced("compare", 1, lane.width),), build("compare", width=lane.width), "y", a=x, b=level
+    )
 
 
 def _sign(lane: Lane, node: OpNode, inputs: Sequence[Signal]) -> Signal:

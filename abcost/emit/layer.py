@@ -60,7 +60,8 @@ class Scope:
 class Datapath:
     """unit: the module; age: clock edges from the last step of a dot product to its results.
 
-    priced: what the module is made of, in the units of a cost table.
+    priced: what the module is made of, in the units of a cost table. The channel comes one clock ahead of what
+    belongs to it (port `fold`): ROMs are read into registers.
     """
 
     unit: Unit
@@ -125,10 +126,10 @@ def datapath(graph: OpGraph, engine: Engine, folding: Folding, style: Style) -> 
         outputs=tuple(outputs),
         body="\n".join(builder.lines),
         model=_no_model,
-        clocked=age > 0,
+        clocked=any(unit.clocked for unit in builder.units.values()),
         needs=tuple(builder.units.values()),
     )
-    return Datapath(unit, engine, folding, style, scope, age, tuple(builder.priced))
+    return Datapath(unit, engine, folding, style, scope, age, (*builder.priced, *builder.roms()))
 
 
 def _pointed_dot(graph: OpGraph, engine: Engine, chain: Sequence[OpNode]) -> list[OpNode]:
@@ -148,7 +149,7 @@ def _lane(
         fraction_bits=style.fraction_bits,
         engine=engine,
         channels=[fold * folding.pe + pe for fold in range(folds)],
-        fold=Signal("fold", (folds - 1).bit_length()) if folds > 1 and style.rom else None,
+        fold=Signal("fold", (folds - 1).bit_length(), age=-1) if folds > 1 and style.rom else None,
         ports=None if style.rom else parameters,
     )
 

@@ -79,7 +79,10 @@ def vectors(
         for port, node in path.scope.results.items()
     }
     check = (index % steps == steps - 1).to(torch.int64)
-    return _late(rows, expected, check, index % (groups * steps), max(0, path.age - 1))
+    found = Vectors(rows, expected, check, index % (groups * steps))
+    if path.age and "fold" in rows:
+        found = _ahead(found)
+    return _late(found, max(0, path.age - 1))
 
 
 def weight_rows(path: Datapath) -> Tensor:
@@ -140,13 +143,33 @@ def check_width(values: dict[str, Tensor], scope: Scope, style: Style, layer: st
         )
 
 
-def _late(
-    rows: dict[str, Tensor], expected: dict[str, Tensor], check: Tensor, address: Tensor, late: int
-) -> Vectors:
+def _ahead(v: Vectors) -> Vectors:
+    """A row in front, and the channel of each row in the row before it."""
+
+    def behind(rows: Tensor) -> Tensor:
+        return torch.cat([rows[:1], rows])
+
+    inputs = {name: behind(rows) for name, rows in v.inputs.items()}
+    inputs["fold"] = torch.cat([v.inputs["fold"], v.inputs["fold"][-1:]])
+    check = torch.cat([torch.zeros(1, dtype=v.check.dtype), v.check])
+    return Vectors(
+        inputs, {name: behind(rows) for name, rows in v.expected.items()}, check, behind(v.address)
+    )
+
+
+def _late(v: Vectors, late: int) -> Vectors:
     """Answers move `late` rows down; the inputs repeat their last row while the pipeline empties."""
-    if late:
-        rows = {name: torch.cat([v, v[-1:].expand(late, *v.shape[1:])]) for name, v in rows.items()}
-        expected = {name: torch.cat([v[:1].expand(late, *v.shape[1:]), v]) for name, v in expected.items()}
-        check = torch.cat([torch.zeros(late, dtype=check.dtype), check])
-        address = torch.cat([address, address[-1:].expand(late)])
-    return Vectors(rows, expected, check, address)
+
+    def early(rows: Tensor) -> Tensor:
+        return torch.cat([rows, rows[-1:].expand(late, *rows.shape[1:])])
+
+    def down(rows: Tensor) -> Tensor:
+        return torch.cat([rows[:1].expand(late, *rows.shape[1:]), rows])
+
+    check = torch.cat([torch.zeros(late, dtype=v.check.dtype), v.check])
+    return Vectors(
+        {name: early(rows) for name, rows in v.inputs.items()},
+        {name: down(rows) for name, rows in v.expected.items()},
+        check,
+        early(v.address),
+    )

@@ -68,7 +68,7 @@ class Unit:
 
     body: what stands between the header and `endmodule`. A clocked unit has a port `clk` besides `inputs`,
     and its outputs hold, after a rising edge, what `model` says for the row that was at the inputs.
-    needs: units that the body instantiates.
+    needs: units that the body instantiates. keep: synthesis must not take the module apart.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Unit:
     model: Callable[[Values], dict[str, Tensor]]
     clocked: bool = False
     needs: tuple[Unit, ...] = ()
+    keep: bool = False
 
     @property
     def verilog(self) -> str:
@@ -86,7 +87,8 @@ class Unit:
         ports += [port.declare("input") for port in self.inputs]
         ports += [port.declare("output") for port in self.outputs]
         header = ",\n".join(f"    {port}" for port in ports)
-        return f"module {self.name} (\n{header}\n);\n{self.body.rstrip()}\nendmodule\n"
+        kept = '(* keep_hierarchy = "yes" *)\n' if self.keep else ""
+        return f"{kept}module {self.name} (\n{header}\n);\n{self.body.rstrip()}\nendmodule\n"
 
     @property
     def source(self) -> str:

@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -197,12 +198,26 @@ def _remove_leftovers(cache: Path) -> None:
 def _statistics(file: Path, job: Job) -> tuple[dict[str, int], float | None]:
     """Cells by type, and area. Yosys has been seen to exit 0 and write nothing: a missing file is a failure."""
     try:
-        design = json.loads(file.read_text())["design"]
-        cells = {str(name): int(count) for name, count in design.get("num_cells_by_type", {}).items()}
-        area = design.get("area")
+        found = json.loads(file.read_text())
+        counts = {
+            str(name).removeprefix("\\"): module["num_cells_by_type"]
+            for name, module in found["modules"].items()
+        }
+        cells = {name: int(count) for name, count in _leaves(counts, job.top).items()}
+        area = found["design"].get("area")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ToolError(f"Yosys ended without an error but left no statistics of {job.name}") from None
     return cells, None if area is None else float(area)
+
+
+def _leaves(modules: Mapping[str, Mapping[str, int]], top: str) -> Counter[str]:
+    """Cells below `top`. Yosys' own sum over a hierarchy leaves out flip-flops of modules that were kept apart."""
+    found: Counter[str] = Counter()
+    for name, count in modules[top].items():
+        inside = _leaves(modules, name) if name in modules else {name: 1}
+        for cell, each in inside.items():
+            found[cell] += each * count
+    return found
 
 
 def _netlist(file: Path, job: Job) -> dict[str, Any]:

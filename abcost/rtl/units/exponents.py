@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from abcost.core.exponents import BY_INDEX, code_bits
+from abcost.core.exponents import BY_INDEX, code_bits, selected
 from abcost.errors import UsageError
 
 
@@ -21,15 +21,6 @@ def distinct(exponents: Iterable[int], width: int) -> tuple[int, ...]:
     if not found or found[0] < -63 or found[-1] > 63:
         raise UsageError(f"needs at least one exponent, each between -63 and 63, got {tuple(found)}")
     return tuple(sorted({max(e, 1 - width) for e in found}))
-
-
-def prelu_choices(exponents: Iterable[int], width: int) -> tuple[int, ...]:
-    """What a power-of-two PReLU selects from: the set with the 0 of the positive branch, rising.
-
-    >>> prelu_choices([-3, 1], 8)
-    (-3, 0, 1)
-    """
-    return distinct((0, *exponents), width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +39,9 @@ class Selection:
         return len(self.choices) <= BY_INDEX
 
     @property
-    def span(self) -> int:
-        """Largest minus least exponent."""
-        return max(self.choices) - min(self.choices)
-
-    @property
     def bits(self) -> int:
         """Bits of the code; 0 where there is nothing to choose."""
-        return code_bits(len(self.choices), self.span)
+        return code_bits(self.choices)
 
     def code(self, exponent: int) -> int:
         """The code of one of the choices."""
@@ -66,3 +52,12 @@ class Selection:
         if not self.by_index:
             return max(self.choices) - codes
         return torch.tensor(self.choices)[codes.clamp(max=len(self.choices) - 1)]
+
+
+def prelu_selection(exponents: Iterable[int], width: int) -> Selection:
+    """How a code says which slope of a power-of-two PReLU is meant.
+
+    >>> prelu_selection([-3, 1], 8).choices, prelu_selection([-3, 0], 8).choices
+    ((-3, 1), (-3, 0))
+    """
+    return Selection(selected(distinct(exponents, width), identity=True))

@@ -1,10 +1,10 @@
-"""Power-of-two PReLU: a selected shift whose select is gated by the sign, so that x >= 0 passes unshifted."""
+"""Power-of-two PReLU: a selected shift, by the sign only where x < 0."""
 
 from __future__ import annotations
 
 from abcost.core.integer import shift_prelu, wrap
 from abcost.rtl.unit import Port, Unit, check_width, label, templates
-from abcost.rtl.units.exponents import Selection, distinct, prelu_choices
+from abcost.rtl.units.exponents import Selection, distinct, prelu_selection
 from abcost.rtl.units.shift import expression, select
 
 
@@ -12,30 +12,36 @@ from abcost.rtl.units.shift import expression, select
 def qprelu(*, width: int, exponents: tuple[int, ...]) -> Unit:
     """y = x where x >= 0, floor(x * 2**e) elsewhere, in width bits (wraps); e by its code.
 
-    The code is that of `Selection(prelu_choices(exponents, width))`. A single exponent has no code: the sign
-    alone selects.
+    The code is that of `prelu_selection(exponents, width)`; a single exponent has none. If it can mean 0, the sign
+    gates the code, for that is done once for all bits; else it selects between the shifted value and x.
     """
     check_width(width)
     allowed = distinct(exponents, width)
-    name = f"qprelu_w{width}_" + "_".join(f"e{label(e)}" for e in allowed)
+    selection = prelu_selection(allowed, width)
     x, y = Port("x", width), Port("y", width)
-    sign = f"x[{width - 1}]"
-    if len(allowed) == 1:
-        return Unit(
-            name=name,
-            inputs=(x,),
-            outputs=(y,),
-            body=f"    assign y = {sign} ? {expression('x', allowed[0], width)} : x;",
-            model=lambda v: {"y": wrap(shift_prelu(v["x"], allowed[0]), width)},
-        )
-    selection = Selection(prelu_choices(allowed, width))
-    bits, identity = selection.bits, selection.code(0)
-    span = f"[{bits - 1}:0] " if bits > 1 else ""
-    gate = f"    wire {span}gated = {sign} ? code : {bits}'d{identity};\n"
+    code = [Port("code", selection.bits, signed=False)] if len(allowed) > 1 else []
     return Unit(
-        name=name,
-        inputs=(x, Port("code", bits, signed=False)),
+        name=f"qprelu_w{width}_" + "_".join(f"e{label(e)}" for e in allowed),
+        inputs=(x, *code),
         outputs=(y,),
-        body=gate + select("gated", selection, width),
-        model=lambda v: {"y": wrap(shift_prelu(v["x"], selection.exponent(v["code"])), width)},
+        body=(_gated if code and 0 in selection.choices else _behind)(selection, width),
+        model=lambda v: {
+            "y": wrap(shift_prelu(v["x"], selection.exponent(v["code"]) if code else allowed[0]), width)
+        },
     )
+
+
+def _gated(selection: Selection, width: int) -> str:
+    """A value that is not negative is shifted by 0."""
+    span = f"[{selection.bits - 1}:0] " if selection.bits > 1 else ""
+    identity = f"{selection.bits}'d{selection.code(0)}"
+    gate = f"    wire {span}gated = x[{width - 1}] ? code : {identity};\n"
+    return gate + select("gated", selection, width, "y")
+
+
+def _behind(selection: Selection, width: int) -> str:
+    """The value is shifted, and then used if x is negative."""
+    if len(selection.choices) == 1:
+        return f"    assign y = x[{width - 1}] ? {expression('x', selection.choices[0], width)} : x;"
+    shifted = f"    wire signed [{width - 1}:0] shifted;\n{select('code', selection, width, 'shifted')}\n"
+    return shifted + f"    assign y = x[{width - 1}] ? shifted : x;"

@@ -1,4 +1,4 @@
-"""Parameter ROM: per-channel constants, read by channel."""
+"""Parameter ROM: per-channel constants, read by channel; a register holds what was read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import torch
 from abcost.errors import UsageError
 from abcost.rtl.unit import Port, Unit, check_width, templates
 
-BLOCK = 64  # words that one LUT6 holds of one bit
+BANK = 256
+"""Words that four LUT6 and the multiplexers beside them hold of one bit; deeper ROMs are several, each with its
+register, and a multiplexer behind them: one large table maps to up to 1.8 times as many LUTs.
+"""
 
 
 @templates.add("rom")
 def rom(*, width: int, contents: tuple[int, ...]) -> Unit:
-    """data = contents[address], signed; an address beyond the last word reads some word."""
+    """data = contents[address], signed, from the next clock edge on. Beyond the last word some word is read."""
     check_width(width, least=1)
     low, high = (-(1 << (width - 1)), (1 << width) - 1)
     if len(contents) < 2 or not all(low <= word <= high for word in contents):
@@ -28,49 +31,43 @@ def rom(*, width: int, contents: tuple[int, ...]) -> Unit:
         outputs=(Port("data", width),),
         body=_body(width, bits, contents),
         model=lambda v: {"data": table[v["address"]]},
+        clocked=True,
     )
 
 
 def _word(contents: tuple[int, ...], address: int) -> int:
-    """Beyond the last block its twin is read, beyond the last word of a block that word."""
-    start = min(address // BLOCK, (len(contents) - 1) // BLOCK) * BLOCK
-    return contents[min(start + address % BLOCK, len(contents) - 1)]
+    """Beyond the last bank it is read, beyond the last word of a bank that word."""
+    start = min(address // BANK, (len(contents) - 1) // BANK) * BANK
+    return contents[min(start + address % BANK, len(contents) - 1)]
 
 
 def _body(width: int, bits: int, contents: tuple[int, ...]) -> str:
-    """Blocks of 64 words, and a multiplexer tree over the blocks: one LUT6 per bit and block."""
-    blocks = [contents[i : i + BLOCK] for i in range(0, len(contents), BLOCK)]
-    live = [f"block{i}" for i in range(len(blocks))]
-    lines = [_block(name, block, width, bits) for name, block in zip(live, blocks, strict=True)]
-    live += [live[-1]] * ((1 << (len(live) - 1).bit_length()) - len(live))
-    level = 0
-    while len(live) > 1:
-        select = f"address[{(BLOCK - 1).bit_length() + level}]"
-        level += 1
-        merged = []
-        for i in range(0, len(live), 2):
-            if live[i] != live[i + 1]:
-                name = f"m{level}_{i // 2}"
-                lines.append(f"    wire [{width - 1}:0] {name} = {select} ? {live[i + 1]} : {live[i]};")
-                merged.append(name)
-            else:
-                merged.append(live[i])
-        live = merged
-    return "\n".join([*lines, f"    assign data = {live[0]};"])
+    banks = [contents[i : i + BANK] for i in range(0, len(contents), BANK)]
+    low = min(bits, (BANK - 1).bit_length())
+    lines = [
+        _bank(f"bank{i}", bank, width, "address" if bits == low else f"address[{low - 1}:0]", low)
+        for i, bank in enumerate(banks)
+    ]
+    chosen = f"bank{len(banks) - 1}"
+    if len(banks) > 1:
+        lines.append(
+            f"    reg [{bits - low - 1}:0] chosen;\n"
+            f"    always @(posedge clk) chosen <= address[{bits - 1}:{low}];"
+        )
+        for i in reversed(range(len(banks) - 1)):
+            chosen = f"chosen == {i} ? bank{i} : {chosen}"
+    return "\n".join([*lines, f"    assign data = {chosen};"])
 
 
-def _block(name: str, words: tuple[int, ...], width: int, bits: int) -> str:
-    low = min(bits, (BLOCK - 1).bit_length())
+def _bank(name: str, words: tuple[int, ...], width: int, address: str, bits: int) -> str:
+    """All words that the address can name, for a table with an end maps to a comparison beside it."""
     mask, digits = (1 << width) - 1, (width + 3) // 4
+    every = (*words, *(words[-1:] * ((1 << bits) - len(words))))
     cases = "".join(
-        f"            {low}'d{address}: {name} = {width}'h{word & mask:0{digits}x};\n"
-        for address, word in enumerate(words[:-1])
+        f"            {bits}'d{i}: {name} <= {width}'h{word & mask:0{digits}x};\n"
+        for i, word in enumerate(every)
     )
-    span = f"[{low - 1}:0]" if bits > 1 else ""
     return (
         f"    reg [{width - 1}:0] {name};\n"
-        f"    always @* begin\n        case (address{span})\n"
-        f"{cases}"
-        f"            default: {name} = {width}'h{words[-1] & mask:0{digits}x};\n"
-        "        endcase\n    end"
+        f"    always @(posedge clk)\n        case ({address})\n{cases}        endcase"
     )

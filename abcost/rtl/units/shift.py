@@ -15,15 +15,15 @@ def expression(value: str, exponent: int, width: int) -> str:
     return f"{value} <<< {exponent}" if exponent > 0 else f"{value} >>> {min(-exponent, width - 1)}"
 
 
-def select(code: str, selection: Selection, width: int) -> str:
-    """Body with y = floor(x * 2**selection.exponent(code)), in `width` bits.
+def select(code: str, selection: Selection, width: int, result: str) -> str:
+    """Body with result = floor(x * 2**selection.exponent(code)), in `width` bits.
 
     Up to four choices are one level of multiplexers; more are a barrel shifter over the whole span, whose cost
     does not depend on which members the set has.
     """
     if selection.by_index:
         shifts = [expression("x", e, width) for e in selection.choices]
-        return f"    assign y = {_multiplexer(code, shifts, selection.bits, 0)};"
+        return f"    assign {result} = {_multiplexer(code, shifts, selection.bits, 0)};"
     largest = max(selection.choices)
     wide = width + max(0, largest)  # a left shift must not lose bits before the right shift behind it
     lines = [f"    wire signed [{wide - 1}:0] level0 = {expression('x', largest, width)};"]
@@ -35,7 +35,7 @@ def select(code: str, selection: Selection, width: int) -> str:
         lines.append(
             f"    wire signed [{wide - 1}:0] level{level} = {_multiplexer(code, shifts, bits, low)};"
         )
-    return "\n".join([*lines, f"    assign y = level{level};"])
+    return "\n".join([*lines, f"    assign {result} = level{level};"])
 
 
 def _multiplexer(code: str, inputs: list[str], bits: int, low: int) -> str:
@@ -71,6 +71,6 @@ def shift_select(*, width: int, exponents: tuple[int, ...]) -> Unit:
         name=f"shift_select_w{width}_" + "_".join(f"e{label(e)}" for e in selection.choices),
         inputs=(Port("x", width), Port("code", selection.bits, signed=False)),
         outputs=(Port("y", width),),
-        body=select("code", selection, width),
+        body=select("code", selection, width, "y"),
         model=lambda v: {"y": wrap(shifted(v["x"], selection.exponent(v["code"])), width)},
     )
