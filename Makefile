@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow simulator lint types check reports benchmarks calibrate clean
+.PHONY: demo test test-slow test-vision simulator lint types check reports benchmarks calibrate clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
@@ -35,6 +35,10 @@ check: .venv/installed-dev
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
 
+# torchvision goes with one torch only, and with none of the small CPU builds: an environment of its own, of 5.6 GB.
+test-vision: .venv-vision/installed
+	.venv-vision/bin/pytest tests/test_data_vision.py
+
 reports: .venv/installed
 	$(BIN)/abcost reproduce --reports reports
 
@@ -53,12 +57,20 @@ calibrate: .venv/installed-dev
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable .
+	$(PIP) --editable '.[train]'
 	touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[dev]'
 	touch .venv/installed $@
 
+VISION := torch==2.14.1 torchvision==0.29.1
+.venv-vision/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m venv .venv-vision
+	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
+	.venv-vision/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-vision/constraints.txt --editable '.[train,vision]' $(VISION) pytest hypothesis
+	touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vision .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,20 +14,36 @@ from abcost.models.registry import MODELS, ModelFactory
 
 
 def build(
-    name: str, *, variant: str = "ab", step: int = 2, stem: str = "imagenet", num_classes: int = 1000
+    name: str,
+    *,
+    variant: str = "ab",
+    step: int = 2,
+    stem: str = "imagenet",
+    num_classes: int = 1000,
+    base_width: int | None = None,
+    blocks: Sequence[int] | None = None,
 ) -> nn.Module:
     """A network of the zoo with fresh weights, in training mode; (N, 3, H, W) -> (N, num_classes).
 
     variant: "ab" (A&B BNN), "bn-free" (real slopes) or "bn" (batch-norm baseline).
     step: 1, real weights in the blocks, or 2, binary ones.
     stem: "imagenet" (224x224) or "cifar" (32x32).
+    base_width: channels of the first stage, of the stem in reactnet_a; every further stage has twice as many.
+    blocks: blocks per stage, for as many stages as there are entries.  None for either: as published.
 
-    Raises UnknownName (name, variant, stem) and UsageError (step, num_classes).
+    Raises UnknownName (name, variant, stem) and UsageError (step, num_classes, base_width, blocks).
 
     >>> build("reactnet_18", stem="cifar", num_classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
     """
-    recipe = Recipe(variant=variant, step=step, stem=stem, num_classes=num_classes)
+    recipe = Recipe(
+        variant=variant,
+        step=step,
+        stem=stem,
+        num_classes=num_classes,
+        base_width=base_width,
+        blocks=None if blocks is None else tuple(blocks),
+    )
     return MODELS.get(name)(recipe)
 
 

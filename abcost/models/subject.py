@@ -43,8 +43,10 @@ class Request:
     model: str
     variant: str | None = None
     step: int | None = None
-    preset: str = "imagenet"
+    preset: str | None = None
     num_classes: int | None = None
+    base_width: int | None = None
+    blocks: tuple[int, ...] | None = None
     inputs: tuple[InputSpec, ...] = ()
     checkpoint: Path | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -59,11 +61,13 @@ class Subject:
     variant: str | None  # None for models that are not of the zoo
     inputs: tuple[InputSpec, ...]
     trained: bool  # weights come from a checkpoint or from the user, not from initialisation
+    base_width: int | None = None  # of a reduced network of the zoo; None: as published
+    blocks: tuple[int, ...] | None = None
 
 
 def resolve(request: Request) -> Subject:
     """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
-    chosen = preset(request.preset)
+    chosen = preset(request.preset or "imagenet")
     inputs = request.inputs or (InputSpec(chosen.input_shape),)
     zoo = ":" not in request.model and not request.model.endswith(".pt2")
     _check_options(request, zoo=zoo)
@@ -77,8 +81,18 @@ def resolve(request: Request) -> Subject:
                 step=2 if request.step is None else request.step,
                 stem=chosen.stem,
                 num_classes=chosen.num_classes if request.num_classes is None else request.num_classes,
+                base_width=request.base_width,
+                blocks=request.blocks,
             )
-            subject = Subject(model, request.model, variant, inputs, trained=request.checkpoint is not None)
+            subject = Subject(
+                model,
+                request.model,
+                variant,
+                inputs,
+                trained=request.checkpoint is not None,
+                base_width=request.base_width,
+                blocks=request.blocks,
+            )
         elif ":" in request.model:
             subject = Subject(
                 _from_factory(request.model, request.arguments), request.model, None, inputs, trained=True
@@ -108,9 +122,10 @@ def _check_options(request: Request, *, zoo: bool) -> None:
     """Options of the other sort of model are mistakes, not to be ignored."""
     if zoo and request.arguments:
         raise UsageError(
-            "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes"
+            "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes, "
+            "--base-width, --blocks"
         )
-    for option in ("variant", "step", "num_classes"):
+    for option in ("variant", "step", "num_classes", "base_width", "blocks"):
         if not zoo and getattr(request, option) is not None:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
@@ -132,7 +147,7 @@ def _from_zoo(name: str, **recipe: Any) -> nn.Module:
     try:
         return build(_zoo_name(name), **recipe)
     except (RuntimeError, MemoryError, OverflowError, TypeError) as error:  # a billion classes
-        asked = ", ".join(f"{option} {value}" for option, value in recipe.items())
+        asked = ", ".join(f"{option} {value}" for option, value in recipe.items() if value is not None)
         raise ModelError(f"{name} cannot be built with {asked}: {_one_line(error)}") from error
 
 

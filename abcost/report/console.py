@@ -39,7 +39,11 @@ def render(reports: Sequence[Report], view: View) -> str:
 
 def _header(reports: Sequence[Report]) -> Text:
     report = reports[0]
-    variant = f" ({report.variant})" if report.variant else ""
+    settings = report.settings
+    kind = [report.variant] if report.variant else []
+    kind += [f"base width {settings['base_width']}"] if "base_width" in settings else []
+    kind += [f"blocks {','.join(map(str, settings['blocks']))}"] if "blocks" in settings else []
+    variant = f" ({', '.join(kind)})" if kind else ""
     shapes = ", ".join("x".join(map(str, shape)) for shape in report.input_shapes)
     macs = report.stages[0].tally.macs
     lines = [
