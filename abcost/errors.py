@@ -12,6 +12,7 @@ AbcostError                what was wrong, where, and what to do; exit status 2
 ├── DataError              a data set that is missing, damaged or of another form than it should be
 ├── MissingExtra           a package of an extra that is not installed
 ├── CostError              a cost table, law or target that cannot answer
+├── TrainError             a training that cannot go on
 ├── ToolError              a synthesis tool or simulator that is missing, fails or answers nonsense
 └── OutputError            a result that could not be written
 """
@@ -65,6 +66,10 @@ class MissingExtra(AbcostError):  # noqa: N818 - reads as a sentence where it is
 
 class CostError(AbcostError):
     """Example: a law asked for 64 bits where the table ends at 32."""
+
+
+class TrainError(AbcostError):
+    """Example: the loss is no longer finite."""
 
 
 class ToolError(AbcostError):

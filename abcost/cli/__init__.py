@@ -18,6 +18,7 @@ from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
 from abcost.cli.rtl import rtl
 from abcost.cli.targets import app as targets
+from abcost.cli.train import train
 from abcost.cli.verify import verify
 from abcost.errors import AbcostError
 
@@ -29,6 +30,7 @@ app.command()(verify)
 app.command()(reproduce)
 app.command()(calibrate)
 app.command()(rtl)
+app.command()(train)
 app.add_typer(targets, name="targets")
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException

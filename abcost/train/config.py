@@ -46,6 +46,7 @@ class Config:
     weight_decay: float = 0.0  # of parameters of four dimensions
     clip: float | None = 1e-3  # of adaptive gradient clipping; None: none
     distillation: float = 0.0  # share of the distribution loss; the rest is cross-entropy with the labels
+    init: str | None = None  # checkpoint to start from; in a second step, that of the first
     teacher: str | None = None  # resnet34 (torchvision), or a checkpoint of abcost
     # the slopes
     slopes: Mapping[str, tuple[int, ...]] | None = None  # layer -> exponents that it may take
@@ -120,10 +121,10 @@ _REAL: Mapping[str, tuple[float, float]] = MappingProxyType(
         "distillation": (0.0, 1.0),
     }
 )
-_TEXTS = ("model", "variant", "preset", "data", "data_root", "teacher")
+_TEXTS = ("model", "variant", "preset", "data", "data_root", "teacher", "init")
 _SWITCHES = ("augment", "compile")
 _OPTIONAL = frozenset(
-    {"threads", "image_size", "base_width", "fixed_slope", "slope_lr", "clip", "data_root", "teacher"}
+    {"threads", "image_size", "base_width", "fixed_slope", "slope_lr", "clip", "data_root", "teacher", "init"}
 )
 
 

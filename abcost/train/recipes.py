@@ -50,22 +50,27 @@ FOLDER: Mapping[str, Any] = MappingProxyType({**IMAGENET, "distillation": 0.0, "
 _NOT_IN_FILES = {"model", "step"}
 
 
-def configs(
+def asked_for(
     model: str, steps: Iterable[int], *, file: Path | None = None, given: Mapping[str, Any] | None = None
-) -> tuple[Config, ...]:
-    """One config per step; `given` (flags) wins over `file` (TOML), and both over the recipe of the data set.
+) -> list[tuple[int, dict[str, Any]]]:
+    """Per step, the values that the user gave: in a TOML file, or, winning over it, as `given` flags.
 
     In the file, `[step1]` and `[step2]` win over what stands at the top. Raises UsageError or UnknownName.
     """
-    flags = dict(given or {})
     common, own = _read(file) if file is not None else ({}, {})
+    return [(step, _plain({**common, **own.get(step, {}), **(given or {})}, model)) for step in steps]
+
+
+def configs(
+    model: str, steps: Iterable[int], *, file: Path | None = None, given: Mapping[str, Any] | None = None
+) -> tuple[Config, ...]:
+    """One config per step: what was asked for, and else the recipe of the data set. Raises as `asked_for`."""
     found = []
-    for step in steps:
-        asked = {**common, **own.get(step, {}), **flags}
+    for step, asked in asked_for(model, steps, file=file, given=given):
         data = asked.setdefault("data", "digits")
         recipe = RECIPES.get(data, FOLDER) if isinstance(data, str) else FOLDER
         base = {"weight_decay": WEIGHT_DECAY[step], "preset": data if data in PRESETS else "imagenet"}
-        found.append(Config(model=model, step=step, **{**base, **recipe, **_plain(asked, model)}))
+        found.append(Config(model=model, step=step, **{**base, **recipe, **asked}))
     return tuple(found)
 
 

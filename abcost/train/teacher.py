@@ -1,0 +1,51 @@
+"""Networks to learn from: frozen, and the same in every step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from abcost.data import DataSet
+from abcost.errors import UsageError
+
+PUBLISHED = "resnet34"
+
+
+def load_teacher(name: str, data: DataSet) -> nn.Module:
+    """ResNet-34 of torchvision (weights IMAGENET1K_V1, downloaded once), as in the paper, or a checkpoint of abcost.
+
+    Raises UsageError if it cannot be had or does not know the classes of `data`; CheckpointError.
+    """
+    teacher = _resnet34() if name == PUBLISHED else _trained(Path(name))
+    teacher.eval().requires_grad_(False)
+    with torch.no_grad():
+        classes = teacher(torch.zeros(1, *data.input_shape)).shape[1]
+    if classes != len(data.classes):
+        raise UsageError(
+            f"--teacher {name} knows {classes} classes, {data.name} has {len(data.classes)}; "
+            "take one that was trained on the same data, or --distillation 0"
+        )
+    return teacher
+
+
+def _resnet34() -> nn.Module:
+    try:
+        from torchvision.models import ResNet34_Weights, resnet34  # noqa: PLC0415 - an extra of its own
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision made for another torch
+        raise UsageError(
+            f"--teacher {PUBLISHED} needs torchvision: pip install 'abcost[vision]' ({error})"
+        ) from error
+    try:
+        teacher: nn.Module = resnet34(weights=ResNet34_Weights.IMAGENET1K_V1)
+    except OSError as error:
+        raise UsageError(
+            f"--teacher {PUBLISHED}: its weights cannot be downloaded ({error}); "
+            "give a checkpoint instead, or --distillation 0"
+        ) from error
+    return teacher
+
+
+def _trained(path: Path) -> nn.Module:
+    raise UsageError(f"--teacher {path}: not yet")

@@ -1,0 +1,36 @@
+"""Who watches a training: the console, or nobody."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from abcost.train.config import Config
+from abcost.train.log import Row
+
+
+class Watch(Protocol):
+    """What a training tells while it runs; called in the first process only."""
+
+    def started(self, config: Config, *, epoch: int, batches: int) -> None:
+        """A step begins, or goes on, at `epoch` (from 0), with so many batches per epoch."""
+
+    def batch(self, done: int, loss: Tensor) -> None:
+        """So many batches of this epoch are done; `loss`, (), is that of the last one. Reading it may wait."""
+
+    def epoch(self, row: Row) -> None:
+        """An epoch is done, evaluated and saved."""
+
+
+class Nobody:
+    """Watches nothing."""
+
+    def started(self, config: Config, *, epoch: int, batches: int) -> None:
+        """Nothing."""
+
+    def batch(self, done: int, loss: Tensor) -> None:
+        """Nothing."""
+
+    def epoch(self, row: Row) -> None:
+        """Nothing."""
