@@ -93,11 +93,11 @@ def train(
     given = {
         "data": data, "data_root": _text(data_root), "image_size": image_size, "augment": augment,
         "select_on": select_on, "init": _text(init), "variant": variant, "preset": preset,
-        "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks), "seed": seed,
-        "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr, "weight_decay": weight_decay, "clip": clip,
-        "distillation": distillation, "teacher": teacher, "slopes": slopes, "fixed_slope": fixed_slope,
-        "precision": precision, "compile": compile_, "accelerator": accelerator, "devices": devices,
-        "threads": threads,
+        "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
+        "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
+        "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
+        "slopes": slopes, "fixed_slope": fixed_slope, "precision": precision, "compile": compile_,
+        "accelerator": accelerator, "devices": devices, "threads": threads,
     }  # fmt: skip
     from abcost.train.runtime import check_extra
 
