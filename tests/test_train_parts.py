@@ -21,7 +21,7 @@ from abcost.train.slopes import latent_slopes, load_state, plain_state, restrict
 
 
 def config(**values):
-    return Config(**{"model": "reactnet_18", "preset": "cifar10", **values})
+    return Config(**{"model": "reactnet_18", **values})
 
 
 def cifar(name="reactnet_18", **options):
@@ -46,7 +46,6 @@ def test_published_values(data, clip, distillation, teacher):
         assert (found.epochs, found.batch_size, found.lr, found.seed) == (256, 256, 1e-3, 2023)
         assert (found.clip, found.distillation, found.teacher) == (clip, distillation, teacher)
         assert (found.precision, found.compile, found.slope_lr) == ("32", False, None)
-        assert found.preset == data
     assert (one.step, one.weight_decay) == (1, 5e-6)
     assert (two.step, two.weight_decay) == (2, 0.0)
 

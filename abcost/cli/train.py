@@ -29,6 +29,11 @@ def train(
     augment: Annotated[
         bool | None, typer.Option("--augment/--no-augment", help="Published augmentation (default) or none.")
     ] = None,
+    shift: Annotated[int | None, typer.Option(help="Pixels that small images are moved by at most.")] = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Left to right; default: as suits the data.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read image files.")] = None,
     select_on: Annotated[
         str | None,
         typer.Option(help="Split that chooses the best epoch: validation (default), or test as published."),
@@ -92,6 +97,7 @@ def train(
     """
     given = {
         "data": data, "data_root": _text(data_root), "image_size": image_size, "augment": augment,
+        "shift": shift, "flip": flip, "workers": workers,
         "select_on": select_on, "init": _text(init), "variant": variant, "preset": preset,
         "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
@@ -99,9 +105,6 @@ def train(
         "slopes": slopes, "fixed_slope": fixed_slope, "precision": precision, "compile": compile_,
         "accelerator": accelerator, "devices": devices, "threads": threads,
     }  # fmt: skip
-    from abcost.train.runtime import check_extra
-
-    check_extra()
     steps = _steps(
         model, step, run_dir, config, {k: v for k, v in given.items() if v is not None}, resume=resume
     )

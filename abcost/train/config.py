@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
@@ -28,14 +30,17 @@ class Config:
     model: str
     variant: str = "ab"
     step: int = 2  # 1: real weights in the blocks; 2: binary
-    preset: str = "imagenet"  # says the stem
+    preset: str | None = None  # says the stem; None: that of the data
     base_width: int | None = None
     blocks: tuple[int, ...] | None = None
     # the data
     data: str = "digits"  # a name, or a folder of images
     data_root: str | None = None
     image_size: int | None = None
-    augment: bool = True
+    augment: bool = True  # move and flip training images
+    shift: int | None = None  # pixels, at most; None: as documented for the data, as the next two
+    flip: bool | None = None
+    workers: int | None = None  # processes that read image files
     select_on: str = "validation"  # the split that chooses the best epoch
     # the recipe
     seed: int = 2023
@@ -79,6 +84,11 @@ class Config:
         if self.slopes is not None and self.fixed_slope is not None:
             raise UsageError("--slopes and --fixed-slope exclude each other: one restricts, the other fixes")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return torch.float64 if self.precision == "64" else torch.float32
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints; `from_dict` reads them."""
         plain = asdict(self)
@@ -110,6 +120,7 @@ _WHOLE: Mapping[str, tuple[int, int]] = MappingProxyType(  # name -> least and g
             ("epochs", "batch_size", "devices", "threads", "image_size", "base_width"), (1, _MOST)
         ),
         "seed": (0, _MOST),
+        **dict.fromkeys(("shift", "workers"), (0, _MOST)),
         "fixed_slope": (-126, 127),  # a float32 holds 2**exponent
     }
 )
@@ -122,10 +133,8 @@ _REAL: Mapping[str, tuple[float, float]] = MappingProxyType(
     }
 )
 _TEXTS = ("model", "variant", "preset", "data", "data_root", "teacher", "init")
-_SWITCHES = ("augment", "compile")
-_OPTIONAL = frozenset(
-    {"threads", "image_size", "base_width", "fixed_slope", "slope_lr", "clip", "data_root", "teacher", "init"}
-)
+_SWITCHES = ("augment", "compile", "flip")
+_OPTIONAL = frozenset(field.name for field in fields(Config) if field.default is None)
 
 
 def _option(name: str) -> str:

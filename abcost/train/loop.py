@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from abcost.data import Split
 from abcost.errors import TrainError
 from abcost.models.checkpoint import load_checkpoint
 from abcost.train.agc import clip_
@@ -56,7 +55,7 @@ def train_step(config: Config, around: Surroundings, *, start: Path | None = Non
     compiled: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
     runner, optimizer = fabric.setup(compiled, adam)
     if teacher is not None:
-        teacher = teacher.to(fabric.device, next(model.parameters()).dtype)
+        teacher = teacher.to(fabric.device, config.dtype)
     trainer = _Trainer(config, around, model, runner, adam, optimizer, teacher)
 
     last = around.folder / LAST
@@ -129,7 +128,7 @@ class _Trainer:
         chosen = evaluate(
             fabric,
             self.model,
-            self._choosing_split(),
+            data.validation,
             classes=len(data.classes),
             batch_size=config.batch_size,
         )
@@ -142,11 +141,12 @@ class _Trainer:
         """Forward, backward, clip, step."""
         config, fabric = self.config, self.around.fabric
         images, labels = fabric.to_device(batch)
-        logits = self.runner(images)
+        with fabric.autocast():  # without it, the runtime hands out float64 logits as float32
+            logits = self.runner(images)
         taught = None
         if self.teacher is not None:
             with torch.no_grad(), fabric.autocast():
-                taught = self.teacher(images.to(next(self.teacher.parameters()).dtype))
+                taught = self.teacher(images.to(config.dtype))
         loss = mixed_loss(logits, labels, taught, config.distillation)
         self.optimizer.zero_grad()
         fabric.backward(loss)
@@ -177,10 +177,6 @@ class _Trainer:
         return share_of_batches(
             order, config.batch_size, rank=fabric.global_rank, processes=fabric.world_size
         )
-
-    def _choosing_split(self) -> Split:
-        data = self.around.data
-        return data.test if self.config.select_on == "test" else data.validation
 
     def _together(self, tally: Tally) -> Tensor:
         """The sums over all processes."""

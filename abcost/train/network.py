@@ -13,22 +13,27 @@ from abcost.train.config import Config
 
 
 def network(config: Config, data: DataSet) -> nn.Module:
-    """With fresh weights, and an output per class of `data`. Raises UnknownName or UsageError."""
-    return build(
+    """With fresh weights in the config's precision, and an output per class of `data`.
+
+    Raises UnknownName or UsageError.
+    """
+    model = build(
         config.model,
         variant=config.variant,
         step=config.step,
-        stem=preset(config.preset).stem,
+        stem=preset(config.preset or data.preset).stem,
         num_classes=len(data.classes),
         base_width=config.base_width,
         blocks=config.blocks,
     )
+    return model.to(config.dtype)  # before weights are loaded: float64 ones are not rounded on the way
 
 
 def described(config: Config, data: DataSet) -> dict[str, Any]:
     """The "config" of a checkpoint: the recipe, and what rebuilds the network."""
     return {
         **config.to_dict(),
+        "preset": config.preset or data.preset,
         "num_classes": len(data.classes),
         "input_shape": [1, *data.input_shape],
     }

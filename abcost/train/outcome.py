@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from abcost.models.checkpoint import load_checkpoint
@@ -27,7 +26,7 @@ def test(config: Config, around: Surroundings, standing: Standing) -> dict[str, 
     fabric, data, folder = around.fabric, around.data, around.folder
     model = network(config, data)
     load_checkpoint(model, folder / BEST)
-    model.to(fabric.device, torch.float64 if config.precision == "64" else torch.float32)
+    model.to(fabric.device)
     tally = evaluate(
         fabric, model, data.test, classes=len(data.classes), batch_size=config.batch_size, confusion=True
     )

@@ -25,7 +25,6 @@ from types import MappingProxyType
 from typing import Any
 
 from abcost.errors import UsageError
-from abcost.models.presets import PRESETS
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
 from abcost.train.config import NAMES, STEPS, Config
@@ -69,7 +68,7 @@ def configs(
     for step, asked in asked_for(model, steps, file=file, given=given):
         data = asked.setdefault("data", "digits")
         recipe = RECIPES.get(data, FOLDER) if isinstance(data, str) else FOLDER
-        base = {"weight_decay": WEIGHT_DECAY[step], "preset": data if data in PRESETS else "imagenet"}
+        base = {"weight_decay": WEIGHT_DECAY[step]}
         found.append(Config(model=model, step=step, **{**base, **recipe, **asked}))
     return tuple(found)
 

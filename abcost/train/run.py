@@ -18,7 +18,7 @@ from abcost.train.surroundings import BEST, CONFIG, METRICS, Surroundings
 from abcost.train.watch import Nobody, Watch
 
 SCHEMA = 1
-MACHINE = ("accelerator", "devices", "threads", "compile", "data_root")
+MACHINE = ("accelerator", "devices", "threads", "compile", "data_root", "workers")
 """What a resumed run may change: where it runs, not what it computes."""
 
 
@@ -43,7 +43,16 @@ def train(
         _prepare(steps, folder, resume=resume)
     fabric.barrier()
     first = steps[0]
-    data = load(first.data, None if first.data_root is None else Path(first.data_root), seed=first.seed)
+    data = load(
+        first.data,
+        first.data_root,
+        seed=first.seed,
+        image_size=first.image_size,
+        shift=first.shift,
+        flip=first.flip,
+        workers=first.workers,
+        select_on=first.select_on,
+    )
     found: dict[str, Any] = {}
     before = None if first.init is None else Path(first.init)
     for config in steps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import warnings
 from typing import TYPE_CHECKING
@@ -10,19 +9,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from abcost.errors import UsageError
+from abcost.extras import require
 from abcost.train.config import Config
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-EXTRA = ("lightning_fabric", "scipy", "tensorboardX")
+NEEDED = ("lightning_fabric", "scipy.stats", "tensorboardX")
 
 
 def check_extra() -> None:
-    """Raises UsageError if what training needs is not installed."""
-    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"training needs {', '.join(missing)}: pip install 'abcost[train]'")
+    """Raises MissingExtra if what training needs is not installed."""
+    for name in NEEDED:
+        require(name, "train", "training")
 
 
 def start(config: Config) -> Fabric:

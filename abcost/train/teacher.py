@@ -9,6 +9,7 @@ from torch import nn
 
 from abcost.data import DataSet
 from abcost.errors import UsageError
+from abcost.extras import require
 
 PUBLISHED = "resnet34"
 
@@ -31,14 +32,9 @@ def load_teacher(name: str, data: DataSet) -> nn.Module:
 
 
 def _resnet34() -> nn.Module:
+    models = require("torchvision.models", "vision", f"--teacher {PUBLISHED}")
     try:
-        from torchvision.models import ResNet34_Weights, resnet34  # noqa: PLC0415 - an extra of its own
-    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision made for another torch
-        raise UsageError(
-            f"--teacher {PUBLISHED} needs torchvision: pip install 'abcost[vision]' ({error})"
-        ) from error
-    try:
-        teacher: nn.Module = resnet34(weights=ResNet34_Weights.IMAGENET1K_V1)
+        teacher: nn.Module = models.resnet34(weights=models.ResNet34_Weights.IMAGENET1K_V1)
     except OSError as error:
         raise UsageError(
             f"--teacher {PUBLISHED}: its weights cannot be downloaded ({error}); "
