@@ -107,7 +107,10 @@ class _Trainer:
         clipped = clipped_parameters(self.model)
         self.model.train()
         remaining = order[standing.batch * size :]
-        for batch in data.train.batches(remaining, size, epoch=standing.epoch, augment=config.augment):
+        unread = data.train.batches(remaining, size, epoch=standing.epoch, augment=config.augment)
+        for batch in (
+            unread if len(remaining) else ()
+        ):  # none: stopped between the last batch and the evaluation
             loss = self._batch(batch, clipped, tally)
             standing.batch += 1
             if fabric.is_global_zero:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from abcost.data import load
-from abcost.errors import CheckpointError, OutputError, UsageError
+from abcost.errors import AbcostError, CheckpointError, OutputError, UsageError
 from abcost.train.config import Config
 from abcost.train.files import sweep, write_json
 from abcost.train.loop import train_step
@@ -90,7 +90,7 @@ def stored(folder: Path) -> tuple[Config, ...] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return tuple(Config.from_dict(step) for step in content["steps"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, AbcostError) as error:
         raise CheckpointError(
             f"cannot resume: {path} is damaged ({type(error).__name__}: {error}); start again in another folder"
         ) from error
