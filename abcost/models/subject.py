@@ -29,10 +29,13 @@ from torch import nn
 from abcost.core.inputs import InputSpec
 from abcost.errors import AbcostError, ModelError, UnknownName, UsageError
 from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
-from abcost.models.factory import build
+from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
 
+_SMALL = (
+    32  # pixels; smaller images may not reach through all stages, which is found out before the slow part
+)
 _SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
 
 
@@ -84,15 +87,17 @@ def resolve(request: Request) -> Subject:
         torch.manual_seed(_SEED)
         if zoo:
             variant = request.variant or "ab"
-            model = _from_zoo(
-                request.model,
-                variant=variant,
-                step=2 if request.step is None else request.step,
-                stem=chosen.stem,
-                num_classes=chosen.num_classes if request.num_classes is None else request.num_classes,
-                base_width=request.base_width,
-                blocks=request.blocks,
-            )
+            recipe = {
+                "variant": variant,
+                "step": 2 if request.step is None else request.step,
+                "stem": chosen.stem,
+                "num_classes": chosen.num_classes if request.num_classes is None else request.num_classes,
+                "base_width": request.base_width,
+                "blocks": request.blocks,
+            }
+            model = _from_zoo(request.model, **recipe)
+            if len(inputs) == 1 and _small_images(inputs[0].shape):
+                check_images(request.model, inputs[0].shape, **recipe)
             subject = Subject(
                 model,
                 request.model,
@@ -168,6 +173,10 @@ def _check_options(request: Request, *, zoo: bool) -> None:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
             )
+
+
+def _small_images(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[1] == 3 and max(shape[2:]) < _SMALL
 
 
 def _zoo_name(name: str) -> str:
