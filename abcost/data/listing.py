@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +32,7 @@ def listing(folder: Path) -> Listing:
         files: list[str] = []
         labels: list[int] = []
         for label, name in enumerate(classes):
-            found = sorted(
-                path.relative_to(folder).as_posix()
-                for path in (folder / name).rglob("*")
-                if path.suffix.lower() in SUFFIXES
-            )
+            found = sorted(_images(folder, name))
             if not found:
                 raise DataError(
                     f"{folder / name} holds no image ({', '.join(SUFFIXES)}); add some, or remove the folder"
@@ -46,6 +44,18 @@ def listing(folder: Path) -> Listing:
     if len(classes) < 2:
         raise DataError(f"{folder} holds {len(classes)} class folders; images belong in one folder per class")
     return Listing(folder, tuple(classes), tuple(files), tuple(labels))
+
+
+def _images(folder: Path, name: str) -> Iterator[str]:
+    """Paths relative to `folder`; by text alone, because a million of them are listed. Raises OSError."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    start = len(str(folder / name)) - len(name)
+    for place, _, names in os.walk(folder / name, onerror=fail):
+        inside = place[start:].replace(os.sep, "/")
+        yield from (f"{inside}/{file}" for file in names if file.lower().endswith(SUFFIXES))
 
 
 def same_classes(one: Listing, other: Listing) -> None:
