@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -38,3 +40,22 @@ def test_a_broken_module_says_why(tmp_path, monkeypatch):
         "the data set cifar10 needs built_for_another, which does not work here (operator nms does not exist); "
         "install one that goes with this torch: pip install 'abcost[vision]'"
     )
+
+
+WITHOUT = """
+import sys
+for name in ("lightning_fabric", "mlxtend", "scipy", "sklearn", "tensorboardX", "torchvision"):
+    sys.modules[name] = None  # what Python takes as: cannot be imported
+from abcost.cli import run
+small = ["reactnet_18", "--preset", "digits", "--base-width", "2", "--blocks", "1"]
+statuses = [run(["analyze", *small, "--format", "csv"]), run(["verify", *small]), run(["models"])]
+print(statuses, file=sys.stderr)
+"""
+
+
+def test_commands_that_do_not_train_need_no_extra():
+    found = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
+    assert found.stderr.endswith("[0, 0, 0]\n")
+    assert "error:" not in found.stderr

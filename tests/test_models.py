@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from abcost.errors import UnknownName, UsageError
-from abcost.models import PRESETS, VARIANTS, build, catalogue, preset
+from abcost.errors import ModelError, UnknownName, UsageError
+from abcost.models import PRESETS, VARIANTS, build, catalogue, check_images, preset
 from abcost.models.variance import reactnet_a_betas, resnet_betas
 from abcost.nn import (
     BinaryActivation,
@@ -398,6 +398,37 @@ def test_build_refuses(options, error, message):
     name = options.pop("name", "reactnet_18")
     with pytest.raises(error, match=message):
         build(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "options"),
+    [
+        ("reactnet_18", (1, 3, 8, 8), {"stem": "cifar"}),  # 8, 4, 2, 1
+        ("reactnet_18", (2, 3, 4, 4), {"stem": "cifar", "blocks": (1, 1, 1)}),
+        ("reactnet_18", (1, 3, 32, 32), {"stem": "imagenet"}),  # 8 behind the stem
+        ("reactnet_a", (1, 3, 16, 16), {"stem": "cifar"}),  # halved four times
+        ("reactnet_a", (1, 3, 8, 8), {"stem": "cifar", "blocks": (1, 1, 1, 1)}),
+    ],
+)
+def test_images_that_a_network_takes(name, shape, options):
+    check_images(name, shape, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "options"),
+    [
+        ("reactnet_18", (1, 3, 4, 4), {"stem": "cifar"}),
+        ("reactnet_18", (1, 3, 16, 16), {"stem": "imagenet"}),
+        ("reactnet_a", (1, 3, 8, 8), {"stem": "cifar"}),
+        ("birealnet_18", (1, 3, 9, 9), {"stem": "cifar"}),  # pools of odd sizes leave less than strides do
+    ],
+)
+def test_images_that_a_network_does_not_take(name, shape, options):
+    text = "x".join(map(str, shape))
+    with pytest.raises(
+        ModelError, match=rf"^the model fails on an input of shape {text}: .*; {name} halves the size"
+    ):
+        check_images(name, shape, **options)
 
 
 def test_unknown_preset_is_refused():

@@ -47,7 +47,10 @@ Blocks = Annotated[
     typer.Option(help="Reduced network: blocks per stage, such as 2,2,2; as many stages as entries."),
 ]
 Checkpoint = Annotated[
-    Path | None, typer.Option(help="State dict to load, as published or as trained by abcost.")
+    Path | None,
+    typer.Option(
+        help="Weights to load, as published or as trained by abcost, which also says how the network is built."
+    ),
 ]
 ModelArg = Annotated[list[str] | None, typer.Option(help="name=value for your factory; repeat for more.")]
 WeightScale = Annotated[

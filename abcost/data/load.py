@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from abcost.data.dataset import DataSet
+from abcost.data.folder import image_folder
 from abcost.data.options import Options
 from abcost.data.registry import DATA
 from abcost.errors import UnknownName
@@ -22,7 +23,7 @@ def load(
     workers: int | None = None,
     select_on: str = "validation",
 ) -> DataSet:
-    """The data set called `name_or_path`.
+    """The data set called `name_or_path`, or the images in that folder (see `image_folder`).
 
     root: folder that holds its files; sets that ship with a package take none.
     seed: of the augmentation; which image is in which split never changes.
@@ -36,11 +37,20 @@ def load(
     """
     options = Options(seed, image_size, shift, flip, workers, select_on)
     name = str(name_or_path)
-    found = DATA.find(name)
-    place = None if root is None else Path(root)
-    if found is not None:
-        return found(place, options)
     try:
-        return DATA.get(name)(place, options)
+        loader = DATA.get(name)
     except UnknownName as error:
-        raise UnknownName(f"{error}; your own images are named by their folder") from None
+        folder = Path(root or "") / name
+        if _is_folder(folder):
+            return image_folder(folder, options)
+        raise UnknownName(
+            f"{error}; your own images are named by their folder, and there is no folder {folder}"
+        ) from None
+    return loader(None if root is None else Path(root), options)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long
+        return False

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import nn
 
+from abcost.errors import ModelError
 from abcost.models.recipe import STEMS, VARIANTS, Recipe
 from abcost.models.registry import MODELS, ModelFactory
 
@@ -45,6 +47,26 @@ def build(
         blocks=None if blocks is None else tuple(blocks),
     )
     return MODELS.get(name)(recipe)
+
+
+def check_images(name: str, shape: Sequence[int], **recipe: Any) -> None:
+    """Whether `build(name, **recipe)` takes images of this shape, (N, 3, H, W), found out without computing.
+
+    Raises ModelError if it does not, and as `build`.
+
+    >>> check_images("reactnet_18", (1, 3, 8, 8), stem="cifar")
+    """
+    with torch.device("meta"), torch.no_grad():
+        network = build(name, **recipe).eval()
+        try:
+            network(torch.empty(tuple(shape)))
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            text = "x".join(map(str, shape))
+            raise ModelError(
+                f"the model fails on an input of shape {text}: {reason}; {name} halves the size in every stage but "
+                "the first: take images of another size (--input-size), or fewer stages (--blocks)"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

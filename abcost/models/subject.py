@@ -18,7 +18,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,17 +28,24 @@ from torch import nn
 
 from abcost.core.inputs import InputSpec
 from abcost.errors import AbcostError, ModelError, UnknownName, UsageError
-from abcost.models.checkpoint import load_checkpoint
-from abcost.models.factory import build
+from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
+from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
 
+_SMALL = (
+    32  # pixels; smaller images may not reach through all stages, which is found out before the slow part
+)
 _SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for; None takes the default: variant ab, step 2, the preset's or exported program's own."""
+    """What the user asked for.
+
+    None takes what the checkpoint says (see `Origin`), else the default: variant ab, step 2, preset imagenet and its
+    classes, widths and blocks as published.  Without inputs: the checkpoint's, the preset's or the exported program's.
+    """
 
     model: str
     variant: str | None = None
@@ -67,23 +74,30 @@ class Subject:
 
 def resolve(request: Request) -> Subject:
     """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
-    chosen = preset(request.preset or "imagenet")
-    inputs = request.inputs or (InputSpec(chosen.input_shape),)
     zoo = ":" not in request.model and not request.model.endswith(".pt2")
     _check_options(request, zoo=zoo)
+    if zoo:
+        _zoo_name(request.model)  # a bad name comes before a bad checkpoint
+    checkpoint = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
+    if zoo and checkpoint is not None:
+        request = _as_trained(request, checkpoint)
+    chosen = preset(request.preset or "imagenet")
+    inputs = request.inputs or (InputSpec(chosen.input_shape),)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         if zoo:
             variant = request.variant or "ab"
-            model = _from_zoo(
-                request.model,
-                variant=variant,
-                step=2 if request.step is None else request.step,
-                stem=chosen.stem,
-                num_classes=chosen.num_classes if request.num_classes is None else request.num_classes,
-                base_width=request.base_width,
-                blocks=request.blocks,
-            )
+            recipe = {
+                "variant": variant,
+                "step": 2 if request.step is None else request.step,
+                "stem": chosen.stem,
+                "num_classes": chosen.num_classes if request.num_classes is None else request.num_classes,
+                "base_width": request.base_width,
+                "blocks": request.blocks,
+            }
+            model = _from_zoo(request.model, **recipe)
+            if len(inputs) == 1 and _small_images(inputs[0].shape):
+                check_images(request.model, inputs[0].shape, **recipe)
             subject = Subject(
                 model,
                 request.model,
@@ -99,9 +113,38 @@ def resolve(request: Request) -> Subject:
             )
         else:
             subject = _exported(Path(request.model), request.inputs)
-    if request.checkpoint is not None:
-        load_checkpoint(subject.model, request.checkpoint)
+    if checkpoint is not None:
+        restore(subject.model, checkpoint)
     return subject
+
+
+def _as_trained(request: Request, checkpoint: Checkpoint) -> Request:
+    """The request, completed by what the checkpoint says. Raises UsageError where the two contradict."""
+    origin, shown = checkpoint.origin, repr(checkpoint.path)
+    if origin.model not in {None, request.model}:
+        raise UsageError(
+            f"checkpoint {shown} is of {origin.model}, not of {request.model}; name the network that was trained"
+        )
+    completed: dict[str, Any] = {}
+    for name in ("variant", "step", "preset", "num_classes", "base_width", "blocks"):
+        asked, trained = getattr(request, name), getattr(origin, name)
+        if trained is None:
+            continue
+        if asked not in {None, trained}:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} {_text(asked)} contradicts checkpoint {shown}, which was trained with {_text(trained)}; "
+                f"leave {option} out"
+            )
+        completed[name] = trained
+    if origin.input_shape is not None and not request.inputs:
+        completed["inputs"] = (InputSpec((1, *origin.input_shape)),)
+    return replace(request, **completed)
+
+
+def _text(value: object) -> str:
+    """As on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
@@ -130,6 +173,10 @@ def _check_options(request: Request, *, zoo: bool) -> None:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
             )
+
+
+def _small_images(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[1] == 3 and max(shape[2:]) < _SMALL
 
 
 def _zoo_name(name: str) -> str:

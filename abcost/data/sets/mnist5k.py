@@ -19,12 +19,12 @@ from abcost.extras import require
 
 NATIVE = 28  # pixels
 SIDE = 16
-MOVES = Moves(shift=2, flip=False, padding="constant")  # MNIST leaves a margin of 4 pixels in 28, 2 in 16
+MOVES = Moves(shift=1, flip=False, padding="constant")  # after 10 epochs 0 and 1 were alike, 2 a point behind
 
 
 @DATA.add("mnist5k")
 def mnist5k(root: Path | None, options: Options) -> DataSet:
-    """5,000 digits of MNIST, 500 each, split 64 / 16 / 20 %; moved by at most two pixels, no flips.
+    """5,000 digits of MNIST, 500 each, split 64 / 16 / 20 %; moved by at most one pixel, no flips.
 
     Averaged from 28x28 to 16x16 pixels, or to the image size asked for: over the pixels that a pixel of the
     result touches.
