@@ -32,7 +32,7 @@ def test_twenty_steps(setting, step, tmp_path, monkeypatch):
     torch.save({name: tensor.clone() for name, tensor in p.items()}, tmp_path / "start.pt")
     torch.manual_seed(1)
     linear = nn.Linear(3 * 32 * 32, CLASSES).double()
-    monkeypatch.setattr(loop, "load_teacher", lambda _name, _data: nn.Sequential(nn.Flatten(), linear))
+    monkeypatch.setattr(loop, "load_teacher", lambda *_: nn.Sequential(nn.Flatten(), linear))
 
     published = {**(IMAGENET if imagenet else CIFAR), "weight_decay": WEIGHT_DECAY[step]}
     recipe = {**published, "epochs": EPOCHS, "batch_size": SIZE}

@@ -163,7 +163,7 @@ def test_a_restricted_network_is_saved_as_it_computes(whole):
     assert (content["schema"], content["epoch"]) == (1, killed.EPOCHS)
     config = content["config"]
     assert (config["base_width"], config["blocks"], config["num_classes"]) == (4, [1, 1], 4)
-    assert (config["preset"], config["input_shape"]) == ("digits", [1, 3, 8, 8])
+    assert (config["preset"], config["input_shape"]) == ("digits", [3, 8, 8])
 
 
 # refused
@@ -208,7 +208,7 @@ def test_damaged_checkpoint(damage, whole, tmp_path, monkeypatch):
     content = (whole / "last.pt").read_bytes()
     bytes_of = {"empty": b"", "foreign": b"text", "cut": content[: len(content) // 2]}
     (tmp_path / "last.pt").write_bytes(bytes_of[damage])
-    with pytest.raises(CheckpointError, match=r"cannot resume from .*last\.pt"):
+    with pytest.raises(CheckpointError, match=r"'.*last\.pt' is (empty, )?damaged"):
         run.train(killed.steps()[1:], tmp_path, resume=True)
 
 

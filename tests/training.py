@@ -55,3 +55,6 @@ class Losses:
 
     def epoch(self, row):
         self.rows.append(row)
+
+    def tested(self, found, folder):
+        self.found = found

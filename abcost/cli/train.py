@@ -69,8 +69,9 @@ def train(
     distillation: Annotated[
         float | None, typer.Option(help="Share of the loss that compares with --teacher, 0 to 1.")
     ] = None,
-    teacher: Annotated[
-        str | None, typer.Option(help="resnet34 (torchvision), or a checkpoint of abcost train.")
+    teacher: Annotated[str | None, typer.Option(help="resnet34 (torchvision), or a checkpoint.")] = None,
+    teacher_model: Annotated[
+        str | None, typer.Option(help="Model of that checkpoint, if it does not say so itself.")
     ] = None,
     slopes: Annotated[
         Path | None, typer.Option(help="JSON with the slope exponents that each layer may take.")
@@ -102,6 +103,7 @@ def train(
         "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
         "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
+        "teacher_model": teacher_model,
         "slopes": slopes, "fixed_slope": fixed_slope, "precision": precision, "compile": compile_,
         "accelerator": accelerator, "devices": devices, "threads": threads,
     }  # fmt: skip
@@ -114,16 +116,11 @@ def train(
 
     with quiet(), catching() as stop, Console() as console:
         try:
-            found = run(steps, run_dir, resume=resume, watch=console, stop=lambda: stop.asked)
+            run(steps, run_dir, resume=resume, watch=console, stop=lambda: stop.asked)
         except KeyboardInterrupt:
             console.close()
             note(f"stopped; go on with: abcost train {model} --run-dir {run_dir} --resume")
             raise
-    low, high = found["test_top1_ci95"]
-    note(
-        f"test top-1 {found['test_top1']:.2%} (95 % interval {low:.2%} to {high:.2%}, {found['test_images']} images), "
-        f"epoch {found['best_epoch']} chosen on {found['selected_on']}; {run_dir / 'best.pt'}"
-    )
 
 
 def _text(path: Path | None) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import rich.console
@@ -76,3 +78,14 @@ class Console:
             f"{split} {row[f'{split}_top1']:.2%}  {row['images_per_second']:,.0f} images/s"
         )
         self._progress.console.print(line, highlight=False)
+
+    def tested(self, found: Mapping[str, Any], folder: Path) -> None:
+        """What the step has reached."""
+        low, high = found["test_top1_ci95"]
+        self._progress.console.print(
+            f"step {found['step']}: test top-1 {found['test_top1']:.2%} (95 % interval {low:.2%} to {high:.2%}, "
+            f"{found['test_images']:,} images), by epoch {found['best_epoch']}, chosen on {found['selected_on']}: "
+            f"{folder / 'best.pt'}",
+            highlight=False,
+            soft_wrap=True,
+        )

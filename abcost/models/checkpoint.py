@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 import zipfile
@@ -73,11 +74,13 @@ def _read(path: str | PathLike[str], shown: str) -> object:
             warnings.simplefilter("ignore")  # about pickle protocols; the outcome is judged below
             content: object = torch.load(path, map_location="cpu", weights_only=True)
         damaged = _damaged_record(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read checkpoint {shown}: {error.strerror or error}; check the path"
-        ) from error
     except Exception as error:  # a foreign file can make the unpickler fail in any way
+        if (
+            isinstance(error, OSError) and error.errno != errno.EINVAL
+        ):  # that is a seek before the file's start
+            raise CheckpointError(
+                f"cannot read checkpoint {shown}: {error.strerror or error}; check the path"
+            ) from error
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
             raise CheckpointError(

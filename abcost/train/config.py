@@ -52,7 +52,8 @@ class Config:
     clip: float | None = 1e-3  # of adaptive gradient clipping; None: none
     distillation: float = 0.0  # share of the distribution loss; the rest is cross-entropy with the labels
     init: str | None = None  # checkpoint to start from; in a second step, that of the first
-    teacher: str | None = None  # resnet34 (torchvision), or a checkpoint of abcost
+    teacher: str | None = None  # resnet34 (torchvision), or a checkpoint
+    teacher_model: str | None = None  # what that is of, if it does not say so itself
     # the slopes
     slopes: Mapping[str, tuple[int, ...]] | None = None  # layer -> exponents that it may take
     fixed_slope: int | None = None  # every slope is 2**fixed_slope
@@ -132,7 +133,7 @@ _REAL: Mapping[str, tuple[float, float]] = MappingProxyType(
         "distillation": (0.0, 1.0),
     }
 )
-_TEXTS = ("model", "variant", "preset", "data", "data_root", "teacher", "init")
+_TEXTS = ("model", "variant", "preset", "data", "data_root", "teacher", "teacher_model", "init")
 _SWITCHES = ("augment", "compile", "flip")
 _OPTIONAL = frozenset(field.name for field in fields(Config) if field.default is None)
 

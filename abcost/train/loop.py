@@ -49,13 +49,15 @@ def train_step(config: Config, around: Surroundings, *, start: Path | None = Non
     if start is not None:
         load_checkpoint(model, start)
     restrict_slopes(model, config)
-    teacher = load_teacher(config.teacher, data) if config.teacher and config.distillation else None
+    teacher = None
+    if config.teacher and config.distillation:
+        teacher = load_teacher(config.teacher, config.teacher_model, data).to(config.dtype)
 
     adam = torch.optim.Adam(parameter_groups(model, config), fused=True)
     compiled: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
     runner, optimizer = fabric.setup(compiled, adam)
     if teacher is not None:
-        teacher = teacher.to(fabric.device, config.dtype)
+        teacher = teacher.to(fabric.device)
     trainer = _Trainer(config, around, model, runner, adam, optimizer, teacher)
 
     last = around.folder / LAST

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from abcost.data import DataSet
-from abcost.models.factory import build
+from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
 from abcost.train.config import Config
 
@@ -17,15 +17,16 @@ def network(config: Config, data: DataSet) -> nn.Module:
 
     Raises UnknownName or UsageError.
     """
-    model = build(
-        config.model,
-        variant=config.variant,
-        step=config.step,
-        stem=preset(config.preset or data.preset).stem,
-        num_classes=len(data.classes),
-        base_width=config.base_width,
-        blocks=config.blocks,
-    )
+    recipe = {
+        "variant": config.variant,
+        "step": config.step,
+        "stem": preset(config.preset or data.preset).stem,
+        "num_classes": len(data.classes),
+        "base_width": config.base_width,
+        "blocks": config.blocks,
+    }
+    model = build(config.model, **recipe)  # type: ignore[arg-type]
+    check_images(config.model, (1, *data.input_shape), **recipe)
     return model.to(config.dtype)  # before weights are loaded: float64 ones are not rounded on the way
 
 
@@ -35,5 +36,5 @@ def described(config: Config, data: DataSet) -> dict[str, Any]:
         **config.to_dict(),
         "preset": config.preset or data.preset,
         "num_classes": len(data.classes),
-        "input_shape": [1, *data.input_shape],
+        "input_shape": list(data.input_shape),
     }

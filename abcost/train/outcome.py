@@ -47,6 +47,7 @@ def test(config: Config, around: Surroundings, standing: Standing) -> dict[str, 
     if fabric.is_global_zero:
         write_text(folder / CONFUSION, confusion_csv(data.classes, tally))
         write_json(folder / METRICS, found)
+        around.watch.tested(found, folder)
     fabric.barrier()
     return found
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from abcost.errors import CheckpointError
+from abcost.models.checkpoint import read_checkpoint
 from abcost.train.config import Config
 from abcost.train.files import write_tensors
 from abcost.train.log import Row
@@ -79,6 +80,7 @@ def save(
 
 def restore(path: Path, config: Config, model: nn.Module, optimizer: Optimizer) -> Standing:
     """Put model, optimizer and torch's random numbers where they were. Raises CheckpointError."""
+    read_checkpoint(path)  # finds damage that torch.load does not look for
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         held = content["resume"]

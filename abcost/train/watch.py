@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -22,6 +24,9 @@ class Watch(Protocol):
     def epoch(self, row: Row) -> None:
         """An epoch is done, evaluated and saved."""
 
+    def tested(self, found: Mapping[str, Any], folder: Path) -> None:
+        """The step is done; `found` is metrics.json, and its files are in `folder`."""
+
 
 class Nobody:
     """Watches nothing."""
@@ -33,4 +38,7 @@ class Nobody:
         """Nothing."""
 
     def epoch(self, row: Row) -> None:
+        """Nothing."""
+
+    def tested(self, found: Mapping[str, Any], folder: Path) -> None:
         """Nothing."""
