@@ -22,6 +22,7 @@ from abcost.nn import (
     Mask,
     MeanScaledConv2d,
     QuantizedPReLU,
+    Scale,
     SignConv2d,
 )
 
@@ -434,3 +435,24 @@ def test_images_that_a_network_does_not_take(name, shape, options):
 def test_unknown_preset_is_refused():
     with pytest.raises(UnknownName, match=r"^no preset 'cifar'; did you mean 'cifar10'\?"):
         preset("cifar")
+
+
+def test_beta_follows_alpha():
+    # alpha = 1/8: v = 1, 1, then 1 + 1/64 carried into the second stage, where it starts again at 1
+    model = build("reactnet_18", stem="cifar", base_width=4, blocks=(2, 2), alpha_exponent=-3)
+    betas = [module.beta for module in model.modules() if isinstance(module, BinaryActivation)]
+    assert betas == [1.0, 1.0, 1 / sqrt(1 + 1 / 64), 1.0]
+    assert {module.factor for module in model.modules() if isinstance(module, Scale)} == {1 / 8}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"alpha_exponent": 1}, "alpha_exponent must be a whole number between -16 and 0, got 1"),
+        ({"alpha_exponent": -2, "variant": "bn"}, "the batch-norm baseline has no alpha; leave it out"),
+    ],
+)
+def test_refused_alpha(options, reason):
+    with pytest.raises(UsageError) as caught:
+        build("reactnet_18", **options)
+    assert reason in str(caught.value)

@@ -17,6 +17,8 @@ import torch
 
 from abcost.cli import run
 from abcost.models import build, load_checkpoint
+from abcost.models.subject import Request, resolve
+from abcost.nn import Scale
 
 SMALL = ["--base-width", "4", "--blocks", "1,1", "--seed", "1", "--batch-size", "64"]
 
@@ -169,9 +171,9 @@ def test_without_the_extra(tmp_path, capfd, monkeypatch):
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     abcost = Path(sys.executable).parent / "abcost"
     command = [str(abcost), "train", "reactnet_18", *SMALL, "--run-dir", str(tmp_path), "--epochs", "5000"]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own command
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )  # noqa: S603
+    )
     deadline = time.monotonic() + 100
     while not (tmp_path / "step1" / "last.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -182,3 +184,14 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in told
     content = torch.load(tmp_path / "step1" / "last.pt", weights_only=True)
     assert content["epoch"] == len(rows(tmp_path / "step1" / "log.csv")) - 1
+
+
+def test_another_alpha_is_trained_and_found_again_in_the_checkpoint(tmp_path, capfd):
+    command = ["train", "reactnet_18", *SMALL, "--epochs", "1", "--step", "2", "--alpha-exponent", "-4"]
+    assert run([*command, "--run-dir", str(tmp_path)]) == 0
+    model = resolve(Request("reactnet_18", checkpoint=tmp_path / "best.pt")).model
+    assert [m.factor for m in model.modules() if isinstance(m, Scale)] == [2.0**-4] * 2
+    capfd.readouterr()
+    assert "--alpha-exponent must be between -16 and 0, got 1" in refusal(
+        capfd, *command[1:-1], "1", "--run-dir", str(tmp_path / "b")
+    )

@@ -79,6 +79,9 @@ def train(
     fixed_slope: Annotated[
         int | None, typer.Option(help="Exponent of all slopes, not trained: -3 is 1/8.")
     ] = None,
+    alpha_exponent: Annotated[
+        int | None, typer.Option(help="Exponent of the residual scale alpha; published: -2, which is 1/4.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="32 (default), 64 or bf16-mixed.")] = None,
     compile_: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="torch.compile: slow to start, fast to run.")
@@ -104,7 +107,8 @@ def train(
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
         "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
         "teacher_model": teacher_model,
-        "slopes": slopes, "fixed_slope": fixed_slope, "precision": precision, "compile": compile_,
+        "slopes": slopes, "fixed_slope": fixed_slope,
+        "alpha_exponent": alpha_exponent, "precision": precision, "compile": compile_,
         "accelerator": accelerator, "devices": devices, "threads": threads,
     }  # fmt: skip
     steps = _steps(

@@ -24,6 +24,7 @@ def build(
     num_classes: int = 1000,
     base_width: int | None = None,
     blocks: Sequence[int] | None = None,
+    alpha_exponent: int | None = None,
 ) -> nn.Module:
     """A network of the zoo with fresh weights, in training mode; (N, 3, H, W) -> (N, num_classes).
 
@@ -32,8 +33,10 @@ def build(
     stem: "imagenet" (224x224) or "cifar" (32x32).
     base_width: channels of the first stage, of the stem in reactnet_a; every further stage has twice as many.
     blocks: blocks per stage, for as many stages as there are entries.  None for either: as published.
+    alpha_exponent: the residual scale alpha is 2**alpha_exponent, and beta follows it; None: as published, -2.
 
-    Raises UnknownName (name, variant, stem) and UsageError (step, num_classes, base_width, blocks).
+    Raises UnknownName (name, variant, stem) and UsageError (step, num_classes, base_width, blocks,
+    alpha_exponent).
 
     >>> build("reactnet_18", stem="cifar", num_classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
@@ -45,6 +48,7 @@ def build(
         num_classes=num_classes,
         base_width=base_width,
         blocks=None if blocks is None else tuple(blocks),
+        alpha_exponent=alpha_exponent,
     )
     return MODELS.get(name)(recipe)
 

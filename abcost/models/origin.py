@@ -21,6 +21,7 @@ class Origin:
     num_classes: int | None = None
     base_width: int | None = None
     blocks: tuple[int, ...] | None = None
+    alpha_exponent: int | None = None
     input_shape: tuple[int, ...] | None = None  # (3, H, W)
 
 
@@ -65,6 +66,7 @@ _KNOWN: Mapping[str, Callable[[object], bool]] = {
     "num_classes": _is_count,
     "base_width": _is_count,
     "blocks": _are_counts,
+    "alpha_exponent": lambda value: type(value) is int,
     "input_shape": lambda value: _are_counts(value) and isinstance(value, list | tuple) and len(value) == 3,
 }
 

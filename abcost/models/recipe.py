@@ -42,7 +42,8 @@ class Recipe:
     weights     standardised             standardised              as trained
     ==========  =======================  ========================  ==================
 
-    Raises UnknownName (variant, stem) and UsageError (step, num_classes, base_width, blocks).
+    Raises UnknownName (variant, stem) and UsageError (step, num_classes, base_width, blocks,
+    alpha_exponent).
     Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
 
@@ -52,6 +53,7 @@ class Recipe:
     num_classes: int = 1000
     base_width: int | None = None  # channels of the first stage (reactnet_a: of the stem); None: as published
     blocks: tuple[int, ...] | None = None  # per stage, one entry for each; None: as published
+    alpha_exponent: int | None = None  # residual scale 2**alpha_exponent; None: as published, -2
     channel_scale: bool = True  # False: binary weights have no scale per channel (BNN)
 
     def __post_init__(self) -> None:
@@ -67,11 +69,18 @@ class Recipe:
             raise UsageError(f"base_width must be a whole number >= 1, got {self.base_width!r}")
         if self.blocks is not None:
             _check_blocks(self.blocks)
+        if self.alpha_exponent is not None:
+            _check_alpha(self.alpha_exponent, self.variant)
 
     @property
     def batch_norm(self) -> bool:
         """Whether this is the batch-norm baseline, without alpha, beta and weight standardisation."""
         return self.variant == "bn"
+
+    @property
+    def alpha(self) -> float:
+        """Residual scale: what a block adds to its shortcut is multiplied by it."""
+        return ALPHA if self.alpha_exponent is None else 2.0**self.alpha_exponent
 
     def depths(self, published: tuple[int, ...]) -> tuple[int, ...]:
         """Blocks per stage."""
@@ -115,7 +124,7 @@ class Recipe:
 
     def scale(self, channels: int) -> nn.Module:
         """What follows a convolution of a block: alpha, or batch norm."""
-        return nn.BatchNorm2d(channels) if self.batch_norm else Scale(ALPHA)
+        return nn.BatchNorm2d(channels) if self.batch_norm else Scale(self.alpha)
 
     def norm(self, channels: int) -> nn.Module:
         """What follows a stem or shortcut convolution: nothing, or batch norm."""
@@ -124,6 +133,14 @@ class Recipe:
     def prelu(self, channels: int) -> nn.Module:
         """PReLU of a block. Real slopes start at nn.PReLU's 1/4, which is a power of two until trained."""
         return QuantizedPReLU(channels) if self.variant == "ab" else nn.PReLU(channels)
+
+
+def _check_alpha(exponent: int, variant: str) -> None:
+    """Raises UsageError unless the variant has an alpha, and its exponent is one that hardware would shift by."""
+    if type(exponent) is not int or not -16 <= exponent <= 0:
+        raise UsageError(f"alpha_exponent must be a whole number between -16 and 0, got {exponent!r}")
+    if variant == "bn":
+        raise UsageError(f"alpha_exponent {exponent}: the batch-norm baseline has no alpha; leave it out")
 
 
 def _check_blocks(blocks: tuple[int, ...]) -> None:

@@ -53,7 +53,7 @@ class ResNet(nn.Module):
 
         in_ch, first_stride = widths[0], 1
         stages: list[nn.Module] = []
-        for out_ch, betas in zip(widths, resnet_betas(depths), strict=True):
+        for out_ch, betas in zip(widths, resnet_betas(depths, recipe.alpha), strict=True):
             blocks = [block(recipe, in_ch, out_ch, first_stride, betas[0])]
             blocks += [block(recipe, out_ch, out_ch, 1, beta) for beta in betas[1:]]
             stages.append(nn.Sequential(*blocks))

@@ -54,6 +54,7 @@ class Request:
     num_classes: int | None = None
     base_width: int | None = None
     blocks: tuple[int, ...] | None = None
+    alpha_exponent: int | None = None
     inputs: tuple[InputSpec, ...] = ()
     checkpoint: Path | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +95,7 @@ def resolve(request: Request) -> Subject:
                 "num_classes": chosen.num_classes if request.num_classes is None else request.num_classes,
                 "base_width": request.base_width,
                 "blocks": request.blocks,
+                "alpha_exponent": request.alpha_exponent,
             }
             model = _from_zoo(request.model, **recipe)
             if len(inputs) == 1 and _small_images(inputs[0].shape):
@@ -126,7 +128,7 @@ def _as_trained(request: Request, checkpoint: Checkpoint) -> Request:
             f"checkpoint {shown} is of {origin.model}, not of {request.model}; name the network that was trained"
         )
     completed: dict[str, Any] = {}
-    for name in ("variant", "step", "preset", "num_classes", "base_width", "blocks"):
+    for name in ("variant", "step", "preset", "num_classes", "base_width", "blocks", "alpha_exponent"):
         asked, trained = getattr(request, name), getattr(origin, name)
         if trained is None:
             continue
@@ -168,7 +170,7 @@ def _check_options(request: Request, *, zoo: bool) -> None:
             "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes, "
             "--base-width, --blocks"
         )
-    for option in ("variant", "step", "num_classes", "base_width", "blocks"):
+    for option in ("variant", "step", "num_classes", "base_width", "blocks", "alpha_exponent"):
         if not zoo and getattr(request, option) is not None:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"

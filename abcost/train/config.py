@@ -33,6 +33,7 @@ class Config:
     preset: str | None = None  # says the stem; None: that of the data
     base_width: int | None = None
     blocks: tuple[int, ...] | None = None
+    alpha_exponent: int | None = None  # residual scale alpha = 2**alpha_exponent; None: as published, -2
     # the data
     data: str = "digits"  # a name, or a folder of images
     data_root: str | None = None
@@ -122,6 +123,7 @@ _WHOLE: Mapping[str, tuple[int, int]] = MappingProxyType(  # name -> least and g
         ),
         "seed": (0, _MOST),
         **dict.fromkeys(("shift", "workers"), (0, _MOST)),
+        "alpha_exponent": (-16, 0),
         "fixed_slope": (-126, 127),  # a float32 holds 2**exponent
     }
 )

@@ -24,6 +24,7 @@ def network(config: Config, data: DataSet) -> nn.Module:
         "num_classes": len(data.classes),
         "base_width": config.base_width,
         "blocks": config.blocks,
+        "alpha_exponent": config.alpha_exponent,
     }
     model = build(config.model, **recipe)  # type: ignore[arg-type]
     check_images(config.model, (1, *data.input_shape), **recipe)

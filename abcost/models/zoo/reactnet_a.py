@@ -102,7 +102,8 @@ class ReActNetA(nn.Module):
         # the first block doubles its channels at stride 1
         strides = [2 if number > 0 and out_ch != in_ch else 1 for number, (in_ch, out_ch) in enumerate(pairs)]
         layers: list[nn.Module] = [Stem(recipe, stem, 2 if recipe.stem == "imagenet" else 1)]
-        for (in_ch, out_ch), stride, betas in zip(pairs, strides, reactnet_a_betas(strides), strict=True):
+        scales = reactnet_a_betas(strides, recipe.alpha)
+        for (in_ch, out_ch), stride, betas in zip(pairs, strides, scales, strict=True):
             layers.append(Block(recipe, in_ch, out_ch, stride, betas))
         self.feature = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
