@@ -14,7 +14,7 @@ from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
 PRECISIONS = ("32", "64", "bf16-mixed")
-ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+ACCELERATORS = ("auto", "cpu", "cuda")
 SELECTIONS = ("validation", "test")
 STEPS = (1, 2)
 
