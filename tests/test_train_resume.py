@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import shutil
 import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -36,10 +37,18 @@ def processes():
 
 @pytest.fixture(scope="module")
 def whole(processes, tmp_path_factory):
-    """The folder of a training that nobody disturbed, and how long it took."""
+    """The folder of a training that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
     assert launch(processes, folder) == 0
     return folder
+
+
+@pytest.fixture
+def duration(processes, whole, tmp_path_factory):
+    """Seconds that a training takes here and now, once everything is imported."""
+    began = time.monotonic()
+    assert launch(processes, tmp_path_factory.mktemp("timed")) == 0
+    return time.monotonic() - began
 
 
 def launch(processes, folder, **ways_to_die):
@@ -91,11 +100,11 @@ def reached(folder):
     return sum(len(log(place)) for place in (folder / "step1", folder) if (place / "log.csv").exists())
 
 
-def test_killed_ten_times_at_random_moments(processes, whole, tmp_path):
+def test_killed_ten_times_at_random_moments(processes, whole, duration, tmp_path):
     rng = np.random.default_rng(0)
     deaths = []
     while len(deaths) < 10:
-        exit_code = launch(processes, tmp_path, after=rng.uniform(0.02, 0.4))
+        exit_code = launch(processes, tmp_path, after=rng.uniform(0, 0.8) * duration)
         if exit_code == 0:  # done before it was killed: once more from the start
             assert_same_runs(whole, tmp_path)
             shutil.rmtree(tmp_path)
