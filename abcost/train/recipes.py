@@ -3,7 +3,7 @@
 =============  ==========  ==========  =========================
 value          CIFAR       ImageNet    digits, mnist5k
 =============  ==========  ==========  =========================
-epochs         256         256         40, 10
+epochs         256         256         40, 15
 batch_size     256         256         64
 lr             1e-3        1e-3        1e-2
 slope_lr       as lr       as lr       5e-2
@@ -38,7 +38,7 @@ IMAGENET: Mapping[str, Any] = MappingProxyType(
 SHORT: Mapping[str, Any] = MappingProxyType(
     {**CIFAR, "epochs": 40, "batch_size": 64, "lr": 1e-2, "slope_lr": 5e-2, "clip": 0.02, "threads": 1}
 )
-MNIST5K: Mapping[str, Any] = MappingProxyType({**SHORT, "epochs": 10})
+MNIST5K: Mapping[str, Any] = MappingProxyType({**SHORT, "epochs": 15})
 WEIGHT_DECAY = {1: 5e-6, 2: 0.0}  # step -> of parameters of four dimensions
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
