@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from abcost.nn.scale import Scale
+
 
 class WeightedConv2d(nn.Conv2d):
     """Convolution with `effective_weight()`, without bias, padded by half the (odd) kernel size.
@@ -16,10 +18,22 @@ class WeightedConv2d(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
 
-    def effective_weight(self) -> Tensor:
-        """The weight that the convolution uses, (out, in, kh, kw)."""
+    def effective_weight(self, factor: float = 1.0) -> Tensor:
+        """The weight that the convolution uses, times a factor, (out, in, kh, kw)."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolution of x."""
-        return F.conv2d(x, self.effective_weight(), None, self.stride, self.padding)
+    def forward(self, x: Tensor, factor: float = 1.0) -> Tensor:
+        """Convolution of x, times a factor that is folded into the weight."""
+        return F.conv2d(x, self.effective_weight(factor), None, self.stride, self.padding)
+
+
+def scaled_convolution(x: Tensor, conv: nn.Module, scale: nn.Module) -> Tensor:
+    """scale(conv(x)); in training mode a `Scale` is folded into the weights.
+
+    The result is the same to the bit if the factor is a power of two. In eval mode, which is what an analysis
+    sees, the layers run one by one.
+    """
+    if conv.training and isinstance(conv, WeightedConv2d) and isinstance(scale, Scale):
+        return conv.forward(x, scale.factor)
+    result: Tensor = scale(conv(x))
+    return result
