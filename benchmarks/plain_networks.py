@@ -12,10 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
-ALPHA = 0.25
+ALPHA = 0.25  # residual scale
 
 
 class SmoothedSign(torch.autograd.Function):
@@ -33,6 +33,12 @@ class SmoothedSign(torch.autograd.Function):
         (v,) = ctx.saved_tensors
         s = torch.sigmoid(3 * v)
         return grad * 6 * s * (1 - s)
+
+
+def smoothed_sign(v: Tensor) -> Tensor:
+    """sign(v) by `SmoothedSign`."""
+    result: Tensor = SmoothedSign.apply(v)  # type: ignore[no-untyped-call]
+    return result
 
 
 class Conv(nn.Conv2d):
@@ -53,7 +59,7 @@ class Conv(nn.Conv2d):
             scale = torch.mean(torch.abs(w), dim=(1, 2, 3), keepdim=True).detach()
             clipped = torch.clamp(w, -1.0, 1.0)
             w = (scale * torch.sign(w)).detach() - clipped.detach() + clipped
-        return F.conv2d(x, self.gain * w, None, self.stride, self.padding)
+        return functional.conv2d(x, self.gain * w, None, self.stride, self.padding)
 
 
 class Move(nn.Module):
@@ -79,7 +85,7 @@ class PowerPReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """PReLU of x."""
         exponent = torch.round(self.L_alpha).detach() - self.L_alpha.detach() + self.L_alpha
-        return F.prelu(x, 2**exponent)
+        return functional.prelu(x, 2**exponent)
 
 
 class ReActBlock(nn.Module):
@@ -99,7 +105,7 @@ class ReActBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual branch and shortcut, then RPReLU."""
-        branch = ALPHA * self.conv1(SmoothedSign.apply(self.move0(x) * self.beta))
+        branch = ALPHA * self.conv1(smoothed_sign(self.move0(x) * self.beta))
         out: Tensor = self.move2(self.prelu(self.move1(branch + self.downsample(x))))
         return out
 
@@ -122,13 +128,15 @@ class ReActNet18(nn.Module):
                 elif number > 0:
                     variance += ALPHA**2
                 in_ch = out_ch
-            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
+            self.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.fc = nn.Linear(512, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
-        x = self.layer4(self.layer3(self.layer2(self.layer1(self.conv1(x)))))
-        logits: Tensor = self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        x = self.conv1(x)
+        for stage in (1, 2, 3, 4):
+            x = self.get_submodule(f"layer{stage}")(x)
+        logits: Tensor = self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
         return logits
 
 
@@ -155,9 +163,9 @@ class ABlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Both parts."""
-        branch = ALPHA * self.binary_3x3(SmoothedSign.apply(self.move11(x) * self.betas[0]))
+        branch = ALPHA * self.binary_3x3(smoothed_sign(self.move11(x) * self.betas[0]))
         o1 = self.move13(self.prelu1(self.move12(branch + self.pool(x))))
-        a2 = SmoothedSign.apply(self.move21(o1) * self.betas[1])
+        a2 = smoothed_sign(self.move21(o1) * self.betas[1])
         if self.doubles:
             halves = [ALPHA * self.binary_pw_down1(a2) + o1, ALPHA * self.binary_pw_down2(a2) + o1]
             o2 = torch.cat(halves, dim=1)
@@ -198,7 +206,7 @@ class ReActNetA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
-        logits: Tensor = self.fc(F.adaptive_avg_pool2d(self.feature(x), 1).flatten(1))
+        logits: Tensor = self.fc(functional.adaptive_avg_pool2d(self.feature(x), 1).flatten(1))
         return logits
 
 

@@ -1,9 +1,9 @@
 """Training speed next to a plain loop in the same run: images per second, and ratios.
 
 The plain loop is written from the papers (`plain_networks.py`): eager, torch's Adam and one clipping call per
-parameter. Ours runs the zoo's network as `abcost train` does: eager, compiled, compiled with bfloat16 autocast. All hold
-the same weights and see the same images of CIFAR's shape; before timing, logits and gradients are compared in float64.
-Steps alternate (plain, ours, plain, ...), so that a busy machine slows all alike; medians are compared.
+parameter. Ours runs the zoo's network as `abcost train` does: eager, compiled, compiled with bfloat16 autocast. All
+hold the same weights and see the same images of CIFAR's shape; before timing, logits and gradients are compared in
+float64. Steps alternate (plain, ours, plain, ...), so that a busy machine slows all alike; medians are compared.
 
     python benchmarks/train_step.py [--models reactnet_18 reactnet_a] [--step 2] [--modes eager compiled bf16]
 """
@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 
 import torch
-from plain_networks import NETWORKS, clip
 from torch import Tensor, nn
 from torch.nn import functional
 
 from abcost.models import build
 from abcost.train.agc import clip_
+from plain_networks import NETWORKS, clip
 
 CLASSES = 10
 CLIP = 0.001  # the published factor for CIFAR
@@ -102,14 +102,17 @@ def difference(model: str, step: int) -> tuple[float, float]:
 
 
 def _relative(expected: Tensor | None, found: Tensor | None) -> float:
-    assert expected is not None and found is not None
-    return float((expected - found).abs().max() / expected.abs().max())
+    assert expected is not None
+    assert found is not None
+    return ((expected - found).abs().max() / expected.abs().max()).item()
 
 
 def compare(model: str, arguments: argparse.Namespace) -> None:
     """Print one model's table."""
     logits, gradients = difference(model, arguments.step)
-    print(f"{model}, step {arguments.step}: float64 logits differ by {logits:.1e}, gradients by {gradients:.1e}")
+    print(
+        f"{model}, step {arguments.step}: float64 logits differ by {logits:.1e}, gradients by {gradients:.1e}"
+    )
     steps = {"plain": plain_step(networks(model, arguments.step)[0])}
     for mode in arguments.modes:
         steps[mode] = our_step(networks(model, arguments.step)[1], **MODES[mode])
@@ -132,10 +135,8 @@ def compare(model: str, arguments: argparse.Namespace) -> None:
     print(f"{'':10} {'first step':>12} {'images/s':>10} {'over plain':>10} {'first loss':>12}")
     for name, found in seconds.items():
         median = statistics.median(found)
-        print(
-            f"{name:10} {first[name]:10.1f} s {arguments.batch / median:10.1f} {plain / median:9.2f}x {losses[name]:12.6f}",
-            flush=True,
-        )
+        speed, ratio = arguments.batch / median, plain / median
+        print(f"{name:10} {first[name]:10.1f} s {speed:10.1f} {ratio:9.2f}x {losses[name]:12.6f}", flush=True)
 
 
 def main() -> None:

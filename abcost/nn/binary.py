@@ -57,7 +57,8 @@ class _StandardizedSign(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: BackwardCFunction, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        centred, std, scale, size = ctx.saved_tensors
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        centred, std, scale, size = saved
         along = (grad * centred).sum(CHANNEL, keepdim=True)
         scale_grad = size * (grad * centred.sign()).sum(CHANNEL, keepdim=True)
         return Standardization(centred, std).backward(grad, scale, along), scale_grad, None

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abcost.nn.scale import Scale
+from abcost.nn.small_maps import convolve_taps, convolves_taps_faster
 
 
 class WeightedConv2d(nn.Conv2d):
@@ -24,7 +25,10 @@ class WeightedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, factor: float = 1.0) -> Tensor:
         """Convolution of x, times a factor that is folded into the weight."""
-        return F.conv2d(x, self.effective_weight(factor), None, self.stride, self.padding)
+        weight = self.effective_weight(factor)
+        if self.training and convolves_taps_faster(x, weight, self.stride[0]):
+            return convolve_taps(x, weight, self.stride[0])
+        return F.conv2d(x, weight, None, self.stride, self.padding)
 
 
 def scaled_convolution(x: Tensor, conv: nn.Module, scale: nn.Module) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction, FunctionCtx
 
@@ -17,18 +18,20 @@ class _RPReLU(torch.autograd.Function):
     def forward(ctx: FunctionCtx, x: Tensor, before: Tensor, slopes: Tensor, after: Tensor) -> Tensor:
         u = x + before
         ctx.save_for_backward(u, slopes)
-        return torch.ops.aten._prelu_kernel(u, slopes).add_(after)
+        return F.prelu(u, slopes).add_(after)
 
     @staticmethod
     def backward(ctx: BackwardCFunction, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        u, slopes = ctx.saved_tensors
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        u, slopes = saved
         above = torch.ops.aten.threshold_backward(grad, u, 0)  # grad where u > 0, else 0
         below = grad - above
         sum_above = above.sum(_POSITIONS, keepdim=True)
         sum_below = below.sum(_POSITIONS, keepdim=True)
-        result = above.addcmul_(below, slopes)
-        slope_grad = below.mul_(u).sum(_POSITIONS, keepdim=True)
-        return result, sum_above + slopes * sum_below, slope_grad, sum_above + sum_below
+        slope = slopes.view(1, -1, 1, 1)
+        result = above.addcmul_(below, slope)
+        slope_grad = below.mul_(u).sum(_POSITIONS)
+        return result, sum_above + slope * sum_below, slope_grad, sum_above + sum_below
 
 
 def rprelu(x: Tensor, before: nn.Module, prelu: nn.Module, after: nn.Module) -> Tensor:
@@ -41,12 +44,8 @@ def rprelu(x: Tensor, before: nn.Module, prelu: nn.Module, after: nn.Module) -> 
 
     Source: ReActNet (Liu et al., ECCV 2020); slopes: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
-    shifts = isinstance(before, LearnableBias) and isinstance(after, LearnableBias)
-    if prelu.training and shifts and isinstance(prelu, QuantizedPReLU | nn.PReLU):
+    known = isinstance(prelu, QuantizedPReLU | nn.PReLU)
+    if prelu.training and known and isinstance(before, LearnableBias) and isinstance(after, LearnableBias):
         slopes = prelu.slopes() if isinstance(prelu, QuantizedPReLU) else prelu.weight
-        result: Tensor = _RPReLU.apply(  # type: ignore[no-untyped-call]
-            x, before.bias / before.beta, slopes.view(1, -1, 1, 1), after.bias / after.beta
-        )
-        return result
-    result = after(prelu(before(x)))
-    return result
+        return _RPReLU.apply(x, before.shift(), slopes, after.shift())  # type: ignore[no-any-return, no-untyped-call]
+    return after(prelu(before(x)))  # type: ignore[no-any-return]

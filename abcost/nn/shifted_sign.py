@@ -38,7 +38,5 @@ def shifted_sign(x: Tensor, move: nn.Module, sign: nn.Module) -> Tensor:
     Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
     if sign.training and isinstance(move, LearnableBias) and isinstance(sign, BinaryActivation):
-        result: Tensor = _ShiftedSign.apply(x, move.bias / move.beta, sign.beta)  # type: ignore[no-untyped-call]
-        return result
-    result = sign(move(x))
-    return result
+        return _ShiftedSign.apply(x, move.shift(), sign.beta)  # type: ignore[no-any-return, no-untyped-call]
+    return sign(move(x))  # type: ignore[no-any-return]

@@ -42,7 +42,8 @@ class Standardization:
     @property
     def rate(self) -> Tensor:
         """W^ per centred weight."""
-        return fan_in(self.centred) ** -0.5 / (self.std + EPSILON)
+        rate: Tensor = fan_in(self.centred) ** -0.5 / (self.std + EPSILON)
+        return rate
 
     def backward(self, grad: Tensor, scale: Tensor, along: Tensor) -> Tensor:
         """Gradient of W, given that of scale * W^ and its product with the centred weight, along = sum(grad * centred).
@@ -67,7 +68,8 @@ class _Standardize(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: BackwardCFunction, grad: Tensor) -> tuple[Tensor, Tensor]:
-        centred, std, scale = ctx.saved_tensors
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        centred, std, scale = saved
         found = Standardization(centred, std)
         along = (grad * centred).sum(CHANNEL, keepdim=True)
         return found.backward(grad, scale, along), along * found.rate
