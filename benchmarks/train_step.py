@@ -64,6 +64,7 @@ def plain_step(network: nn.Module) -> Step:
 
 def our_step(network: nn.Module, *, compiled: bool, bf16: bool) -> Step:
     """The loop of `abcost train`."""
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     clipped = clipped_parameters(network)
     forward: Callable[[Tensor], Tensor] = torch.compile(network) if compiled else network
@@ -71,7 +72,7 @@ def our_step(network: nn.Module, *, compiled: bool, bf16: bool) -> Step:
     def step(images: Tensor, labels: Tensor) -> float:
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = forward(images)
+            logits = forward(images.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_(clipped, CLIP)
