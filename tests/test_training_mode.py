@@ -23,6 +23,7 @@ from abcost.nn import (
     shifted_sign,
     standardize,
 )
+from abcost.nn.integer_conv import convolve_signs, convolves_signs_faster, multiplies_bytes
 from abcost.nn.small_maps import convolve_taps, convolves_taps_faster, spans
 
 DOUBLE = torch.float64
@@ -220,6 +221,78 @@ def test_taps_under_autocast_are_as_exact_as_bfloat16():
     for one, other in pairs:
         # both factors and the result are rounded to 8 bits, 2**-9 each: 2**-8 of the largest value leaves room
         assert (one.float() - other).abs().max() <= 2**-7 * other.abs().max()
+
+
+# signs in integers
+
+needs_bytes = pytest.mark.skipif(
+    not multiplies_bytes(), reason="this processor has no products of bytes (VNNI)"
+)
+
+
+@needs_bytes
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (1, 1)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_convolution_of_signs_is_convolution(kernel, stride, layout):
+    torch.manual_seed(8)
+    x = torch.randn(3, 24, 7, 6).sign()
+    x[0, 0, :3] = 0  # torch's sign of 0
+    weight = torch.randn(40, 24, kernel, kernel).sign() * torch.rand(40, 1, 1, 1)
+    weight[3], weight[4, 5] = 0, 0
+    x, weight = (t.to(memory_format=layout).requires_grad_() for t in (x, weight))
+    found = convolve_signs(x, weight, stride)
+    exact = F.conv2d(x.double(), weight.double(), None, stride, kernel // 2)
+    # whole numbers up to 24*9 times a float: one rounding of 2**-24
+    assert (found - exact).abs().max() <= 2**-23 * exact.abs().max()
+    upstream = torch.randn_like(found)
+    plain = F.conv2d(x, weight, None, stride, kernel // 2)
+    for one, other in zip(
+        torch.autograd.grad(found, [x, weight], upstream),
+        torch.autograd.grad(plain, [x, weight], upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+@needs_bytes
+def test_a_weight_that_is_not_a_number_is_seen():
+    weight = torch.ones(2, 3, 1, 1)
+    weight[1, 0] = torch.nan
+    found = convolve_signs(torch.ones(1, 3, 2, 2), weight, 1)
+    assert found[0, 0].tolist() == [[3, 3], [3, 3]]
+    assert found[0, 1].isnan().all()
+
+
+@needs_bytes
+def test_signs_in_integers_are_for_large_layers_in_single_precision():
+    x, weight = torch.zeros(64, 64, 16, 16), torch.zeros(64, 64, 3, 3)  # 604 million products
+    assert convolves_signs_faster(x, weight, 1)
+    assert convolves_signs_faster(x, weight, 2)  # 151 million, 4096 positions
+    assert not convolves_signs_faster(x[:8], weight, 1)  # 75 million
+    assert not convolves_signs_faster(x.double(), weight.double(), 1)
+    few = torch.zeros(64, 512, 4, 4)  # 1024 positions
+    assert not convolves_signs_faster(few, torch.zeros(512, 512, 3, 3), 1)
+    assert convolves_signs_faster(few, torch.zeros(512, 512, 1, 1), 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not convolves_signs_faster(x, weight, 1)
+
+
+@needs_bytes
+def test_only_binary_weights_meet_integers(monkeypatch):
+    """The shortcut's weights are binary, but what it reads is not; step 1 has real weights."""
+    layers = []
+    monkeypatch.setattr("abcost.nn.conv.convolves_signs_faster", lambda *_: True)
+    monkeypatch.setattr(
+        "abcost.nn.conv.convolve_signs", lambda x, w, s: layers.append(w) or convolve_signs(x, w, s)
+    )
+    images = torch.randn(1, 3, 32, 32)
+    build("reactnet_18", step=1, stem="cifar", num_classes=10)(images)
+    assert layers == []
+    network = build("reactnet_18", step=2, stem="cifar", num_classes=10)
+    network.eval()(images)
+    assert layers == []
+    network.train()(images)
+    assert [tuple(w.shape[2:]) for w in layers] == [(3, 3)] * 16  # one 3x3 convolution per block, no 1x1
 
 
 # whole networks

@@ -88,6 +88,8 @@ class BinaryConv2d(WeightedConv2d):
     Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
 
+    binary = True
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride)
         self.gain = nn.Parameter(torch.ones(out_channels, 1, 1, 1))
@@ -108,6 +110,8 @@ class FixedScaleConv2d(WeightedConv2d):
     BNN has no scale per channel, and fan_in**-0.5 keeps the variance of the sum at 1. Not published.
     """
 
+    binary = True
+
     def reset_parameters(self) -> None:
         """Draw W as `BinaryConv2d` does."""
         nn.init.uniform_(self.weight, 0.0, 1e-3)
@@ -125,6 +129,8 @@ class MeanScaledConv2d(WeightedConv2d):
     Source: XNOR-Net (Rastegari et al., ECCV 2016), also in Bi-Real Net and ReActNet.
     """
 
+    binary = True
+
     def effective_weight(self, factor: float = 1.0) -> Tensor:
         """Mean|W| * sign(W)."""
         return factor * binarize(self.weight, _channel_mean(self.weight))
@@ -135,6 +141,8 @@ class SignConv2d(WeightedConv2d):
 
     Source: BNN (Courbariaux et al., 2016, arXiv:1602.02830).
     """
+
+    binary = True
 
     def effective_weight(self, factor: float = 1.0) -> Tensor:
         """Sign(W)."""
