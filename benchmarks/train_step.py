@@ -67,7 +67,7 @@ def our_step(network: nn.Module, *, compiled: bool, bf16: bool) -> Step:
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     clipped = clipped_parameters(network)
-    forward: Callable[[Tensor], Tensor] = torch.compile(network) if compiled else network
+    forward: Callable[[Tensor], Tensor] = torch.compile(network, fullgraph=True) if compiled else network
 
     def step(images: Tensor, labels: Tensor) -> float:
         optimizer.zero_grad()

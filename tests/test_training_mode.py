@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from abcost.models import build
+from abcost.models.recipe import Recipe
+from abcost.models.zoo.reactnet import ReActBlock
+from abcost.models.zoo.reactnet_a import Block
 from abcost.nn import (
     BinaryActivation,
     BinaryConv2d,
@@ -23,7 +26,7 @@ from abcost.nn import (
     shifted_sign,
     standardize,
 )
-from abcost.nn.integer_conv import convolve_signs, convolves_signs_faster, multiplies_bytes
+from abcost.nn.integer_conv import MULTIPLIES_BYTES, convolve_signs, convolves_signs_faster
 from abcost.nn.small_maps import convolve_taps, convolves_taps_faster, spans
 
 DOUBLE = torch.float64
@@ -226,7 +229,7 @@ def test_taps_under_autocast_are_as_exact_as_bfloat16():
 # signs in integers
 
 needs_bytes = pytest.mark.skipif(
-    not multiplies_bytes(), reason="this processor has no products of bytes (VNNI)"
+    not MULTIPLIES_BYTES, reason="this processor has no products of bytes (VNNI)"
 )
 
 
@@ -329,3 +332,80 @@ def test_evaluation_mode_runs_every_layer(name):
         module.register_forward_hook(lambda *_, path=path: called.add(path))
     network(torch.zeros(1, 3, 32, 32))
     assert called == {path for path, _ in network.named_modules()}
+
+
+# compiled
+
+
+def block(name):
+    """A block of the zoo, with spread-out parameters, and its input."""
+    torch.manual_seed(9)
+    recipe = Recipe(stem="cifar", num_classes=10)
+    made = ReActBlock(recipe, 32, 64, 2, 0.9) if name == "reactnet_18" else Block(recipe, 32, 64, 1, (1, 0.9))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return made, torch.randn(4, 32, 8, 8)
+
+
+def outcome(run, x, parameters):
+    x = x.clone().requires_grad_()
+    output = run(x)
+    return [output, *gradients(output, [x, *parameters])]
+
+
+TORCHS_OWN = (
+    "ignore:.*autograd.function.Function.*should not be instantiated:DeprecationWarning"  # torch does it
+)
+
+
+@pytest.mark.slow  # a compiler runs
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch uses what it deprecates
+@pytest.mark.parametrize("name", ["reactnet_18", "reactnet_a"])
+def test_a_compiled_block_is_the_block(name):
+    made, x = block(name)
+    made, x = made.double(), x.double()
+    parameters = list(made.parameters())
+    compiled = torch.compile(made, fullgraph=True)
+    assert_all_close(outcome(compiled, x, parameters), outcome(made, x, parameters), rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch uses what it deprecates
+@pytest.mark.parametrize("name", ["reactnet_18", "reactnet_a"])
+def test_bfloat16_keeps_a_block_within_its_rounding(name):
+    """Within 1 % of the norm of the output and 10 % of every gradient's: 8 bits, and a sign near 0 may turn."""
+    made, x = block(name)
+    parameters = list(made.parameters())
+    compiled = torch.compile(made, fullgraph=True)
+
+    def mixed(x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return compiled(x)
+
+    pairs = zip(outcome(mixed, x, parameters), outcome(made, x, parameters), strict=True)
+    names = ["output", "x", *dict(made.named_parameters())]
+    errors = {
+        name: ((one - other).norm() / other.norm()).item()
+        for name, (one, other) in zip(names, pairs, strict=True)
+    }
+    assert errors.pop("output") < 0.01
+    assert max(errors.values()) < 0.1, errors
+
+
+@needs_bytes
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_signs_in_integers_compile_without_a_break():
+    torch.manual_seed(10)
+    conv, scale = BinaryConv2d(128, 128, 3), Scale(0.25)
+    nn.init.normal_(conv.weight)
+    x = torch.randn(8, 128, 16, 16).sign()  # 302 million products
+
+    def run(x):
+        return scaled_convolution(x, conv, scale)
+
+    compiled = torch.compile(run, fullgraph=True)
+    found, expected = (outcome(f, x, list(conv.parameters())) for f in (compiled, run))
+    for one, other in zip(found, expected, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
