@@ -45,6 +45,7 @@ reports: .venv/installed
 benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/analysis_time.py
 	$(BIN)/python benchmarks/datapaths.py
+	$(BIN)/python benchmarks/train_step.py
 
 # The tables measured by synthesis; from an empty cache tens of minutes. Debian has the cells in qflow-tech-osu018.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib

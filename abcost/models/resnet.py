@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from abcost.models.recipe import Recipe
 from abcost.models.variance import resnet_betas
+from abcost.nn import scaled_convolution
 
 DEPTHS_18 = (4, 4, 4, 4)  # blocks per stage; a block has one 3x3 convolution, half of a ResNet basic block
 DEPTHS_34 = (6, 8, 12, 6)
@@ -94,6 +95,6 @@ class PlainBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual branch plus shortcut."""
-        branch: Tensor = self.scale1(self.conv1(self.sign(x)))
+        branch = scaled_convolution(self.sign(x), self.conv1, self.scale1)
         shortcut: Tensor = self.downsample(x)
         return branch + shortcut

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from abcost.models.recipe import Recipe
 from abcost.models.registry import MODELS
 from abcost.models.variance import reactnet_a_betas
+from abcost.nn import rprelu, scaled_convolution, shifted_sign
 
 WIDTH = 32  # channels of the stem
 DEPTHS = (1, 2, 2, 6, 2)  # blocks per stage; the first of each doubles the channels
@@ -70,18 +71,17 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Both parts."""
-        branch: Tensor = self.scale1(self.binary_3x3(self.sign1(self.move11(x))))
-        o1: Tensor = self.move13(self.prelu1(self.move12(branch + self.pooling(x))))
+        branch = scaled_convolution(shifted_sign(x, self.move11, self.sign1), self.binary_3x3, self.scale1)
+        o1 = rprelu(branch + self.pooling(x), self.move12, self.prelu1, self.move13)
 
-        a2 = self.sign2(self.move21(o1))
+        a2 = shifted_sign(o1, self.move21, self.sign2)
         if self.doubles:
-            first: Tensor = self.scale2_1(self.binary_pw_down1(a2))
-            second: Tensor = self.scale2_2(self.binary_pw_down2(a2))
+            first = scaled_convolution(a2, self.binary_pw_down1, self.scale2_1)
+            second = scaled_convolution(a2, self.binary_pw_down2, self.scale2_2)
             o2 = torch.cat([first + o1, second + o1], dim=1)
         else:
-            o2 = self.scale2(self.binary_pw(a2)) + o1
-        out: Tensor = self.move23(self.prelu2(self.move22(o2)))
-        return out
+            o2 = scaled_convolution(a2, self.binary_pw, self.scale2) + o1
+        return rprelu(o2, self.move22, self.prelu2, self.move23)
 
 
 class ReActNetA(nn.Module):
