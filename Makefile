@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-vision simulator lint types check reports benchmarks calibrate clean
+.PHONY: demo test test-slow test-vision simulator lint types check reports benchmarks ablation calibrate clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
@@ -46,6 +46,10 @@ benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/analysis_time.py
 	$(BIN)/python benchmarks/datapaths.py
 	$(BIN)/python benchmarks/train_step.py
+
+# 24 trainings on one thread, half an hour; the same command goes on where it was interrupted.
+ablation: .venv/installed-dev
+	$(BIN)/python benchmarks/slope_ablation.py
 
 # The tables measured by synthesis; from an empty cache tens of minutes. Debian has the cells in qflow-tech-osu018.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
