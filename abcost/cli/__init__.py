@@ -13,6 +13,7 @@ import typer
 from abcost import __version__
 from abcost.cli.analyze import analyze
 from abcost.cli.calibrate import calibrate
+from abcost.cli.evaluate import evaluate
 from abcost.cli.graph import graph
 from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
@@ -31,6 +32,7 @@ app.command()(reproduce)
 app.command()(calibrate)
 app.command()(rtl)
 app.command()(train)
+app.command()(evaluate)
 app.add_typer(targets, name="targets")
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException

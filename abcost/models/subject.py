@@ -71,6 +71,8 @@ class Subject:
     trained: bool  # weights come from a checkpoint or from the user, not from initialisation
     base_width: int | None = None  # of a reduced network of the zoo; None: as published
     blocks: tuple[int, ...] | None = None
+    step: int | None = None  # None for models that are not of the zoo
+    alpha_exponent: int | None = None  # None: as published
 
 
 def resolve(request: Request) -> Subject:
@@ -108,6 +110,8 @@ def resolve(request: Request) -> Subject:
                 trained=request.checkpoint is not None,
                 base_width=request.base_width,
                 blocks=request.blocks,
+                step=recipe["step"],  # type: ignore[arg-type]
+                alpha_exponent=request.alpha_exponent,
             )
         elif ":" in request.model:
             subject = Subject(
