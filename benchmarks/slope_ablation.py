@@ -27,6 +27,8 @@ from typing import Any
 from scipy.stats import studentized_range
 
 from abcost.errors import UsageError
+from abcost.models.accuracies import DATA as PUBLISHED_ON
+from abcost.models.accuracies import SOURCE, published
 from abcost.train.config import Config
 from abcost.train.files import write_text
 from abcost.train.recipes import configs
@@ -43,11 +45,6 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 SEEDS = (0, 1, 2)
 CONFIDENCE = 0.95
-PUBLISHED = {  # ReActNet-18, top-1 % of step 1 / step 2: ImageNet, CIFAR-10, CIFAR-100
-    "fixed 2^-3": ("65.00 / 60.25", "91.67 / 92.30", "69.22 / 69.31"),
-    "fixed 2^-7": ("64.66 / 60.48", "91.61 / 92.07", "67.42 / 67.90"),
-    "quantized RPReLU": ("65.40 / 61.39", "91.94 / 91.94", "69.59 / 69.35"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +187,25 @@ def markdown(runs: Sequence[Run]) -> str:
         "",
         "## As published, for comparison",
         "",
-        "ReActNet-18, top-1 % of step 1 / step 2 (Ma et al., A&B BNN, CVPR 2024, arXiv:2403.03739), without a spread.",
+        f"ReActNet-18, top-1 % of step 1 / step 2 ({SOURCE}), without a spread.",
         "",
         "| slopes | ImageNet | CIFAR-10 | CIFAR-100 |",
         "| :-- | --: | --: | --: |",
-        *(f"| {name} | {' | '.join(values)} |" for name, values in PUBLISHED.items()),
+        *(f"| {name} | {' | '.join(cells)} |" for name, cells in _printed().items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _printed() -> dict[str, list[str]]:
+    """Per setting that the paper prints, step 1 / step 2 on ImageNet, CIFAR-10 and CIFAR-100."""
+    found: dict[str, list[str]] = {}
+    for name in SETTINGS:
+        for data in PUBLISHED_ON:
+            both = [published(MODEL, "ab", data, step=step) for step in (1, 2)]
+            figures = [figure for row in both for figure in row if figure.slopes == name]
+            if figures:
+                found.setdefault(name, []).append(" / ".join(f"{figure.percent:.2f}" for figure in figures))
+    return found
 
 
 def _mean(group: Group) -> str:
