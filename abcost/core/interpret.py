@@ -71,7 +71,8 @@ class FixedPoint:
     """Multiples of 2**-fraction_bits; `largest` is the largest magnitude that was met.
 
     width: bits of a register that holds a real value, in two's complement; what does not fit wraps, as in the hardware
-    units, and is counted. None: as wide as needed. Sums inside a dot product are as wide as they need to be.
+    units, and is counted. None: as wide as needed. Sums inside a dot product are as wide as they need to be, and so are
+    constants.
     """
 
     fraction_bits: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -149,7 +150,7 @@ def assess(
     order = _evenly(len(data.test), images)
     batch = max(1, min(_MOST, _PIXELS // (data.input_shape[1] * data.input_shape[2])))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = subject.model.eval().to(device)
+    model = copy.deepcopy(subject.model).eval().to(device)  # tracing needs the original, on the CPU
     classes = len(data.classes)
     first, second = (Tally(classes, torch.device("cpu"), confusion=True) for _ in range(2))
     agreeing = 0
@@ -161,7 +162,6 @@ def assess(
             second.add(rewritten, labels, label_loss(rewritten, labels))
             agreeing += int((rewritten.argmax(dim=1) == logits.argmax(dim=1)).sum())
         progress(first.images, len(order))
-    model.cpu()
     return Assessment(
         subject,
         form,
