@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow simulator lint types check reports benchmarks calibrate clean
+.PHONY: demo test test-slow test-vision simulator lint types check reports benchmarks ablation calibrate clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
@@ -35,12 +35,21 @@ check: .venv/installed-dev
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
 
+# torchvision goes with one torch only, and with none of the small CPU builds: an environment of its own, of 5.6 GB.
+test-vision: .venv-vision/installed
+	.venv-vision/bin/pytest tests/test_data_vision.py
+
 reports: .venv/installed
 	$(BIN)/abcost reproduce --reports reports
 
 benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/analysis_time.py
 	$(BIN)/python benchmarks/datapaths.py
+	$(BIN)/python benchmarks/train_step.py
+
+# 24 trainings on one thread, half an hour; the same command goes on where it was interrupted.
+ablation: .venv/installed-dev
+	$(BIN)/python benchmarks/slope_ablation.py
 
 # The tables measured by synthesis; from an empty cache tens of minutes. Debian has the cells in qflow-tech-osu018.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
@@ -53,12 +62,20 @@ calibrate: .venv/installed-dev
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable .
+	$(PIP) --editable '.[train]'
 	touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[dev]'
 	touch .venv/installed $@
 
+VISION := torch==2.14.1 torchvision==0.29.1
+.venv-vision/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m venv .venv-vision
+	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
+	.venv-vision/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-vision/constraints.txt --editable '.[train,vision]' $(VISION) pytest hypothesis
+	touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vision .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

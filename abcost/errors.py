@@ -9,7 +9,10 @@ AbcostError                what was wrong, where, and what to do; exit status 2
 │   └── DataDependent      the model asks for the value of an activation
 ├── GraphError             a graph (file) that breaks the rules of the op graph
 ├── RewriteError           a rewrite that broke what it promised (a bug in a rule)
+├── DataError              a data set that is missing, damaged or of another form than it should be
+├── MissingExtra           a package of an extra that is not installed
 ├── CostError              a cost table, law or target that cannot answer
+├── TrainError             a training that cannot go on
 ├── ToolError              a synthesis tool or simulator that is missing, fails or answers nonsense
 └── OutputError            a result that could not be written
 """
@@ -53,8 +56,20 @@ class RewriteError(AbcostError):
     """Example: a multiply that survived a phase that promised none."""
 
 
+class DataError(AbcostError):
+    """Example: `--data cifar10` without its files."""
+
+
+class MissingExtra(AbcostError):  # noqa: N818 - reads as a sentence where it is raised
+    """Example: `--data digits` without scikit-learn."""
+
+
 class CostError(AbcostError):
     """Example: a law asked for 64 bits where the table ends at 32."""
+
+
+class TrainError(AbcostError):
+    """Example: the loss is no longer finite."""
 
 
 class ToolError(AbcostError):

@@ -107,7 +107,7 @@ def analyze(
     width: bits of the residual path; default the table's own (16 unless it says otherwise).
     accelerator: device, clock and frames per second of a whole accelerator, organised per stage.
     verify: also execute every stage next to the one before (slower), which fills `max_abs_error`.
-    request: fields of `abcost.models.subject.Request` (variant, step, preset, num_classes, checkpoint, …).
+    request: fields of `abcost.models.subject.Request` (variant, step, preset, base_width, blocks, checkpoint, …).
 
     Raises subclasses of AbcostError, each with one line that says what, where, and what to do.
 
@@ -258,6 +258,7 @@ def _report(
             "constant_multiply": rewriting.constant_multiply,
             "fraction_bits": rewriting.fraction_bits,
             "trained": subject.trained,
+            **_reduction(subject),
         },
         capture=staged.capture,
         stages=stages,
@@ -268,6 +269,16 @@ def _report(
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
     )
+
+
+def _reduction(subject: Subject) -> dict[str, Any]:
+    """Settings of a reduced network of the zoo; nothing for one as published."""
+    settings: dict[str, Any] = {}
+    if subject.base_width is not None:
+        settings["base_width"] = subject.base_width
+    if subject.blocks is not None:
+        settings["blocks"] = list(subject.blocks)
+    return settings
 
 
 def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organised | None:

@@ -224,6 +224,32 @@ def test_checkpoint_ends_the_warning_about_untrained_weights(capsys, tmp_path):
     assert list(chosen["count"]) == [64 * 32 * 32]
 
 
+def test_reduced_network_says_so(capsys):
+    reduced = (
+        "reactnet_18",
+        "--preset",
+        "digits",
+        "--base-width",
+        "4",
+        "--blocks",
+        "1,2",
+        "--num-classes",
+        "3",
+    )
+    data = data_of(capsys, *reduced)
+    assert (data["settings"]["base_width"], data["settings"]["blocks"]) == (4, [1, 2])
+    assert data["input_shape"] == [1, 3, 8, 8]
+    # stem 4 channels at 8x8; 4 -> 4; then 4 -> 8 and 8 -> 8 at 4x4, with a 1x1 shortcut
+    macs = 27 * 4 * 64 + 36 * 4 * 64 + (36 + 72 + 4) * 8 * 16 + 8 * 3
+    assert data["macs"]["total"] == macs
+    text, _ = output_of(capsys, *reduced)
+    assert text.startswith("reactnet_18 (ab, base width 4, blocks 1,2)  input 1x3x8x8  ")
+
+
+def test_a_network_as_published_has_no_setting_of_its_size(zoo_reports):
+    assert {"base_width", "blocks"} & set(zoo_reports["asic-45nm"]["settings"]) == set()
+
+
 # stdout is data
 
 

@@ -160,6 +160,12 @@ NUMBERS = {
 }
 
 OPTIONS = {
+    "base width 0": ([*ZOO, "--base-width", "0"], r"base_width must be a whole number >= 1, got 0"),
+    "blocks of letters": ([*ZOO, "--blocks", "2,x"], r"--blocks '2,x' is not of the form 2,2,2"),
+    "blocks, empty": ([*ZOO, "--blocks", ""], r"--blocks '' is not of the form 2,2,2"),
+    "blocks 0": (["graph", *ZOO[1:], "--blocks", "2,0"], r"blocks must be a tuple .*, got \(2, 0\)"),
+    "base width for a factory": ([*SMALL, "--base-width", "4"], r"--base-width is for zoo models; your own factory"),
+    "blocks for a factory": (["graph", *SMALL[1:], "--blocks", "4"], r"--blocks is for zoo models; your own factory"),
     "argument for the zoo": ([*ZOO, "--model-arg", "width=2"], r"--model-arg is for your own factory; zoo models take"),
     "variant for a factory": ([*SMALL, "--variant", "ab"], r"--variant is for zoo models; your own factory takes"),
     "step for a factory": ([*SMALL, "--step", "1"], r"--step is for zoo models"),
@@ -194,7 +200,7 @@ INPUTS = {
     ),
     "too small": (
         [*ZOO, "--input-size", "1x3x2x2"],
-        r"the model fails on an input of shape 1x3x2x2: .*too small",
+        r"the model fails on an input of shape 1x3x2x2: .*too small; reactnet_18 halves .* fewer stages \(--blocks\)",
     ),
     "five axes": ([*ZOO, "--input-size", "1x3x8x32x32"], r"the model fails on an input of shape 1x3x8x32x32"),
     "two inputs": ([*ZOO, *["--input-size", "1x3x32x32"] * 2], r"shape 1x3x32x32 and 1x3x32x32: TypeError"),

@@ -269,7 +269,7 @@ def test_no_command_shows_the_help_and_is_an_error(capsys):
 LIGHT = """
 import contextlib, io, sys
 def heavy():
-    return sorted({"torch", "pandas", "fvcore", "networkx"} & set(sys.modules))
+    return sorted({"torch", "pandas", "fvcore", "networkx", "scipy", "sklearn", "mlxtend"} & set(sys.modules))
 import abcost
 print("import abcost", heavy())
 from abcost.cli import run

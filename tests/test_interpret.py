@@ -13,6 +13,8 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
 from abcost.core.replay import REPLAYABLE
 from abcost.errors import GraphError
+from abcost.pipeline import stage_graphs
+from abcost.rewrite import RewriteOptions
 from abcost.trace import trace
 from strategies import STEP, Module, const, graph_of, single, traced
 
@@ -239,6 +241,56 @@ def test_the_largest_value_is_kept():
     arithmetic = FixedPoint(BITS)
     run(y(OpKind.SCALE, factor=const(-8.0)), [[1, 2, -3, 0.5]], arithmetic=arithmetic)
     assert arithmetic.largest == 24
+
+
+def test_registers_wrap_as_twos_complement():
+    # 4 bits, 2 of them behind the point: -2 to 1.75; 2 * x wraps modulo 4
+    arithmetic = FixedPoint(BITS, width=4)
+    double = y(OpKind.SCALE, factor=const(2.0))
+    assert run(double, [[0.75, 1.0, -1.0, -1.25]], arithmetic=arithmetic) == [1.5, -2, -2, 1.5]
+    assert arithmetic.overflows == 2  # 2 and -2.5; as they wrapped, the output moves nothing
+    assert (arithmetic.lowest, arithmetic.highest) == (-2.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "bits"),
+    [  # in quarters
+        ([1.75, -2, 0, 0], 4),  # 7 and -8
+        ([2, -2, 0, 0], 5),  # 8
+        ([1.75, -2.25, 0, 0], 5),  # -9
+        ([0, 0, 0, 0], 1),
+        ([0, 0, 0, -0.25], 1),  # -1
+        ([0.25, 0, 0, 0], 2),  # 1, and a sign
+    ],
+)
+def test_bits_that_hold_every_value(row, bits):
+    arithmetic = FixedPoint(BITS)
+    run(y(OpKind.CLAMP, {"min": -100, "max": 100}), [row], arithmetic=arithmetic)
+    assert arithmetic.needed_width == bits
+    just = FixedPoint(BITS, width=bits)
+    assert run(y(OpKind.CLAMP, {"min": -100, "max": 100}), [row], arithmetic=just) == row
+    assert just.overflows == 0
+
+
+def test_counts_of_a_binary_dot_product_do_not_wrap():
+    # 16 agreeing signs are 16, which 4 bits do not hold; scaled to 0.5 they do
+    conv = nn.Conv2d(16, 1, 1, bias=False)
+    nn.init.ones_(conv.weight)
+    graph = stage_graphs(Signs(conv), (InputSpec((1, 16, 1, 1)),), RewriteOptions()).stages[-1].graph
+    arithmetic = FixedPoint(BITS, width=4)
+    (value,) = execute(graph, [torch.ones(1, 16, 1, 1, dtype=torch.float64)], arithmetic).values()
+    assert (value.item(), arithmetic.overflows) == (0.5, 0)
+
+
+class Signs(nn.Module):
+    """conv(sign(x)) / 32."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x):
+        return self.conv(torch.sign(x)) * 2.0**-5
 
 
 @pytest.mark.parametrize("name", ["system.default", "as_strided.default", "set_.source_Storage"])

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from abcost.errors import UnknownName, UsageError
-from abcost.models import PRESETS, VARIANTS, build, catalogue, preset
+from abcost.errors import ModelError, UnknownName, UsageError
+from abcost.models import PRESETS, VARIANTS, build, catalogue, check_images, preset
 from abcost.models.variance import reactnet_a_betas, resnet_betas
 from abcost.nn import (
     BinaryActivation,
@@ -22,6 +22,7 @@ from abcost.nn import (
     Mask,
     MeanScaledConv2d,
     QuantizedPReLU,
+    Scale,
     SignConv2d,
 )
 
@@ -135,6 +136,85 @@ def test_reactnet_a_betas_by_hand():
     assert [(block.sign1.beta, block.sign2.beta) for block in blocks] == reactnet_a_betas(strides)
     assert [(block.move11.beta, block.move21.beta) for block in blocks] == reactnet_a_betas(strides)
     assert [block.binary_3x3.stride[0] for block in blocks] == strides
+
+
+# reduced networks
+
+
+@pytest.mark.parametrize(
+    ("name", "reduced", "published"),
+    [
+        ("reactnet_18", {"base_width": 64, "blocks": (4, 4, 4, 4)}, "reactnet_18"),
+        ("reactnet_18", {"blocks": [6, 8, 12, 6]}, "reactnet_34"),
+        ("birealnet_18", {"base_width": 64, "blocks": (6, 8, 12, 6)}, "birealnet_34"),
+        ("reactnet_a", {"base_width": 32, "blocks": (1, 2, 2, 6, 2)}, "reactnet_a"),
+    ],
+)
+def test_published_widths_and_blocks_give_the_published_networks(name, reduced, published):
+    assert tensor_shapes(shapes_only(name, **reduced)) == tensor_shapes(shapes_only(published))
+
+
+def blocks_of(model):
+    """(input channels, output channels, stride, betas) of every block of a ResNet-shaped network."""
+    layers = [getattr(model, name) for name in model.stages]
+    return [
+        [(b.conv1.in_channels, b.conv1.out_channels, b.conv1.stride[0], b.sign.beta) for b in layer]
+        for layer in layers
+    ]
+
+
+@pytest.mark.parametrize("name", ["reactnet_18", "birealnet_18", "xnornet_18", "bnn_18"])
+def test_reduced_resnets_by_hand(name):
+    model = build(name, stem="cifar", num_classes=7, base_width=6, blocks=(2, 3, 1))
+    assert blocks_of(model) == [
+        [(6, 6, 1, 1.0), (6, 6, 1, 1.0)],  # v = 1, 1; then 1 + 1/16
+        [(6, 12, 2, 1 / sqrt(1 + 1 / 16)), (12, 12, 1, 1.0), (12, 12, 1, 1 / sqrt(1 + 1 / 16))],
+        [(12, 24, 2, 1 / sqrt(1 + 2 / 16))],
+    ]
+    assert (model.conv1.out_channels, model.fc.in_features) == (6, 24)
+    assert not hasattr(model, "layer4")
+    assert model(torch.randn(2, 3, 8, 8)).shape == (2, 7)
+    prelus = {m.weight.numel() for m in (model.prelu1, model.prelu2) if isinstance(m, nn.PReLU)}
+    assert prelus == (set() if name == "reactnet_18" else {6, 24})
+
+
+def test_parameters_of_a_reduced_reactnet_by_hand():
+    def block(in_ch, out_ch):
+        convolution = 9 * in_ch * out_ch + out_ch  # and its gain
+        shortcut = 0 if in_ch == out_ch else in_ch * out_ch + out_ch
+        return convolution + shortcut + in_ch + 3 * out_ch  # move0; move1, slopes, move2
+
+    stem, classifier = 27 * 16 + 16, 64 * 10 + 10
+    blocks = [(16, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64)]
+    model = build_for("digits", "reactnet_18", base_width=16, blocks=(2, 2, 2))
+    assert parameter_count(model) == stem + sum(block(*widths) for widths in blocks) + classifier
+
+
+def test_one_stage_of_one_block():
+    model = build("reactnet_18", stem="cifar", num_classes=2, base_width=1, blocks=(1,))
+    assert blocks_of(model) == [[(1, 1, 1, 1.0)]]
+
+
+def test_reduced_reactnet_a_by_hand():
+    def beta(sixteenths):
+        return 1 / sqrt(1 + sixteenths / 16)
+
+    model = build("reactnet_a", stem="cifar", num_classes=7, base_width=5, blocks=(2, 1, 3))
+    stem, *blocks = model.feature
+    assert (stem.conv1.out_channels, model.fc.in_features) == (5, 40)
+    shapes = [
+        (b.binary_3x3.in_channels, b.move22.bias.numel(), b.binary_3x3.stride[0], b.sign1.beta, b.sign2.beta)
+        for b in blocks
+    ]
+    assert shapes == [
+        (5, 10, 1, 1.0, beta(1)),
+        (10, 10, 1, beta(2), beta(3)),
+        (10, 20, 2, beta(4), beta(5)),
+        (20, 40, 2, 1.0, beta(1)),
+        (40, 40, 1, 1.0, beta(1)),
+        (40, 40, 1, beta(2), beta(3)),
+    ]
+    assert model(torch.randn(2, 3, 16, 16)).shape == (2, 7)
 
 
 # every network, every variant
@@ -291,8 +371,9 @@ def test_catalogue_of_another_variant():
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_belong_together(name):
     chosen = preset(name)
+    network = "reactnet_18" if name == "digits" else "reactnet_a"  # which halves four times: 8 is too small
     with torch.device("meta"):
-        assert build_for(name, "reactnet_a")(torch.empty(chosen.input_shape)).shape == (1, chosen.num_classes)
+        assert build_for(name, network)(torch.empty(chosen.input_shape)).shape == (1, chosen.num_classes)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +387,12 @@ def test_presets_belong_together(name):
         ({"num_classes": 0}, UsageError, r"^num_classes must be a whole number >= 1, got 0$"),
         ({"num_classes": 2.5}, UsageError, r"^num_classes must be a whole number >= 1, got 2\.5$"),
         ({"num_classes": True}, UsageError, r"^num_classes must be a whole number >= 1, got True$"),
+        ({"base_width": 0}, UsageError, r"^base_width must be a whole number >= 1, got 0$"),
+        ({"base_width": 1.5}, UsageError, r"^base_width must be a whole number >= 1, got 1\.5$"),
+        ({"blocks": ()}, UsageError, r"^blocks must be a tuple of whole numbers >= 1, one per stage, got \(\)$"),
+        ({"blocks": (2, 0)}, UsageError, r"^blocks must be a tuple .*, got \(2, 0\)$"),
+        ({"blocks": (True,)}, UsageError, r"^blocks must be a tuple .*, got \(True,\)$"),
+        ({"blocks": (1, 1000)}, UsageError, r"^blocks 1,1000 are 1,001, and at most 1,000 can be built$"),
     ],
 )  # fmt: skip
 def test_build_refuses(options, error, message):
@@ -314,6 +401,58 @@ def test_build_refuses(options, error, message):
         build(name, **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "options"),
+    [
+        ("reactnet_18", (1, 3, 8, 8), {"stem": "cifar"}),  # 8, 4, 2, 1
+        ("reactnet_18", (2, 3, 4, 4), {"stem": "cifar", "blocks": (1, 1, 1)}),
+        ("reactnet_18", (1, 3, 32, 32), {"stem": "imagenet"}),  # 8 behind the stem
+        ("reactnet_a", (1, 3, 16, 16), {"stem": "cifar"}),  # halved four times
+        ("reactnet_a", (1, 3, 8, 8), {"stem": "cifar", "blocks": (1, 1, 1, 1)}),
+    ],
+)
+def test_images_that_a_network_takes(name, shape, options):
+    check_images(name, shape, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "options"),
+    [
+        ("reactnet_18", (1, 3, 4, 4), {"stem": "cifar"}),
+        ("reactnet_18", (1, 3, 16, 16), {"stem": "imagenet"}),
+        ("reactnet_a", (1, 3, 8, 8), {"stem": "cifar"}),
+        ("birealnet_18", (1, 3, 9, 9), {"stem": "cifar"}),  # pools of odd sizes leave less than strides do
+    ],
+)
+def test_images_that_a_network_does_not_take(name, shape, options):
+    text = "x".join(map(str, shape))
+    with pytest.raises(
+        ModelError, match=rf"^the model fails on an input of shape {text}: .*; {name} halves the size"
+    ):
+        check_images(name, shape, **options)
+
+
 def test_unknown_preset_is_refused():
     with pytest.raises(UnknownName, match=r"^no preset 'cifar'; did you mean 'cifar10'\?"):
         preset("cifar")
+
+
+def test_beta_follows_alpha():
+    # alpha = 1/8: v = 1, 1, then 1 + 1/64 carried into the second stage, where it starts again at 1
+    model = build("reactnet_18", stem="cifar", base_width=4, blocks=(2, 2), alpha_exponent=-3)
+    betas = [module.beta for module in model.modules() if isinstance(module, BinaryActivation)]
+    assert betas == [1.0, 1.0, 1 / sqrt(1 + 1 / 64), 1.0]
+    assert {module.factor for module in model.modules() if isinstance(module, Scale)} == {1 / 8}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"alpha_exponent": 1}, "alpha_exponent must be a whole number between -16 and 0, got 1"),
+        ({"alpha_exponent": -2, "variant": "bn"}, "the batch-norm baseline has no alpha; leave it out"),
+    ],
+)
+def test_refused_alpha(options, reason):
+    with pytest.raises(UsageError) as caught:
+        build("reactnet_18", **options)
+    assert reason in str(caught.value)

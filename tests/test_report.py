@@ -272,6 +272,44 @@ def test_surviving_multiplications_are_named():
     assert "no multiplication is left" not in text
 
 
+class TwoSlopes(nn.Module):
+    """Two layers of power-of-two slopes, with four and two channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = QuantizedPReLU(4), QuantizedPReLU(2)
+        with torch.no_grad():
+            self.first.L_alpha.copy_(torch.tensor([-3.0, -1.4, 0.0, -2.6]))  # -3, -1, 0, -3
+            self.second.L_alpha.fill_(-3)
+
+    def forward(self, x):
+        return self.second(self.first(x)[:, :2])
+
+
+def test_histogram_of_slope_exponents():
+    report = report_of(TwoSlopes(), (1, 4, 1, 1))
+    assert report.to_dict()["slope_exponents"] == {
+        "total": {"-3": 4, "-1": 1, "0": 1},
+        "layers": {"first": {"-3": 2, "-1": 1, "0": 1}, "second": {"-3": 2}},
+    }
+    text = drawn(report)
+    assert "Slopes below zero, 2**e: 6 channels of 2 layers" in text
+    rows = [line.split() for line in text.splitlines() if re.match(r" +-?\d+ +\d+ +[\d.]+ %", line)]
+    assert [row[:3] for row in rows] == [
+        ["-3", "4", "66.7"], ["-2", "0", "0.0"], ["-1", "1", "16.7"], ["0", "1", "16.7"],
+    ]  # fmt: skip
+    assert [len(row[4]) if len(row) > 4 else 0 for row in rows] == [30, 0, 8, 8]  # bars
+    assert "a layer selects among up to 3" in text
+
+
+def test_no_histogram_without_power_of_two_slopes():
+    report = report_of(nn.PReLU(4), (1, 4, 1, 1), rewriting=RewriteOptions())
+    assert report.to_dict()["slope_exponents"]["total"] == {"-2": 4}  # nn.PReLU starts at 1/4
+    report = report_of(nn.ReLU(), (1, 4, 1, 1))
+    assert report.to_dict()["slope_exponents"] == {"total": {}, "layers": {}}
+    assert "Slopes below zero" not in drawn(report)
+
+
 def test_no_survivor_is_said_so():
     text = drawn(report_of(rewriting=RewriteOptions(weight_scale="po2")), width=120)
     assert "No multiplication survives." in text

@@ -13,11 +13,13 @@ import typer
 from abcost import __version__
 from abcost.cli.analyze import analyze
 from abcost.cli.calibrate import calibrate
+from abcost.cli.evaluate import evaluate
 from abcost.cli.graph import graph
 from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
 from abcost.cli.rtl import rtl
 from abcost.cli.targets import app as targets
+from abcost.cli.train import train
 from abcost.cli.verify import verify
 from abcost.errors import AbcostError
 
@@ -29,6 +31,8 @@ app.command()(verify)
 app.command()(reproduce)
 app.command()(calibrate)
 app.command()(rtl)
+app.command()(train)
+app.command()(evaluate)
 app.add_typer(targets, name="targets")
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException

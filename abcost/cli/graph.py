@@ -21,9 +21,11 @@ def graph(
     ] = True,
     variant: options.Variant = None,
     step: options.Step = None,
-    preset: options.Preset = "imagenet",
+    preset: options.PresetOrOwn = None,
     input_size: options.InputSize = None,
     num_classes: options.NumClasses = None,
+    base_width: options.BaseWidth = None,
+    blocks: options.Blocks = None,
     checkpoint: options.Checkpoint = None,
     model_arg: options.ModelArg = None,
     output: options.Output = None,
@@ -39,7 +41,7 @@ def graph(
     name = options.choice("--stage", stage, [name for name, _ in STAGES])
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        checkpoint=checkpoint, model_arg=model_arg,
+        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
     with quiet():
         subject = resolve(asked)

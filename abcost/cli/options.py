@@ -26,16 +26,31 @@ Variant = Annotated[str | None, typer.Option(help="ab (default), bn-free or bn; 
 Step = Annotated[
     int | None, typer.Option(help="Training step: 1 real weights, 2 (default) binary; zoo models only.")
 ]
-Preset = Annotated[
-    str, typer.Option(help="imagenet, cifar10 or cifar100: stem, classes and input size together.")
+_PRESETS = "imagenet, cifar10, cifar100, digits or mnist5k: stem, classes and input size together"
+Preset = Annotated[str, typer.Option(help=f"{_PRESETS}.")]
+PresetOrOwn = Annotated[
+    str | None, typer.Option("--preset", help=f"{_PRESETS}. Default: the checkpoint's, or imagenet.")
 ]
 InputSize = Annotated[
     list[str] | None,
     typer.Option(help="NxCxHxW such as 1x3x224x224, or 1x16:int64; once per input of the model."),
 ]
 NumClasses = Annotated[int | None, typer.Option(help="Outputs of the classifier; zoo models only.")]
+BaseWidth = Annotated[
+    int | None,
+    typer.Option(
+        help="Reduced network: channels of the first stage (reactnet_a: of the stem), doubling per stage."
+    ),
+]
+Blocks = Annotated[
+    str | None,
+    typer.Option(help="Reduced network: blocks per stage, such as 2,2,2; as many stages as entries."),
+]
 Checkpoint = Annotated[
-    Path | None, typer.Option(help="State dict to load, as published or as trained by abcost.")
+    Path | None,
+    typer.Option(
+        help="Weights to load, as published or as trained by abcost, which also says how the network is built."
+    ),
 ]
 ModelArg = Annotated[list[str] | None, typer.Option(help="name=value for your factory; repeat for more.")]
 WeightScale = Annotated[
@@ -66,9 +81,11 @@ def request(
     *,
     variant: str | None,
     step: int | None,
-    preset: str,
+    preset: str | None,
     input_size: Sequence[str] | None,
     num_classes: int | None,
+    base_width: int | None,
+    blocks: str | None,
     checkpoint: Path | None,
     model_arg: Sequence[str] | None,
 ) -> Request:
@@ -82,10 +99,20 @@ def request(
         step=step,
         preset=preset,
         num_classes=num_classes,
+        base_width=base_width,
+        blocks=None if blocks is None else blocks_of(blocks),
         inputs=tuple(InputSpec.parse(text) for text in input_size or ()),
         checkpoint=checkpoint,
         arguments=parse_arguments(model_arg or ()),
     )
+
+
+def blocks_of(text: str) -> tuple[int, ...]:
+    """`--blocks 2,2,2` as numbers. Raises UsageError."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--blocks {text!r} is not of the form 2,2,2: blocks of every stage") from None
 
 
 def default_target(device: str | None) -> str:

@@ -36,9 +36,11 @@ def rtl(
     ] = False,
     variant: options.Variant = None,
     step: options.Step = None,
-    preset: options.Preset = "imagenet",
+    preset: options.PresetOrOwn = None,
     input_size: options.InputSize = None,
     num_classes: options.NumClasses = None,
+    base_width: options.BaseWidth = None,
+    blocks: options.Blocks = None,
     checkpoint: options.Checkpoint = None,
     model_arg: options.ModelArg = None,
 ) -> None:
@@ -57,7 +59,7 @@ def rtl(
 
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        checkpoint=checkpoint, model_arg=model_arg,
+        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
     with quiet():
         subject = resolve(asked)

@@ -21,9 +21,11 @@ def verify(
     model: options.Model,
     variant: options.Variant = None,
     step: options.Step = None,
-    preset: options.Preset = "imagenet",
+    preset: options.PresetOrOwn = None,
     input_size: options.InputSize = None,
     num_classes: options.NumClasses = None,
+    base_width: options.BaseWidth = None,
+    blocks: options.Blocks = None,
     checkpoint: options.Checkpoint = None,
     model_arg: options.ModelArg = None,
     weight_scale: options.WeightScale = "exact",
@@ -44,7 +46,7 @@ def verify(
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        checkpoint=checkpoint, model_arg=model_arg,
+        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
     note(f"verifying {model}: every stage is executed several times, in float64 …")
     with quiet():

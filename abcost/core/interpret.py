@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
+from abcost.core.precision import Encoding
 from abcost.core.replay import replay
 from abcost.errors import GraphError
 
@@ -67,11 +68,20 @@ class Floating:
 
 @dataclass(slots=True)
 class FixedPoint:
-    """Multiples of 2**-fraction_bits; `largest` is the largest magnitude that was stored."""
+    """Multiples of 2**-fraction_bits; `largest` is the largest magnitude that was met.
+
+    width: bits of a register that holds a real value, in two's complement; what does not fit wraps, as in the hardware
+    units, and is counted. None: as wide as needed. Sums inside a dot product are as wide as they need to be, and so are
+    constants.
+    """
 
     fraction_bits: int
     hardware_sign: bool = True
+    width: int | None = None
     largest: float = field(default=0.0)
+    lowest: float = field(default=0.0)  # of the real values, before they wrapped
+    highest: float = field(default=0.0)
+    overflows: int = field(default=0)  # values that wrapped
 
     def constant(self, constant: Constant) -> torch.Tensor:
         """Rounded to the grid, powers of two and +-1 exact."""
@@ -91,6 +101,28 @@ class FixedPoint:
             )
         self.largest = max(self.largest, largest)
         return torch.floor(values * grid) / grid
+
+    def store(self, values: torch.Tensor) -> torch.Tensor:
+        """Real values as a register of `width` bits holds them.
+
+        y = (x + 2**(width-1-F)) mod 2**(width-F) - 2**(width-1-F)
+        """
+        if values.numel():
+            low, high = torch.aminmax(values)
+            self.lowest, self.highest = min(self.lowest, float(low)), max(self.highest, float(high))
+        if self.width is None:
+            return values
+        half = 2.0 ** (self.width - 1 - self.fraction_bits)
+        held = torch.remainder(values + half, 2 * half) - half
+        self.overflows += int((held != values).sum())
+        return held
+
+    @property
+    def needed_width(self) -> int:
+        """Bits that hold every real value that was met, sign and fraction bits included."""
+        grid = 2**self.fraction_bits
+        above, below = int(self.highest * grid), max(0, int(-self.lowest * grid) - 1)  # -2**n needs n bits
+        return 1 + max(above.bit_length(), below.bit_length())
 
 
 Arithmetic = Floating | FixedPoint
@@ -134,6 +166,8 @@ def execute(
             result: torch.Tensor | _Deferred = _take(node, next(feed), arithmetic)
         else:
             result = _run(node, [values[name] for name in graph.inputs(node.name)], arithmetic)
+        if isinstance(arithmetic, FixedPoint) and isinstance(result, torch.Tensor) and _is_real(graph, node):
+            result = arithmetic.store(result) if result.is_floating_point() else result
         if overrides and node.name in overrides:
             result = overrides[node.name]
         values[node.name] = result
@@ -144,6 +178,11 @@ def execute(
             if not remaining[name]:
                 del values[name]
     return kept
+
+
+def _is_real(graph: OpGraph, node: OpNode) -> bool:
+    """Whether a register of the residual path's width holds the result: it is no bit and no count."""
+    return graph.precision(node).encoding is Encoding.REAL
 
 
 def _take(node: OpNode, value: torch.Tensor, arithmetic: Arithmetic) -> torch.Tensor:

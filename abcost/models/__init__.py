@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from abcost.models.checkpoint import load_checkpoint
-from abcost.models.factory import CatalogueEntry, build, catalogue
+from abcost.models.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, restore
+from abcost.models.factory import CatalogueEntry, build, catalogue, check_images
+from abcost.models.origin import Origin
 from abcost.models.presets import PRESETS, Preset, preset
 from abcost.models.recipe import STEMS, STEPS, VARIANTS
 
@@ -13,9 +14,14 @@ __all__ = [
     "STEPS",
     "VARIANTS",
     "CatalogueEntry",
+    "Checkpoint",
+    "Origin",
     "Preset",
     "build",
     "catalogue",
+    "check_images",
     "load_checkpoint",
     "preset",
+    "read_checkpoint",
+    "restore",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 
 import torch
@@ -13,22 +15,47 @@ from torch import Tensor, nn
 
 from abcost.errors import CheckpointError
 from abcost.models.factory import fitting
+from abcost.models.origin import Origin, origin_of
 
 SCHEMA = 1  # of abcost's own checkpoints
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was read from a file."""
+
+    path: str
+    tensors: Mapping[str, Tensor]  # as they are named in the file
+    origin: Origin
+
+
 def load_checkpoint(model: nn.Module, path: str | PathLike[str]) -> None:
-    """Copy the tensors of a checkpoint into `model`.
+    """Copy the tensors of a checkpoint into `model`. Raises as `read_checkpoint` and `restore`."""
+    restore(model, read_checkpoint(path))
+
+
+def read_checkpoint(path: str | PathLike[str]) -> Checkpoint:
+    """Read a checkpoint.
 
     Accepts what `torch.save` wrote under any file suffix: a bare state dict, as published with A&B BNN, or a
     dictionary that holds one as "state_dict", as `abcost train` writes it (schema 1); the names with or
     without the prefix "module." of torch.nn.DataParallel.  Runs no code from the file.
 
-    Raises CheckpointError, with `model` unchanged, if the file is missing, unreadable, damaged or not a
-    checkpoint, or if its tensors are not exactly those of the model, in name, shape and kind, or not finite.
+    Raises CheckpointError if the file is missing, unreadable, damaged or not a checkpoint.
     """
     shown = repr(str(path))
-    found = _state_dict(_read(path, shown), shown)
+    content = _read(path, shown)
+    return Checkpoint(str(path), _state_dict(content, shown), origin_of(content, shown))
+
+
+def restore(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Copy the tensors into `model`.
+
+    Raises CheckpointError, with `model` unchanged, if they are not exactly those of the model, in name, shape
+    and kind, or not finite.
+    """
+    shown = repr(checkpoint.path)
+    found = checkpoint.tensors
     wanted: dict[str, Tensor] = model.state_dict()
     if not any(name.startswith("module.") for name in wanted):
         found = _without_prefix(found)
@@ -47,11 +74,13 @@ def _read(path: str | PathLike[str], shown: str) -> object:
             warnings.simplefilter("ignore")  # about pickle protocols; the outcome is judged below
             content: object = torch.load(path, map_location="cpu", weights_only=True)
         damaged = _damaged_record(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read checkpoint {shown}: {error.strerror or error}; check the path"
-        ) from error
     except Exception as error:  # a foreign file can make the unpickler fail in any way
+        if (
+            isinstance(error, OSError) and error.errno != errno.EINVAL
+        ):  # that is a seek before the file's start
+            raise CheckpointError(
+                f"cannot read checkpoint {shown}: {error.strerror or error}; check the path"
+            ) from error
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
             raise CheckpointError(
@@ -100,7 +129,7 @@ def _state_dict(content: object, shown: str) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_prefix(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Without the prefix of torch.nn.DataParallel, if every name has it."""
     if not all(name.startswith("module.") for name in tensors):
         return tensors

@@ -23,6 +23,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "imagenet": Preset("imagenet", 1000, (1, 3, 224, 224)),
         "cifar10": Preset("cifar", 10, (1, 3, 32, 32)),
         "cifar100": Preset("cifar", 100, (1, 3, 32, 32)),
+        "digits": Preset("cifar", 10, (1, 3, 8, 8)),
+        "mnist5k": Preset("cifar", 10, (1, 3, 16, 16)),
     }
 )
 

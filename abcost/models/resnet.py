@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from abcost.models.recipe import Recipe
 from abcost.models.variance import resnet_betas
+from abcost.nn import scaled_convolution
 
 DEPTHS_18 = (4, 4, 4, 4)  # blocks per stage; a block has one 3x3 convolution, half of a ResNet basic block
 DEPTHS_34 = (6, 8, 12, 6)
-WIDTHS = (64, 128, 256, 512)  # channels per stage
+WIDTH = 64  # channels of the first stage; every further one has twice as many
 
 BlockFactory = Callable[[Recipe, int, int, int, float], nn.Module]
 """Makes a block from recipe, input channels, output channels, stride and beta."""
@@ -29,42 +30,49 @@ def pooled_shortcut(recipe: Recipe, in_ch: int, out_ch: int, conv: ConvFactory) 
 
 
 class ResNet(nn.Module):
-    """Stem, four stages of blocks, global average pool, linear classifier.
+    """Stem, stages of blocks (four as published), global average pool, linear classifier.
 
     (N, 3, H, W) -> (N, num_classes).  Stem: "imagenet" is a 7x7 convolution of stride 2 and a 3x3 max pool of
-    stride 2, "cifar" a 3x3 convolution of stride 1; stages 2-4 halve the size.
+    stride 2, "cifar" a 3x3 convolution of stride 1; every stage but the first halves the size.
+    `depths` are the published blocks per stage; the recipe's `base_width` and `blocks` come first.
     With `prelus`, a PReLU with real slopes follows the stem convolution and another precedes the global pool.
 
     Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
 
-    def __init__(self, recipe: Recipe, depths: Sequence[int], block: BlockFactory, *, prelus: bool) -> None:
+    def __init__(self, recipe: Recipe, depths: tuple[int, ...], block: BlockFactory, *, prelus: bool) -> None:
         super().__init__()
+        depths = recipe.depths(depths)
+        widths = recipe.widths(len(depths), WIDTH)
         imagenet = recipe.stem == "imagenet"
         kernel, stride = (7, 2) if imagenet else (3, 1)
-        self.conv1 = recipe.real_conv(3, WIDTHS[0], kernel, stride)
-        self.bn1 = recipe.norm(WIDTHS[0])
-        self.prelu1 = nn.PReLU(WIDTHS[0]) if prelus else nn.Identity()
+        self.conv1 = recipe.real_conv(3, widths[0], kernel, stride)
+        self.bn1 = recipe.norm(widths[0])
+        self.prelu1 = nn.PReLU(widths[0]) if prelus else nn.Identity()
         self.maxpool = nn.MaxPool2d(3, 2, 1) if imagenet else nn.Identity()
-        self.prelu2 = nn.PReLU(WIDTHS[-1]) if prelus else nn.Identity()
+        self.prelu2 = nn.PReLU(widths[-1]) if prelus else nn.Identity()
 
-        in_ch, first_stride = WIDTHS[0], 1
+        in_ch, first_stride = widths[0], 1
         stages: list[nn.Module] = []
-        for out_ch, betas in zip(WIDTHS, resnet_betas(depths), strict=True):
+        for out_ch, betas in zip(widths, resnet_betas(depths, recipe.alpha), strict=True):
             blocks = [block(recipe, in_ch, out_ch, first_stride, betas[0])]
             blocks += [block(recipe, out_ch, out_ch, 1, beta) for beta in betas[1:]]
             stages.append(nn.Sequential(*blocks))
             in_ch, first_stride = out_ch, 2
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.stages = [f"layer{number}" for number in range(1, len(stages) + 1)]
+        for name, stage in zip(self.stages, stages, strict=True):
+            self.add_module(name, stage)
 
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(WIDTHS[-1], recipe.num_classes)
+        self.fc = nn.Linear(widths[-1], recipe.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of images."""
         x = self.maxpool(self.prelu1(self.bn1(self.conv1(x))))  # (N, 64, H/4, W/4); cifar: (N, 64, H, W)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (N, 512, H/32, W/32); cifar: H/8, W/8
+        for name in self.stages:
+            x = getattr(self, name)(x)
+        # now (N, 512, H/32, W/32); cifar: H/8, W/8
         x = self.flatten(self.avgpool(self.prelu2(x)))  # (N, 512)
         logits: Tensor = self.fc(x)
         return logits
@@ -87,6 +95,6 @@ class PlainBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual branch plus shortcut."""
-        branch: Tensor = self.scale1(self.conv1(self.sign(x)))
+        branch = scaled_convolution(self.sign(x), self.conv1, self.scale1)
         shortcut: Tensor = self.downsample(x)
         return branch + shortcut

@@ -18,7 +18,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,23 +28,33 @@ from torch import nn
 
 from abcost.core.inputs import InputSpec
 from abcost.errors import AbcostError, ModelError, UnknownName, UsageError
-from abcost.models.checkpoint import load_checkpoint
-from abcost.models.factory import build
+from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
+from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
 
+_SMALL = (
+    32  # pixels; smaller images may not reach through all stages, which is found out before the slow part
+)
 _SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for; None takes the default: variant ab, step 2, the preset's or exported program's own."""
+    """What the user asked for.
+
+    None takes what the checkpoint says (see `Origin`), else the default: variant ab, step 2, preset imagenet and its
+    classes, widths and blocks as published.  Without inputs: the checkpoint's, the preset's or the exported program's.
+    """
 
     model: str
     variant: str | None = None
     step: int | None = None
-    preset: str = "imagenet"
+    preset: str | None = None
     num_classes: int | None = None
+    base_width: int | None = None
+    blocks: tuple[int, ...] | None = None
+    alpha_exponent: int | None = None
     inputs: tuple[InputSpec, ...] = ()
     checkpoint: Path | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -59,35 +69,88 @@ class Subject:
     variant: str | None  # None for models that are not of the zoo
     inputs: tuple[InputSpec, ...]
     trained: bool  # weights come from a checkpoint or from the user, not from initialisation
+    base_width: int | None = None  # of a reduced network of the zoo; None: as published
+    blocks: tuple[int, ...] | None = None
+    step: int | None = None  # None for models that are not of the zoo
+    alpha_exponent: int | None = None  # None: as published
 
 
 def resolve(request: Request) -> Subject:
     """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
-    chosen = preset(request.preset)
-    inputs = request.inputs or (InputSpec(chosen.input_shape),)
     zoo = ":" not in request.model and not request.model.endswith(".pt2")
     _check_options(request, zoo=zoo)
+    if zoo:
+        _zoo_name(request.model)  # a bad name comes before a bad checkpoint
+    checkpoint = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
+    if zoo and checkpoint is not None:
+        request = _as_trained(request, checkpoint)
+    chosen = preset(request.preset or "imagenet")
+    inputs = request.inputs or (InputSpec(chosen.input_shape),)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         if zoo:
             variant = request.variant or "ab"
-            model = _from_zoo(
+            recipe = {
+                "variant": variant,
+                "step": 2 if request.step is None else request.step,
+                "stem": chosen.stem,
+                "num_classes": chosen.num_classes if request.num_classes is None else request.num_classes,
+                "base_width": request.base_width,
+                "blocks": request.blocks,
+                "alpha_exponent": request.alpha_exponent,
+            }
+            model = _from_zoo(request.model, **recipe)
+            if len(inputs) == 1 and _small_images(inputs[0].shape):
+                check_images(request.model, inputs[0].shape, **recipe)
+            subject = Subject(
+                model,
                 request.model,
-                variant=variant,
-                step=2 if request.step is None else request.step,
-                stem=chosen.stem,
-                num_classes=chosen.num_classes if request.num_classes is None else request.num_classes,
+                variant,
+                inputs,
+                trained=request.checkpoint is not None,
+                base_width=request.base_width,
+                blocks=request.blocks,
+                step=recipe["step"],  # type: ignore[arg-type]
+                alpha_exponent=request.alpha_exponent,
             )
-            subject = Subject(model, request.model, variant, inputs, trained=request.checkpoint is not None)
         elif ":" in request.model:
             subject = Subject(
                 _from_factory(request.model, request.arguments), request.model, None, inputs, trained=True
             )
         else:
             subject = _exported(Path(request.model), request.inputs)
-    if request.checkpoint is not None:
-        load_checkpoint(subject.model, request.checkpoint)
+    if checkpoint is not None:
+        restore(subject.model, checkpoint)
     return subject
+
+
+def _as_trained(request: Request, checkpoint: Checkpoint) -> Request:
+    """The request, completed by what the checkpoint says. Raises UsageError where the two contradict."""
+    origin, shown = checkpoint.origin, repr(checkpoint.path)
+    if origin.model not in {None, request.model}:
+        raise UsageError(
+            f"checkpoint {shown} is of {origin.model}, not of {request.model}; name the network that was trained"
+        )
+    completed: dict[str, Any] = {}
+    for name in ("variant", "step", "preset", "num_classes", "base_width", "blocks", "alpha_exponent"):
+        asked, trained = getattr(request, name), getattr(origin, name)
+        if trained is None:
+            continue
+        if asked not in {None, trained}:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} {_text(asked)} contradicts checkpoint {shown}, which was trained with {_text(trained)}; "
+                f"leave {option} out"
+            )
+        completed[name] = trained
+    if origin.input_shape is not None and not request.inputs:
+        completed["inputs"] = (InputSpec((1, *origin.input_shape)),)
+    return replace(request, **completed)
+
+
+def _text(value: object) -> str:
+    """As on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
@@ -108,13 +171,18 @@ def _check_options(request: Request, *, zoo: bool) -> None:
     """Options of the other sort of model are mistakes, not to be ignored."""
     if zoo and request.arguments:
         raise UsageError(
-            "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes"
+            "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes, "
+            "--base-width, --blocks"
         )
-    for option in ("variant", "step", "num_classes"):
+    for option in ("variant", "step", "num_classes", "base_width", "blocks", "alpha_exponent"):
         if not zoo and getattr(request, option) is not None:
             raise UsageError(
                 f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
             )
+
+
+def _small_images(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[1] == 3 and max(shape[2:]) < _SMALL
 
 
 def _zoo_name(name: str) -> str:
@@ -132,7 +200,7 @@ def _from_zoo(name: str, **recipe: Any) -> nn.Module:
     try:
         return build(_zoo_name(name), **recipe)
     except (RuntimeError, MemoryError, OverflowError, TypeError) as error:  # a billion classes
-        asked = ", ".join(f"{option} {value}" for option, value in recipe.items())
+        asked = ", ".join(f"{option} {value}" for option, value in recipe.items() if value is not None)
         raise ModelError(f"{name} cannot be built with {asked}: {_one_line(error)}") from error
 
 

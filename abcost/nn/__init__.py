@@ -5,10 +5,12 @@ from __future__ import annotations
 from abcost.nn.activation import BinaryActivation
 from abcost.nn.bias import LearnableBias
 from abcost.nn.binary import BinaryConv2d, FixedScaleConv2d, MeanScaledConv2d, SignConv2d, binarize
-from abcost.nn.conv import WeightedConv2d
+from abcost.nn.conv import WeightedConv2d, scaled_convolution
 from abcost.nn.mask import Mask
 from abcost.nn.prelu import QuantizedPReLU, round_through
+from abcost.nn.rprelu import rprelu
 from abcost.nn.scale import Scale
+from abcost.nn.shifted_sign import shifted_sign
 from abcost.nn.sign import ApproxSign, sign_through
 from abcost.nn.standardized import StandardizedConv2d, standardize
 
@@ -27,6 +29,9 @@ __all__ = [
     "WeightedConv2d",
     "binarize",
     "round_through",
+    "rprelu",
+    "scaled_convolution",
+    "shifted_sign",
     "sign_through",
     "standardize",
 ]

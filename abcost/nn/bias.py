@@ -20,9 +20,13 @@ class LearnableBias(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.beta = beta
 
+    def shift(self) -> Tensor:
+        """bias/beta, (1, C, 1, 1)."""
+        return self.bias / self.beta
+
     def forward(self, x: Tensor) -> Tensor:
         """Shifted x; its shape."""
-        return x + self.bias / self.beta
+        return x + self.shift()
 
     def extra_repr(self) -> str:
         """Channels and beta, shown by print(model)."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction, FunctionCtx
 
 from abcost.nn.conv import WeightedConv2d
-from abcost.nn.standardized import fan_in, standardize
+from abcost.nn.standardized import CHANNEL, Standardization, as_scale, fan_in
 
 
 class _SignClippedGradient(torch.autograd.Function):
@@ -38,7 +38,43 @@ def binarize(weight: Tensor, scale: Tensor | float) -> Tensor:
 
 
 def _channel_mean(weight: Tensor) -> Tensor:
-    return weight.abs().mean(dim=(1, 2, 3), keepdim=True)  # (out, in, kh, kw) -> (out, 1, 1, 1)
+    return weight.abs().mean(dim=CHANNEL, keepdim=True)  # (out, in, kh, kw) -> (out, 1, 1, 1)
+
+
+class _StandardizedSign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, weight: Tensor, scale: Tensor, magnitude: float | None) -> Tensor:
+        found = Standardization.of(weight)
+        centred = found.centred
+        if magnitude is None:
+            size = (
+                found.rate * torch.linalg.vector_norm(centred, 1, dim=CHANNEL, keepdim=True) / fan_in(weight)
+            )
+        else:
+            size = torch.full_like(found.std, magnitude)
+        ctx.save_for_backward(centred, found.std, scale, size)
+        return centred.sign().mul_(scale * size)
+
+    @staticmethod
+    def backward(ctx: BackwardCFunction, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        centred, std, scale, size = saved
+        along = (grad * centred).sum(CHANNEL, keepdim=True)
+        scale_grad = size * (grad * centred.sign()).sum(CHANNEL, keepdim=True)
+        return Standardization(centred, std).backward(grad, scale, along), scale_grad, None
+
+
+def binarize_standardized(
+    weight: Tensor, scale: Tensor | float = 1.0, magnitude: float | None = None
+) -> Tensor:
+    """Binary weights of a standardised weight: scale * binarize(W^, magnitude), in one function.
+
+    weight, result: (out, in, kh, kw);  scale: (out, 1, 1, 1) or a number, outside of the straight-through part.
+    magnitude: None takes mean|W^| per output channel.  W^: see `standardize`.  The clip of `binarize` is left
+    out, for no |W^| is beyond 1: |W - mean| <= fan_in**0.5 * std.
+    """
+    result: Tensor = _StandardizedSign.apply(weight, as_scale(weight, scale), magnitude)  # type: ignore[no-untyped-call]
+    return result
 
 
 class BinaryConv2d(WeightedConv2d):
@@ -52,6 +88,8 @@ class BinaryConv2d(WeightedConv2d):
     Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
 
+    binary = True
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride)
         self.gain = nn.Parameter(torch.ones(out_channels, 1, 1, 1))
@@ -60,10 +98,9 @@ class BinaryConv2d(WeightedConv2d):
         """Draw W as the published code does."""
         nn.init.uniform_(self.weight, 0.0, 1e-3)
 
-    def effective_weight(self) -> Tensor:
+    def effective_weight(self, factor: float = 1.0) -> Tensor:
         """Gain * s * sign(W^)."""
-        standardized = standardize(self.weight)
-        return self.gain * binarize(standardized, _channel_mean(standardized))
+        return binarize_standardized(self.weight, factor * self.gain)
 
 
 class FixedScaleConv2d(WeightedConv2d):
@@ -73,13 +110,15 @@ class FixedScaleConv2d(WeightedConv2d):
     BNN has no scale per channel, and fan_in**-0.5 keeps the variance of the sum at 1. Not published.
     """
 
+    binary = True
+
     def reset_parameters(self) -> None:
         """Draw W as `BinaryConv2d` does."""
         nn.init.uniform_(self.weight, 0.0, 1e-3)
 
-    def effective_weight(self) -> Tensor:
+    def effective_weight(self, factor: float = 1.0) -> Tensor:
         """fan_in**-0.5 * sign(W^)."""
-        return binarize(standardize(self.weight), fan_in(self.weight) ** -0.5)
+        return binarize_standardized(self.weight, factor, fan_in(self.weight) ** -0.5)
 
 
 class MeanScaledConv2d(WeightedConv2d):
@@ -90,9 +129,11 @@ class MeanScaledConv2d(WeightedConv2d):
     Source: XNOR-Net (Rastegari et al., ECCV 2016), also in Bi-Real Net and ReActNet.
     """
 
-    def effective_weight(self) -> Tensor:
+    binary = True
+
+    def effective_weight(self, factor: float = 1.0) -> Tensor:
         """Mean|W| * sign(W)."""
-        return binarize(self.weight, _channel_mean(self.weight))
+        return factor * binarize(self.weight, _channel_mean(self.weight))
 
 
 class SignConv2d(WeightedConv2d):
@@ -101,6 +142,8 @@ class SignConv2d(WeightedConv2d):
     Source: BNN (Courbariaux et al., 2016, arXiv:1602.02830).
     """
 
-    def effective_weight(self) -> Tensor:
+    binary = True
+
+    def effective_weight(self, factor: float = 1.0) -> Tensor:
         """Sign(W)."""
-        return binarize(self.weight, 1.0)
+        return factor * binarize(self.weight, 1.0)

@@ -5,21 +5,52 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from abcost.nn.integer_conv import convolve_signs, convolves_signs_faster
+from abcost.nn.scale import Scale
+from abcost.nn.small_maps import convolve_taps, convolves_taps_faster
+
 
 class WeightedConv2d(nn.Conv2d):
     """Convolution with `effective_weight()`, without bias, padded by half the (odd) kernel size.
 
     x: (N, in, H, W) -> (N, out, ceil(H/stride), ceil(W/stride)).  Subclasses compute the effective weight
     from parameters alone, so that it is offline work which costs nothing at inference.
+    In training mode the convolution is computed in whichever way is fastest on the machine.
     """
+
+    binary = False  # whether effective weights are -s, 0 and +s, with one s per output channel
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
 
-    def effective_weight(self) -> Tensor:
-        """The weight that the convolution uses, (out, in, kh, kw)."""
+    def effective_weight(self, factor: float = 1.0) -> Tensor:
+        """The weight that the convolution uses, times a factor, (out, in, kh, kw)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolution of x."""
-        return F.conv2d(x, self.effective_weight(), None, self.stride, self.padding)
+        return self._convolve(x, self.effective_weight())
+
+    def folded(self, x: Tensor, factor: float) -> Tensor:
+        """Convolution of signs x, times a factor that goes into the weight."""
+        return self._convolve(x, self.effective_weight(factor), signs=True)
+
+    def _convolve(self, x: Tensor, weight: Tensor, *, signs: bool = False) -> Tensor:
+        stride = self.stride[0]
+        if self.training and convolves_taps_faster(x, weight, stride):
+            return convolve_taps(x, weight, stride)
+        if self.training and signs and self.binary and convolves_signs_faster(x, weight, stride):
+            return convolve_signs(x, weight, stride)
+        return F.conv2d(x, weight, None, self.stride, self.padding)
+
+
+def scaled_convolution(x: Tensor, conv: nn.Module, scale: nn.Module) -> Tensor:
+    """scale(conv(x)) of a binary activation x; in training mode a `Scale` is folded into the weights.
+
+    A factor that is a power of two changes no bit by that. In eval mode, which is what an analysis sees, the
+    layers run one by one.
+    """
+    if conv.training and isinstance(conv, WeightedConv2d) and isinstance(scale, Scale):
+        return conv.folded(x, scale.factor)
+    result: Tensor = scale(conv(x))
+    return result

@@ -18,8 +18,10 @@ from abcost.report.drawing import draw, grid
 from abcost.report.format import FORMATS, View
 from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report, Stage
+from abcost.report.slopes import slope_exponents
 
 _NARROW = 96  # columns; below, only the first and the last stage are shown
+_BAR = 30  # columns of the longest bar of a histogram
 _MOST_ROWS = 60  # of the layer table; the rest is in CSV and JSON
 
 
@@ -31,7 +33,7 @@ def render(reports: Sequence[Report], view: View) -> str:
     parts: list[RenderableType] = [_header(reports), _operations(first, stages), _origins(first, stages)]
     parts += [_costs(report, stages) for report in reports]
     parts += [table for report in reports for table in accelerator_tables(report, stages)]
-    parts += [_groups(first, view), _survivors(first), _rewrites(first)]
+    parts += [_groups(first, view), _survivors(first), *_slopes(first), _rewrites(first)]
     parts += [_units(report) for report in reports]
     parts.append(_conventions(reports))
     return draw(Group(*parts), view)
@@ -39,7 +41,11 @@ def render(reports: Sequence[Report], view: View) -> str:
 
 def _header(reports: Sequence[Report]) -> Text:
     report = reports[0]
-    variant = f" ({report.variant})" if report.variant else ""
+    settings = report.settings
+    kind = [report.variant] if report.variant else []
+    kind += [f"base width {settings['base_width']}"] if "base_width" in settings else []
+    kind += [f"blocks {','.join(map(str, settings['blocks']))}"] if "blocks" in settings else []
+    variant = f" ({', '.join(kind)})" if kind else ""
     shapes = ", ".join("x".join(map(str, shape)) for shape in report.input_shapes)
     macs = report.stages[0].tally.macs
     lines = [
@@ -185,6 +191,30 @@ def _survivors(report: Report) -> RenderableType:
             shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
             table.add_row(origin.value, quantity.count(sum(row.count.count for row in found)), shown)
     return table
+
+
+def _slopes(report: Report) -> list[RenderableType]:
+    """Histogram of the exponents of power-of-two slopes; nothing without such."""
+    layers = slope_exponents(report.stages[-1].nodes)
+    if not layers:
+        return []
+    counts = sum(layers.values(), Counter[int]())
+    channels, most = counts.total(), max(counts.values())
+    several = max(len(found) for found in layers.values())
+    table = grid(
+        f"Slopes below zero, 2**e: {channels:,} channels of {len(layers)} layers",
+        "e",
+        "channels",
+        "share",
+        "",
+    )
+    table.columns[3].justify = "left"
+    for exponent in range(min(counts), max(counts) + 1):
+        share, bar = counts[exponent] / channels, "#" * round(_BAR * counts[exponent] / most)
+        table.add_row(str(exponent), quantity.count(counts[exponent]), f"{100 * share:.1f} %", bar)
+    table.caption = f"a layer selects among up to {several}" if several > 1 else "one per layer: wiring"
+    table.caption_justify = "left"
+    return [table]
 
 
 def _rewrites(report: Report) -> Table:

@@ -16,6 +16,7 @@ from abcost.cost.provenance import Used
 from abcost.cost.side import Side
 from abcost.cost.table import CostTable
 from abcost.report.conventions import CONVENTIONS
+from abcost.report.slopes import slopes_dict
 from abcost.version import __version__
 
 
@@ -105,6 +106,7 @@ class Report:
             "layers": [row for stage in self.stages for row in _layers(stage)],
             "published_convention": {stage.name: stage.tally.published() for stage in self.stages},
             "macs": _macs(self),
+            "slope_exponents": slopes_dict(self.stages[-1].nodes),
             "rewrites": [_entry(stage, index) for stage in self.stages for index in range(len(stage.log))],
             "conventions": list(CONVENTIONS),
             "unpriced": list(self.unpriced),

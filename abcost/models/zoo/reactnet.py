@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from abcost.models.recipe import Recipe
 from abcost.models.registry import MODELS
 from abcost.models.resnet import DEPTHS_18, DEPTHS_34, ResNet, pooled_shortcut
+from abcost.nn import rprelu, scaled_convolution, shifted_sign
 
 
 class ReActBlock(nn.Module):
@@ -33,9 +34,8 @@ class ReActBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual branch plus shortcut, then RPReLU."""
-        branch: Tensor = self.scale1(self.conv1(self.sign(self.move0(x))))
-        out: Tensor = self.move2(self.prelu(self.move1(branch + self.downsample(x))))
-        return out
+        branch = scaled_convolution(shifted_sign(x, self.move0, self.sign), self.conv1, self.scale1)
+        return rprelu(branch + self.downsample(x), self.move1, self.prelu, self.move2)
 
 
 @MODELS.add("reactnet_18")

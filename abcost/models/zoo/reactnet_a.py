@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from abcost.models.recipe import Recipe
 from abcost.models.registry import MODELS
 from abcost.models.variance import reactnet_a_betas
+from abcost.nn import rprelu, scaled_convolution, shifted_sign
 
-WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)  # stem, then 13 blocks
+WIDTH = 32  # channels of the stem
+DEPTHS = (1, 2, 2, 6, 2)  # blocks per stage; the first of each doubles the channels
 
 
 class Stem(nn.Module):
@@ -69,38 +71,44 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Both parts."""
-        branch: Tensor = self.scale1(self.binary_3x3(self.sign1(self.move11(x))))
-        o1: Tensor = self.move13(self.prelu1(self.move12(branch + self.pooling(x))))
+        branch = scaled_convolution(shifted_sign(x, self.move11, self.sign1), self.binary_3x3, self.scale1)
+        o1 = rprelu(branch + self.pooling(x), self.move12, self.prelu1, self.move13)
 
-        a2 = self.sign2(self.move21(o1))
+        a2 = shifted_sign(o1, self.move21, self.sign2)
         if self.doubles:
-            first: Tensor = self.scale2_1(self.binary_pw_down1(a2))
-            second: Tensor = self.scale2_2(self.binary_pw_down2(a2))
+            first = scaled_convolution(a2, self.binary_pw_down1, self.scale2_1)
+            second = scaled_convolution(a2, self.binary_pw_down2, self.scale2_2)
             o2 = torch.cat([first + o1, second + o1], dim=1)
         else:
-            o2 = self.scale2(self.binary_pw(a2)) + o1
-        out: Tensor = self.move23(self.prelu2(self.move22(o2)))
-        return out
+            o2 = scaled_convolution(a2, self.binary_pw, self.scale2) + o1
+        return rprelu(o2, self.move22, self.prelu2, self.move23)
 
 
 class ReActNetA(nn.Module):
     """Stem, 13 blocks, global average pool, linear classifier; (N, 3, H, W) -> (N, num_classes).
 
-    Stem of stride 2 for "imagenet", 1 for "cifar".
+    Stem of stride 2 for "imagenet", 1 for "cifar".  A stage is a run of blocks with the same output channels:
+    64 | 128, 128 | 256, 256 | 512 x6 | 1024, 1024 as published.  Its first block doubles the channels, and
+    halves the size in every stage but the first.  The recipe's `base_width` is the stem's, of which all
+    others are multiples: stage k = 1, 2, … has 2**k times as many; `blocks` are those of the stages.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        pairs = list(pairwise(WIDTHS))  # (in, out) of every block
+        depths = recipe.depths(DEPTHS)
+        stem, *stages = recipe.widths(1 + len(depths), WIDTH)
+        widths = [stem, *(width for width, depth in zip(stages, depths, strict=True) for _ in range(depth))]
+        pairs = list(pairwise(widths))  # (in, out) of every block
         # the first block doubles its channels at stride 1
         strides = [2 if number > 0 and out_ch != in_ch else 1 for number, (in_ch, out_ch) in enumerate(pairs)]
-        layers: list[nn.Module] = [Stem(recipe, WIDTHS[0], 2 if recipe.stem == "imagenet" else 1)]
-        for (in_ch, out_ch), stride, betas in zip(pairs, strides, reactnet_a_betas(strides), strict=True):
+        layers: list[nn.Module] = [Stem(recipe, stem, 2 if recipe.stem == "imagenet" else 1)]
+        scales = reactnet_a_betas(strides, recipe.alpha)
+        for (in_ch, out_ch), stride, betas in zip(pairs, strides, scales, strict=True):
             layers.append(Block(recipe, in_ch, out_ch, stride, betas))
         self.feature = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(WIDTHS[-1], recipe.num_classes)
+        self.fc = nn.Linear(widths[-1], recipe.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of images."""

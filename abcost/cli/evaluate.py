@@ -1,0 +1,255 @@
+"""`abcost evaluate`: the accuracy of a checkpoint, as trained or as hardware computes it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from abcost.cli import options
+from abcost.cli.output import check_writable, quiet, view, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.table import Table
+
+    from abcost.train.assessment import Assessment, Score
+
+_MOST_CLASSES = 20  # rows of the class table; of more classes the worst are shown
+_FORMATS = ("rich", "json")
+
+
+def evaluate(
+    model: options.Model,
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            help="Weights, as trained by abcost, which say how the network is built, or as published."
+        ),
+    ],
+    data: Annotated[
+        str, typer.Option(help="digits, mnist5k, cifar10, cifar100, imagenet, or a folder of images.")
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help="trained: the network itself; rewritten: the lowered graph in float64; fixed-point: bit by bit.",
+        ),
+    ] = "trained",
+    width: Annotated[
+        int | None,
+        typer.Option(help="Bits of fixed-point registers, which wrap; default: as wide as needed."),
+    ] = None,
+    fraction_bits: options.FractionBits = 12,
+    weight_scale: options.WeightScale = "exact",
+    constant_multiply: options.ConstantMultiply = "keep",
+    images: Annotated[
+        int | None, typer.Option(help="Only so many of the test images, evenly spread; default: all.")
+    ] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder that holds the data.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Height and width, for a folder of images.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read image files.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; 1 for digits and mnist5k, else torch's choice.")
+    ] = None,
+    variant: options.Variant = None,
+    step: options.Step = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Whose stem the network has; default: the checkpoint's, or the data's.")
+    ] = None,
+    base_width: options.BaseWidth = None,
+    blocks: options.Blocks = None,
+    model_arg: options.ModelArg = None,
+    output_format: Annotated[str, typer.Option("--format", help="rich or json.")] = "rich",
+    output: options.Output = None,
+) -> None:
+    """Top-1 and top-5 on the test split; as rewritten or fixed-point also the agreement with the trained network."""
+    check_writable(output)
+    chosen = options.choice("--format", output_format, _FORMATS)
+    import torch
+
+    from abcost.data import load
+    from abcost.extras import require
+    from abcost.train.assessment import FORMS, Form, assess, trained_network
+    from abcost.train.recipes import RECIPES
+
+    require("scipy.stats", "train", "evaluating")
+    threads = threads or RECIPES.get(data, {}).get("threads")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
+    wanted = Form(options.choice("--as", form, FORMS), rewriting, width)
+    asked = options.request(
+        model, variant=variant, step=step, preset=preset, input_size=None, num_classes=None,
+        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
+    )  # fmt: skip
+    loaded = load(data, data_root, image_size=image_size, workers=workers)
+    with quiet(), _progress() as progress:
+        found = assess(trained_network(asked, loaded), loaded, wanted, images=images, progress=progress)
+    if chosen == "json":
+        write(json.dumps(_plain(found, checkpoint), indent=2, allow_nan=False) + "\n", output)
+        return
+    from rich.console import Group
+    from rich.text import Text
+
+    from abcost.report.drawing import draw
+
+    summary, left = Text(_summary(found) + "\n"), _left(found) if found.left else Text()
+    parts = Group(_scores(found, checkpoint), left, summary, _classes(found))
+    write(draw(parts, view("block", output)), output)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("images", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _plain(found: Assessment, checkpoint: Path) -> dict[str, Any]:
+    """Schema 1. What was not measured is null."""
+    from abcost.core.primitives import Origin
+    from abcost.models.accuracies import SOURCE
+
+    subject, score, fixed, left = found.subject, found.score, found.fixed, found.left
+    return {
+        "schema": 1,
+        "model": subject.name,
+        "variant": subject.variant,
+        "step": subject.step,
+        "checkpoint": str(checkpoint),
+        "data": found.data,
+        "as": found.form.name,
+        **_accuracies(score),
+        "images": score.images,
+        "trained": None if found.trained is None else _accuracies(found.trained),
+        "agreement": found.agreement,
+        "agreement_ci95": _interval(found),
+        "multiplications": None
+        if left is None
+        else {origin.value: left.get(origin, (0, ()))[0] for origin in Origin},
+        "multiplications_in": None
+        if left is None
+        else {origin.value: list(layers) for origin, (_, layers) in left.items()},
+        "multiplications_outside": found.outside,
+        "fixed_point": None
+        if fixed is None
+        else {
+            "fraction_bits": fixed.fraction_bits,
+            "width_bits": fixed.width,
+            "needed_width_bits": fixed.needed_width,
+            "overflows": fixed.overflows,
+        },
+        "published": [
+            {"top1": figure.top1, "slopes": figure.slopes or None, "source": SOURCE}
+            for figure in found.published
+        ],
+        "classes": [
+            {"name": name, "images": images, "top1": right / images if images else None}
+            for name, (images, right) in zip(found.classes, score.by_class, strict=True)
+        ],
+    }
+
+
+def _accuracies(score: Score) -> dict[str, Any]:
+    return {
+        "top1": score.top1,
+        "top1_ci95": list(score.top1_ci95),
+        "top5": score.top5,
+        "loss": score.loss,
+    }
+
+
+def _interval(found: Assessment) -> list[float] | None:
+    from abcost.train.tally import wilson
+
+    return None if found.agreeing is None else list(wilson(found.agreeing, found.score.images))
+
+
+def _scores(found: Assessment, checkpoint: Path) -> Table:
+    from abcost.report.drawing import grid
+
+    title = (
+        f"{found.subject.name}, {checkpoint.name}: {found.score.images:,} test images of {found.data}, "
+        f"{len(found.classes):,} classes"
+    )
+    table = grid(title, "", "top-1", "95 % interval", "top-5", "loss")
+    if found.trained is not None:
+        table.add_row("trained", *_row(found.trained))
+    table.add_row(found.form.name, *_row(found.score))
+    for figure in found.published:
+        table.add_row(f"published{f', {figure.slopes}' if figure.slopes else ''}", f"{figure.top1:.2%}")
+    return table
+
+
+def _row(score: Score) -> tuple[str, ...]:
+    low, high = score.top1_ci95
+    return f"{score.top1:.2%}", f"{low:.2%} to {high:.2%}", f"{score.top5:.2%}", f"{score.loss:.4f}"
+
+
+def _left(found: Assessment) -> Table:
+    from abcost.report.drawing import grid
+    from abcost.train.lowered import LISTED
+
+    table = grid("Multiplications that are left, of one image", "origin", "count", "where")
+    table.columns[2].justify = "left"
+    for origin, (count, layers) in (found.left or {}).items():
+        shown = ", ".join(layers[:4]) + (f" and {len(layers) - 4} more" if len(layers) > 4 else "")
+        table.add_row(origin.value, f"{count:,}", shown)
+    names = [origin.value for origin in LISTED]
+    table.caption = f"outside of {', '.join(names[:-1])} and {names[-1]}: {found.outside:,}"
+    table.caption_justify = "left"
+    return table
+
+
+def _summary(found: Assessment) -> str:
+    if found.agreement is None or found.agreeing is None:
+        return "The network as it was trained; --as rewritten and --as fixed-point compare with it."
+    low, high = _interval(found) or (0.0, 0.0)
+    lines = [
+        f"Agreement with the trained network: {found.agreeing:,} of {found.score.images:,} images, "
+        f"{found.agreement:.2%} (95 % interval {low:.2%} to {high:.2%})."
+    ]
+    if not found.left:
+        lines.append("No multiplication is left.")
+    fixed = found.fixed
+    if fixed is not None:
+        held = "registers as wide as needed" if fixed.width is None else f"registers of {fixed.width} bits"
+        wrapped = "" if fixed.width is None else f", {fixed.overflows:,} values wrapped"
+        lines.append(
+            f"{fixed.fraction_bits} fraction bits, {held}; {fixed.needed_width} bits hold every value{wrapped}."
+        )
+    return "\n".join(lines)
+
+
+def _classes(found: Assessment) -> Table:
+    """Accuracy by class; of many classes, the worst."""
+    from abcost.report.drawing import grid
+
+    rows = [
+        (name, images, right / images)
+        for name, (images, right) in zip(found.classes, found.score.by_class, strict=True)
+        if images
+    ]
+    many = len(rows) > _MOST_CLASSES
+    if many:
+        rows = sorted(rows, key=lambda row: row[2])[:_MOST_CLASSES]
+    title = f"The {len(rows)} worst of {len(found.classes):,} classes" if many else "Classes"
+    table = grid(title, "class", "images", "top-1")
+    for name, images, top1 in rows:
+        table.add_row(name, f"{images:,}", f"{top1:.2%}")
+    if many:
+        table.caption = "all of them: --format json"
+    return table

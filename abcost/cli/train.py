@@ -1,0 +1,150 @@
+"""`abcost train`: the two-step recipe on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from abcost.cli import options
+from abcost.cli.output import note, quiet
+from abcost.errors import UsageError
+
+if TYPE_CHECKING:
+    from abcost.train.config import Config
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="Network of the zoo (abcost models).")],
+    run_dir: Annotated[
+        Path, typer.Option(help="Folder of the results: best.pt, last.pt, log.csv, metrics.json, ….")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, or a folder of images."),
+    ] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder that holds the data.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Height and width, for a folder of images.")] = None,
+    augment: Annotated[
+        bool | None, typer.Option("--augment/--no-augment", help="Published augmentation (default) or none.")
+    ] = None,
+    shift: Annotated[int | None, typer.Option(help="Pixels that small images are moved by at most.")] = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Left to right; default: as suits the data.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read image files.")] = None,
+    select_on: Annotated[
+        str | None,
+        typer.Option(help="Split that chooses the best epoch: validation (default), or test as published."),
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option(help="1: real weights; 2: binary; both (default), one after the other.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --run-dir, if there is one.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML with values of the recipe; [step1] and [step2] for one step.")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="Checkpoint that the first step starts from.")] = None,
+    variant: options.Variant = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Whose stem the network has; default: that of the data.")
+    ] = None,
+    base_width: options.BaseWidth = None,
+    blocks: options.Blocks = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of each step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Over all processes.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; falls linearly, per epoch.")] = None,
+    slope_lr: Annotated[
+        float | None, typer.Option(help="Learning rate of the slope exponents; published: as --lr.")
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(help="Of weights, gains and shifts; published: 5e-6 in step 1, 0 in step 2."),
+    ] = None,
+    clip: Annotated[float | None, typer.Option(help="Factor of adaptive gradient clipping.")] = None,
+    distillation: Annotated[
+        float | None, typer.Option(help="Share of the loss that compares with --teacher, 0 to 1.")
+    ] = None,
+    teacher: Annotated[str | None, typer.Option(help="resnet34 (torchvision), or a checkpoint.")] = None,
+    teacher_model: Annotated[
+        str | None, typer.Option(help="Model of that checkpoint, if it does not say so itself.")
+    ] = None,
+    slopes: Annotated[
+        Path | None, typer.Option(help="JSON with the slope exponents that each layer may take.")
+    ] = None,
+    fixed_slope: Annotated[
+        int | None, typer.Option(help="Exponent of all slopes, not trained: -3 is 1/8.")
+    ] = None,
+    alpha_exponent: Annotated[
+        int | None, typer.Option(help="Exponent of the residual scale alpha; published: -2, which is 1/4.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="32 (default), 64 or bf16-mixed.")] = None,
+    compile_: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="torch.compile: slow to start, fast to run.")
+    ] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto (default), cpu or cuda.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Processes on this machine; torchrun brings its own number.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads per process; 1 for small sets, else torch's choice.")
+    ] = None,
+) -> None:
+    """Train a network in two steps: binary activations with real weights, then binary weights too.
+
+    The defaults are the published recipe of the data set, and a short one for digits and mnist5k. Under torchrun the
+    same command trains on several GPUs or machines.
+    """
+    given = {
+        "data": data, "data_root": _text(data_root), "image_size": image_size, "augment": augment,
+        "shift": shift, "flip": flip, "workers": workers,
+        "select_on": select_on, "init": _text(init), "variant": variant, "preset": preset,
+        "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
+        "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
+        "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
+        "teacher_model": teacher_model,
+        "slopes": slopes, "fixed_slope": fixed_slope,
+        "alpha_exponent": alpha_exponent, "precision": precision, "compile": compile_,
+        "accelerator": accelerator, "devices": devices, "threads": threads,
+    }  # fmt: skip
+    steps = _steps(
+        model, step, run_dir, config, {k: v for k, v in given.items() if v is not None}, resume=resume
+    )
+    from abcost.cli.training import Console
+    from abcost.train.interrupt import catching
+    from abcost.train.run import train as run
+
+    with quiet(), catching() as stop, Console() as console:
+        try:
+            run(steps, run_dir, resume=resume, watch=console, stop=lambda: stop.asked)
+        except KeyboardInterrupt:
+            console.close()
+            note(f"stopped; go on with: abcost train {model} --run-dir {run_dir} --resume")
+            raise
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _steps(
+    model: str, step: str | None, run_dir: Path, file: Path | None, given: dict[str, Any], *, resume: bool
+) -> tuple[Config, ...]:
+    """What is trained: as asked, or as the run to be resumed was started."""
+    from abcost.train.recipes import asked_for, configs
+    from abcost.train.run import resumed, stored
+
+    numbers = {"1": (1,), "2": (2,), "both": (1, 2)}
+    if step is not None:
+        options.choice("--step", step, tuple(numbers))
+    started = stored(run_dir) if resume else None
+    if started is None:
+        return configs(model, numbers[step or "both"], file=file, given=given)
+    if started[0].model != model:
+        raise UsageError(f"--run-dir {run_dir} holds a run of {started[0].model}, not of {model}")
+    chosen = numbers[step] if step else tuple(config.step for config in started)
+    return resumed(started, run_dir, asked_for(model, chosen, file=file, given=given))

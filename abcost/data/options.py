@@ -1,0 +1,52 @@
+"""What a user may say about how a data set is read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from abcost.data.moves import Moves
+from abcost.errors import UsageError
+from abcost.registry import unknown_name
+
+SELECT_ON = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """None takes what is documented for the data set. Raises UnknownName or UsageError."""
+
+    seed: int = 0  # of the augmentation; splits do not depend on it
+    image_size: int | None = None  # pixels, height and width
+    shift: int | None = None  # pixels that an image of a set in memory is moved by at most
+    flip: bool | None = None  # left to right, with probability 1/2
+    workers: int | None = None  # processes that read image files
+    select_on: str = "validation"  # or "test", as published: train on all, choose by the test split
+
+    def __post_init__(self) -> None:
+        if self.select_on not in SELECT_ON:
+            raise unknown_name("split to select on", self.select_on, SELECT_ON)
+        if self.image_size is not None and self.image_size < 1:
+            raise UsageError(f"an image size of {self.image_size} is not at least 1 pixel")
+        if self.workers is not None and self.workers < 0:
+            raise UsageError(f"{self.workers} workers are not at least 0")
+
+    def moves(self, usual: Moves, side: int) -> Moves:
+        """`usual`, with what the user said, for images of side x side pixels."""
+        chosen = Moves(
+            usual.shift if self.shift is None else self.shift,
+            usual.flip if self.flip is None else self.flip,
+            usual.padding,
+        )
+        chosen.check(side)
+        return chosen
+
+    @property
+    def reading_processes(self) -> int:
+        """Processes that read image files; 0 is the calling one."""
+        return min(8, os.cpu_count() or 1) if self.workers is None else self.workers
+
+    def refuse_image_size(self, name: str, side: int) -> None:
+        """For sets that come in one size."""
+        if self.image_size not in {None, side}:
+            raise UsageError(f"images of {name} are {side}x{side}; leave the image size out")

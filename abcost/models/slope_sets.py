@@ -1,0 +1,50 @@
+"""Files that say which slope exponents a layer may take; `abcost search` writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from abcost.errors import UsageError
+
+SCHEMA = 1
+LEAST, MOST = -126, 127  # a float32 holds 2**exponent
+
+
+def read_slope_sets(path: Path, model: str) -> dict[str, tuple[int, ...]]:
+    """Layer -> rising exponents, from `{"schema": 1, "model": NAME, "layers": {"layer1.0.prelu": [-3, 0]}}`.
+
+    Raises UsageError if the file is missing, is not of that form, or is for another network than `model`.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read --slopes {path}: {error.strerror or error}") from error
+    except ValueError as error:  # JSON or UTF-8
+        raise UsageError(f"--slopes {path} is not JSON: {error}") from error
+    layers = content.get("layers") if isinstance(content, dict) else None
+    if not isinstance(layers, dict):
+        raise UsageError(
+            f'--slopes {path} is not of the form {{"schema": 1, "model": …, "layers": {{…: [-3, 0]}}}}'
+        )
+    if content.get("schema") != SCHEMA:
+        raise UsageError(
+            f"--slopes {path} has schema {content.get('schema')!r}, this abcost reads schema {SCHEMA}"
+        )
+    if content.get("model") != model:
+        raise UsageError(f"--slopes {path} is for {content.get('model')!r}, not for {model!r}")
+    return {layer: _exponents(path, layer, values) for layer, values in layers.items()}
+
+
+def _exponents(path: Path, layer: str, values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or not values:
+        raise UsageError(f"--slopes {path}: {layer!r} needs a list of one or more exponents, got {values!r}")
+    for value in values:
+        if type(value) is not int or not LEAST <= value <= MOST:
+            raise UsageError(
+                f"--slopes {path}: {layer!r}: {value!r} is not a whole number between {LEAST} and {MOST}"
+            )
+    if len(set(values)) != len(values):
+        raise UsageError(f"--slopes {path}: {layer!r} names an exponent twice: {values}")
+    return tuple(sorted(values))

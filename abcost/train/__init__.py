@@ -1,0 +1,1 @@
+"""Training: the published two-step recipe."""

@@ -1,0 +1,32 @@
+"""What is minimised: cross-entropy with the labels, or with what a teacher says."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with the labels, mean over the batch.  logits: (N, classes);  labels: (N,)."""
+    return functional.cross_entropy(logits, labels)
+
+
+def distribution_loss(logits: Tensor, teacher: Tensor) -> Tensor:
+    """-sum softmax(teacher) * log_softmax(logits), mean over the batch; both (N, classes).
+
+    No gradient reaches the teacher.  Source: ReActNet (Liu et al., ECCV 2020).
+    """
+    return functional.cross_entropy(logits, teacher.detach().softmax(dim=1))
+
+
+def mixed_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, distillation: float) -> Tensor:
+    """The weighted sum of both; what has weight 0 is not computed.
+
+    distillation * distribution_loss + (1 - distillation) * label_loss
+    """
+    if distillation == 0 or teacher is None:
+        return label_loss(logits, labels)
+    distributed = distribution_loss(logits, teacher)
+    if distillation == 1:
+        return distributed
+    return distillation * distributed + (1 - distillation) * label_loss(logits, labels)

@@ -1,0 +1,59 @@
+"""A trained network as hardware computes it: the fully rewritten graph, executed on batches of images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from torch import Tensor
+
+from abcost.classify.tally import Tally, tally
+from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec
+from abcost.core.interpret import Arithmetic, FixedPoint, execute
+from abcost.core.primitives import Origin
+from abcost.models.subject import Subject
+from abcost.pipeline import check_settings, double_stages
+from abcost.rewrite import RewriteOptions
+
+LISTED = (Origin.WEIGHT_SCALE, Origin.STEM, Origin.CLASSIFIER, Origin.GLOBAL_POOL)
+"""Origins whose multiplications are known to stay: what the published count leaves out."""
+
+
+class Lowered:
+    """The last stage of `subject`, in the given arithmetic.
+
+    A graph holds for the batch size that it was traced at (views name it), so the network is traced once per size:
+    that of the batches, and that of the rest.
+    """
+
+    def __init__(self, subject: Subject, rewriting: RewriteOptions, arithmetic: Arithmetic) -> None:
+        """Raises UsageError for settings that the arithmetic cannot hold."""
+        check_settings(arithmetic.width if isinstance(arithmetic, FixedPoint) else None, rewriting)
+        self._subject, self._rewriting, self._arithmetic = subject, rewriting, arithmetic
+        self.graph = cache(self._graph)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits (N, classes), float64, of images (N, C, H, W)."""
+        (logits,) = execute(self.graph(len(images)), [images], self._arithmetic).values()
+        return logits
+
+    def multiplications(self) -> Tally:
+        """The operations of one image."""
+        return tally(self.graph(1), real_width=16)  # how many there are does not depend on the width
+
+    def _graph(self, batch: int) -> OpGraph:
+        (spec,) = self._subject.inputs
+        batched = replace(self._subject, inputs=(InputSpec((batch, *spec.shape[1:]), spec.dtype),))
+        return double_stages(batched, self._rewriting)[1].stages[-1].graph
+
+
+def surviving(found: Tally) -> dict[Origin, tuple[int, tuple[str, ...]]]:
+    """Multiplications that are left, by origin, and the layers that perform them; without those that are not."""
+    left: dict[Origin, tuple[int, tuple[str, ...]]] = {}
+    for origin in Origin:
+        rows = [row for row in found.rows if row.origin is origin and row.count.count]
+        if rows:
+            names = tuple(dict.fromkeys(row.node.layer or row.node.name for row in rows))
+            left[origin] = (sum(row.count.count for row in rows), names)
+    return left

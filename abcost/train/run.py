@@ -1,0 +1,123 @@
+"""A whole training: its folder, and one step after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from abcost.data import load
+from abcost.errors import AbcostError, CheckpointError, OutputError, UsageError
+from abcost.train.config import Config
+from abcost.train.files import sweep, write_json
+from abcost.train.loop import train_step
+from abcost.train.runtime import start
+from abcost.train.surroundings import BEST, CONFIG, METRICS, Surroundings
+from abcost.train.watch import Nobody, Watch
+
+SCHEMA = 1
+MACHINE = ("accelerator", "devices", "threads", "compile", "data_root", "workers")
+"""What a resumed run may change: where it runs, not what it computes."""
+
+
+def train(
+    steps: Sequence[Config],
+    folder: Path,
+    *,
+    resume: bool = False,
+    watch: Watch | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train the steps in turn, each from the best checkpoint of the one before; returns metrics.json of the last.
+
+    The last step's results are in `folder`, those of a step before it in `folder`/step1. With `resume` the steps are
+    those of `stored`; what is finished is passed over, and a step in between goes on where it was saved.
+
+    Raises KeyboardInterrupt, after saving, when `stop` says so; UsageError if the folder holds another run, and what
+    `train_step` raises.
+    """
+    fabric = start(steps[0])
+    if fabric.is_global_zero:
+        _prepare(steps, folder, resume=resume)
+    fabric.barrier()
+    first = steps[0]
+    data = load(
+        first.data,
+        first.data_root,
+        seed=first.seed,
+        image_size=first.image_size,
+        shift=first.shift,
+        flip=first.flip,
+        workers=first.workers,
+        select_on=first.select_on,
+    )
+    found: dict[str, Any] = {}
+    before = None if first.init is None else Path(first.init)
+    for config in steps:
+        place = folder if config is steps[-1] else folder / f"step{config.step}"
+        if (place / METRICS).exists():
+            found = json.loads((place / METRICS).read_text(encoding="utf-8"))
+        else:
+            around = Surroundings(fabric, data, place, watch or Nobody(), stop)
+            found = train_step(config, around, start=before)
+        before = place / BEST
+    return found
+
+
+def _prepare(steps: Sequence[Config], folder: Path, *, resume: bool) -> None:
+    """Make the folders, write down what is trained, and remove what a killed process left half-written."""
+    try:
+        for config in steps:
+            (folder if config is steps[-1] else folder / f"step{config.step}").mkdir(
+                parents=True, exist_ok=True
+            )
+    except OSError as error:
+        raise OutputError(f"--run-dir {folder}: {error.strerror or error}") from error
+    if not resume and (folder / CONFIG).exists():
+        raise UsageError(f"--run-dir {folder} holds a run: continue it with --resume, or name another folder")
+    for place in (folder, *folder.glob("step*/")):
+        sweep(place)
+    write_json(folder / CONFIG, {"schema": SCHEMA, "steps": [config.to_dict() for config in steps]})
+
+
+def stored(folder: Path) -> tuple[Config, ...] | None:
+    """The steps of the run in `folder`; None if there is none. Raises CheckpointError if it cannot be read."""
+    path = folder / CONFIG
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(Config.from_dict(step) for step in content["steps"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, AbcostError) as error:
+        raise CheckpointError(
+            f"cannot resume: {path} is damaged ({type(error).__name__}: {error}); start again in another folder"
+        ) from error
+
+
+def resumed(
+    steps: Sequence[Config], folder: Path, asked: Sequence[tuple[int, Mapping[str, Any]]]
+) -> tuple[Config, ...]:
+    """The steps of a run, on the machine that `asked` (step, values given again) says.
+
+    Raises UsageError if a value was given that the run does not have: it would not be the same run.
+    """
+    by_step = {config.step: config for config in steps}
+    if asked and sorted(by_step) != sorted(step for step, _ in asked):
+        raise UsageError(
+            f"--run-dir {folder} holds step {' and '.join(map(str, by_step))}: leave --step out, "
+            "or name another folder"
+        )
+    found = dict(by_step)
+    for step, values in asked:
+        for name, value in values.items():
+            held = getattr(by_step[step], name)
+            if name in MACHINE:
+                found[step] = replace(found[step], **{name: value})
+            elif held != value:
+                raise UsageError(
+                    f"--run-dir {folder} was started with {name} {held}, not {value}: leave it out, "
+                    "or name another folder"
+                )
+    return tuple(found[config.step] for config in steps)

@@ -1,0 +1,59 @@
+"""Sums over images, from which losses and accuracies are taken at the end."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Tally:
+    """Loss, top-1 and top-5 over images, kept as sums on the device so that counting does not wait for it.
+
+    sums: (4,) float64: images, loss, top-1 right, top-5 right.  confusion: (classes, classes), rows are the truth;
+    None unless asked for. Top-5 is top-k where there are fewer than five classes.
+    """
+
+    def __init__(self, classes: int, device: torch.device, *, confusion: bool = False) -> None:
+        self.sums = torch.zeros(4, dtype=torch.float64, device=device)
+        self.confusion = (
+            torch.zeros(classes, classes, dtype=torch.int64, device=device) if confusion else None
+        )
+
+    @torch.no_grad()
+    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """One batch: logits (N, classes), labels (N,), loss () as the mean of the batch."""
+        best = logits.argmax(dim=1)
+        top = logits.topk(min(5, logits.shape[1]), dim=1).indices
+        self.sums[0] += len(labels)
+        self.sums[1] += loss.detach() * len(labels)
+        self.sums[2] += (best == labels).sum()
+        self.sums[3] += (top == labels[:, None]).sum()
+        if self.confusion is not None:
+            self.confusion.index_put_((labels, best), torch.ones_like(labels), accumulate=True)
+
+    @property
+    def images(self) -> int:
+        """How many were counted."""
+        return int(self.sums[0])
+
+    @property
+    def right(self) -> int:
+        """How many were classified right."""
+        return int(self.sums[2])
+
+    def means(self) -> tuple[float, float, float]:
+        """Loss, top-1 and top-5 per image; the latter two between 0 and 1."""
+        images, *sums = self.sums.tolist()
+        loss, top1, top5 = (total / images for total in sums)
+        return loss, top1, top5
+
+
+def wilson(right: int, images: int) -> tuple[float, float]:
+    """95 % interval of an accuracy of right/images.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22, 1927.
+    """
+    from scipy.stats import binomtest  # noqa: PLC0415 - takes half a second, and is needed once
+
+    interval = binomtest(right, images).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
