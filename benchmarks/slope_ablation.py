@@ -140,7 +140,7 @@ def verdict(compared: Sequence[Group]) -> str:
         f"({CONFIDENCE:.0%}, pooled standard deviation {spread(compared):.2f} points). "
     )
     if not beyond:
-        return f"{found}**No difference exceeds the noise.**"
+        return f"{found}**No difference exceeds the noise**; smaller ones could not be seen with so few trainings."
     named = "; ".join(f"{a.name} over {b.name} by {a.mean - b.mean:.2f}" for a, b in beyond)
     return f"{found}**{len(beyond)} of {len(pairs)} differences exceed the noise:** {named}."
 

@@ -47,13 +47,14 @@ def test_significant_difference_is_that_of_tukeys_table():
 
 def test_differences_within_the_noise_are_said_to_be_so():  # the limit is 4.339 / sqrt(3) = 2.505
     said = ablation.verdict(three(90, 91.2, 92.5))
-    assert said.endswith("**No difference exceeds the noise.**")
+    assert "**No difference exceeds the noise**" in said
     assert "the largest difference is 2.50 points (c over a)" in said
     assert "from 2.51 points on (95%, pooled standard deviation 1.00 points)" in said
 
 
 def test_differences_beyond_the_noise_are_named():
     said = ablation.verdict(three(90, 91.2, 92.6))
+    assert "No difference" not in said
     assert said.endswith("**1 of 3 differences exceed the noise:** c over a by 2.60.")
 
 
@@ -91,3 +92,11 @@ def test_a_finished_training_is_read_and_another_recipe_refused(tmp_path, monkey
     assert ablation.run(tmp_path, "digits", "fixed 2^-7", 0, 1) == first
     with pytest.raises(UsageError, match="holds a training with another recipe"):
         ablation.run(tmp_path, "digits", "fixed 2^-7", 0, 2)
+
+
+def test_the_report_is_that_of_its_table():
+    runs = ablation.read((ROOT / "reports/slope_ablation.csv").read_text(encoding="utf-8"))
+    assert {(r.data, r.slopes, r.seed) for r in runs} == {
+        (data, name, seed) for data in ("digits", "mnist5k") for name in FOUR for seed in (0, 1, 2)
+    }
+    assert (ROOT / "reports/slope_ablation.md").read_text(encoding="utf-8") == ablation.markdown(runs)
