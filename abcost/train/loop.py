@@ -146,8 +146,9 @@ class _Trainer:
         """Forward, backward, clip, step."""
         config, fabric = self.config, self.around.fabric
         images, labels = fabric.to_device(batch)
+        fast = images.contiguous(memory_format=torch.channels_last)  # all layers take the layout over
         with fabric.autocast():  # without it, the runtime hands out float64 logits as float32
-            logits = self.runner(images)
+            logits = self.runner(fast)
         taught = None
         if self.teacher is not None:
             with torch.no_grad(), fabric.autocast():
