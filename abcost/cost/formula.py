@@ -33,7 +33,7 @@ LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0, "left": 0, "factored": 0
 """Least value of a variable, where it is not 1."""
 
 MAX_LENGTH = 480  # characters; the longest bundled one, a bound of ROMs, has 246
-MAX_TERMS = 100  # nodes of the syntax tree; keeps the recursion below shallow
+MAX_TERMS = 250  # nodes of the syntax tree; keeps the recursion below shallow
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,

@@ -19,11 +19,12 @@ MULTIPLIES_BYTES = bool(torch.cpu.get_capabilities().get("avx512_vnni")) and has
 
 def convolves_signs_faster(x: Tensor, weight: Tensor, stride: int) -> bool:
     """Whether `convolve_signs` is there and pays: single precision on a CPU that multiplies bytes."""
+    if x.device.type != "cpu" or not MULTIPLIES_BYTES:
+        return False
     positions = x.shape[0] * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)
     large = positions * weight.numel() >= FEWEST_PRODUCTS
-    single = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    pays = large and (positions >= FEWEST_POSITIONS or weight.shape[-1] == 1)
-    return x.device.type == "cpu" and single and pays and MULTIPLIES_BYTES
+    single = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return single and large and (positions >= FEWEST_POSITIONS or weight.shape[-1] == 1)
 
 
 def convolve_signs(x: Tensor, weight: Tensor, stride: int) -> Tensor:
