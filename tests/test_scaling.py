@@ -13,6 +13,7 @@ from abcost.cli import run as run_cli
 from abcost.cli.targets import app
 from abcost.cost import CostTable, bundled_targets, cost_models_dir
 from abcost.cost import toml_text as toml
+from abcost.cost.formula import MAX_LENGTH
 from abcost.cost.scaled import scale
 from abcost.cost.scaling import Corner, logic_factor, sram_factor
 from abcost.errors import CostError, UnknownName, UsageError
@@ -206,8 +207,9 @@ def test_refuses_what_no_factor_scales(tmp_path):
         scale(str(mine), Corner(16, 0.8), from_node=None, from_voltage=None)
     with pytest.raises(UnknownName):
         scale("asic-46nm", Corner(16, 0.8), from_node=None, from_voltage=None)
-    long = f'energy_pj = "{" + ".join(["width"] * 29)}"\nvalid_width = [8, 32]'
-    assert len(long) < 290
+    formula = " + ".join(["width"] * 59)
+    assert len(formula) < MAX_LENGTH  # before it is scaled
+    long = f'energy_pj = "{formula}"\nvalid_width = [8, 32]'
     mine.write_text(re.sub(r'(op = "add"\n)(.*\n)*?(source)', rf"\1{long}\n\3", text, count=1))
     with pytest.raises(CostError, match="too long"):
         scale(str(mine), Corner(16, 0.8), from_node=None, from_voltage=None)
