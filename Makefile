@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-vision simulator lint types check reports benchmarks ablation calibrate clean
+.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth peers ablation search-quality \
+	calibrate clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
 
-test: simulator lint types check
+test: simulator browser lint types check
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -29,6 +30,15 @@ simulator:
 	echo 'No Verilog simulator, and none could be installed: simulations will be skipped.' \
 		'Install Icarus Verilog (package iverilog) or Verilator.'
 
+# The tests of the pages open them in Chromium.
+browser:
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then exit; fi >/dev/null; \
+	if command -v apt-get >/dev/null; then \
+		echo 'installing Chromium for the tests of the pages'; \
+		{ $(APT) update; $(APT) install --no-install-recommends chromium; } >/dev/null 2>&1 </dev/null && exit; \
+	fi; \
+	echo 'No Chromium, and none could be installed: the tests that open pages will be skipped.'
+
 check: .venv/installed-dev
 	$(BIN)/pytest --numprocesses 2
 
@@ -39,6 +49,11 @@ test-slow: .venv/installed-dev
 test-vision: .venv-vision/installed
 	.venv-vision/bin/pytest tests/test_data_vision.py
 
+# Ray is large, and few need it: an environment of its own. A cluster of this machine with two workers.
+test-ray: .venv-ray/installed
+	.venv-ray/bin/pytest tests/test_search_ray.py
+	.venv-ray/bin/python benchmarks/search_scaling.py --executor ray
+
 reports: .venv/installed
 	$(BIN)/abcost reproduce --reports reports
 
@@ -46,10 +61,24 @@ benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/analysis_time.py
 	$(BIN)/python benchmarks/datapaths.py
 	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/search_pricing.py
+	$(BIN)/python benchmarks/search_scaling.py
+
+# Time and memory against depth and width: reports/growth.md.
+growth: .venv/installed-dev
+	$(BIN)/python benchmarks/growth.py
+
+# What other tools report on the same models, with time and memory: reports/peers.md, reports/peers.csv.
+peers: .venv/installed-peers
+	$(BIN)/python benchmarks/peers.py
 
 # 24 trainings on one thread, half an hour; the same command goes on where it was interrupted.
 ablation: .venv/installed-dev
 	$(BIN)/python benchmarks/slope_ablation.py
+
+# Search next to random search, on one thread; the same command goes on where it was interrupted.
+search-quality: .venv/installed-dev
+	$(BIN)/python benchmarks/search_quality.py
 
 # The tables measured by synthesis; from an empty cache tens of minutes. Debian has the cells in qflow-tech-osu018.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
@@ -69,6 +98,10 @@ calibrate: .venv/installed-dev
 	$(PIP) --editable '.[dev]'
 	touch .venv/installed $@
 
+.venv/installed-peers: .venv/installed-dev
+	$(PIP) --editable '.[dev,peers]'
+	touch $@
+
 VISION := torch==2.14.1 torchvision==0.29.1
 .venv-vision/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m venv .venv-vision
@@ -77,5 +110,11 @@ VISION := torch==2.14.1 torchvision==0.29.1
 		--constraint .venv-vision/constraints.txt --editable '.[train,vision]' $(VISION) pytest hypothesis
 	touch $@
 
+.venv-ray/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[search,ray]' pytest pytest-xdist hypothesis psutil
+	touch $@
+
 clean:
-	rm -rf .venv .venv-vision .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vision .venv-ray .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ AbcostError                what was wrong, where, and what to do; exit status 2
 ├── MissingExtra           a package of an extra that is not installed
 ├── CostError              a cost table, law or target that cannot answer
 ├── TrainError             a training that cannot go on
+├── SearchError            a study that cannot be opened, shared or continued
 ├── ToolError              a synthesis tool or simulator that is missing, fails or answers nonsense
 └── OutputError            a result that could not be written
 """
@@ -70,6 +71,10 @@ class CostError(AbcostError):
 
 class TrainError(AbcostError):
     """Example: the loss is no longer finite."""
+
+
+class SearchError(AbcostError):
+    """Example: `--storage` names a database that cannot be reached."""
 
 
 class ToolError(AbcostError):

@@ -14,8 +14,10 @@ from abcost.accelerator.devices import check_target
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
 from abcost.classify.tally import tally
+from abcost.core.garbage import collector_paused
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
+from abcost.core.kinds import OpKind
 from abcost.core.log import LogEntry, Phase
 from abcost.cost.organisation import Lanes
 from abcost.cost.price import price, unpriced
@@ -25,6 +27,7 @@ from abcost.crosscheck import analysis_macs, formula_macs
 from abcost.errors import UsageError
 from abcost.models.stir import stir
 from abcost.models.subject import Request, Subject, resolve
+from abcost.registry import unknown_name
 from abcost.report.report import Report, Stage
 from abcost.rewrite import RewriteOptions, Rewritten, rewrite
 from abcost.trace import trace
@@ -84,7 +87,16 @@ def stage_graphs(model: nn.Module, inputs: tuple[InputSpec, ...], options: Rewri
             steps.append(rewrite(graph, phase, options))
             graph = steps[-1].graph
         stages.append(StageGraph(name, tuple(steps)))
+    _check_slopes(graph, options)
     return Staged(tuple(stages), traced.capture, traced.warnings)
+
+
+def _check_slopes(graph: OpGraph, options: RewriteOptions) -> None:
+    """Raises UnknownName if the exponents of a layer are given that has no power-of-two PReLU."""
+    layers = {node.layer for node in graph if node.kind is OpKind.SHIFT_PRELU}
+    for layer in options.slopes:
+        if layer not in layers:
+            raise unknown_name("power-of-two PReLU of --slopes", layer, layers)
 
 
 def analyze(
@@ -101,7 +113,7 @@ def analyze(
 ) -> Report:
     """Analyse one model on one target.
 
-    model: a zoo name, "file.py:factory", "package.module:factory", "model.pt2", or an nn.Module.
+    model: a zoo name, "file.py:factory", "package.module:factory", "model.pt2", "model.onnx", or an nn.Module.
     target: a bundled table's name or the path of a .toml file.
     input_shape: of the model's single input; default (1, 3, 224, 224), or the preset's.
     width: bits of the residual path; default the table's own (16 unless it says otherwise).
@@ -152,19 +164,20 @@ def analyze_subject(
     if accelerator is not None:
         for table in tables:
             check_target(accelerator.device, table.target, table.technology)
-    staged = stage_graphs(subject.model, subject.inputs, rewriting)
     organisation = replace(organisation, fraction_bits=rewriting.fraction_bits)
     verification = verify_subject(subject, rewriting) if verify else None
-    return [
-        _report(
-            subject,
-            staged,
-            table,
-            _Settings(width or table.default_width, organisation, accelerator, rewriting),
-            verification,
-        )
-        for table in tables
-    ]
+    with collector_paused():
+        staged = stage_graphs(subject.model, subject.inputs, rewriting)
+        return [
+            _report(
+                subject,
+                staged,
+                table,
+                _Settings(width or table.default_width, organisation, accelerator, rewriting),
+                verification,
+            )
+            for table in tables
+        ]
 
 
 def double_stages(subject: Subject, rewriting: RewriteOptions) -> tuple[nn.Module, Staged]:
@@ -259,12 +272,17 @@ def _report(
             "fraction_bits": rewriting.fraction_bits,
             "trained": subject.trained,
             **_reduction(subject),
+            **_slopes(rewriting),
         },
         capture=staged.capture,
         stages=stages,
         fvcore_macs=fvcore,
         fvcore_ran=checked is not None,
-        warnings=(*staged.warnings, *_warnings(subject, stages, fvcore)),
+        warnings=(
+            *subject.warnings,
+            *staged.warnings,
+            *_warnings(subject, stages, fvcore, restricted=bool(rewriting.slopes)),
+        ),
         unpriced=tuple(unknown),
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
@@ -281,6 +299,12 @@ def _reduction(subject: Subject) -> dict[str, Any]:
     return settings
 
 
+def _slopes(rewriting: RewriteOptions) -> dict[str, Any]:
+    """The exponents that layers may take, where they were given."""
+    sets = {layer: sorted(exponents) for layer, exponents in rewriting.slopes.items()}
+    return {"slopes": sets} if sets else {}
+
+
 def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organised | None:
     if settings.accelerator is None:
         return None
@@ -290,14 +314,14 @@ def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organis
     )
 
 
-def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int) -> list[str]:
+def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int, *, restricted: bool) -> list[str]:
     found = []
     macs = stages[0].tally.macs.total
     if macs != fvcore:
         found.append(
             f"abcost counts {macs:,} multiply-accumulates, fvcore {fvcore:,}: please report this model"
         )
-    if not subject.trained:
+    if not subject.trained and not restricted:
         found.append(
             "weights are untrained (no --checkpoint): every RPReLU slope is its initial value, so slope shifts "
             "are wiring here and multiplexers in a trained network"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 from hypothesis import settings
 
 settings.register_profile("abcost", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("abcost")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts what runs in its background deaf to Ctrl-C, and so would be the commands that tests interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # on two cores with two test processes, threads mostly wait for each other
 

@@ -5,6 +5,7 @@ Shapes of reactnet_18 on 32x32 images are written out here; nothing is pinned th
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from functools import cache
@@ -254,3 +255,49 @@ def test_bad_input_is_refused_with_its_reason(call, arguments, reason):
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert re.match(rf"error: .*{reason}", err)
+
+
+# --- a part of one's own
+
+PART = {
+    "part": "mine", "family": "7-series", "luts": "53200", "ffs": "106400", "dsps": "220", "blocks": "280",
+    "uram": "0", "source": "our data sheet, rev. 2", "confidence": "partly",
+}  # fmt: skip
+
+
+def described(path, *parts):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(parts[0]))
+        writer.writeheader()
+        writer.writerows(parts)
+    return str(path)
+
+
+def test_a_part_of_ones_own(call, tmp_path):
+    """With the figures of an xc7z020 it gives what an xc7z020 gives, under its own name and source."""
+    path = described(tmp_path / "mine.csv", PART)
+    own, known = (call(*ZOO, "--device", d, "--fps", "60", "--format", "json") for d in (path, "xc7z020"))
+    found, same = (json.loads(out)["stages"][-1]["organisation"] for _, out, _ in (own, known))
+    assert (found["device"], same["device"]) == ("mine", "xc7z020")
+    assert found["resources"] == same["resources"]
+    assert found["utilisation"] == same["utilisation"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([PART, PART], "has 2 rows: describe one part"),
+        ([{k: v for k, v in PART.items() if k not in ("source", "dsps")}], "lacks dsps, source"),
+        ([PART | {"family": "7series"}], "did you mean '7-series'"),
+        ([PART | {"confidence": "sure"}], "no confidence in"),
+        ([PART | {"luts": "many"}], "must be whole numbers"),
+        ([PART | {"luts": "-1"}], "a count is negative"),
+    ],
+)
+def test_descriptions_that_are_none(call, tmp_path, parts, reason):
+    path = described(tmp_path / "mine.csv", *parts)
+    status, _, said = call(*ZOO, "--device", path)
+    assert status == 2
+    assert reason in said
+    status, _, said = call(*ZOO, "--device", str(tmp_path / "none.csv"))
+    assert (status, "No such file" in said) == (2, True)

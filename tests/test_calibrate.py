@@ -490,14 +490,14 @@ def test_a_piece_never_ends_above_the_next():
 
 def test_boxes_rise_and_hold_their_points():
     """Four choices measured cheaper than two take what two take; bounds hold every point."""
-    two, four = Box({"choices": (1, 2)}, "left"), Box({"choices": (4, 4)}, "left")
+    two, four = Box({"choices": (1, 2)}, ("left",)), Box({"choices": (4, 4)}, ("left",))
     values = {(8, 2): 12.0, (16, 2): 24.0, (8, 4): 8.0, (16, 4): 16.0}
     measured = [
         Measured(Point("qprelu", {"width": w, "choices": c, "span": 3, "left": 0}, {}), {"luts": v})
         for (w, c), v in values.items()
     ]
-    boxes = (two, Box({"choices": (3, 3)}, "left"), four)
-    first, second = Boxes("width", "max(0, width - span)", boxes).fit(measured)
+    boxes = (two, Box({"choices": (3, 3)}, ("left",)), four)
+    first, second = Boxes(("width", "max(0, width - span)"), boxes).fit(measured)
     assert first.valid == {"width": (8, 16), **two.ranges}
     assert second.valid == {"width": (8, 16), **four.ranges}
     for width, dearer in ((8, 12), (16, 24)):
@@ -510,12 +510,12 @@ def test_boxes_rise_and_hold_their_points():
 
 def test_boxes_that_no_size_has_in_common_do_not_touch_each_other():
     """A barrel shifter over a narrow span may be dearer than one over a wide span: no unit is in both."""
-    narrow, wide = (Box({"choices": (5, 64), "span": span}, "left") for span in ((4, 7), (8, 15)))
+    narrow, wide = (Box({"choices": (5, 64), "span": span}, ("left",)) for span in ((4, 7), (8, 15)))
     measured = [
         Measured(Point("qprelu", {"width": w, "choices": 5, "span": span, "left": 0}, {}), {"luts": v})
         for w, span, v in ((8, 7, 40.0), (16, 7, 80.0), (8, 15, 20.0), (16, 15, 40.0))
     ]
-    fitted = Boxes("width", "max(0, width - span)", (narrow, wide)).fit(measured)
+    fitted = Boxes(("width", "max(0, width - span)"), (narrow, wide)).fit(measured)
     assert [at(f, {"width": 16, "span": s, "left": 0}) for f, s in zip(fitted, (7, 15), strict=True)] == [
         pytest.approx(80, rel=1e-3),
         pytest.approx(40, rel=1e-3),
@@ -524,7 +524,7 @@ def test_boxes_that_no_size_has_in_common_do_not_touch_each_other():
 
 def test_a_box_has_a_sum_of_its_terms():
     """3 * width + (bits below the sign's copies) + 2 * left - 5 comes back out of points that have them all."""
-    box = Box({"choices": (5, 64), "left": (0, 7)}, "left")
+    box = Box({"choices": (5, 64), "left": (0, 7)}, ("left",))
     measured = [
         Measured(
             Point("shift_select", {"width": w, "choices": 5, "span": span, "left": left}, {}),
@@ -534,7 +534,7 @@ def test_a_box_has_a_sum_of_its_terms():
         for span in (4, 7)
         for left in (0, 2, 4)
     ]
-    (fitted,) = Boxes("width", "max(0, width - span)", (box,)).fit(measured)
+    (fitted,) = Boxes(("width", "max(0, width - span)"), (box,)).fit(measured)
     assert law(fitted) == "max(0, 3 * width + max(0, width - span) + 2 * left - 5)"
     assert fitted.valid == {"width": (8, 32), **box.ranges}
 

@@ -110,12 +110,15 @@ NAMES = {
     "second target": ([*ZOO, "-t", "fpga-lut6", "-t", "x"], r"no target 'x'"),
     "variant": ([*ZOO, "--variant", "bnfree"], r"no variant 'bnfree'; did you mean 'bn-free'\?"),
     "preset": (["analyze", "reactnet_18", "--preset", "cifar"], r"no preset 'cifar'; did you mean 'cifar10'\?"),
-    "format": ([*ZOO, "--format", "xml"], r"no report format 'xml' \(known: csv, json, rich\)"),
+    "format": ([*ZOO, "--format", "xml"], r"no report format 'xml' \(known: csv, html, json, rich\)"),
     "by": ([*ZOO, "--by", "layers"], r"no --by choice 'layers'; did you mean 'layer'\?"),
     "weight scale": ([*ZOO, "--weight-scale", "pow2"], r"no --weight-scale choice 'pow2'; did you mean 'po2'\?"),
     "constant multiply": ([*ZOO, "--constant-multiply", "cds"], r"no --constant-multiply choice 'cds'"),
     "stage": (["graph", "reactnet_18", "--stage", "mask"], r"no --stage choice 'mask'.*known: add_and_bit, "),
-    "graph format": (["graph", "reactnet_18", "--format", "svg"], r"no graph format 'svg' \(known: dot, "),
+    "graph format": (
+        ["graph", "reactnet_18", "--format", "pdf"],
+        r"no graph format 'pdf' \(known: dot, graphml, html, json, svg\)",
+    ),
     "verify format": (["verify", "reactnet_18", "--format", "csv"], r"no --format choice 'csv' \(known: json, rich\)"),
     "models format": (["models", "--format", "csv"], r"no --format choice 'csv'"),
     "models variant": (["models", "--variant", "none"], r"no variant 'none'"),
@@ -498,3 +501,11 @@ def test_reader_that_has_seen_enough_is_no_error(command):
     err = process.stderr.read()
     process.stderr.close()
     assert (process.wait(timeout=60), err) == (0, "")
+
+
+def test_an_endless_argument_is_not_repeated_in_full(capsys):
+    assert run(["analyze", "reactnet_18", "--input-size", "[" * 100_000]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < 2100
+    assert line.startswith("error: --input-size '[[[")
+    assert line.endswith(" characters)")

@@ -40,6 +40,7 @@ TYPICAL = {
     "choices": 3,
     "depth": 64,
     "factored": 0,
+    "inner": 1,
 }
 NO_DSP = {
     "add",

@@ -246,10 +246,10 @@ def test_lossy_rewrites_tell_their_error():
 
 
 def test_every_format_is_registered_once():
-    assert FORMATS.names() == ["csv", "json", "rich"]
+    assert FORMATS.names() == ["csv", "html", "json", "rich"]
     assert GRAPH_FORMATS.names() == ["dot", "graphml", "json"]
     with pytest.raises(
-        UnknownName, match=r"no report format 'jsn'; did you mean 'json'\? \(known: csv, json, rich\)"
+        UnknownName, match=r"no report format 'jsn'; did you mean 'json'\? \(known: csv, html, json, rich\)"
     ):
         FORMATS.get("jsn")
 

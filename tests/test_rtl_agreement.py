@@ -119,7 +119,8 @@ def test_units_by_hand():
             ): 1,  # 2p - K and the scale of the weights; alpha = 2**-2 is wiring
             Unit("add", 1, 16): 1 + 2,  # residual, biases
             Unit("compare", 1, 16): 1,
-            Unit("qprelu", 1, 16, exponents=10, choices=10, span=9, left=2, factored=0): 1,  # -7 … 2
+            # -7 … 2, of which 1 and 0 are 1 + 2 below the largest
+            Unit("qprelu", 1, 16, exponents=10, choices=10, span=9, left=2, factored=0, inner=3): 1,
             Unit("register", 1, 16): 5,
             Unit("register", 1, 1): 2,  # of the threshold; of the first step, behind the popcount
             Unit("rom", 1, 4, depth=64): 1,  # shift amounts 0 … 9

@@ -164,7 +164,7 @@ def _chain(work: Work, lanes: int, width: int, fraction_bits: int, scaled: int |
     if units:  # a constant shift and a sign bit are wiring
         yield Unit("register", lanes, 1 if work.node.kind in ONE_BIT else wide)
     for role, constant in work.node.consts.items():
-        if constant.count > lanes and constant.distinct > 1:
+        if constant.count > lanes and varies(work.node, role):
             stored = parameter_bits(work.node, role, width, fraction_bits)
             yield rom(lanes, -(-constant.count // lanes), stored)
 
@@ -174,6 +174,11 @@ def stored_bits(constant: Constant, width: int, fraction_bits: int) -> int:
     scaled = torch.round(constant.real() * 2.0**fraction_bits)
     magnitude = torch.maximum(scaled, -scaled - 1).max()
     return min(width, int(magnitude).bit_length() + 1)
+
+
+def varies(node: OpNode, role: str) -> bool:
+    """Whether a parameter is not the same number everywhere, and thus stored."""
+    return (len(exponents_of(node)) if role == "exponent" else node.consts[role].distinct) > 1
 
 
 def parameter_bits(node: OpNode, role: str, width: int, fraction_bits: int) -> int:

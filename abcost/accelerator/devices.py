@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from abcost.cost.bundled import cost_models_dir
+from abcost.cost.entry import CONFIDENCES
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
+
+COUNTS = ("luts", "ffs", "dsps", "blocks", "uram")
+NEEDED = ("part", "family", *COUNTS, "source", "confidence")
+"""Columns of a description; `board` and `note` may be there too."""
+
+_MOST_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +96,62 @@ def devices() -> dict[str, Device]:
         return {row["part"]: _device(row) for row in csv.DictReader(file)}
 
 
-def _device(row: dict[str, str]) -> Device:
+def _device(row: Mapping[str, str]) -> Device:
+    """Raises KeyError, ValueError or TypeError for a row that is not whole."""
+    numbers = {name: int(row[name]) for name in COUNTS}
+    if min(numbers.values()) < 0:
+        raise ValueError("a count is negative")
     return Device(
         part=row["part"],
-        board=row["board"],
+        board=row.get("board") or "",
         family=FAMILIES[row["family"]],
-        luts=int(row["luts"]),
-        ffs=int(row["ffs"]),
-        dsps=int(row["dsps"]),
-        blocks=int(row["blocks"]),
-        uram=int(row["uram"]),
         source=row["source"],
         confidence=row["confidence"],
-        note=row["note"],
+        note=row.get("note") or "",
+        **numbers,
     )
 
 
 def device(part: str) -> Device:
-    """The part of this name, in capitals or not. Raises UnknownName with the nearest."""
+    """The part of this name, in capitals or not, or the one that a file of your own describes (`part` ends in .csv).
+
+    Raises UnknownName with the nearest; UsageError for a file that does not describe one part.
+    """
+    if part.lower().endswith(".csv"):
+        return _own(Path(part))
     known = {name.lower(): found for name, found in devices().items()}
     if part.lower() not in known:
         raise unknown_name("device", part, devices())
     return known[part.lower()]
+
+
+def _own(path: Path) -> Device:
+    """A file with the columns of cost_models/devices.csv and one row."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(
+                f"--device {path} is larger than {_MOST_BYTES:,} bytes: not the description of a part"
+            )
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise UsageError(f"cannot read --device {path}: {error.strerror or error}") from error
+    except (ValueError, csv.Error) as error:
+        raise UsageError(f"--device {path} is not CSV: {error}") from error
+    if len(rows) != 1:
+        raise UsageError(f"--device {path} has {len(rows)} rows: describe one part")
+    (row,) = rows
+    missing = [name for name in NEEDED if not row.get(name)]
+    if missing:
+        raise UsageError(f"--device {path} lacks {', '.join(missing)} (columns: {', '.join(NEEDED)})")
+    if row["family"] not in FAMILIES:
+        raise unknown_name(f"family in {path}", row["family"], FAMILIES)
+    if row["confidence"] not in CONFIDENCES:
+        raise unknown_name(f"confidence in {path}", row["confidence"], CONFIDENCES)
+    try:
+        return _device(row)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"--device {path}: {', '.join(COUNTS)} must be whole numbers: {error}") from error
 
 
 def check_target(found: Device | None, target: str, technology: str) -> None:

@@ -82,8 +82,7 @@ def place(memories: Sequence[Memory], found: Device | None, luts: float = 0.0) -
         return placed
     moved = list(placed)
     left = luts + sum(m.luts(family) for m in placed if m.place == "lutram") - found.luts
-    in_luts = (i for i, m in enumerate(placed) if m.place == "lutram")
-    for i in sorted(in_luts, key=lambda i: -placed[i].luts(family) / placed[i].blocks(family.shapes)):
+    for i in _leaving(placed, family):
         if left <= 0:
             break
         left -= placed[i].luts(family)
@@ -94,6 +93,25 @@ def place(memories: Sequence[Memory], found: Device | None, luts: float = 0.0) -
         if _blocks(moved, family) <= found.blocks or _blocks(kept, family) > found.blocks:
             return moved
     return kept
+
+
+def room_for_logic(memories: Sequence[Memory], found: Device) -> list[int]:
+    """How many LUTs of logic fit beside the memories while none, one, two, … of them leave the LUTs, rising.
+
+    Between two of these numbers `place` answers the same.
+    """
+    family = found.family
+    placed = [m.preferred(family) for m in memories]
+    room = [found.luts - sum(m.luts(family) for m in placed if m.place == "lutram")]
+    for i in _leaving(placed, family):
+        room.append(room[-1] + placed[i].luts(family))
+    return room
+
+
+def _leaving(placed: Sequence[Memory], family: Family) -> list[int]:
+    """Which memories leave the LUTs first: those that free most LUTs per block."""
+    in_luts = [i for i, m in enumerate(placed) if m.place == "lutram"]
+    return sorted(in_luts, key=lambda i: -placed[i].luts(family) / placed[i].blocks(family.shapes))
 
 
 def _within_blocks(placed: Sequence[Memory], found: Device) -> list[Memory]:

@@ -19,6 +19,7 @@ from abcost.cost.table import CostTable
 LUTS_PER_DSP = 240
 """What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
 DOT_UNITS = ("xnor_popcount", "signed_sum")
+PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 
 
 class Pipelined:
@@ -32,8 +33,9 @@ class Pipelined:
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
-        self._joins = fifos(graph, width)
-        self._ladders = [ladder(engine, partial(self._worth, engine)) for engine in self.engines]
+        self.joins = fifos(graph, width)
+        self._stored: dict[tuple[str, Folding], int] = {}
+        self._ladders = [ladder(engine, partial(self.worth, engine)) for engine in self.engines]
 
     @property
     def intervals(self) -> list[int]:
@@ -53,9 +55,9 @@ class Pipelined:
         cycles = [e.cycles(f.pe, f.simd) for e, f in zip(self.engines, chosen, strict=True)]
         actual = max(cycles)
         own = {e.dot.name: n for e, n in zip(self.engines, cycles, strict=True)}
-        units = [self._units(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
+        units = [self.units(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
         logic = [self.prices.total(u) for u in units]
-        held = self._memories(chosen, device, sum(part["luts"] or 0.0 for part in logic))
+        held = self._placed(chosen, device, sum(part["luts"] or 0.0 for part in logic))
         layers = tuple(
             Layer(
                 name=engine.name,
@@ -64,6 +66,7 @@ class Pipelined:
                 cycles=n,
                 resources=resources_of(logic_of, stored, device),
                 chain_luts=self.prices.total(unit for unit in mine if unit.op not in DOT_UNITS)["luts"],
+                prelu_luts=self.prices.total(unit for unit in mine if unit.op in PRELU_UNITS)["luts"],
                 weights=_home(engine, stored),
                 external_bits=sum(m.traffic_bits for m in stored),
                 missing=self.prices.missing(mine),
@@ -82,30 +85,39 @@ class Pipelined:
             latency=latency(self.graph, delays(self.graph, own, actual), actual),
         )
 
-    def _units(self, engine: Engine, folding: Folding) -> list[Unit]:
+    def units(self, engine: Engine, folding: Folding) -> list[Unit]:
+        """What an engine is built of at a folding."""
         return parts(engine, folding, width=self.width, fraction_bits=self.fraction_bits)
 
-    def _memories(self, chosen: Sequence[Folding], device: Device | None, luts: float) -> list[list[Memory]]:
+    def _placed(self, chosen: Sequence[Folding], device: Device | None, luts: float) -> list[list[Memory]]:
         """Memories per engine, placed together: they compete for the same blocks."""
-        asked = []
-        for engine, folding in zip(self.engines, chosen, strict=True):
-            own = memories(engine, folding, self.graph, self.width)
-            asked.append([*own, *(m for work in engine.chain for m in self._joins.get(work.node.name, ()))])
+        asked = [self.memories(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
         placed = iter(place([m for group in asked for m in group], device, luts))
         return [[next(placed) for _ in group] for group in asked]
 
-    def _worth(self, engine: Engine, folding: Folding) -> float:
+    def memories(self, engine: Engine, folding: Folding) -> list[Memory]:
+        """What an engine stores at a folding, and the FIFOs at the inputs of its chain."""
+        own = memories(engine, folding, self.graph, self.width)
+        return [*own, *(m for work in engine.chain for m in self.joins.get(work.node.name, ()))]
+
+    def worth(self, engine: Engine, folding: Folding) -> float:
         """LUTs that the logic and memories of an engine are worth; products where the table is silent."""
-        logic = self.prices.total(self._units(engine, folding))
+        logic = self.prices.total(self.units(engine, folding))
         if logic["luts"] is None or logic["dsps"] is None:
             return products(folding)
+        key = (engine.dot.name, folding)
+        if key not in self._stored:  # the same for all sets of exponents
+            self._stored[key] = self._memory_worth(engine, folding)
+        return logic["luts"] + LUTS_PER_DSP * logic["dsps"] + self._stored[key]
+
+    def _memory_worth(self, engine: Engine, folding: Folding) -> int:
+        """LUTs that the memories of an engine are worth, FIFOs aside."""
         family = family_of(None)
         placed = (m.preferred(family) for m in memories(engine, folding, self.graph, self.width))
-        stored = sum(
+        return sum(
             m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family.shapes)
             for m in placed
         )
-        return logic["luts"] + LUTS_PER_DSP * logic["dsps"] + stored
 
 
 def _home(engine: Engine, stored: Sequence[Memory]) -> str:

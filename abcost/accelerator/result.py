@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from abcost.accelerator.devices import URAM, Device
@@ -32,7 +32,8 @@ def name_of(resource: str, found: Device | None) -> str:
 class Layer:
     """One engine. external_bits: bits read from outside per inference; weights: where they are.
 
-    chain_luts: LUTs of its logic without XNOR-popcounts and signed sums. missing: figures that the table lacks.
+    chain_luts: LUTs of its logic without XNOR-popcounts and signed sums; prelu_luts: of its PReLU units alone.
+    missing: figures that the table lacks.
     shares: whether it is one of several layers on one engine, and has nothing but its cycles; that engine has 0.
     """
 
@@ -42,6 +43,7 @@ class Layer:
     cycles: int
     resources: dict[str, float | None]
     chain_luts: float | None
+    prelu_luts: float | None
     weights: str
     external_bits: int
     missing: frozenset[str] = frozenset()
@@ -56,6 +58,7 @@ class Layer:
             "cycles": self.cycles or None,
             **(dict.fromkeys(self.resources) if self.shares else self.resources),
             "chain_luts": None if self.shares else self.chain_luts,
+            "prelu_luts": None if self.shares else self.prelu_luts,
             "weights": self.weights,
             "external_bits": self.external_bits,
         }
@@ -196,12 +199,15 @@ class Prices:
 
     def of(self, unit: Unit) -> Cost:
         """Of one of them. Raises CostError outside the valid range of the table."""
-        one = unit if unit.count == 1 else Unit(unit.op, 1, unit.width, **_sizes(unit))
-        found = self._known.get(one)
+        found = self._known.get(unit)
         if found is None:
-            units = (one,) if self.table.has(one.op) else apart(one)
-            costs = [unit_cost(part, self.table).scaled(part.count) for part in units]
-            found = self._known[one] = total(costs)
+            one = replace(unit, count=1)
+            if unit != one:
+                found = self.of(one)
+            else:
+                units = (one,) if self.table.has(one.op) else apart(one)
+                found = total(unit_cost(part, self.table).scaled(part.count) for part in units)
+            self._known[unit] = found
         return found
 
     def total(self, units: Iterable[Unit]) -> dict[str, float | None]:
@@ -219,10 +225,6 @@ class Prices:
         return frozenset(
             f"{unit.op} {name}" for unit in units for name in LOGIC if getattr(self.of(unit), name) is None
         )
-
-
-def _sizes(unit: Unit) -> dict[str, int]:
-    return {name: value for name, value in unit.size.items() if name != "width"}
 
 
 def resources_of(

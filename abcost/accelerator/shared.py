@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from abcost.accelerator.datapath import lanes_of, parameter_bits, parts, weight_word
+from abcost.accelerator.datapath import lanes_of, parameter_bits, parts, varies, weight_word
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import MOST_SIMD, Folding
 from abcost.accelerator.live import live_bits
 from abcost.accelerator.memory import Memory, place
-from abcost.accelerator.pipelined import DOT_UNITS
+from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
 from abcost.accelerator.result import Layer, Organised, Prices, resources_of
 from abcost.classify.counts import exponents_of
 from abcost.core.exponents import sizes_of
@@ -75,6 +75,7 @@ class Shared:
                 cycles=_cycles([e], chosen[e.arithmetic]),
                 resources=dict.fromkeys(arrays, 0.0),
                 chain_luts=0.0,
+                prelu_luts=0.0,
                 weights=places.get(e.arithmetic, "none") if weight_word(e, self.width) else "none",
                 external_bits=0,
                 shares=True,
@@ -88,6 +89,7 @@ class Shared:
             cycles=0,
             resources=arrays,
             chain_luts=self.prices.total(u for u in units if u.op not in DOT_UNITS)["luts"],
+            prelu_luts=self.prices.total(u for u in units if u.op in PRELU_UNITS)["luts"],
             weights=", ".join(sorted(set(held))) or "none",
             external_bits=sum(m.traffic_bits for m in stored),
             missing=self.prices.missing(units),
@@ -197,7 +199,7 @@ class Shared:
         word = total = 0
         for work in engine.chain:
             for role, constant in work.node.consts.items():
-                if constant.count > 1 and constant.distinct > 1:
+                if constant.count > 1 and varies(work.node, role):
                     bits = parameter_bits(work.node, role, self.width, self.fraction_bits)
                     word += bits * min(lanes_of(work, cycles), constant.count)
                     total += bits * constant.count

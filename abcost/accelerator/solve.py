@@ -70,13 +70,18 @@ def organise(
         return replace(made, wanted_fps=wishes.fps)
 
     if wishes.fps is not None:
-        longest = wishes.clock_mhz * 1e6 / wishes.fps * _ROUNDING
+        longest = longest_interval(wishes.fps, wishes.clock_mhz)
         enough = [interval for interval in intervals if interval <= longest]
         for interval in reversed(enough):
             found = build(interval)
             if not found.over:
                 return found
     return _most(intervals, build, architecture.slowest_engine())
+
+
+def longest_interval(fps: float, clock_mhz: float) -> float:
+    """Cycles per frame at which so many frames per second are reached."""
+    return clock_mhz * 1e6 / fps * _ROUNDING
 
 
 def _most(intervals: Sequence[int], build: _Build, slowest: str) -> Organised:

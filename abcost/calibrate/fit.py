@@ -2,7 +2,7 @@
 
     Terms("width", "1")                value = a * width + b, by least squares; terms with a negative factor are dropped
     Pieces("width", (Terms(…), …))     one such law per range of widths, as few ranges as keep within the tolerance
-    Boxes("width", part, boxes)        a sum over width, a part of it, and a term per box of other sizes, with bounds
+    Boxes(("width", part), boxes)      a sum over width, a part of it, and terms of each box of other sizes, with bounds
     Interpolated("bits")               the points, straight lines between them
 
 What a table says must not fall when a unit grows: see `abcost.calibrate.rising`.
@@ -153,7 +153,7 @@ class Box:
     """Sizes within which a unit has one structure, and what its cost depends on besides the width."""
 
     ranges: Ranges
-    term: str
+    terms: tuple[str, ...]
 
     def holds(self, m: Measured) -> bool:
         """Whether a point is inside."""
@@ -162,26 +162,26 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """a * over + b * part + c * term + d in each box; the spread of the points around it becomes its bounds.
+    """a * term + b * term + … + c in each box; the spread of the points around it becomes its bounds.
 
+    terms: of every box, before its own; the first is the size whose range all boxes share.
     boxes: in the order in which cost rises. Where a law is below that of a box before it at the same size, it takes
     that one. A box without points is left out.
     """
 
-    over: str
-    part: str
+    terms: tuple[str, ...]
     boxes: tuple[Box, ...]
 
     def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
         """One entry per box."""
         inside = [(box, [m for m in measured if box.holds(m)]) for box in self.boxes]
         inside = [(box, points) for box, points in inside if points]
-        over = _ranges(measured)[self.over]
-        valid: list[Ranges] = [{self.over: over, **box.ranges} for box, _ in inside]
+        over = self.terms[0]
+        valid: list[Ranges] = [{over: _ranges(measured)[over], **box.ranges} for box, _ in inside]
         laws: list[dict[str, Law]] = [{} for _ in inside]
         for name in measured[0].values:
             texts = [
-                Terms((self.over, self.part, box.term, "1")).formula(points, [m.values[name] for m in points])
+                Terms((*self.terms, *box.terms, "1")).formula(points, [m.values[name] for m in points])
                 for box, points in inside
             ]
             for i, (_, points) in enumerate(inside):

@@ -119,7 +119,16 @@ def _prelu(*, quick: bool) -> Sweep:
 SPANS = ((4, 7), (8, 15), (16, 31))
 """Spans of exponents whose code has 3, 4 and 5 bits: barrel shifters of 2, 2 and 3 levels of multiplexers."""
 
-_ANY = {"span": (0, 126), "left": (0, 63)}
+_ANY = {"span": (0, 126), "left": (0, 63), "inner": (0, 252)}
+
+
+FULL = "max(0, width - span)"
+"""Bits whose choices all differ; those above have copies of the sign among them, which take less."""
+
+MIDDLE = "max(0, (min(choices, 4) - 2) * width - inner)"
+"""The same for each choice between the least and the largest, of up to four: bits that are no copy of the sign."""
+
+_LEFT = "min(1, left)"
 
 
 def boxes(op: str) -> tuple[Box, ...]:
@@ -130,18 +139,18 @@ def boxes(op: str) -> tuple[Box, ...]:
     """
     three = ({},) if op == "shift_select" else ({"exponents": (2, 2)}, {"exponents": (3, 3)})
     return (
-        Box({"choices": (1, 2), **_ANY}, "min(1, left)"),
-        *(Box({"choices": (3, 3), **only, **_ANY}, "min(1, left)") for only in three),
-        *(Box({"choices": (4, 4), "factored": (yes, yes), **_ANY}, "min(1, left)") for yes in (1, 0)),
-        *(Box({"choices": (5, 64), "span": span, "left": (0, span[1])}, "left") for span in SPANS),
+        Box({"choices": (1, 2), **_ANY}, (_LEFT,)),
+        *(Box({"choices": (3, 3), **only, **_ANY}, (MIDDLE, _LEFT)) for only in three),
+        *(Box({"choices": (4, 4), "factored": (yes, yes), **_ANY}, (MIDDLE, _LEFT)) for yes in (1, 0)),
+        *(
+            Box({"choices": (5, 64), "span": span, "left": (0, span[1]), "inner": _ANY["inner"]}, ("left",))
+            for span in SPANS
+        ),
     )
 
 
 DEEPEST = 6
 """Bits of a value that every right shift of a measured set leaves, its sign included."""
-
-FULL = "max(0, width - span)"
-"""Bits whose choices all differ; those above have copies of the sign among them, which take less."""
 
 
 def exponent_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
@@ -171,6 +180,18 @@ def exponent_sets(*, quick: bool) -> tuple[tuple[int, ...], ...]:
         (-7, -6, -1, 0),
         (-3, 0, 1, 2),
         (-5, -1, 0, 1),
+        (-6, -5, -4, 0),
+        (-8, -7, -5, 0),
+        (-9, -6, -5, 0),
+        (-10, -8, -6, 0),
+        (-10, -9, -7, 0),
+        (-12, -9, -8, 0),
+        (-5, -4, -2, 0),
+        (-4, -3, 0, 2),
+        (-3, -2, 0, 2),
+        (-6, -5, 0),
+        (-9, -8, 0),
+        (-4, 0, 2),
     )
     many = tuple(
         (left - span, left - span + 1, -1, 0, left or -2)
@@ -210,7 +231,7 @@ def _selecting(op: str) -> Maker:
             if set(chosen) != {0}  # wiring
         ]
         once = {point.unit.name: point for point in reversed(points)}
-        return Sweep(op, tuple(reversed(once.values())), Boxes("width", FULL, boxes(op)))
+        return Sweep(op, tuple(reversed(once.values())), Boxes(("width", FULL), boxes(op)))
 
     return make
 

@@ -24,7 +24,7 @@ class Count:
     """`count` operations of one primitive on operands of `width` bits.
 
     bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from;
-    choices, span, left, factored: as in `abcost.core.exponents`.
+    choices, span, left, factored, inner: as in `abcost.core.exponents`.
     """
 
     primitive: Primitive
@@ -36,6 +36,7 @@ class Count:
     span: int | None = None
     left: int | None = None
     factored: int | None = None
+    inner: int | None = None
 
 
 def counts_of(graph: OpGraph, node: OpNode, real_width: int) -> tuple[Count, ...]:
@@ -131,7 +132,9 @@ def _scale(site: _Site) -> Iterator[Count]:
 
 
 def exponents_of(node: OpNode) -> frozenset[int]:
-    """Distinct exponents that a shift chooses from."""
+    """Distinct exponents that a shift chooses from: all that hardware offers, or those that the channels have."""
+    if "allowed" in node.attrs:
+        return frozenset(node.attrs["allowed"])
     return frozenset(int(value) for value in node.consts["exponent"].real().flatten().tolist())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,18 +14,24 @@ import typer
 from abcost import __version__
 from abcost.cli.analyze import analyze
 from abcost.cli.calibrate import calibrate
+from abcost.cli.compare import compare
+from abcost.cli.doctor import doctor
 from abcost.cli.evaluate import evaluate
 from abcost.cli.graph import graph
 from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
 from abcost.cli.rtl import rtl
+from abcost.cli.search import search
 from abcost.cli.targets import app as targets
 from abcost.cli.train import train
 from abcost.cli.verify import verify
 from abcost.errors import AbcostError
 
+LONGEST_ERROR = 2000  # characters; some errors repeat what was given, and anything may be given
+
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 app.command()(analyze)
+app.command()(compare)
 app.command()(models)
 app.command()(graph)
 app.command()(verify)
@@ -33,6 +40,8 @@ app.command()(calibrate)
 app.command()(rtl)
 app.command()(train)
 app.command()(evaluate)
+app.command()(search)
+app.command()(doctor)
 app.add_typer(targets, name="targets")
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException
@@ -70,7 +79,8 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # the reader of a pipe has seen enough
+        # the reader of a pipe has seen enough; or Typer has answered a shell
+        if isinstance(stop.__context__, BrokenPipeError) or _completing(arguments):
             return 0
         return _fail(f"the model's code called sys.exit({stop.code!r})", debug=debug)
     except _CLI_ERROR as error:
@@ -84,6 +94,13 @@ def run(arguments: Sequence[str]) -> int:
     if status == 130:  # Typer turns Ctrl-C into this status
         print("interrupted", file=sys.stderr)  # noqa: T201
     return status if isinstance(status, int) else 0
+
+
+def _completing(arguments: Sequence[str]) -> bool:
+    """Whether a shell asks how to complete a command, or the user for what makes it do so."""
+    return "_ABCOST_COMPLETE" in os.environ or bool(
+        {"--show-completion", "--install-completion"} & set(arguments)
+    )
 
 
 def main() -> None:
@@ -103,5 +120,9 @@ def _text(error: Exception) -> str:
 def _fail(message: str, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    line = " ".join(message.split())
+    if len(line) > LONGEST_ERROR:  # an endless argument stands in the middle: what and why stand at the ends
+        half = LONGEST_ERROR // 2
+        line = f"{line[:half]}… ({len(line)} characters) …{line[-half:]}"
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201
     return 2

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, quiet, view, write
+from abcost.cli.output import check_writable, note, quiet, view, write, write_bytes
 
 
 def analyze(
@@ -35,7 +35,8 @@ def analyze(
     lanes: Annotated[int, typer.Option(help="Lanes of every node: results per cycle.")] = 1,
     simd: Annotated[int, typer.Option(help="Bits per cycle of a binary dot product in one lane.")] = 64,
     device: Annotated[
-        str | None, typer.Option(help="Size a whole accelerator for this part, such as xc7z020.")
+        str | None,
+        typer.Option(help="Size a whole accelerator for this part, such as xc7z020, or for that of my.csv."),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help="Frames per second it must reach; a frame is the whole --input-size.")
@@ -47,15 +48,21 @@ def analyze(
     weight_scale: options.WeightScale = "exact",
     constant_multiply: options.ConstantMultiply = "keep",
     fraction_bits: options.FractionBits = 12,
+    slopes: options.Slopes = None,
     by: Annotated[str, typer.Option(help="Rows of the detail table: layer, block or kind.")] = "block",
-    output_format: Annotated[str, typer.Option("--format", help="rich, csv or json.")] = "rich",
+    output_format: Annotated[str, typer.Option("--format", help="rich, csv, json or html.")] = "rich",
     output: options.Output = None,
+    plot: options.Plot = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Also execute every stage next to the one before.")
     ] = False,
 ) -> None:
     """Count multiplications, adds, bit operations and shifts of a network, and price them on a target."""
+    from abcost.html.still import check_suffix
+
     check_writable(output)
+    check_writable(plot, "--plot")
+    form = None if plot is None else check_suffix(plot)
     from abcost.cost import CostTable
 
     chosen = target or [options.default_target(device)]
@@ -67,7 +74,7 @@ def analyze(
 
     render = FORMATS.get(output_format)
     wishes = options.accelerator(device, fps, clock_mhz, organisation)
-    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
+    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits, slopes, model)
     shown = view(options.choice("--by", by, ("layer", "block", "kind")), output)
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
@@ -84,6 +91,12 @@ def analyze(
             verify=verify,
         )
     write(render(reports, shown), output)
+    if plot is not None and form is not None:
+        from abcost.html.still import still
+        from abcost.report.charts import all_charts
+
+        title = f"{reports[0].model} on {', '.join(report.table.target for report in reports)}"
+        write_bytes(still(all_charts(reports), title, form), plot)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         note(f"warning: {warning}")
     refused = [r for r in reports if (o := r.stages[-1].organisation) and not o.fits]

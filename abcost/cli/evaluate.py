@@ -34,7 +34,10 @@ def evaluate(
         ),
     ],
     data: Annotated[
-        str, typer.Option(help="digits, mnist5k, cifar10, cifar100, imagenet, or a folder of images.")
+        str,
+        typer.Option(
+            help="digits, mnist5k, cifar10, cifar100, imagenet, a folder of images, or file.py:function."
+        ),
     ],
     form: Annotated[
         str,

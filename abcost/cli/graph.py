@@ -1,4 +1,4 @@
-"""`abcost graph`: the op graph of a stage, for other programs."""
+"""`abcost graph`: the op graph of a stage, for other programs, or as a picture before and after."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.output import check_writable, note, quiet, write
+from abcost.registry import unknown_name
 
 
 def graph(
     model: options.Model,
-    output_format: Annotated[str, typer.Option("--format", help="json, dot or graphml.")] = "json",
+    output_format: Annotated[
+        str,
+        typer.Option(
+            "--format", help="json, dot or graphml; svg or html: a picture, traced next to --stage."
+        ),
+    ] = "json",
     stage: Annotated[
-        str, typer.Option(help="traced, mask_removed, rprelu_quantized or add_and_bit.")
-    ] = "traced",
+        str | None,
+        typer.Option(
+            help="traced (default), mask_removed, rprelu_quantized or add_and_bit (default of pictures)."
+        ),
+    ] = None,
+    width: Annotated[int, typer.Option(min=2, help="Bits of a real element, for counts in pictures.")] = 16,
     constants: Annotated[
         bool, typer.Option(help="Values of weights in the JSON; without, it cannot be executed.")
     ] = True,
@@ -35,10 +45,14 @@ def graph(
     from abcost.models.subject import resolve
     from abcost.pipeline import STAGES, stage_graphs
     from abcost.report.graph import GRAPH_FORMATS
+    from abcost.report.pictures import PICTURES, Drawn
     from abcost.rewrite import RewriteOptions
 
-    render = GRAPH_FORMATS.get(output_format)
-    name = options.choice("--stage", stage, [name for name, _ in STAGES])
+    picture, render = PICTURES.find(output_format), GRAPH_FORMATS.find(output_format)
+    if not picture and not render:
+        raise unknown_name("graph format", output_format, [*GRAPH_FORMATS.names(), *PICTURES.names()])
+    names = [name for name, _ in STAGES]
+    name = options.choice("--stage", stage or names[-1 if picture else 0], names)
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
         base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
@@ -47,6 +61,11 @@ def graph(
         subject = resolve(asked)
         staged = stage_graphs(subject.model, subject.inputs, RewriteOptions())
     chosen = next(s for s in staged.stages if s.name == name)
-    write(render(chosen.graph, constants=constants), output)
+    if picture:
+        before = staged.stages[0]
+        drawn = Drawn(f"{model}: op graph", before.graph, chosen.graph, (before.name, chosen.name), width)
+        write(picture(drawn), output)
+    elif render:
+        write(render(chosen.graph, constants=constants), output)
     for warning in staged.warnings:
         note(f"warning: {warning}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     typer.Argument(
-        help="Zoo name (abcost models), path/to/file.py:factory, package.module:factory, or FILE.pt2."
+        help="Zoo name (abcost models), path/to/file.py:factory, package.module:factory, FILE.pt2 or FILE.onnx."
     ),
 ]
 Variant = Annotated[str | None, typer.Option(help="ab (default), bn-free or bn; zoo models only.")]
@@ -62,6 +62,13 @@ ConstantMultiply = Annotated[
 ]
 FractionBits = Annotated[
     int, typer.Option(help="Bits after the binary point, of csd constants and of fixed-point execution.")
+]
+Slopes = Annotated[
+    Path | None,
+    typer.Option(help="JSON with the slope exponents that each layer may take, as abcost search writes it."),
+]
+Plot = Annotated[
+    Path | None, typer.Option(help="Also draw the charts of the page into this file: .svg or .png.")
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of stdout.")]
 
@@ -135,8 +142,15 @@ def accelerator(device: str | None, fps: float | None, clock_mhz: float, organis
     return Wishes(None if device is None else find_device(device), fps, clock_mhz, organisation)
 
 
-def rewriting(weight_scale: str, constant_multiply: str, fraction_bits: int) -> RewriteOptions:
-    """The opt-in lowering that the user asked for. Raises UnknownName or UsageError."""
+def rewriting(
+    weight_scale: str,
+    constant_multiply: str,
+    fraction_bits: int,
+    slopes: Path | None = None,
+    model: str = "",
+) -> RewriteOptions:
+    """The opt-in lowering that the user asked for; `slopes` is of `model`. Raises UnknownName or UsageError."""
+    from abcost.models.slope_sets import read_slope_sets
     from abcost.rewrite import RewriteOptions
 
     if not 1 <= fraction_bits <= 20:
@@ -145,4 +159,5 @@ def rewriting(weight_scale: str, constant_multiply: str, fraction_bits: int) -> 
         weight_scale=choice("--weight-scale", weight_scale, ("exact", "po2")),
         constant_multiply=choice("--constant-multiply", constant_multiply, ("keep", "csd")),
         fraction_bits=fraction_bits,
+        slopes={} if slopes is None else read_slope_sets(slopes, model),
     )

@@ -23,17 +23,17 @@ def view(by: By, output: Path | None) -> View:
     return View(by=by, width=max(width, 40), colour=terminal and not os.environ.get("NO_COLOR"))
 
 
-def check_writable(path: Path | None) -> None:
-    """Refuse a bad `--output` before the slow work. Raises OutputError."""
+def check_writable(path: Path | None, option: str = "--output") -> None:
+    """Refuse a bad place for a result before the slow work. Raises OutputError."""
     if path is None:
         return
     if _is_folder(path):
-        raise OutputError(f"--output {path} is a folder; name a file in it")
+        raise OutputError(f"{option} {path} is a folder; name a file in it")
     folder = path.parent
     if not _is_folder(folder):
-        raise OutputError(f"--output {path}: there is no folder {folder}; make it first")
+        raise OutputError(f"{option} {path}: there is no folder {folder}; make it first")
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"--output {path}: the folder {folder} cannot be written")
+        raise OutputError(f"{option} {path}: the folder {folder} cannot be written")
 
 
 def _is_folder(path: Path) -> bool:
@@ -57,7 +57,11 @@ def write(text: str, path: Path | None) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    data = text.encode("utf-8", errors="replace")
+    write_bytes(text.encode("utf-8", errors="replace"), path)
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """As `write`, for what is no text. Raises OutputError."""
     try:
         path = path.resolve()
         if path.exists() and not path.is_file():

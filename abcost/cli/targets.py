@@ -163,7 +163,7 @@ def cost(
     sizes = sizes_of(allowed, identity=unit in _SLOPES) if allowed else {}
     size = {
         "bits": bits,
-        **{name: sizes.get(name) for name in ("exponents", "choices", "span", "left", "factored")},
+        **{name: sizes.get(name) for name in ("exponents", "choices", "span", "left", "factored", "inner")},
         "fraction_bits": fraction_bits,
         "depth": depth,
     }

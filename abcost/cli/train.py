@@ -22,7 +22,9 @@ def train(
     ],
     data: Annotated[
         str | None,
-        typer.Option(help="digits (default), mnist5k, cifar10, cifar100, imagenet, or a folder of images."),
+        typer.Option(
+            help="digits (default), mnist5k, cifar10, cifar100, imagenet, a folder of images, or file.py:function."
+        ),
     ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder that holds the data.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Height and width, for a folder of images.")] = None,

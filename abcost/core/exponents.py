@@ -37,9 +37,13 @@ def sizes_of(exponents: Iterable[int], *, identity: bool) -> dict[str, int]:
 
     factored: 1 if a code selects from four that are two two-way shifts in a row, a, a + b, a + c, a + b + c: these
     share bits.
+    inner: of up to four choices of a code, the sum of what those between the least and the largest are below the
+    largest: so many more bits have copies of the sign among their choices. Of more, that of the costliest four.
 
     >>> sizes_of({-3, -1}, identity=True)
-    {'exponents': 2, 'choices': 3, 'span': 3, 'left': 0, 'factored': 0}
+    {'exponents': 2, 'choices': 3, 'span': 3, 'left': 0, 'factored': 0, 'inner': 0}
+    >>> sizes_of({-7, -3, -1}, identity=True)["inner"]  # of -7, -3, -1, 0
+    4
     """
     distinct = set(exponents)
     choices = distinct | ({0} if identity else set())
@@ -50,4 +54,5 @@ def sizes_of(exponents: Iterable[int], *, identity: bool) -> dict[str, int]:
         "span": max(choices) - min(choices),
         "left": max(0, *choices),
         "factored": int(len(coded) == BY_INDEX and coded[0] + coded[3] == coded[1] + coded[2]),
+        "inner": sum(coded[-1] - e for e in coded[1:-1][2 - BY_INDEX :]),
     }

@@ -96,16 +96,22 @@ def _valid(entry: Mapping[str, Any], *laws: Formula | Points | None) -> dict[str
 
 def _check_values(figure: Figure) -> None:
     """Raise CostError if the law is negative or leaves its bounds anywhere on a sample of its range."""
-    for values in sample(figure.valid):
-        at = ", ".join(f"{name} = {value}" for name, value in values.items()) or "all sizes"
-        laws = (figure.low, figure.law, figure.high)
-        if any(isinstance(law, Points) and not law.answers(values) for law in laws):
+    laws = [law for law in (figure.low, figure.law, figure.high) if law is not None]
+    points = [law for law in laws if isinstance(law, Points)]
+    matters = set[str]().union(*(law.variables for law in laws))
+    for values in sample({name: figure.valid[name] for name in figure.valid if name in matters}):
+        if not all(law.answers(values) for law in points):
             continue
-        results = [law.at(values) for law in laws if law is not None]
+        results = [law.at(values) for law in laws]
         if min(results) < 0:
-            raise CostError(f"the law is negative at {at}; narrow its valid range or correct it")
+            raise CostError(f"the law is negative at {_shown(values)}; narrow its valid range or correct it")
         if any(a > b * (1 + 1e-9) for a, b in itertools.pairwise(results)):
-            raise CostError(f"needs low <= value <= high, got {' > '.join(map(str, results))} at {at}")
+            told = " > ".join(map(str, results))
+            raise CostError(f"needs low <= value <= high, got {told} at {_shown(values)}")
+
+
+def _shown(values: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items()) or "all sizes"
 
 
 def _composed(entries: list[tuple[int, Mapping[str, Any]]], explicit: list[Figure]) -> list[Figure]:

@@ -24,17 +24,19 @@ VARIABLES: dict[str, str] = {
     "span": "largest minus least of these exponents",
     "left": "largest of these exponents, 0 if none is above 0: bits of the left shift",
     "factored": "1 if four selected shifts are two two-way shifts in a row (a, a + b, a + c, a + b + c), else 0",
+    "inner": "how far the middle ones of these are below the largest, summed; of more than four: of the largest four",
     "fraction_bits": "bits after the binary point",
     "depth": "words of a ROM",
 }
 """What a law may depend on."""
 
-LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0, "left": 0, "factored": 0}
+LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0, "left": 0, "factored": 0, "inner": 0}
 """Least value of a variable, where it is not 1."""
 
-MAX_LENGTH = 480  # characters; the longest bundled one, a bound of ROMs, has 246
+MAX_LENGTH = 480  # characters; of the bundled ones, the longest has 242
 MAX_TERMS = 250  # nodes of the syntax tree; keeps the recursion below shallow
 
+_Value = Callable[[Mapping[str, int]], float]
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -80,7 +82,7 @@ class Formula:
 
     text: str
     variables: frozenset[str]
-    _tree: ast.expr = field(repr=False, compare=False)
+    _value: _Value = field(repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Formula:
@@ -101,12 +103,15 @@ class Formula:
         for node in nodes:
             _check(node)
         names = {node.id for node in nodes if isinstance(node, ast.Name)} - set(_FUNCTIONS)
-        return cls(" ".join(text.split()), frozenset(names), tree)
+        return cls(" ".join(text.split()), frozenset(names), _compiled(tree))
+
+    def __reduce__(self) -> tuple[Callable[[str], Formula], tuple[str]]:
+        return Formula.parse, (self.text,)  # tables travel to other processes; what was compiled cannot
 
     def at(self, values: Mapping[str, int]) -> float:
         """The value for these variables. Raises CostError where it is no real, finite number."""
         try:
-            result = _compute(self._tree, values)
+            result = self._value(values)
         except (ArithmeticError, ValueError, TypeError):  # TypeError: a complex power inside a comparison
             result = math.nan
         if not (isinstance(result, float) and math.isfinite(result)):
@@ -132,16 +137,21 @@ def _check(node: ast.AST) -> None:
             raise CostError(f"{type(node).__name__} is not allowed in a formula; {_HELP}")
 
 
-def _compute(node: ast.AST, values: Mapping[str, int]) -> float:
+def _compiled(node: ast.AST) -> _Value:
+    """What computes `node`: a table is checked on a hundred thousand sizes when it is loaded."""
     match node:
-        case ast.Constant(value=int() | float() as number):
-            return float(number)
+        case ast.Constant(value=int() | float() as value):
+            number = float(value)
+            return lambda _: number
         case ast.Name(id=name) if name in VARIABLES:
-            return float(values[name])
+            return lambda values: float(values[name])
         case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATORS[type(op)](_compute(left, values), _compute(right, values))
+            first, second, apply = _compiled(left), _compiled(right), _OPERATORS[type(op)]
+            return lambda values: apply(first(values), second(values))
         case ast.UnaryOp(operand=operand):
-            return -_compute(operand, values)
+            inner = _compiled(operand)
+            return lambda values: -inner(values)
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _FUNCTIONS[name][0](*(_compute(argument, values) for argument in arguments))
+            function, parts = _FUNCTIONS[name][0], [_compiled(argument) for argument in arguments]
+            return lambda values: function(*[part(values) for part in parts])
     raise CostError(f"{ast.unparse(node)} is not a value in a formula; {_HELP}")  # a bare function name

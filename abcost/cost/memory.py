@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from abcost.classify.counts import exponents_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
 from abcost.core.node import OpNode
@@ -51,13 +52,13 @@ def traffic_of(graph: OpGraph, node: OpNode, real_width: int) -> Traffic:
 def weight_bits(node: OpNode, real_width: int) -> int:
     """Bits of the parameters a node holds: 1 per binary weight, `real_width` per real one.
 
-    Exponents take the bits that tell the distinct ones of the node apart (0 for one). Single numbers
+    Exponents take the bits that tell apart those that the node chooses from (0 for one). Single numbers
     (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere.
     """
     total = 0
     for role, constant in node.consts.items():
         if role == "exponent":
-            choices = constant.distinct
+            choices = len(exponents_of(node))
             total += constant.count * (choices - 1).bit_length()
         elif constant.binary:
             total += constant.count

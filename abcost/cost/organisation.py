@@ -51,6 +51,7 @@ class Unit:
     span: int | None = None
     left: int | None = None
     factored: int | None = None
+    inner: int | None = None
     fraction_bits: int | None = None
     depth: int | None = None
 
@@ -60,7 +61,18 @@ class Unit:
         return sizes_given(self)
 
 
-SIZES = ("width", "bits", "exponents", "choices", "span", "left", "factored", "fraction_bits", "depth")
+SIZES = (
+    "width",
+    "bits",
+    "exponents",
+    "choices",
+    "span",
+    "left",
+    "factored",
+    "inner",
+    "fraction_bits",
+    "depth",
+)
 """Sizes of a unit."""
 
 
@@ -116,4 +128,5 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
         span=count.span,
         left=count.left,
         factored=count.factored,
+        inner=count.inner,
     )

@@ -73,7 +73,7 @@ class PricedNode:
 
 def price(graph: OpGraph, table: CostTable, *, width: int, organisation: Lanes) -> tuple[PricedNode, ...]:
     """Price every node. Raises CostError where an operation is wider than the table's laws reach."""
-    return tuple(_price_node(graph, node, table, width, organisation) for node in graph)
+    return tuple(price_node(graph, node, table, width, organisation) for node in graph)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -121,9 +121,8 @@ def price_of_count(count: Count, table: CostTable) -> UnitPrice:
     return table.price(op, **_priced_size(table, op, {"exponents": 1, **sizes_given(count)}))
 
 
-def _price_node(
-    graph: OpGraph, node: OpNode, table: CostTable, width: int, organisation: Lanes
-) -> PricedNode:
+def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organisation: Lanes) -> PricedNode:
+    """Price one node, which stands where the node of its name stands in `graph`. Raises as `price`."""
     counts = counts_of(graph, node, width)
     units = units_of(node, counts, organisation)
     traffic = traffic_of(graph, node, width)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from abcost.core.cost import FIELDS, Cost
+from abcost.core.exponents import BY_INDEX
 from abcost.core.primitives import Primitive
 from abcost.cost import document as doc
 from abcost.cost import reader
@@ -35,6 +36,7 @@ _OPTION = {
     "span": "--exponents -3,0",
     "left": "--exponents -3,0",
     "factored": "--exponents -3,0",
+    "inner": "--exponents -3,0",
     "fraction_bits": "--fraction-bits 8",
     "depth": "--depth 64",
 }
@@ -119,7 +121,7 @@ class CostTable:
         width: operand bits; bits: word length of `xnor_popcount`; exponents: how many distinct slope
         exponents a unit selects from; choices: the same with the exponent 0 of the positive branch (if None,
         `exponents` + 1, as for sets without 0); span: largest minus least of the choices (if None, as if they
-        were consecutive); left: the largest exponent (0 if None or below); factored: see VARIABLES;
+        were consecutive); left: the largest exponent (0 if None or below); factored, inner: see VARIABLES;
         fraction_bits: bits after the point; depth: words of a ROM.
         A size that no law of the unit depends on changes nothing.
 
@@ -271,9 +273,11 @@ def _completed(size: Mapping[str, int | None]) -> dict[str, int | None]:
     choices = found["choices"] or 0
     found["span"] = choices - 1 if found.get("span") is None else found["span"]
     found["left"] = found.get("left") or 0
+    coded = found["exponents"] if found.get("exponents") == choices - 1 == 4 else choices
     if found.get("factored") is None:  # four in a row are
-        coded = found["exponents"] if found.get("exponents") == choices - 1 == 4 else choices
         found["factored"] = int(coded == 4 and found["span"] == choices - 1)
+    if found.get("inner") is None:  # of a row 0, -1, -2, -3: 1 + 2
+        found["inner"] = sum(range(1, min(choices, BY_INDEX) - 1))
     return found
 
 

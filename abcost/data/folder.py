@@ -31,7 +31,7 @@ def image_folder(path: Path, options: Options) -> DataSet:
     """
     reader = Reader(options)
     side, name = reader.side, path.resolve().name
-    preset = "imagenet" if side >= LARGE else "cifar10"
+    preset = preset_for(side)
     if not (path / "train").is_dir():
         whole = listing(path)
         return from_one(name, whole.classes, preset, side, reader.split(whole), whole.files, options)
@@ -47,6 +47,11 @@ def image_folder(path: Path, options: Options) -> DataSet:
         return DataSet(name, train.classes, (3, side, side), preset, *splits)
     parts = (reader.split(train), train.files, test)
     return from_two(name, train.classes, preset, side, parts, VALIDATION, options)
+
+
+def preset_for(side: int) -> str:
+    """The preset of `abcost.models` whose stem fits images of side x side pixels."""
+    return "imagenet" if side >= LARGE else "cifar10"
 
 
 class Reader:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+from abcost.data.code import from_code
 from abcost.data.dataset import DataSet
 from abcost.data.folder import image_folder
 from abcost.data.options import Options
 from abcost.data.registry import DATA
-from abcost.errors import UnknownName
+from abcost.errors import UnknownName, UsageError
 
 
 def load(
@@ -23,7 +24,9 @@ def load(
     workers: int | None = None,
     select_on: str = "validation",
 ) -> DataSet:
-    """The data set called `name_or_path`, or the images in that folder (see `image_folder`).
+    """The data set called `name_or_path`, the images in that folder, or those of `path/to/file.py:function`.
+
+    Folders: see `image_folder`; functions: see `from_code`.
 
     root: folder that holds its files; sets that ship with a package take none.
     seed: of the augmentation; which image is in which split never changes.
@@ -37,6 +40,10 @@ def load(
     """
     options = Options(seed, image_size, shift, flip, workers, select_on)
     name = str(name_or_path)
+    if ":" in name:
+        if root is not None:
+            raise UsageError(f"--data-root is for data sets in files; {name} finds its own: leave it out")
+        return from_code(name, options)
     try:
         loader = DATA.get(name)
     except UnknownName as error:
@@ -44,7 +51,8 @@ def load(
         if _is_folder(folder):
             return image_folder(folder, options)
         raise UnknownName(
-            f"{error}; your own images are named by their folder, and there is no folder {folder}"
+            f"{error}; your own images are named by their folder, and there is no folder {folder}, or by "
+            "a function that gives them, file.py:function"
         ) from None
     return loader(None if root is None else Path(root), options)
 

@@ -4,30 +4,28 @@ reactnet_a                      a network of the zoo
 path/to/file.py:factory         the user's file; running it is running their code, because they named it
 package.module:factory          the same, importable
 path/to/model.pt2               a program saved by torch.export.save
+path/to/model.onnx              an ONNX or QONNX file
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
-import importlib
-import importlib.util
 import logging
 import os
-import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
 from abcost.core.inputs import InputSpec
-from abcost.errors import AbcostError, ModelError, UnknownName, UsageError
+from abcost.core.usercode import is_file, made_by, one_line
+from abcost.errors import ModelError, UnknownName, UsageError
 from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
 from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
@@ -36,6 +34,7 @@ from abcost.models.registry import MODELS
 _SMALL = (
     32  # pixels; smaller images may not reach through all stages, which is found out before the slow part
 )
+ONNX = ".onnx"
 _SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
 
 
@@ -73,11 +72,17 @@ class Subject:
     blocks: tuple[int, ...] | None = None
     step: int | None = None  # None for models that are not of the zoo
     alpha_exponent: int | None = None  # None: as published
+    warnings: tuple[str, ...] = ()  # what looks wrong in the file it came from
+
+
+def holds_weights(model: str) -> bool:
+    """Whether the name is that of a file that holds a network and its weights, not of something that makes one."""
+    return model.endswith((ONNX, ".pt2"))
 
 
 def resolve(request: Request) -> Subject:
     """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
-    zoo = ":" not in request.model and not request.model.endswith(".pt2")
+    zoo = ":" not in request.model and not holds_weights(request.model)
     _check_options(request, zoo=zoo)
     if zoo:
         _zoo_name(request.model)  # a bad name comes before a bad checkpoint
@@ -113,6 +118,8 @@ def resolve(request: Request) -> Subject:
                 step=recipe["step"],  # type: ignore[arg-type]
                 alpha_exponent=request.alpha_exponent,
             )
+        elif request.model.endswith(ONNX):
+            subject = _from_onnx(Path(request.model), request)
         elif ":" in request.model:
             subject = Subject(
                 _from_factory(request.model, request.arguments), request.model, None, inputs, trained=True
@@ -191,7 +198,8 @@ def _zoo_name(name: str) -> str:
             MODELS.get(name)
         except UnknownName as error:
             raise UnknownName(
-                f"{error}; your own model is named as path/to/file.py:factory, package.module:factory or FILE.pt2"
+                f"{error}; your own model is named as path/to/file.py:factory, package.module:factory, FILE.pt2 or "
+                "FILE.onnx"
             ) from None
     return name
 
@@ -201,74 +209,18 @@ def _from_zoo(name: str, **recipe: Any) -> nn.Module:
         return build(_zoo_name(name), **recipe)
     except (RuntimeError, MemoryError, OverflowError, TypeError) as error:  # a billion classes
         asked = ", ".join(f"{option} {value}" for option, value in recipe.items() if value is not None)
-        raise ModelError(f"{name} cannot be built with {asked}: {_one_line(error)}") from error
+        raise ModelError(f"{name} cannot be built with {asked}: {one_line(error)}") from error
 
 
 def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
-    where, _, factory_name = text.rpartition(":")
-    module = _load_file(Path(where)) if where.endswith(".py") else _import(where)
-    factory = getattr(module, factory_name, None)
-    if factory is None:
-        raise ModelError(f"{where} has no {factory_name!r}; name a function or class that makes the model")
-    try:
-        with _importable(Path(where).parent if where.endswith(".py") else Path.cwd()):
-            made = callable(factory) and not isinstance(factory, nn.Module)
-            model = factory(**arguments) if made else factory
-    except AbcostError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
-        raise ModelError(f"{text} raised {type(error).__name__}: {_one_line(error)}") from error
+    model = made_by(text, arguments, what="model", failure=ModelError)
     if not isinstance(model, nn.Module):
         raise ModelError(f"{text} gave a {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
-def _load_file(path: Path) -> ModuleType:
-    if not _is_file(path):
-        raise ModelError(f"no model file {path}")
-    spec = importlib.util.spec_from_file_location(f"_abcost_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{path} cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickling inside the file look the module up
-    try:
-        with _importable(path.parent):
-            spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
-        raise ModelError(
-            f"{path} raised {type(error).__name__} while it was loaded: {_one_line(error)}"
-        ) from error
-    return module
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long; a NUL in it
-        return False
-
-
-def _import(name: str) -> ModuleType:
-    try:
-        with _importable(Path.cwd()):
-            return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
-        raise ModelError(f"cannot import {name!r}: {type(error).__name__}: {_one_line(error)}") from error
-
-
-@contextlib.contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let the user's file import its neighbours, as `python file.py` would."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):  # the user's code may have taken it out itself
-            sys.path.remove(str(folder))
-
-
 def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
-    if not _is_file(path):
+    if not is_file(path):
         raise ModelError(f"no exported program {path}")
     if not zipfile.is_zipfile(path):
         raise ModelError(f"{path} is not a program saved by torch.export.save: it is no zip archive")
@@ -278,7 +230,7 @@ def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
         example = program.example_inputs
         module = program.module(check_guards=False)
     except Exception as error:
-        raise ModelError(f"{path} is not a program saved by torch.export.save: {_one_line(error)}") from error
+        raise ModelError(f"{path} is not a program saved by torch.export.save: {one_line(error)}") from error
     own: tuple[InputSpec, ...] = ()
     if example is not None:
         own = tuple(InputSpec(tuple(x.shape), x.dtype) for x in example[0] if isinstance(x, torch.Tensor))
@@ -289,6 +241,16 @@ def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
     if not (inputs or own):
         raise UsageError(f"{path} does not say its input shape; give --input-size")
     return Subject(module, str(path), None, own or inputs, trained=True)
+
+
+def _from_onnx(path: Path, request: Request) -> Subject:
+    from abcost.onnx.load import load_onnx  # noqa: PLC0415 - few commands need it
+
+    for option, given in (("--checkpoint", request.checkpoint), ("--model-arg", request.arguments)):
+        if given:
+            raise UsageError(f"{path} holds weights of its own; leave {option} out")
+    loaded = load_onnx(path, request.inputs)
+    return Subject(loaded.program, str(path), None, loaded.inputs, trained=True, warnings=loaded.warnings)
 
 
 @contextlib.contextmanager
@@ -307,7 +269,3 @@ def _tensors_only() -> Iterator[None]:
         os.environ.pop(name)
         if before is not None:
             os.environ[name] = before
-
-
-def _one_line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or "no message")[:300]

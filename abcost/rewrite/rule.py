@@ -6,6 +6,7 @@ user can read, or a `Match`; `apply` performs a match on an `Edit`. One file in 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -24,11 +25,14 @@ class RewriteOptions:
     weight_scale: "po2" rounds gain*s to powers of two (lossy).
     constant_multiply: "csd" turns multiplications by constants into shifts and adds, canonical signed
     digits with `fraction_bits` bits after the point.
+    slopes: layer -> exponents that its power-of-two PReLU may take: slopes are rounded to the nearest of them
+    (lossy), and hardware offers all of them. Other layers keep the exponents that they have.
     """
 
     weight_scale: Literal["exact", "po2"] = "exact"
     constant_multiply: Literal["keep", "csd"] = "keep"
     fraction_bits: int = 12
+    slopes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

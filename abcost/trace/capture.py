@@ -3,14 +3,14 @@
 Primary capture: activations carry shapes only (meta tensors), parameters are real, so that everything that
 depends on parameters alone is evaluated and can be read by value. If the model asks for the value of an
 activation (data-dependent control flow, an operator without a meta kernel) the capture is repeated with
-real activations drawn from a seeded normal distribution, and the report says so. A `.pt2` file is run node
-by node, because an exported program has no modules to watch.
+real activations drawn from a seeded normal distribution, and the report says so. `.pt2` and ONNX files are run node
+by node, because a program has no modules to watch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec, example_inputs
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
+from abcost.onnx.program import OnnxProgram, Step
 from abcost.trace.tracer import Recorder, Tracer, node_of
 
 
@@ -83,7 +84,7 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
         for value, spec in zip(values, inputs, strict=True)
     ]
     recorder.source = None
-    run = _fx_runner(model, recorder) if isinstance(model, torch.fx.GraphModule) else model
+    run = _runner(model, recorder)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(_eval_mode(model))
@@ -165,6 +166,22 @@ class _watch_modules:  # noqa: N801
 
     def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
         self._layers.pop()
+
+
+def _runner(model: nn.Module, recorder: Recorder) -> Callable[..., Any]:
+    """How the model is called: programs without modules run node by node."""
+    if isinstance(model, OnnxProgram):
+        return lambda *inputs: model.run(inputs, lambda step: _at(step, recorder))
+    return _fx_runner(model, recorder) if isinstance(model, torch.fx.GraphModule) else model
+
+
+@contextmanager
+def _at(step: Step, recorder: Recorder) -> Iterator[None]:
+    """The ONNX node stands in for module path and source line, so that every row of a report names its node."""
+    recorder.source = f"ONNX {step.operator}"
+    with recorder.inside(step.name):
+        yield
+    recorder.source = None
 
 
 def _fx_runner(program: torch.fx.GraphModule, recorder: Recorder) -> Callable[..., Any]:

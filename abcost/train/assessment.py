@@ -17,7 +17,7 @@ from abcost.data import DataSet
 from abcost.errors import ModelError, UsageError
 from abcost.models.accuracies import Published, published
 from abcost.models.checkpoint import read_checkpoint
-from abcost.models.subject import Request, Subject, resolve
+from abcost.models.subject import Request, Subject, holds_weights, resolve
 from abcost.rewrite import RewriteOptions
 from abcost.train.losses import label_loss
 from abcost.train.lowered import LISTED, Lowered, surviving
@@ -111,7 +111,7 @@ def trained_network(asked: Request, data: DataSet) -> Subject:
     """
     if asked.checkpoint is None:
         raise UsageError("evaluating needs a --checkpoint")
-    if asked.model.endswith(".pt2"):
+    if holds_weights(asked.model):
         raise UsageError(
             f"{asked.model} holds weights of its own: name a network of the zoo, or file.py:factory"
         )

@@ -35,7 +35,7 @@ class Config:
     blocks: tuple[int, ...] | None = None
     alpha_exponent: int | None = None  # residual scale alpha = 2**alpha_exponent; None: as published, -2
     # the data
-    data: str = "digits"  # a name, or a folder of images
+    data: str = "digits"  # a name, a folder of images, or file.py:function
     data_root: str | None = None
     image_size: int | None = None
     augment: bool = True  # move and flip training images

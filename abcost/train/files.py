@@ -53,6 +53,15 @@ def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, lambda file: torch.save(dict(content), file))
 
 
+def copy_whole(source: Path, path: Path) -> None:
+    """A copy of a file, as `write_whole`. Raises OutputError, also if `source` cannot be read."""
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise OutputError(f"cannot copy {source}: {error.strerror or error}") from error
+    write_whole(path, lambda file: file.write(content))
+
+
 def sweep(folder: Path) -> None:
     """Remove what a killed process left half-written."""
     for leftover in folder.glob(f"{PREFIX}*"):

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from abcost.models.checkpoint import load_checkpoint
+from abcost.nn import QuantizedPReLU
 from abcost.train.config import Config
 from abcost.train.evaluation import evaluate
 from abcost.train.files import write_json, write_text
@@ -43,6 +44,7 @@ def test(config: Config, around: Surroundings, standing: Standing) -> dict[str, 
         **_chosen(config, standing),
         **_speed(standing),
         "slope_exponents": exponents(model),
+        "exponents_by_layer": exponents_by_layer(model),
     }
     if fabric.is_global_zero:
         write_text(folder / CONFUSION, confusion_csv(data.classes, tally))
@@ -71,6 +73,7 @@ def _chosen(config: Config, standing: Standing) -> dict[str, Any]:
         "best_epoch": standing.best,
         "selected_on": config.select_on,
         "selected_top1": standing.rows[standing.best - 1][f"{config.select_on}_top1"],
+        "selected_loss": standing.rows[standing.best - 1][f"{config.select_on}_loss"],
     }
 
 
@@ -86,6 +89,15 @@ def exponents(model: nn.Module) -> dict[str, int]:
         int(e) for slopes in slope_parameters(model).values() for e in slopes.detach().round().tolist()
     ]
     return {str(exponent): count for exponent, count in sorted(Counter(rounded).items())}
+
+
+def exponents_by_layer(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Layer -> the distinct slope exponents that its channels use, rising; empty without power-of-two slopes."""
+    prelus = {name: m for name, m in model.named_modules() if isinstance(m, QuantizedPReLU)}
+    return {
+        name: tuple(sorted({int(e) for e in m.L_alpha.detach().round().tolist()}))
+        for name, m in prelus.items()
+    }
 
 
 def confusion_csv(classes: Sequence[str], tally: Tally) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from abcost.data import load
+from abcost.data import DataSet, load
 from abcost.errors import AbcostError, CheckpointError, OutputError, UsageError
 from abcost.train.config import Config
 from abcost.train.files import sweep, write_json
@@ -43,16 +43,7 @@ def train(
         _prepare(steps, folder, resume=resume)
     fabric.barrier()
     first = steps[0]
-    data = load(
-        first.data,
-        first.data_root,
-        seed=first.seed,
-        image_size=first.image_size,
-        shift=first.shift,
-        flip=first.flip,
-        workers=first.workers,
-        select_on=first.select_on,
-    )
+    data = images(first)
     found: dict[str, Any] = {}
     before = None if first.init is None else Path(first.init)
     for config in steps:
@@ -64,6 +55,20 @@ def train(
             found = train_step(config, around, start=before)
         before = place / BEST
     return found
+
+
+def images(config: Config) -> DataSet:
+    """The data set that a config trains on. Raises as `abcost.data.load`."""
+    return load(
+        config.data,
+        config.data_root,
+        seed=config.seed,
+        image_size=config.image_size,
+        shift=config.shift,
+        flip=config.flip,
+        workers=config.workers,
+        select_on=config.select_on,
+    )
 
 
 def _prepare(steps: Sequence[Config], folder: Path, *, resume: bool) -> None:

@@ -19,7 +19,7 @@ class QuantiseSlopes:
     phase = Phase.QUANTISE_SLOPES
     kinds = frozenset({OpKind.PRELU})
 
-    def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+    def check(self, _graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """Slopes must be powers of two; real ones were rounded before, but 0 and below have none near them."""
         slope = node.consts["slope"].real()
         if not bool((slope > 0).all()):
@@ -28,12 +28,20 @@ class QuantiseSlopes:
         if not bool(is_power_of_two(slope).all()):
             return Declined("slopes are no powers of two")
         exponent = torch.frexp(slope)[1] - 1
-        return Match((node,), f"slopes are 2**e, {_span(exponent)}", data={"exponent": exponent})
+        allowed = options.slopes.get(node.layer)
+        if allowed is not None and not {int(e) for e in exponent.flatten().tolist()} <= set(allowed):
+            return Declined(f"slopes are not among 2**e, e of {list(allowed)}")
+        text = f"slopes are 2**e, {_span(exponent)}"
+        if allowed is not None:
+            text += f"; hardware offers {sorted(allowed)}"
+        return Match((node,), text, data={"exponent": exponent, "allowed": allowed})
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
-        """The slope constant gives way to its exponent."""
+        """The slope constant gives way to its exponent, and to those that hardware offers besides."""
         exponent = Constant(match.data["exponent"].to(torch.int32))
-        edit.replace(node, kind=OpKind.SHIFT_PRELU, consts={"exponent": exponent})
+        allowed = match.data["allowed"]
+        attrs = node.attrs if allowed is None else {**node.attrs, "allowed": sorted(allowed)}
+        edit.replace(node, kind=OpKind.SHIFT_PRELU, attrs=attrs, consts={"exponent": exponent})
 
 
 def _span(exponent: torch.Tensor) -> str:

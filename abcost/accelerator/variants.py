@@ -1,0 +1,257 @@
+"""Many pipelines at once: one graph whose power-of-two PReLUs may choose from different sets of exponents.
+
+What `abcost.accelerator.solve.organise` finds for one graph, for thousands of variants of it. Only the chain of an
+engine depends on its sets, so that an engine is priced once per combination of them; foldings, memories and latency
+depend on the sets by way of the chosen foldings alone, and are kept per choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abcost.accelerator.devices import URAM
+from abcost.accelerator.engine import Engine, Work
+from abcost.accelerator.folding import Folding, ladder, smallest
+from abcost.accelerator.memory import family_of, place, room_for_logic
+from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS, Pipelined
+from abcost.accelerator.result import LOGIC
+from abcost.accelerator.solve import Wishes, longest_interval
+from abcost.accelerator.timing import delays, latency
+from abcost.classify.counts import counts_of
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.core.node import OpNode
+from abcost.cost.table import CostTable
+
+Chosen = NDArray[np.int64]
+"""(candidates, layers): which of the sets each layer has."""
+Numbers = NDArray[np.float64]
+_FIELDS = (*LOGIC, "post_luts", "prelu_luts")  # of an engine's logic
+
+
+def offering(node: OpNode, exponents: Sequence[int]) -> OpNode:
+    """The PReLU as hardware that offers these exponents."""
+    return replace(node, attrs={**node.attrs, "allowed": sorted(exponents)})
+
+
+def slope_nodes(graph: OpGraph) -> list[OpNode]:
+    """Its power-of-two PReLUs."""
+    return [node for node in graph if node.kind is OpKind.SHIFT_PRELU]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipelines:
+    """What each candidate takes, NaN where that is unknown or nothing fits; `fits`: the device, at the frames wished.
+
+    post_luts: LUTs of the logic without XNOR-popcounts and signed sums: post-processing; prelu_luts: of PReLU units.
+    """
+
+    fits: NDArray[np.bool_]
+    values: Mapping[str, Numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """The combinations of sets that an engine has in a batch of candidates, and which candidate has which."""
+
+    distinct: list[int]
+    of: Chosen  # (candidates,)
+
+
+class Variants:
+    """Organises variants of one graph; a layer of `layers` takes one of `sets`."""
+
+    def __init__(
+        self,
+        graph: OpGraph,
+        table: CostTable,
+        *,
+        width: int,
+        fraction_bits: int,
+        wishes: Wishes,
+        layers: Sequence[str],
+        sets: Sequence[Sequence[int]],
+    ) -> None:
+        self._base = Pipelined(graph, table, width=width, fraction_bits=fraction_bits)
+        self._graph, self._width = graph, width
+        self.wishes, self._sets = wishes, sets
+        column = {layer: i for i, layer in enumerate(layers)}
+        self._columns = [
+            sorted({column[w.node.layer] for w in engine.chain if _chosen(w, column)})
+            for engine in self._base.engines
+        ]
+        self._layers = layers
+        self._rungs: dict[tuple[int, int], list[tuple[int, Folding]]] = {}
+        self._variants: dict[tuple[int, int], Engine] = {}
+        self._rows: dict[tuple[int, int, Folding], list[float]] = {}
+        self._stored: dict[tuple[Folding, ...], _Stored] = {}
+
+    def organise(self, chosen: Chosen) -> Pipelines:
+        """Every candidate as `abcost.accelerator.solve.organise` would organise it. Raises CostError as that does."""
+        codes = [self._codes(number, chosen) for number in range(len(self._columns))]
+        rungs = [[self._ladder(i, code) for code in found.distinct] for i, found in enumerate(codes)]
+        shortest = np.max(
+            [np.array([found[0][0] for found in of])[c.of] for of, c in zip(rungs, codes, strict=True)],
+            axis=0,
+        )
+        fits = np.zeros(len(chosen), dtype=bool)
+        values = {name: np.full(len(chosen), np.nan) for name in _NAMES}
+        left = np.arange(len(chosen))
+        for interval in self._intervals({cycles for of in rungs for found in of for cycles, _ in found}):
+            tried = left[shortest[left] <= interval]
+            built = self._build(interval, codes, tried)
+            good = ~self._over(built)
+            first = np.isnan(values["interval"][tried])  # what does not fit is shown as it was first tried
+            for name, numbers in built.items():
+                values[name][tried[first | good]] = numbers[first | good]
+            fits[tried[good]] = True
+            left = np.setdiff1d(left, tried[good], assume_unique=True)
+            if not len(left):
+                break
+        return Pipelines(fits, values)
+
+    def _intervals(self, cycles: set[int]) -> list[float]:
+        """As they are tried: with frames to reach, the slowest that reaches them first."""
+        fastest_first = sorted(cycles)
+        if self.wishes.fps is None:
+            return [float(c) for c in fastest_first]
+        longest = longest_interval(self.wishes.fps, self.wishes.clock_mhz)
+        return [longest, *(float(c) for c in reversed(fastest_first) if c <= longest)]
+
+    def _codes(self, number: int, chosen: Chosen) -> _Codes:
+        code = np.zeros(len(chosen), dtype=np.int64)
+        for column in self._columns[number]:
+            code = code * len(self._sets) + chosen[:, column]
+        distinct, of = np.unique(code, return_inverse=True)
+        return _Codes(distinct.tolist(), of)
+
+    def _variant(self, number: int, code: int) -> Engine:
+        """The engine with the sets that the code says."""
+        known = self._variants.get((number, code))
+        if known is None:
+            chosen: dict[str, Sequence[int]] = {}
+            rest = code
+            for column in reversed(self._columns[number]):
+                rest, index = divmod(rest, len(self._sets))
+                chosen[self._layers[column]] = self._sets[index]
+            engine = self._base.engines[number]
+            chain = tuple(self._work(work, chosen) for work in engine.chain)
+            known = self._variants[number, code] = replace(engine, chain=chain)
+        return known
+
+    def _work(self, work: Work, chosen: Mapping[str, Sequence[int]]) -> Work:
+        if not _chosen(work, chosen):
+            return work
+        node = offering(work.node, chosen[work.node.layer])
+        return Work(node, counts_of(self._graph, node, self._width))
+
+    def _ladder(self, number: int, code: int) -> list[tuple[int, Folding]]:
+        known = self._rungs.get((number, code))
+        if known is None:
+            engine = self._variant(number, code)
+            known = self._rungs[number, code] = ladder(engine, partial(self._base.worth, engine))
+        return known
+
+    def _row(self, number: int, code: int, folding: Folding) -> list[float]:
+        """`_FIELDS` of an engine's logic."""
+        known = self._rows.get((number, code, folding))
+        if known is None:
+            units = self._base.units(self._variant(number, code), folding)
+            logic = self._base.prices.total(units)
+            post = self._base.prices.total(unit for unit in units if unit.op not in DOT_UNITS)["luts"]
+            prelu = self._base.prices.total(unit for unit in units if unit.op in PRELU_UNITS)["luts"]
+            numbers = [*(logic[name] for name in LOGIC), post, prelu]
+            known = self._rows[number, code, folding] = [np.nan if x is None else x for x in numbers]
+        return known
+
+    def _build(self, interval: float, codes: Sequence[_Codes], which: Chosen) -> dict[str, Numbers]:
+        """The smallest foldings with at most so many cycles per frame, for the candidates `which`."""
+        logic = np.zeros((len(which), len(_FIELDS)))
+        foldings: list[list[Folding]] = []  # of each engine, those that occur
+        indices = np.zeros((len(which), len(codes)), dtype=np.int64)  # which of them each candidate has
+        for number, found in enumerate(codes):
+            picked = []
+            for code in found.distinct:
+                rungs = self._ladder(number, code)
+                picked.append(smallest(rungs, interval) or rungs[0][1])
+            rows = [self._row(number, c, f) for c, f in zip(found.distinct, picked, strict=True)]
+            of = found.of[which]
+            logic += np.array(rows)[of]
+            occurring = list(dict.fromkeys(picked))
+            place_of = {folding: i for i, folding in enumerate(occurring)}
+            indices[:, number] = np.array([place_of[folding] for folding in picked])[of]
+            foldings.append(occurring)
+        values = dict(zip(_FIELDS, logic.T.copy(), strict=True))
+        values |= {name: np.zeros(len(which)) for name in ("blocks", "uram", "interval", "latency")}
+        combinations, of = np.unique(indices, axis=0, return_inverse=True)
+        for number, combination in enumerate(combinations):
+            mine = np.flatnonzero(of.reshape(-1) == number)
+            picked = [foldings[i][j] for i, j in enumerate(combination)]
+            self._add_memories(values, mine, tuple(picked))
+        return values
+
+    def _add_memories(self, values: dict[str, Numbers], mine: Chosen, foldings: tuple[Folding, ...]) -> None:
+        """What depends on the foldings: memories, which give way to logic, and times."""
+        stored = self._stored.get(foldings)
+        if stored is None:
+            stored = self._stored[foldings] = _Stored(self._base, foldings, self.wishes)
+        logic = values["luts"][mine]
+        values["interval"][mine], values["latency"][mine] = stored.interval, stored.latency
+        leaving = np.searchsorted(stored.room, logic)
+        for number in np.unique(leaving):
+            those = mine[leaving == number]
+            luts, blocks, uram = stored.placed(int(number))
+            values["luts"][those] += luts
+            values["blocks"][those], values["uram"][those] = blocks, uram
+
+    def _over(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
+        """Which exceed the device, or are not known to fit it."""
+        wrong = [np.isnan(values[name]) for name in LOGIC]
+        device = self.wishes.device
+        if device is not None:
+            wrong += [values[name] > getattr(device, name) for name in (*LOGIC, "blocks", "uram")]
+        over: NDArray[np.bool_] = np.any(wrong, axis=0)
+        return over
+
+
+_NAMES = (*_FIELDS, "blocks", "uram", "interval", "latency")
+
+
+def _chosen(work: Work, layers: Mapping[str, object]) -> bool:
+    return work.node.kind is OpKind.SHIFT_PRELU and work.node.layer in layers
+
+
+class _Stored:
+    """Memories and times of one choice of foldings.
+
+    interval, latency: cycles. room: see `abcost.accelerator.memory.room_for_logic`.
+    """
+
+    def __init__(self, base: Pipelined, foldings: Sequence[Folding], wishes: Wishes) -> None:
+        pairs = list(zip(base.engines, foldings, strict=True))
+        cycles = {e.dot.name: e.cycles(f.pe, f.simd) for e, f in pairs}
+        self.interval = max(cycles.values())
+        self.latency = latency(base.graph, delays(base.graph, cycles, self.interval), self.interval)
+        self._device = wishes.device
+        self._memories = [m for e, f in pairs for m in base.memories(e, f)]
+        self.room = [] if self._device is None else room_for_logic(self._memories, self._device)
+        self._placed: dict[int, tuple[float, float, float]] = {}
+
+    def placed(self, leaving: int) -> tuple[float, float, float]:
+        """LUTs, blocks and URAM of the memories while so many of them leave the LUTs."""
+        known = self._placed.get(leaving)
+        if known is None:
+            family = family_of(self._device)
+            luts = self.room[leaving] if leaving < len(self.room) else np.inf
+            found = place(self._memories, self._device, luts)
+            known = self._placed[leaving] = (
+                sum(m.luts(family) for m in found if m.place == "lutram"),
+                sum(m.blocks(family.shapes) for m in found if m.place == "block"),
+                sum(m.blocks(URAM) for m in found if m.place == "uram"),
+            )
+        return known

@@ -1,0 +1,151 @@
+"""`abcost compare`: what changes between models, checkpoints, targets, widths, or saved reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from abcost.cli import options
+from abcost.cli.output import check_writable, note, quiet, view, write, write_bytes
+from abcost.errors import UsageError
+from abcost.registry import unknown_name
+
+if TYPE_CHECKING:
+    from abcost.compare.saved import Side
+
+_PATHS = ("checkpoint", "slopes")
+_WHOLE = ("width", "step", "num_classes", "base_width", "fraction_bits")
+_REAL = ("fps", "clock_mhz")
+_TEXTS = (
+    "target", "variant", "preset", "blocks", "input_size", "device", "weight_scale", "constant_multiply",
+)  # fmt: skip
+
+
+def compare(
+    sides: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: a saved report (.json), or a model as for analyze, with options of its own behind "
+            "commas: reactnet_18,checkpoint=best.pt,slopes=s.json,target=fpga-ice40,width=12. Each is compared with "
+            "the first."
+        ),
+    ],
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Of all models that do not say it.")
+    ] = None,
+    preset: options.PresetOrOwn = None,
+    width: Annotated[int | None, typer.Option(help="Bits of the residual path, of all models.")] = None,
+    device: Annotated[str | None, typer.Option(help="Part, of all models.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second, of all models.")] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit with 1 if it holds in the last stage: 'luts>+5%', 'energy_pj>+0.1' (change), "
+            "'multiplications>0' (value). Repeat for more; what is unknown fails."
+        ),
+    ] = None,
+    output_format: Annotated[str, typer.Option("--format", help="rich, csv, json or html.")] = "rich",
+    output: options.Output = None,
+    plot: options.Plot = None,
+) -> None:
+    """Totals, layers and settings that differ; unknown stays unknown."""
+    from abcost.html.still import check_suffix
+
+    check_writable(output)
+    check_writable(plot, "--plot")
+    form = None if plot is None else check_suffix(plot)
+    from abcost.compare.condition import parse_condition
+    from abcost.compare.delta import compare as compared
+    from abcost.compare.format import COMPARISON_FORMATS
+
+    render = COMPARISON_FORMATS.get(output_format)
+    conditions = [parse_condition(text) for text in fail_if or ()]
+    if len(sides) < 2:
+        raise UsageError("compare needs two or more reports or models")
+    common = {"target": target, "preset": preset, "width": width, "device": device, "fps": fps}
+    with quiet():
+        first, *others = [_side(text, {k: v for k, v in common.items() if v is not None}) for text in sides]
+    found = [compared(first, other) for other in others]
+    broken = [
+        f"{c.after.name}: {text}"
+        for c in found
+        for condition in conditions
+        if (text := condition.broken(c.last))
+    ]
+    write(render(found, view("block", output)), output)
+    if plot is not None and form is not None:
+        from abcost.compare.html import changes
+        from abcost.html.still import still
+
+        drawn = [chart for i, c in enumerate(found) for chart in changes(i, c.stage, c.last)]
+        if not drawn:
+            note(f"nothing to draw: no total changes; {plot} is not written")
+        else:
+            write_bytes(still(drawn, f"against {first.name}", form), plot)
+    for text in broken:
+        note(f"no: {text}")
+    if broken:
+        raise typer.Exit(1)
+
+
+def _side(text: str, common: Mapping[str, Any]) -> Side:
+    """A saved report, or an analysis made now."""
+    from abcost.compare.saved import read_report, side_of
+
+    name, *given = text.split(",")
+    if name.endswith(".json"):
+        if given:
+            raise UsageError(f"{text!r}: a saved report takes no options")
+        return side_of(read_report(Path(name)), name)
+    return side_of(_analysed(name, {**common, **_own(name, given)}), text)
+
+
+def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
+    """Options behind the name. Raises UsageError or UnknownName."""
+    found: dict[str, Any] = {}
+    for part in given:
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        known = (*_PATHS, *_WHOLE, *_REAL, *_TEXTS)
+        if not equals or not value:
+            raise UsageError(f"{name}: {part!r} is not of the form option=value, such as width=12")
+        if key not in known:
+            raise unknown_name(f"option of {name!r}", key, known)
+        if key in found:
+            raise UsageError(f"{name}: {key} is given twice")
+        try:
+            found[key] = int(value) if key in _WHOLE else float(value) if key in _REAL else value
+        except ValueError:
+            raise UsageError(f"{name}: {key}={value} is not a number") from None
+    return found
+
+
+def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    from abcost.cost import CostTable
+    from abcost.cost.organisation import Lanes
+    from abcost.models.subject import resolve
+    from abcost.pipeline import analyze_subject
+
+    device, fps = asked.get("device"), asked.get("fps")
+    table = CostTable.load(asked.get("target") or options.default_target(device))
+    wishes = options.accelerator(device, fps, asked.get("clock_mhz", 100.0), "pipelined")
+    slopes = asked.get("slopes")
+    rewriting = options.rewriting(
+        asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),
+        None if slopes is None else Path(slopes), name,
+    )  # fmt: skip
+    blocks = asked.get("blocks")
+    request = options.request(
+        name, variant=asked.get("variant"), step=asked.get("step"), preset=asked.get("preset"),
+        input_size=[asked["input_size"]] if "input_size" in asked else None, num_classes=asked.get("num_classes"),
+        base_width=asked.get("base_width"), blocks=None if blocks is None else blocks.replace("x", ","),
+        checkpoint=Path(asked["checkpoint"]) if "checkpoint" in asked else None, model_arg=None,
+    )  # fmt: skip
+    (report,) = analyze_subject(
+        resolve(request), [table], width=asked.get("width"), organisation=Lanes(), rewriting=rewriting,
+        accelerator=wishes,
+    )  # fmt: skip
+    return report.to_dict()

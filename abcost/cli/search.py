@@ -1,0 +1,257 @@
+"""`abcost search`: the best accuracy within a hardware budget, over sets of slope exponents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from abcost.cli import options
+from abcost.cli.output import note, quiet
+from abcost.errors import UsageError
+
+if TYPE_CHECKING:
+    from abcost.search.run import Place
+    from abcost.search.settings import Settings
+    from abcost.train.config import Config
+
+
+def search(
+    model: Annotated[
+        str | None, typer.Argument(help="Network of the zoo (abcost models); none with --join.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the results; the same command again continues.")
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="digits, mnist5k, cifar10, cifar100, imagenet, a folder of images, or file.py:function."
+        ),
+    ] = "digits",
+    data_root: Annotated[Path | None, typer.Option(help="Folder that holds the data.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Bundled target or own .toml; default: of --device.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Limits: luts=9000,ffs=…,dsps=0,bram36=…,blocks=…,uram=…,area_um2=…,energy_uj=1.5,weight_kib=…,"
+            "latency_ms=10,fps>=60. Default: LUTs (ASIC: area) are kept low, without a limit."
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Part that must hold the whole accelerator.")] = None,
+    clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
+    width: Annotated[
+        int | None, typer.Option(help="Bits of the residual path; default: the target's.")
+    ] = None,
+    fraction_bits: options.FractionBits = 12,
+    exponents: Annotated[
+        str, typer.Option(help="Range that slopes' exponents come from, LOW:HIGH.")
+    ] = "-7:2",
+    max_exponents: Annotated[int, typer.Option(help="Most exponents in a set.")] = 4,
+    granularity: Annotated[
+        str, typer.Option(help="What shares a set: layer, stage (maps of one shape), or network.")
+    ] = "layer",
+    trials: Annotated[int, typer.Option(help="Candidates that are judged.")] = 40,
+    epochs: Annotated[
+        str | None,
+        typer.Option(
+            help="Of each rung of retraining, such as 4,12; 0: none. Default: a tenth and a third of the recipe's."
+        ),
+    ] = None,
+    keep: Annotated[float, typer.Option(help="Share of the candidates that a rung passes on.")] = 0.5,
+    finalists: Annotated[int, typer.Option(help="Most points of the front that run in the finals.")] = 6,
+    seeds: Annotated[int, typer.Option(help="Trainings of every finalist and baseline.")] = 3,
+    images: Annotated[
+        int, typer.Option(help="Validation images of the loss without retraining, which discards disasters.")
+    ] = 256,
+    sampler: Annotated[str, typer.Option(help="nsga2, tpe or random (Optuna's).")] = "nsga2",
+    seed: Annotated[int, typer.Option(help="Of the search, of the start and of every retraining.")] = 0,
+    init: Annotated[
+        Path | None, typer.Option(help="Trained checkpoint to start from; default: trained first.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML with values of the training recipe, as abcost train takes it.")
+    ] = None,
+    base_width: options.BaseWidth = None,
+    blocks: options.Blocks = None,
+    alpha_exponents: Annotated[
+        str | None,
+        typer.Option(
+            help="Exponents of the residual scale alpha to choose from, such as -3,-2; published: -2."
+        ),
+    ] = None,
+    weight_scales: Annotated[
+        str, typer.Option(help="Roundings of weight scales to choose from: none, po2, csd, such as none,po2.")
+    ] = "none",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Database of the study, postgresql://…, mysql://…, sqlite:///…; default: in --run-dir."
+        ),
+    ] = None,
+    study: Annotated[str, typer.Option(help="Name of the study in the storage.")] = "search",
+    join: Annotated[
+        str | None, typer.Option(help="URL of a search that runs elsewhere: be one of its workers.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that judge candidates; default: one per core.")
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(help="processes: on this machine; ray: on a running Ray cluster.")
+    ] = "processes",
+    cpus_per_trial: Annotated[float, typer.Option(help="Of each worker on Ray.")] = 1.0,
+    gpus_per_trial: Annotated[float, typer.Option(help="Of each worker on Ray.")] = 0.0,
+) -> None:
+    """Find sets of slope exponents with the best accuracy within a budget; candidates are retrained.
+
+    Over budget is found out before training. The same command continues where it was broken off.
+    """
+    if join is not None:
+        _join(join, study, run_dir)
+        return
+    if model is None or run_dir is None:
+        raise UsageError("name the model and --run-dir, or --join a running search")
+    from abcost.search.storage import check_extra, sqlite_url
+
+    check_extra()
+    given = {
+        "data": data, "data_root": None if data_root is None else str(data_root), "base_width": base_width,
+        "blocks": None if blocks is None else options.blocks_of(blocks), "seed": seed,
+    }  # fmt: skip
+    from abcost.train.recipes import configs
+
+    steps = configs(model, (1, 2), file=config, given={k: v for k, v in given.items() if v is not None})
+    asked = {
+        "target": target or options.default_target(device), "device": device, "clock_mhz": clock_mhz,
+        "budget": budget or "", "width": width, "fraction_bits": fraction_bits, "keep": keep,
+        "finalists": finalists, "seeds": seeds, "sampler": sampler, "seed": seed, "trials": trials, "images": images,
+    }  # fmt: skip
+    low, high = _range(exponents)
+    space = {
+        "low": low, "high": high, "most": max_exponents, "scales": tuple(weight_scales.split(",")),
+        "alphas": _numbers("--alpha-exponents", alpha_exponents) if alpha_exponents else (),
+    }  # fmt: skip
+    settings = _settings(steps[-1], asked, space, granularity, epochs)
+    from abcost.search.executors.executor import EXECUTORS
+    from abcost.search.run import Place
+
+    EXECUTORS.get(executor)
+    place = Place(
+        run_dir, storage or sqlite_url(run_dir), study, executor, workers or _cores(), cpus_per_trial,
+        gpus_per_trial,
+    )  # fmt: skip
+    _run(settings, place, steps, init)
+
+
+def _settings(
+    config: Config,
+    asked: dict[str, Any],
+    choices: dict[str, Any],
+    granularity: str,
+    epochs: str | None,
+) -> Settings:
+    """What is searched, as far as it is known before the start is trained. Raises UsageError or UnknownName."""
+    from abcost.cost.table import CostTable
+    from abcost.pipeline import check_settings
+    from abcost.rewrite import RewriteOptions
+    from abcost.search.budget import parse_budget
+    from abcost.search.problem import network_graph
+    from abcost.search.settings import Settings
+    from abcost.search.space import GRANULARITIES, Space, groups_of
+    from abcost.train.run import images
+
+    if asked["budget"]:
+        asked["budget"] = str(parse_budget(asked["budget"]))
+    options.choice("--granularity", granularity, GRANULARITIES)
+    table = CostTable.load(asked["target"])
+    width = asked["width"] or table.default_width
+    rewriting = RewriteOptions(fraction_bits=asked["fraction_bits"])
+    check_settings(width, rewriting)
+    with quiet():
+        graph = network_graph(config, images(config), rewriting)
+    space = Space(groups_of(graph, granularity), width=width, **choices)
+    return Settings(
+        **{**asked, "width": width},
+        model=config.model,
+        recipe=config.to_dict(),
+        space=space.to_dict(),
+        table=table.digest,
+        epochs=_epochs(epochs, config.epochs),
+    )
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, colon, high = text.partition(":")
+    try:
+        return int(low), int(high if colon else low)
+    except ValueError:
+        raise UsageError(f"--exponents {text!r} is not of the form -7:2, the least and the largest") from None
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a list of whole numbers such as 4,12") from None
+
+
+def _epochs(text: str | None, recipe: int) -> tuple[int, ...]:
+    if text is None:
+        return tuple(dict.fromkeys((max(1, recipe // 10), max(1, recipe // 3))))
+    found = _numbers("--epochs", text)
+    return () if found == (0,) else found
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run(settings: Settings, place: Place, steps: tuple[Config, ...], init: Path | None) -> None:
+    from abcost.cli.searching import SearchConsole, show
+    from abcost.cli.training import Console
+    from abcost.search.files import write_results
+    from abcost.search.page import write_page
+    from abcost.search.plot import write_plots
+    from abcost.search.run import Impossible, train_start
+    from abcost.search.run import search as run
+    from abcost.train.interrupt import catching
+
+    with quiet(), catching() as stop, SearchConsole() as watch:
+
+        def start(path: Path) -> None:
+            with Console() as console:
+                train_start(path, steps, init, console, lambda: stop.asked)
+
+        try:
+            outcome = run(settings, place, start=start, watch=watch, stop=lambda: stop.asked)
+        except Impossible as answer:
+            watch.close()
+            note(f"no: {answer}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            watch.close()
+            note(f"stopped; the same command continues; all results so far are in {place.folder}")
+            raise
+        write_results(outcome, place.folder)
+        write_plots(outcome, place.folder)
+        write_page(outcome, place.folder)
+    show(outcome, place)
+
+
+def _join(url: str, name: str, run_dir: Path | None) -> None:
+    import time
+
+    from abcost.search.studies import join
+    from abcost.search.worker import work
+    from abcost.train.interrupt import catching
+
+    with quiet(), catching() as stop:
+        studies = join(url, name)
+        note(f"working on study {name!r}; Ctrl-C leaves it to the others")
+        work(studies, run_dir or Path(studies.folder), int(time.time()), lambda: stop.asked)
+    note("the study is finished")

@@ -1,0 +1,94 @@
+"""Charts of a page as a still picture, drawn by Matplotlib: SVG or PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from abcost.errors import UsageError
+from abcost.extras import require
+from abcost.html.chart import Chart
+
+SUFFIXES = (".svg", ".png")
+_INCH_PX = 90  # of a page's chart to an inch of the picture
+_WIDE = 9.0  # inches
+
+
+def check_suffix(path: Path) -> str:
+    """The format that a file's name asks for. Raises UsageError for another."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--plot {path}: name a file that ends in {' or '.join(SUFFIXES)}")
+    return path.suffix.lower().removeprefix(".")
+
+
+def still(charts: Sequence[Chart], title: str, form: str) -> bytes:
+    """The charts below each other. form: "svg" or "png". Raises MissingExtra without Matplotlib."""
+    require("matplotlib", "plot", "--plot")
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    heights = [chart.height / _INCH_PX for chart in charts]
+    figure = Figure(figsize=(_WIDE, sum(heights) + 0.6), layout="constrained")
+    figure.suptitle(title)
+    places = figure.subplots(len(charts), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, chart in zip(places, charts, strict=True):
+        _draw(axes, chart)
+    data = io.BytesIO()
+    figure.savefig(data, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
+    return data.getvalue()
+
+
+def _draw(axes: Any, chart: Chart) -> None:
+    axes.set_title(chart.caption, fontsize="medium", loc="left", wrap=True)
+    bars = [trace for trace in chart.data if trace["type"] == "bar"]
+    if bars:
+        _bars(axes, bars, stacked=chart.layout.get("barmode") == "stack")
+    for trace in chart.data:
+        if trace["type"] == "heatmap":
+            _heat(axes, trace)
+    for name, set_label in (("xaxis", axes.set_xlabel), ("yaxis", axes.set_ylabel)):
+        axis = chart.layout.get(name, {})
+        set_label(axis.get("title", {}).get("text", ""))
+    if (
+        bars and chart.layout.get("yaxis", {}).get("autorange") == "reversed"
+    ):  # a heat map has its first row on top
+        axes.invert_yaxis()
+    for shape in chart.layout.get("shapes", ()):
+        axes.axhline(shape["y0"], linestyle="--", color=shape["line"]["color"])
+    if len(bars) > 1:
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _bars(axes: Any, bars: Sequence[Mapping[str, Any]], *, stacked: bool) -> None:
+    """Beside each other or on each other; a bar of unknown length is left out."""
+    flat = bars[0].get("orientation") == "h"
+    names = list(bars[0]["y" if flat else "x"])
+    base = [0.0] * len(names)
+    share = 0.8 if stacked else 0.8 / len(bars)
+    for i, trace in enumerate(bars):
+        values = [float("nan") if v is None else float(v) for v in trace["x" if flat else "y"]]
+        shift = 0.0 if stacked else (i - (len(bars) - 1) / 2) * share
+        places = [position + shift for position in range(len(names))]
+        label = trace.get("name")
+        if flat:
+            axes.barh(places, values, share, color=trace["marker"]["color"], label=label)
+        else:
+            axes.bar(places, values, share, bottom=base, color=trace["marker"]["color"], label=label)
+        if stacked:
+            base = [a + b for a, b in zip(base, values, strict=True)]
+    if flat:
+        axes.set_yticks(range(len(names)), names)
+    else:
+        slanted = len(names) > 6
+        axes.set_xticks(
+            range(len(names)), names, rotation=60 if slanted else 0, ha="right" if slanted else "center"
+        )
+    axes.grid(axis="x" if flat else "y", alpha=0.3)
+
+
+def _heat(axes: Any, trace: Mapping[str, Any]) -> None:
+    image = axes.imshow(trace["z"], aspect="auto", cmap="cividis", vmin=trace["zmin"], vmax=trace["zmax"])
+    axes.set_xticks(range(len(trace["x"])), trace["x"])
+    axes.set_yticks(range(len(trace["y"])), trace["y"], fontsize="small")
+    axes.figure.colorbar(image, ax=axes, label=trace["colorbar"]["title"]["text"])

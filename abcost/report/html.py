@@ -1,0 +1,250 @@
+"""The report as a page: everything that the terminal shows, with charts, sortable tables, and every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from abcost.accelerator.result import Layer, name_of
+from abcost.core.primitives import OpClass, Origin
+from abcost.cost.side import Side
+from abcost.html.page import Note, Section, render_page
+from abcost.html.table import Cell, Table, number, rows, text
+from abcost.report import charts, quantity
+from abcost.report.conventions import CONVENTIONS
+from abcost.report.format import FORMATS, View
+from abcost.report.frame import frame, sum_if_known
+from abcost.report.report import Report
+from abcost.report.slopes import slope_exponents
+
+_SIDES: tuple[Side, ...] = ("low", "value", "high")
+_COSTS = ("energy_pj", "luts", "ffs", "dsps", "area_um2")
+
+
+@FORMATS.add("html")
+def render(reports: Sequence[Report], _view: View) -> str:
+    """One self-contained file. Raises MissingExtra without the extra `html`."""
+    first = reports[0]
+    sections = [_multiplications(first), _operations(first)]
+    sections += [_cost(report) for report in reports]
+    sections += [_accelerator(report) for report in reports if report.stages[-1].organisation]
+    sections += [*_slopes(first), _rewrites(first), _sources(reports)]
+    shapes = ", ".join("x".join(map(str, shape)) for shape in first.input_shapes)
+    variant = f" ({first.variant})" if first.variant else ""
+    facts = [
+        f"Input {shapes}, {first.parameters:,} parameters, {first.stages[0].tally.macs.total:,} multiply-accumulates, "
+        f"{first.width}-bit residual path.",
+        *(f"Warning: {warning}" for report in reports for warning in report.warnings),
+    ]
+    targets = ", ".join(report.table.target for report in reports)
+    return render_page(f"{first.model}{variant} on {targets}", list(dict.fromkeys(facts)), sections)
+
+
+def _by_stage(name: str, values: Sequence[float | None], shown: Callable[[float], str]) -> tuple[Cell, ...]:
+    """A row: a name, a number per stage, the change."""
+    cells = [number(v, None if v is None else shown(v)) for v in values]
+    return (text(name), *cells, text(quantity.change(values[0], values[-1])))
+
+
+def _multiplications(report: Report) -> Section:
+    stages = report.stages
+    by_origin = [stage.tally.by_origin() for stage in stages]
+    found = [
+        _by_stage(o.value, [of[o] for of in by_origin], quantity.count)
+        for o in Origin
+        if any(of[o] for of in by_origin)
+    ]
+    found.append(_by_stage("as the paper counts", [s.tally.published() for s in stages], quantity.count))
+    every = [s.tally.by_class()[OpClass.MULTIPLY] for s in stages]
+    found.append(_by_stage("all", every, quantity.count))
+    table = Table(
+        "origins", "Multiplications by origin", ("origin", *(s.name for s in stages), "change"), rows(found)
+    )
+    survivors = Table(
+        "survivors",
+        f"Multiplications that are left at {stages[-1].name}",
+        ("layer", "operation", "origin", "count"),
+        tuple(
+            (text(r.node.layer or "(model)"), text(r.node.name), text(r.origin.value), number(r.count.count))
+            for r in stages[-1].tally.rows
+            if r.origin is not None
+        ),
+        text_columns=3,
+        note="" if every[-1] else "None: this network needs no multiplier.",
+    )  # fmt: skip
+    return Section("multiplications", "Multiplications", (charts.multiplications(report), table, survivors))
+
+
+def _operations(report: Report) -> Section:
+    stages = report.stages
+    by_class = [stage.tally.by_class() for stage in stages]
+    found = [_by_stage(c.value, [of[c] for of in by_class], quantity.count) for c in OpClass]
+    exact = ["", *("exact" if s.exact else "lossy" for s in stages[1:])]
+    found.append((text("rewrites to this stage"), *map(text, exact), text("")))
+    columns = ("class", *(s.name for s in stages), "change")
+    return Section(
+        "operations",
+        "Operations",
+        (Table("classes", "Operations of one inference by class", columns, rows(found)),),
+    )
+
+
+def _cost(report: Report) -> Section:
+    stages, target = report.stages, report.table.target
+    fpga = report.table.technology == "fpga"
+    resources = (
+        [("luts", "LUTs"), ("ffs", "flip-flops"), ("dsps", "DSPs")] if fpga else [("area_um2", "area, um2")]
+    )
+    found = []
+    for field, name in [("energy_pj", "energy per inference"), *resources]:
+        low, values, high = ([getattr(s.cost_at(side), field) for s in stages] for side in _SIDES)
+        found.append(_by_stage(name, values, quantity.energy if field == "energy_pj" else quantity.amount))
+        if low != high:
+            interval = quantity.energy_interval if field == "energy_pj" else quantity.amount_interval
+            cells = [text(interval(a, b) or "unknown") for a, b in zip(low, high, strict=True)]
+            found.append((text(f"{name}, low to high"), *cells, text("")))
+    found.append(_by_stage("parameter storage", [s.weight_bits for s in stages], quantity.bits))
+    lacking = f"No figure for: {', '.join(report.unpriced)}." if report.unpriced else ""
+    summary = Table(
+        f"cost-{target}", f"Cost on {target} ({report.table.title})", ("", *(s.name for s in stages), "change"),
+        rows(found), note=lacking,
+    )  # fmt: skip
+    return Section(
+        f"cost-of-{target}", f"Cost on {target}", (summary, *charts.cost_by_block(report), _layers(report))
+    )
+
+
+def _layers(report: Report) -> Table:
+    """Every layer: multiplications, operations and costs of the first and of the last stage."""
+    all_rows = frame(report)
+    ends = (report.stages[0].name, report.stages[-1].name)
+    sources = {
+        "multiplications": (all_rows[all_rows["class"] == "multiply"], "count"),
+        "operations": (all_rows, "count"),
+    }
+    names = _COSTS[:4] if report.table.technology == "fpga" else ("energy_pj", "area_um2")
+    sources |= {name: (all_rows, name) for name in names if all_rows[name].notna().any()}
+    sums = {
+        name: of.groupby(["stage", "layer"], sort=False)[column].agg(sum_if_known)
+        for name, (of, column) in sources.items()
+    }
+    found = []
+    for layer in all_rows["layer"].unique():
+        values = [by.get((end, layer), 0.0) for by in sums.values() for end in ends]
+        cells = [number(None if value != value else float(value)) for value in values]  # noqa: PLR0124 - NaN
+        found.append((text(layer or "(model)"), *cells))
+    columns = [heading for name in sums for heading in (name, "after")]
+    return Table(
+        f"layers-{report.table.target}",
+        f"Layers on {report.table.target}: {ends[0]}, and after: {ends[1]}",
+        ("layer", *columns),
+        rows(found),
+    )  # fmt: skip
+
+
+def _accelerator(report: Report) -> Section:
+    stages = [s for s in report.stages if s.organisation]
+    organised = [s.organisation for s in stages if s.organisation]
+    last = organised[-1]
+    latency = [o.latency / o.clock_mhz / 1e3 for o in organised]
+    found: list[tuple[Cell, ...]] = [
+        (text("frames/s"), *(number(o.fps, f"{o.fps:,.1f}") for o in organised)),
+        (text("cycles/frame"), *(number(o.interval) for o in organised)),
+        (text("latency, ms"), *(number(ms, f"{ms:.3g}") for ms in latency)),
+        (text("bottleneck"), *(text(o.bottleneck) for o in organised)),
+    ]  # fmt: skip
+    for name in charts.RESOURCES:
+        cells = [_share(o.resources[name], o.utilisation[name]) for o in organised]
+        found.append((text(name_of(name, last.device)), *cells))
+    found.append(
+        (text("fits"), *(text("yes" if o.fits else "unknown" if o.unknown else "no") for o in organised))
+    )
+    part = last.device.part if last.device else "no device given"
+    identifier = report.table.target
+    where = f"{last.kind}, {part} at {last.clock_mhz:g} MHz"
+    summary = Table(
+        f"accelerator-{identifier}", f"Accelerator: {where}", ("", *(s.name for s in stages)), tuple(found),
+        note=last.refusal or last.limit,
+    )  # fmt: skip
+    folding = Table(
+        f"folding-{identifier}",
+        f"Folding at {stages[-1].name}",
+        ("layer", "weights in", "PE", "SIMD", "cycles", "LUTs", "FFs", "DSPs", name_of("blocks", last.device)),
+        tuple(
+            (
+                text(x.name), text(x.weights), number(x.pe), number(x.simd), number(x.cycles),
+                *(_amount(x, resource) for resource in charts.RESOURCES[:4]),
+            )
+            for x in last.layers
+        ),
+        text_columns=2,
+    )  # fmt: skip
+    shares = (charts.utilisation(report, stages),) if last.device else ()
+    parts = (summary, *shares, charts.cycles(report, last), folding)
+    return Section(f"accelerator-on-{identifier}", f"Accelerator on {part}", parts)
+
+
+def _amount(layer: Layer, resource: str) -> Cell:
+    """Of a layer's engine; nothing where it shares that of others."""
+    used = layer.resources[resource]
+    return text("") if layer.shares else number(used, quantity.amount(used))
+
+
+def _share(used: float | None, share: float | None) -> Cell:
+    shown = quantity.amount(used) + ("" if share is None else f" ({share:.0%})")
+    return number(used, shown)
+
+
+def _slopes(report: Report) -> list[Section]:
+    chart = charts.exponents(report)
+    if chart is None:
+        return []
+    layers = slope_exponents(report.stages[-1].nodes)
+    table = Table(
+        "exponents",
+        "Channels of each layer by exponent e of their slope 2**e",
+        ("layer", "exponents", "channels by exponent"),
+        tuple(
+            (text(name), number(len(of)), text(", ".join(f"{e}: {n}" for e, n in sorted(of.items()))))
+            for name, of in layers.items()
+        ),
+    )
+    return [Section("slopes", "Slopes", (chart, table))]
+
+
+def _rewrites(report: Report) -> Section:
+    entries = [(stage.name, entry) for stage in report.stages for entry in stage.log]
+    table = Table(
+        "rules",
+        "Rewrites, one by one",
+        ("stage", "rule", "layer", "effect", "what"),
+        tuple(
+            (
+                text(stage), text(e.rule), text(e.layer or e.node),
+                text(("exact" if e.exact else "lossy") if e.fired else "declined"), text(e.detail),
+            )
+            for stage, e in entries
+        ),
+        text_columns=5,
+    )  # fmt: skip
+    return Section("rewrites", "Rewrites", (table,))
+
+
+def _sources(reports: Sequence[Report]) -> Section:
+    tables = [
+        Table(
+            f"figures-{report.table.target}",
+            f"Figures of {report.table.target} ({report.table.node}; version {report.table.digest})",
+            ("unit", "field", "confidence", "sources"),
+            tuple(
+                (text(u.unit), text(u.field), text(u.confidence), text("; ".join(map(str, u.sources))))
+                for u in report.figures
+            ),
+            text_columns=4,
+        )
+        for report in reports
+    ]
+    notes = [Note(tuple(CONVENTIONS))]
+    for report in reports:
+        command = f"abcost targets show {report.table.target} --sources"
+        notes.append(Note(("Laws and valid ranges of all figures:",), command))
+    return Section("sources", "Sources and conventions", (*tables, *notes))

@@ -1,0 +1,1 @@
+"""Search: the sets of slope exponents that give the best accuracy within a hardware budget."""

@@ -1,0 +1,1 @@
+"""Where the workers of a search run: one file each."""

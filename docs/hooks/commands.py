@@ -1,0 +1,15 @@
+"""Puts the help of every command, as Typer writes it down, where a page says `<!-- commands -->`."""
+
+import subprocess
+import sys
+
+PLACE = "<!-- commands -->"
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Called by MkDocs for each page. Raises CalledProcessError if the commands cannot be described."""
+    if PLACE not in markdown:
+        return markdown
+    command = [sys.executable, "-m", "typer", "abcost.cli", "utils", "docs", "--name", "abcost"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own command
+    return markdown.replace(PLACE, done.stdout.replace("# `abcost`\n", "", 1))

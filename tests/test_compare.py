@@ -1,0 +1,245 @@
+"""Comparisons: hand-made sides with known differences, conditions, and the command on real and on broken reports."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import operator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abcost.cli import run
+from abcost.compare.condition import parse_condition
+from abcost.compare.delta import Delta, compare
+from abcost.compare.saved import Side, side_of
+from abcost.errors import UnknownName, UsageError
+
+SMALL = ("--preset", "digits", "--base-width", "4", "--blocks", "1,1", "--target", "fpga-lut6")
+MODEL = "reactnet_18,preset=digits,base_width=4,blocks=1x1"
+
+
+def side(name="a", luts=100.0, dsps=4.0, energy=None, **layers):
+    """One stage, and layers with a number of LUTs."""
+    total = {"ops.multiply": 12.0, "cost.luts": luts, "cost.dsps": dsps, "cost.energy_pj": energy}
+    return Side(
+        name, {"as_written": total}, {layer: {"cost.luts": n} for layer, n in layers.items()}, {"width_bits": "16"}
+    )  # fmt: skip
+
+
+def error_of(capsys, *arguments):
+    assert run(["compare", *arguments]) == 2
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if text.startswith("error: ")]
+    return line
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Reports of one network at 16 and at 12 bits."""
+    found = {}
+    for width in (16, 12):
+        found[width] = tmp_path_factory.mktemp("reports") / f"{width}.json"
+        options = ["--width", str(width), "--format", "json", "--output", str(found[width])]
+        assert run(["analyze", "reactnet_18", *SMALL, *options]) == 0
+    return found
+
+
+# --- what differs
+
+
+def test_deltas_by_hand():
+    found = compare(side(luts=100, conv=60, prelu=40), side("b", luts=105, conv=60, max=45))
+    assert found.last["cost.luts"] == Delta(100, 105)
+    assert (found.last["cost.luts"].absolute, found.last["cost.luts"].relative) == (5, 0.05)
+    assert not found.layers["conv"]["cost.luts"].changed
+    assert (found.only_before, found.only_after) == (("prelu",), ("max",))
+    assert found.settings == {}
+
+
+def test_unknown_is_no_difference_and_no_zero():
+    found = compare(side(energy=None), side("b", energy=3.0)).last["cost.energy_pj"]
+    assert (found.absolute, found.relative, found.changed) == (None, None, True)
+    both = compare(side(), side("b")).last["cost.energy_pj"]
+    assert (both.changed, both.known) == (False, False)
+
+
+def test_the_largest_changes_come_first_and_unknown_ones_last():
+    before = Side("a", {"s": {}}, {"x": {"luts": 100, "ffs": None}, "y": {"luts": 100}, "z": {"luts": 0}}, {})
+    after = Side("b", {"s": {}}, {"x": {"luts": 110, "ffs": 3}, "y": {"luts": 50}, "z": {"luts": 7}}, {})
+    assert [(layer, name) for layer, name, _ in compare(before, after).changes] == [
+        ("z", "luts"),  # from nothing
+        ("y", "luts"),  # -50 %
+        ("x", "luts"),  # +10 %
+        ("x", "ffs"),
+    ]
+
+
+numbers = st.floats(0, 1e12)
+
+
+@given(numbers, numbers)
+def test_a_comparison_the_other_way_round_has_the_opposite_sign(before, after):
+    there, back = Delta(before, after), Delta(after, before)
+    assert there.absolute == -back.absolute
+    if before and there.relative is not None:
+        assert math.isclose(before * (1 + there.relative), after, rel_tol=1e-9, abs_tol=1e-9 * before)
+
+
+# --- conditions
+
+OPS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+percents = st.integers(0, 500)
+
+
+@given(
+    st.sampled_from(sorted(OPS)),
+    st.integers(1, 10**6),
+    st.integers(0, 10**6),
+    st.sampled_from("+-"),
+    percents,
+)
+def test_relative_conditions_are_changes_in_percent(op, before, after, sign, percent):
+    """luts>+5% breaks if and only if 100 * (after - before) is above 5 * before, in whole numbers."""
+    limit = percent if sign == "+" else -percent
+    expected = OPS[op](100 * (after - before), limit * before)
+    close = 100 * (after - before) == limit * before  # the quotient may round either way
+    broken = parse_condition(f"luts{op}{sign}{percent}%").broken({"cost.luts": Delta(before, after)})
+    assert close or (broken is not None) == expected
+
+
+@given(st.sampled_from(sorted(OPS)), st.integers(0, 999), st.integers(0, 999), st.integers(0, 999))
+def test_values_and_differences(op, before, after, limit):
+    last = {"cost.luts": Delta(before, after)}
+    assert (parse_condition(f"luts {op} {limit}").broken(last) is not None) == OPS[op](after, limit)
+    assert (parse_condition(f"luts{op}+{limit}").broken(last) is not None) == OPS[op](after - before, limit)
+    assert (parse_condition(f"luts{op}-{limit}").broken(last) is not None) == OPS[op](after - before, -limit)
+
+
+def test_conditions_say_what_broke_them():
+    last = compare(side(luts=200), side("b", luts=212, energy=1.0)).last
+    assert parse_condition("luts>+5%").broken(last) == "luts>+5%: cost.luts +6 % (200 to 212)"
+    assert parse_condition("luts>+6%").broken(last) is None
+    assert parse_condition("energy_pj>+1").broken(last) == "energy_pj>+1: cost.energy_pj is unknown"
+    assert parse_condition("energy_pj>2").broken(last) is None
+    assert (
+        parse_condition("multiplications>0").broken(last) == "multiplications>0: ops.multiply 12 (12 to 12)"
+    )
+
+
+def test_from_nothing_every_growth_is_too_much():
+    last = {"cost.dsps": Delta(0, 1)}
+    assert parse_condition("dsps>+500%").broken(last) == "dsps>+500%: cost.dsps +inf % (0 to 1)"
+    assert parse_condition("dsps>+0%").broken({"cost.dsps": Delta(0, 0)}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("luts", "is not of the form"),
+        ("luts>", "is not of the form"),
+        ("luts==5", "is not of the form"),
+        ("luts>5%", r"a percentage is a change and needs a sign: luts>\+5%"),
+        ("luts>+5%%", "is not of the form"),
+        ("luts>nan", "is not of the form"),
+    ],
+)
+def test_conditions_that_are_none(text, reason):
+    with pytest.raises(UsageError, match=reason):
+        parse_condition(text)
+
+
+def test_a_misspelt_quantity_suggests_the_right_one():
+    with pytest.raises(UnknownName, match="did you mean 'luts'"):
+        parse_condition("lust>+5%").broken(compare(side(), side("b")).last)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_condition_or_refused(text):
+    with contextlib.suppress(UsageError, UnknownName):
+        parse_condition(text).broken(compare(side(), side("b")).last)
+
+
+# --- the command
+
+
+def test_saved_reports(saved, capsys):
+    """The totals are those of the two reports; narrower takes fewer LUTs, so +0 % holds and -50 % does not."""
+    before, after = (json.loads(saved[width].read_text()) for width in (16, 12))
+    assert run(["compare", str(saved[16]), str(saved[12]), "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["settings"]["width_bits"] == {"before": "16", "after": "12"}
+    for old, new in zip(before["stages"], after["stages"], strict=True):
+        luts = found["stages"][old["name"]]["cost.luts"]
+        assert (luts["before"], luts["after"]) == (old["cost"]["luts"], new["cost"]["luts"])
+        assert luts["change"] == new["cost"]["luts"] - old["cost"]["luts"]
+    assert run(["compare", str(saved[16]), str(saved[12]), "--fail-if", "luts>+0%"]) == 0
+    capsys.readouterr()
+    assert (
+        run(["compare", str(saved[16]), str(saved[12]), "--fail-if", "luts>-50%", "--fail-if", "dsps>+0"])
+        == 1
+    )
+    assert "no: " in (said := capsys.readouterr().err)
+    assert "luts>-50%: cost.luts" in said
+    assert "dsps" not in said
+
+
+def test_models_and_reports_mix(saved, capsys):
+    """Analysed now, with options of its own, or saved before: the same numbers."""
+    assert (
+        run(["compare", str(saved[12]), f"{MODEL},width=12", "--target", "fpga-lut6", "--format", "csv"]) == 0
+    )
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) > 100
+    assert all(row["value_before"] == row["value_after"] for row in rows)
+    assert {row["layer"] for row in rows} > {"", "layer1.0.prelu"}
+
+
+def test_every_side_is_compared_with_the_first(saved, capsys, tmp_path):
+    out = tmp_path / "compared.txt"
+    command = ["compare", str(saved[16]), str(saved[16]), str(saved[12]), "--output", str(out)]
+    assert run(command) == 0
+    text = out.read_text()
+    assert text.count("Totals of stage") == 2
+    assert text.count("Settings that differ") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["{saved}"], "compare needs two or more reports or models"),
+        (["{saved}", "missing.json"], "cannot read missing.json: No such file"),
+        (["{saved}", "{saved},width=12"], "a saved report takes no options"),
+        (["{saved}", "{other}"], "is not a report of abcost analyze --format json"),
+        (["{saved}", "{text}"], "is not JSON"),
+        (["{saved}", "{part}"], "is no whole report"),
+        (["{saved}", f"{MODEL},widht=12"], "did you mean 'width'"),
+        (["{saved}", f"{MODEL},width=x"], "width=x is not a number"),
+        (["{saved}", f"{MODEL},width"], "is not of the form option=value"),
+        (["{saved}", f"{MODEL},width=8,width=9"], "width is given twice"),
+        (["{saved}", "{saved}", "--fail-if", "lots>+5%"], "no quantity of --fail-if 'lots'"),
+        (["{saved}", "{saved}", "--format", "xml"], "no format of comparisons 'xml'"),
+    ],
+)
+def test_refusals(saved, tmp_path, capsys, arguments, reason):
+    places = {name: tmp_path / f"{name}.json" for name in ("other", "text", "part")}
+    places["other"].write_text('{"schema": 99}')
+    places["text"].write_text("[" * 100_000)
+    report = json.loads(saved[16].read_text())
+    del report["stages"][0]["cost"]
+    places["part"].write_text(json.dumps(report))
+    assert reason in error_of(capsys, *(a.format(saved=saved[16], **places) for a in arguments))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+    )
+)
+def test_any_json_is_a_report_or_refused(content):
+    with pytest.raises(UsageError):
+        side_of({"stages": content, "layers": content, "settings": content}, "x")

