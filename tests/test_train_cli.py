@@ -48,7 +48,7 @@ def rows(path):
 
 def test_files_of_a_run(trained):
     names = {"best.pt", "last.pt", "log.csv", "metrics.json", "confusion.csv", "tensorboard"}
-    assert {path.name for path in trained.iterdir()} == names | {"config.json", "step1"}
+    assert {path.name for path in trained.iterdir()} == names | {"config.json", "step1", ".lock"}
     assert {path.name for path in (trained / "step1").iterdir()} == names
     assert any(path.name.startswith("events.out.tfevents") for path in (trained / "tensorboard").iterdir())
 

@@ -4,125 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from abcost.classify.reach import POINTWISE, Reach
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.primitives import Origin
 
-_POINTWISE = frozenset(
-    {
-        OpKind.ADD_CONST,
-        OpKind.SCALE,
-        OpKind.SHIFT,
-        OpKind.WIRING,
-        OpKind.CLAMP,
-        OpKind.PRELU,
-        OpKind.SHIFT_PRELU,
-        OpKind.NEGATE,
-        OpKind.MASK,
-        OpKind.FUNCTION,
-    }
-)
-"""Kinds that act on each element by itself (or move it), with one input that matters."""
 
-
-def origin_of(graph: OpGraph, node: OpNode) -> Origin:
-    """Origin of the multiplications of `node`, whatever kind it is (also where it has none left)."""
+def origin_of(reach: Reach, node: OpNode) -> Origin:
+    """Origin of the multiplications of `node` of the graph of `reach`, also where it has none left."""
     rule = _RULES.get(node.kind)
-    return rule(graph, node) if rule else Origin.OTHER
+    return rule(reach, node) if rule else Origin.OTHER
 
 
-def _scale(graph: OpGraph, node: OpNode) -> Origin:
+def _scale(reach: Reach, node: OpNode) -> Origin:
     if node.attrs.get("role") == "weight_scale":
         return Origin.WEIGHT_SCALE
+    dot = reach.upstream_dot(node)
     if node.attrs.get("role") == "batch_norm":
-        dot = _upstream_dot(graph, node)
-        return Origin.STEM if dot is not None and _is_stem(graph, dot) else Origin.BATCH_NORM
-    if _reaches_sign(graph, node):
+        return Origin.STEM if dot is not None and reach.is_stem(dot) else Origin.BATCH_NORM
+    if reach.reaches_sign(node):
         return Origin.ACTIVATION_SCALE
-    dot = _upstream_dot(graph, node)
-    if dot is not None and not _is_stem(graph, dot) and _has_binary_operand(graph, dot):
-        return Origin.RESIDUAL_SCALE
-    if dot is not None and _reaches_sum(graph, node) and not _is_stem(graph, dot):
+    if dot is None or reach.is_stem(dot):
+        return Origin.OTHER
+    if _has_binary_operand(reach.graph, dot) or reach.reaches_sum(node):
         return Origin.RESIDUAL_SCALE
     return Origin.OTHER
-
-
-def _reaches_sign(graph: OpGraph, node: OpNode) -> bool:
-    """Whether all readers are signs, perhaps behind masks and added constants."""
-    users = graph.users(node)
-    through = (OpKind.MASK, OpKind.ADD_CONST)
-    return bool(users) and all(
-        user.kind in (OpKind.SIGN, OpKind.THRESHOLD) or (user.kind in through and _reaches_sign(graph, user))
-        for user in users
-    )
-
-
-def _reaches_sum(graph: OpGraph, node: OpNode) -> bool:
-    """Whether the value is added to another computed one, perhaps after concatenation or batch norm."""
-    through = (OpKind.WIRING, OpKind.ADD_CONST, OpKind.SCALE, OpKind.SHIFT)
-    return any(
-        user.kind is OpKind.ADD or (user.kind in through and _reaches_sum(graph, user))
-        for user in graph.users(node)
-    )
-
-
-def _upstream_dot(graph: OpGraph, node: OpNode) -> OpNode | None:
-    """The dot product whose result reaches `node` through pointwise operations alone."""
-    while True:
-        sources = graph.sources(node)
-        if len(sources) != 1:
-            return None
-        node = sources[0]
-        if node.kind in DOTS:
-            return node
-        if node.kind not in _POINTWISE:
-            return None
 
 
 def _has_binary_operand(graph: OpGraph, dot: OpNode) -> bool:
     return graph.dot_arithmetic(dot) is not DotArithmetic.REAL
 
 
-def _is_stem(graph: OpGraph, dot: OpNode) -> bool:
-    """A dot product of the input itself: no other one lies upstream (bounded: pointwise and pools only)."""
-    node = dot
-    while True:
-        sources = graph.sources(node)
-        if len(sources) != 1:
-            return False
-        node = sources[0]
-        if node.kind is OpKind.INPUT:
-            return True
-        if node.kind not in _POINTWISE and node.kind not in (
-            OpKind.MAX_POOL,
-            OpKind.AVG_POOL,
-            OpKind.SUM_POOL,
-        ):
-            return False
-
-
-def _dot(graph: OpGraph, node: OpNode) -> Origin:
-    if node.kind is OpKind.LINEAR and _makes_output(graph, node):
+def _dot(reach: Reach, node: OpNode) -> Origin:
+    if node.kind is OpKind.LINEAR and reach.makes_output(node):
         return Origin.CLASSIFIER
-    if _is_stem(graph, node):
+    if reach.is_stem(node):
         return Origin.STEM
-    if node.kind is OpKind.CONV and _is_shortcut(graph, node):
+    if node.kind is OpKind.CONV and _is_shortcut(reach, node):
         return Origin.SHORTCUT
     return Origin.OTHER
 
 
-def _makes_output(graph: OpGraph, node: OpNode) -> bool:
-    """Whether only pointwise operations and softmax lie between the node and an output."""
-    users = graph.users(node)
-    through = _POINTWISE | {OpKind.SOFTMAX}
-    return bool(users) and all(
-        user.kind is OpKind.OUTPUT or (user.kind in through and _makes_output(graph, user)) for user in users
-    )
-
-
-def _is_shortcut(graph: OpGraph, node: OpNode) -> bool:
+def _is_shortcut(reach: Reach, node: OpNode) -> bool:
     """A 1x1 convolution added to a longer branch, or to one whose own convolution is not a real 1x1."""
+    graph = reach.graph
     if any(k != 1 for k in node.consts["weight"].values.shape[2:]):
         return False
     end = node
@@ -132,14 +58,14 @@ def _is_shortcut(graph: OpGraph, node: OpNode) -> bool:
             return False
         if users[0].kind is OpKind.ADD:
             break
-        if users[0].kind not in _POINTWISE:
+        if users[0].kind not in POINTWISE:
             return False
         end = users[0]
     others = [source for source in graph.sources(users[0]) if source is not end]
     if len(others) != 1:
         return False
     mine, fork = _branch(graph, end)
-    theirs = _longest(graph, fork, others[0])
+    theirs = _longest(reach, fork, others[0])
     if mine != len(theirs):
         return mine < len(theirs)
     return bool(theirs) and (_has_binary_operand(graph, theirs[0]) or any(k != 1 for k in _kernel(theirs[0])))
@@ -159,29 +85,28 @@ def _branch(graph: OpGraph, node: OpNode) -> tuple[int, OpNode]:
     return dots, node
 
 
-def _longest(graph: OpGraph, fork: OpNode, end: OpNode) -> list[OpNode]:
+def _longest(reach: Reach, fork: OpNode, end: OpNode) -> list[OpNode]:
     """Dot products on the way from `fork` to `end` that passes most of them; [] if no way leads there."""
+    graph = reach.graph
     found: dict[str, list[OpNode]] = {fork.name: []}
-    for node in graph:
+    for node in reach.between(fork, end):
         ways = [found[name] for name in graph.inputs(node.name) if name in found]
         if ways:
             found[node.name] = [*max(ways, key=len), *([node] if node.kind in DOTS else [])]
-        if node is end:
-            break
     return found.get(end.name, [])
 
 
-def _avg_pool(_graph: OpGraph, node: OpNode) -> Origin:
+def _avg_pool(_reach: Reach, node: OpNode) -> Origin:
     """A mean over positions, over windows, or over something else (channels, the batch)."""
     if node.attrs["whole"]:
         return Origin.GLOBAL_POOL
     return Origin.OTHER if "axes" in node.attrs else Origin.AVG_POOL
 
 
-_RULES: dict[OpKind, Callable[[OpGraph, OpNode], Origin]] = {
+_RULES: dict[OpKind, Callable[[Reach, OpNode], Origin]] = {
     OpKind.SCALE: _scale,
     OpKind.CONV: _dot,
     OpKind.LINEAR: _dot,
     OpKind.AVG_POOL: _avg_pool,
-    OpKind.PRELU: lambda _graph, _node: Origin.RPRELU,
+    OpKind.PRELU: lambda _reach, _node: Origin.RPRELU,
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from abcost.classify.counts import Count, counts_of
 from abcost.classify.origins import origin_of
+from abcost.classify.reach import Reach
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, DotArithmetic
 from abcost.core.node import OpNode
@@ -68,10 +69,10 @@ def sum_by_class(counts: Iterable[Count]) -> dict[OpClass, int]:
 
 def tally(graph: OpGraph, real_width: int) -> Tally:
     """Count every node of `graph`; a real element has `real_width` bits."""
-    rows = []
+    rows, reach = [], Reach(graph)
     for node in graph:
         for count in counts_of(graph, node, real_width):
-            origin = origin_of(graph, node) if count.primitive is Primitive.MULTIPLY else None
+            origin = origin_of(reach, node) if count.primitive is Primitive.MULTIPLY else None
             rows.append(Row(node, count, origin))
     return Tally(tuple(rows), _macs(graph))
 

@@ -21,7 +21,7 @@ def read_slope_sets(path: Path, model: str) -> dict[str, tuple[int, ...]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read --slopes {path}: {error.strerror or error}") from error
-    except ValueError as error:  # JSON or UTF-8
+    except (ValueError, RecursionError) as error:  # JSON, UTF-8, or nesting without end
         raise UsageError(f"--slopes {path} is not JSON: {error}") from error
     layers = content.get("layers") if isinstance(content, dict) else None
     if not isinstance(layers, dict):

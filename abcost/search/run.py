@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from abcost.errors import OutputError, SearchError
+from abcost.errors import SearchError
 from abcost.models.checkpoint import read_checkpoint
 from abcost.search.baselines import cost_of
 from abcost.search.budget import QUANTITIES
@@ -28,7 +28,7 @@ from abcost.search.storage import open_storage, reported
 from abcost.search.studies import Studies, begin
 from abcost.search.worker import START, digest_of
 from abcost.train.config import Config
-from abcost.train.files import copy_whole, sweep
+from abcost.train.files import alone, copy_whole, sweep
 from abcost.train.run import train
 from abcost.train.surroundings import BEST
 from abcost.train.watch import Watch as TrainWatch
@@ -80,9 +80,15 @@ def search(
     """
     problem = Problem(settings, place.folder / START)
     check_budget(problem)
-    _make(place.folder)
-    open_storage(place.url)  # fails before the start is trained
-    start(problem.start)
+    with alone(place.folder):
+        sweep(place.folder)
+        open_storage(place.url)  # fails before the start is trained
+        start(problem.start)
+        return _searched(problem, place, watch, stop)
+
+
+def _searched(problem: Problem, place: Place, watch: Watch, stop: Callable[[], bool]) -> Outcome:
+    settings = problem.settings
     problem = Problem(replace(settings, start=digest_of(problem.start)), problem.start)
     check_budget(problem)  # again, with trained parameters
     studies = begin(
@@ -176,14 +182,6 @@ def exponents_of_start(path: Path) -> dict[str, list[int]]:
     if not found:
         raise SearchError(f"{path} has no power-of-two slopes: search needs a network of variant ab")
     return found
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"--run-dir {folder}: {error.strerror or error}") from error
-    sweep(folder)
 
 
 def _run(

@@ -6,15 +6,40 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from filelock import FileLock, Timeout
 
-from abcost.errors import OutputError
+from abcost.errors import OutputError, UsageError
 
 PREFIX = ".abcost-"  # of files that are being written; a killed process leaves them behind
+LOCK = ".lock"
+_LOCK_S = 5.0  # a killed process may leave children that read images, which hold its files for some seconds
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make a run folder, and keep other processes out of it. The system lets go however the process ends.
+
+    Raises UsageError if another process is in it, OutputError if it cannot be made or written to.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=_LOCK_S)
+    except Timeout as error:
+        raise UsageError(
+            f"--run-dir {folder} is in use by another process: wait for it, or name another folder"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"--run-dir {folder}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -90,7 +90,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read --config {file}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, or nesting without end
         raise UsageError(f"--config {file} is not TOML: {error}") from error
     own: dict[int, dict[str, Any]] = {}
     for step in STEPS:

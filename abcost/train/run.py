@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from abcost.data import DataSet, load
 from abcost.errors import AbcostError, CheckpointError, OutputError, UsageError
 from abcost.train.config import Config
-from abcost.train.files import sweep, write_json
+from abcost.train.files import alone, sweep, write_json
 from abcost.train.loop import train_step
 from abcost.train.runtime import start
 from abcost.train.surroundings import BEST, CONFIG, METRICS, Surroundings
@@ -35,26 +36,27 @@ def train(
     The last step's results are in `folder`, those of a step before it in `folder`/step1. With `resume` the steps are
     those of `stored`; what is finished is passed over, and a step in between goes on where it was saved.
 
-    Raises KeyboardInterrupt, after saving, when `stop` says so; UsageError if the folder holds another run, and what
-    `train_step` raises.
+    Raises KeyboardInterrupt, after saving, when `stop` says so; UsageError if the folder holds another run or another
+    process is in it, and what `train_step` raises.
     """
     fabric = start(steps[0])
-    if fabric.is_global_zero:
-        _prepare(steps, folder, resume=resume)
-    fabric.barrier()
-    first = steps[0]
-    data = images(first)
-    found: dict[str, Any] = {}
-    before = None if first.init is None else Path(first.init)
-    for config in steps:
-        place = folder if config is steps[-1] else folder / f"step{config.step}"
-        if (place / METRICS).exists():
-            found = json.loads((place / METRICS).read_text(encoding="utf-8"))
-        else:
-            around = Surroundings(fabric, data, place, watch or Nobody(), stop)
-            found = train_step(config, around, start=before)
-        before = place / BEST
-    return found
+    with alone(folder) if fabric.is_global_zero else nullcontext():
+        if fabric.is_global_zero:
+            _prepare(steps, folder, resume=resume)
+        fabric.barrier()
+        first = steps[0]
+        data = images(first)
+        found: dict[str, Any] = {}
+        before = None if first.init is None else Path(first.init)
+        for config in steps:
+            place = folder if config is steps[-1] else folder / f"step{config.step}"
+            if (place / METRICS).exists():
+                found = json.loads((place / METRICS).read_text(encoding="utf-8"))
+            else:
+                around = Surroundings(fabric, data, place, watch or Nobody(), stop)
+                found = train_step(config, around, start=before)
+            before = place / BEST
+        return found
 
 
 def images(config: Config) -> DataSet:
@@ -72,16 +74,14 @@ def images(config: Config) -> DataSet:
 
 
 def _prepare(steps: Sequence[Config], folder: Path, *, resume: bool) -> None:
-    """Make the folders, write down what is trained, and remove what a killed process left half-written."""
-    try:
-        for config in steps:
-            (folder if config is steps[-1] else folder / f"step{config.step}").mkdir(
-                parents=True, exist_ok=True
-            )
-    except OSError as error:
-        raise OutputError(f"--run-dir {folder}: {error.strerror or error}") from error
+    """Make the folders of earlier steps, write down what is trained, remove what a killed process left half-written."""
     if not resume and (folder / CONFIG).exists():
         raise UsageError(f"--run-dir {folder} holds a run: continue it with --resume, or name another folder")
+    try:
+        for config in steps[:-1]:
+            (folder / f"step{config.step}").mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--run-dir {folder}: {error.strerror or error}") from error
     for place in (folder, *folder.glob("step*/")):
         sweep(place)
     write_json(folder / CONFIG, {"schema": SCHEMA, "steps": [config.to_dict() for config in steps]})
@@ -95,7 +95,15 @@ def stored(folder: Path) -> tuple[Config, ...] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return tuple(Config.from_dict(step) for step in content["steps"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, AbcostError) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AbcostError,
+    ) as error:
         raise CheckpointError(
             f"cannot resume: {path} is damaged ({type(error).__name__}: {error}); start again in another folder"
         ) from error

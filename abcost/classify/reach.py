@@ -1,0 +1,121 @@
+"""What each node of a graph meets up- and downstream, behind operations on single elements; one pass each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import cached_property
+
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import DOTS, OpKind
+from abcost.core.node import OpNode
+
+POINTWISE = frozenset(
+    {
+        OpKind.ADD_CONST,
+        OpKind.SCALE,
+        OpKind.SHIFT,
+        OpKind.WIRING,
+        OpKind.CLAMP,
+        OpKind.PRELU,
+        OpKind.SHIFT_PRELU,
+        OpKind.NEGATE,
+        OpKind.MASK,
+        OpKind.FUNCTION,
+    }
+)
+"""Kinds that act on each element by itself (or move it), with one input that matters."""
+_SIGNS = frozenset({OpKind.SIGN, OpKind.THRESHOLD})
+_POOLS = frozenset({OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL})
+
+
+class Reach:
+    """Answers for the nodes of one graph, each found once: networks may have 100,000 nodes."""
+
+    def __init__(self, graph: OpGraph) -> None:
+        self.graph = graph
+
+    def between(self, first: OpNode, last: OpNode) -> list[OpNode]:
+        """The nodes executed after `first`, up to and with `last`."""
+        return self._order[self._position[first.name] + 1 : self._position[last.name] + 1]
+
+    def upstream_dot(self, node: OpNode) -> OpNode | None:
+        """The dot product whose result reaches `node` through pointwise operations alone."""
+        return self._dots[node.name]
+
+    def is_stem(self, dot: OpNode) -> bool:
+        """A dot product of the input itself: nothing but pointwise operations and pools lies between."""
+        return self._of_input[dot.name]
+
+    def reaches_sign(self, node: OpNode) -> bool:
+        """Whether all readers are signs, perhaps behind masks and added constants."""
+        return self._before_sign[node.name]
+
+    def reaches_sum(self, node: OpNode) -> bool:
+        """Whether the value is added to another computed one, perhaps after concatenation or batch norm."""
+        return self._before_sum[node.name]
+
+    def makes_output(self, node: OpNode) -> bool:
+        """Whether only pointwise operations and softmax lie between the node and the outputs."""
+        return self._before_output[node.name]
+
+    @cached_property
+    def _order(self) -> list[OpNode]:
+        return list(self.graph)
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {node.name: place for place, node in enumerate(self._order)}
+
+    @cached_property
+    def _dots(self) -> dict[str, OpNode | None]:
+        found: dict[str, OpNode | None] = {}
+        for node in self.graph:
+            source = self._only_source(node)
+            if source is None:
+                found[node.name] = None
+            elif source.kind in DOTS:
+                found[node.name] = source
+            else:
+                found[node.name] = found[source.name] if source.kind in POINTWISE else None
+        return found
+
+    @cached_property
+    def _of_input(self) -> dict[str, bool]:
+        through = POINTWISE | _POOLS
+        found: dict[str, bool] = {}
+        for node in self.graph:
+            source = self._only_source(node)
+            found[node.name] = source is not None and (
+                source.kind is OpKind.INPUT or (source.kind in through and found[source.name])
+            )
+        return found
+
+    @cached_property
+    def _before_sign(self) -> dict[str, bool]:
+        return self._downstream(all, _SIGNS, {OpKind.MASK, OpKind.ADD_CONST})
+
+    @cached_property
+    def _before_sum(self) -> dict[str, bool]:
+        through = {OpKind.WIRING, OpKind.ADD_CONST, OpKind.SCALE, OpKind.SHIFT}
+        return self._downstream(any, {OpKind.ADD}, through)
+
+    @cached_property
+    def _before_output(self) -> dict[str, bool]:
+        return self._downstream(all, {OpKind.OUTPUT}, POINTWISE | {OpKind.SOFTMAX})
+
+    def _downstream(
+        self, over: Callable[[list[bool]], bool], goal: Collection[OpKind], through: Collection[OpKind]
+    ) -> dict[str, bool]:
+        """Whether `over` (all or any of) the readers are a goal, or let the value through to such readers."""
+        found: dict[str, bool] = {}
+        for node in reversed(self._order):
+            met = [
+                user.kind in goal or (user.kind in through and found[user.name])
+                for user in self.graph.users(node)
+            ]
+            found[node.name] = bool(met) and over(met)
+        return found
+
+    def _only_source(self, node: OpNode) -> OpNode | None:
+        names = self.graph.inputs(node.name)
+        return self.graph.node(names[0]) if len(names) == 1 else None
