@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
 from torch import nn
 
 from abcost.errors import AbcostError, ModelError
-from abcost.onnx.op import Op
+from abcost.onnx.op import LARGEST_CONSTANT, Op
 from abcost.onnx.registry import Handler
 
 
@@ -40,20 +41,41 @@ class Step:
     def run(self, values: dict[str, torch.Tensor | None], dtype: torch.dtype) -> None:
         """Add the results to `values`. Raises ModelError with the node's name for whatever torch raises."""
         inputs = [values[name] for name in self.inputs]
-        op = Op(self.label, self.version, inputs, self.live, self.attributes, dtype, len(self.outputs))
+        op = self._op(inputs, dtype)
+        if not any(self.live) and prod(x.numel() for x in inputs if x is not None) > LARGEST_CONSTANT:
+            self._check_size(inputs, dtype)
         try:
-            result = self.handler(op)
+            results = _listed(self.handler(op))
         except AbcostError:
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or "no message"
             raise ModelError(f"{self.label} fails: {type(error).__name__}: {reason[:200]}") from error
-        results = [result] if isinstance(result, torch.Tensor) else list(result)
         if len(results) < len([name for name in self.outputs if name]):
             raise op.refuse(f"gives {len(results)} results here, not {len(self.outputs)}")
         values.update(zip(self.outputs, results, strict=False))
         for name in self.last_use:
             values.pop(name, None)
+
+    def _op(self, inputs: Sequence[torch.Tensor | None], dtype: torch.dtype) -> Op:
+        return Op(self.label, self.version, inputs, self.live, self.attributes, dtype, len(self.outputs))
+
+    def _check_size(self, inputs: Sequence[torch.Tensor | None], dtype: torch.dtype) -> None:
+        """Refuse constants that take more memory than is reasonable before any is taken. Raises ModelError.
+
+        Two vectors broadcast against each other, or multiplied, have as many elements as their product says.
+        """
+        op = self._op([None if x is None else x.to("meta") for x in inputs], dtype)
+        try:
+            results = _listed(self.handler(op))
+        except Exception:  # noqa: BLE001 - it reads values, such as a shape, and checks what it makes of them
+            return
+        for result in results:
+            op.fits(result.shape)
+
+
+def _listed(result: torch.Tensor | Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return [result] if isinstance(result, torch.Tensor) else list(result)
 
 
 Around = Callable[[Step], AbstractContextManager[Any]]
