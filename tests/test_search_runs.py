@@ -7,13 +7,17 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 
+import optuna
 import pytest
 import torch
+from optuna.trial import TrialState
 
 from abcost.cli import run as cli
 from abcost.models.slope_sets import read_slope_sets
+from abcost.search.explore import Explorer, judged
 from searching import judgements, options, read_json, rows, run, start, trained
 
 
@@ -132,6 +136,28 @@ def test_a_small_space_ends_by_itself(init, tmp_path):
     assert status == 0, said
     assert "no more candidates within the budget: 3 were judged" in said
     assert len(judgements(tmp_path)) == 3
+
+
+def test_a_trial_whose_end_is_known_but_not_yet_its_state_is_waited_for():
+    """Between the two it would be neither judged nor under way, and another worker would judge its candidate again."""
+    study = optuna.create_study()
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.RUNNING,
+            user_attrs={"key": "-3", "end": "evaluated"},
+            distributions={},
+            params={},
+        )
+    )
+    explorer = Explorer(study, None, None, 0)
+    teller = threading.Timer(0.3, study.tell, (0, 0.5))
+    teller.start()
+    try:
+        (found,) = explorer._others(number=1)
+    finally:
+        teller.join()
+    assert found.state is TrialState.COMPLETE
+    assert judged([found]) == [found]
 
 
 def test_over_budget_is_never_trained(init, tmp_path):

@@ -137,29 +137,22 @@ class Explorer:
         return (*costs, self._climb(trial, candidate, costs))
 
     def _others(self, number: int) -> list[optuna.trial.FrozenTrial]:
-        """The other trials, as soon as every earlier one that is running has said what its candidate is."""
-        import optuna  # noqa: PLC0415
+        """The other trials, as soon as every earlier one that is running has said what its candidate is.
 
+        One that has an end is waited for too: its state follows, and until then it is neither judged nor under way.
+        """
         while True:
             others = [t for t in self._study.get_trials(deepcopy=False) if t.number != number]
-            running = [t for t in others if t.state == optuna.trial.TrialState.RUNNING and t.number < number]
-            if all("key" in t.user_attrs for t in running):
+            earlier = [t.user_attrs for t in _running_before(number, others)]
+            if all("key" in said and "end" not in said for said in earlier):
                 return others
             release_stale(self._study)
             time.sleep(_LOOK_S)
 
     def _surplus(self, trial: optuna.Trial, others: Sequence[optuna.trial.FrozenTrial]) -> bool:
         """Whether earlier trials that run elsewhere are enough, or one of them has the same candidate."""
-        import optuna  # noqa: PLC0415
-
-        earlier = [
-            t
-            for t in others
-            if t.state == optuna.trial.TrialState.RUNNING
-            and t.number < trial.number
-            and "end" not in t.user_attrs
-        ]
-        twin = any(t.user_attrs.get("key") == trial.user_attrs["key"] for t in earlier)
+        earlier = _running_before(trial.number, others)
+        twin = any(t.user_attrs["key"] == trial.user_attrs["key"] for t in earlier)
         return twin or len(judged(others)) + len(earlier) >= self._problem.settings.trials
 
     def _climb(self, trial: optuna.Trial, candidate: Candidate, costs: Costs) -> float:
@@ -195,6 +188,14 @@ class Explorer:
                 costs = tuple(_known(t.user_attrs["cost"][name]) for name in self._problem.objectives)
                 found.append((*costs, losses[rung]))
         return found
+
+
+def _running_before(
+    number: int, trials: Sequence[optuna.trial.FrozenTrial]
+) -> list[optuna.trial.FrozenTrial]:
+    import optuna  # noqa: PLC0415
+
+    return [t for t in trials if t.state == optuna.trial.TrialState.RUNNING and t.number < number]
 
 
 def ended(trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
