@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth peers ablation search-quality \
-	calibrate clean
+.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth peers fuzz docs ablation \
+	search-quality calibrate clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
@@ -71,6 +71,14 @@ growth: .venv/installed-dev
 # What other tools report on the same models, with time and memory: reports/peers.md, reports/peers.csv.
 peers: .venv/installed-peers
 	$(BIN)/python benchmarks/peers.py
+
+# A million inputs for all parsers: reports/fuzzing.md. An hour or two on one core; goes on where it was interrupted.
+fuzz: .venv/installed-dev
+	$(BIN)/python benchmarks/fuzz.py
+
+# The documentation as a site, in site/.
+docs: .venv/installed-dev
+	$(BIN)/mkdocs build --strict
 
 # 24 trainings on one thread, half an hour; the same command goes on where it was interrupted.
 ablation: .venv/installed-dev
