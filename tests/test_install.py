@@ -46,20 +46,8 @@ def sdist(tmp_path_factory):
 def installed(sdist, tmp_path_factory):
     """The commands of an environment that holds the wheel built from the sdist; other packages are shared."""
     folder = tmp_path_factory.mktemp("installed")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
-    (source,) = folder.iterdir()
-    call(
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        folder / "dist",
-        source,
-        cwd=folder,
-    )
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation")
+    call(*pip, "--wheel-dir", folder / "dist", sdist, cwd=folder)
     (wheel,) = (folder / "dist").glob("*.whl")
     venv.create(folder / "env", with_pip=True)
     scripts = folder / "env" / "bin"
