@@ -1,5 +1,6 @@
 """Puts the help of every command, as Typer writes it down, where a page says `<!-- commands -->`."""
 
+import re
 import subprocess
 import sys
 
@@ -12,4 +13,10 @@ def on_page_markdown(markdown: str, **_: object) -> str:
         return markdown
     command = [sys.executable, "-m", "typer", "abcost.cli", "utils", "docs", "--name", "abcost"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own command
-    return markdown.replace(PLACE, done.stdout.replace("# `abcost`\n", "", 1))
+    return markdown.replace(PLACE, _in_full(done.stdout.replace("# `abcost`\n", "", 1)))
+
+
+def _in_full(text: str) -> str:
+    """Typer cuts the sentences in its lists of commands; the sections of the commands have them whole."""
+    said = dict(re.findall(r"^#+ `abcost (?:targets )?(\w+)`\n\n(.+)$", text, re.MULTILINE))
+    return re.sub(r"^\* `(\w+)`: .*\.\.\.$", lambda m: f"* `{m[1]}`: {said[m[1]]}", text, flags=re.MULTILINE)
