@@ -99,7 +99,7 @@ calibrate: .venv/installed-dev
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable '.[train]'
+	$(PIP) --editable '.[onnx,search]'
 	touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
