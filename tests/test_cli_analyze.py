@@ -21,6 +21,7 @@ import torch
 
 from abcost.cli import run
 from abcost.cost import CostTable, bundled_targets
+from abcost.models.subject import parse_arguments
 
 MODELS = Path(__file__).parent / "data" / "user_models.py"
 SMALL = (f"{MODELS}:Small", "--input-size", "1x3x8x8")
@@ -515,6 +516,11 @@ def test_lossy_lowering_is_said_to_be_lossy(capsys):
     assert by_stage(data, "ops")["add_and_bit"]["multiply"] == 0
     assert by_stage(data, "exact") == {**dict.fromkeys(STAGES, True), "add_and_bit": False}
     assert (data["settings"]["weight_scale"], data["settings"]["constant_multiply"]) == ("po2", "csd")
+
+
+@pytest.mark.parametrize("text", ["1if", "{[]: 1}", "-" * 10_000 + "1", "[" * 10_000, "deep"])
+def test_an_argument_that_is_no_literal_is_text(text):
+    assert parse_arguments([f"name={text}"]) == {"name": text}
 
 
 def test_model_arguments_reach_the_factory(capsys):

@@ -168,8 +168,9 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
         if not equals or not key.isidentifier():
             raise UsageError(f"--model-arg {text!r} is not of the form name=value")
         try:
-            arguments[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+            with warnings.catch_warnings(action="ignore"):  # "1if" warns about a literal that it is not
+                arguments[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             arguments[key] = value
     return arguments
 
