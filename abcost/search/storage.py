@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import warnings
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
             raise SearchError(f"cannot open --storage {hidden(url)}: {_reason(error)}") from error
     if kind == "sqlite":
         sqlalchemy.event.listen(storage.engine, "begin", _lock)
+    weakref.finalize(storage, storage.engine.dispose)  # whoever forgets the storage closes its connections
     return storage
 
 
