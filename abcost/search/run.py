@@ -75,8 +75,8 @@ def search(
     """Search, or go on with a search.
 
     start: puts the checkpoint that candidates start from at a path, unless it is there. Raises Impossible if no
-    candidate can meet the budget; KeyboardInterrupt, after all workers have saved, if asked to stop; SearchError,
-    OutputError, and what training raises.
+    candidate can meet the budget; KeyboardInterrupt, after all workers have saved, if asked to stop; UsageError
+    if another process is in the run folder; SearchError, OutputError, and what training raises.
     """
     problem = Problem(settings, place.folder / START)
     check_budget(problem)
@@ -84,12 +84,11 @@ def search(
         sweep(place.folder)
         open_storage(place.url)  # fails before the start is trained
         start(problem.start)
-        return _searched(problem, place, watch, stop)
+        return _from_start(replace(settings, start=digest_of(problem.start)), place, watch, stop)
 
 
-def _searched(problem: Problem, place: Place, watch: Watch, stop: Callable[[], bool]) -> Outcome:
-    settings = problem.settings
-    problem = Problem(replace(settings, start=digest_of(problem.start)), problem.start)
+def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[], bool]) -> Outcome:
+    problem = Problem(settings, place.folder / START)
     check_budget(problem)  # again, with trained parameters
     studies = begin(
         place.url, place.study, problem.settings, len(problem.objectives), str(place.folder.resolve())
