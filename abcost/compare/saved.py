@@ -104,7 +104,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:
         ):
             found[name] = float(value)
         else:
-            raise TypeError(f"{name} is {str(value)[:40]!r}, not a number")
+            raise TypeError(f"{name!r} is {str(value)[:40]!r}, not a number")
     return found
 
 
