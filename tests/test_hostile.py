@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -272,3 +273,11 @@ def test_a_killed_process_leaves_its_run_folder_free(held):
     process.wait(timeout=10)
     with alone(folder):
         pass
+
+
+def test_a_program_that_says_it_is_one_of_several_files(capsys, tmp_path):
+    """The end of a zip archive (PKWARE's APPNOTE, 4.3.15 and 4.3.16) whose locator counts 2 disks."""
+    locator, end = struct.pack("<4sIQI", b"PK\6\7", 0, 0, 2), struct.pack("<4s4H2IH", b"PK\5\6", *[0] * 7)
+    (tmp_path / "part.pt2").write_bytes(locator + end)
+    assert run(["analyze", str(tmp_path / "part.pt2")]) == 2
+    assert "part.pt2 is not a program saved by torch.export.save: it is no zip" in capsys.readouterr().err

@@ -223,7 +223,7 @@ def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
 def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
     if not is_file(path):
         raise ModelError(f"no exported program {path}")
-    if not zipfile.is_zipfile(path):
+    if not _is_zip(path):
         raise ModelError(f"{path} is not a program saved by torch.export.save: it is no zip archive")
     try:
         with _tensors_only():
@@ -242,6 +242,13 @@ def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
     if not (inputs or own):
         raise UsageError(f"{path} does not say its input shape; give --input-size")
     return Subject(module, str(path), None, own or inputs, trained=True)
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it says that it is one of several files
+        return False
 
 
 def _from_onnx(path: Path, request: Request) -> Subject:
