@@ -160,7 +160,8 @@ def analyze_subject(
     verify: bool = False,
 ) -> list[Report]:
     """One report per table; the model is traced and rewritten once."""
-    check_settings(width, rewriting)
+    if width is not None:
+        check_width(width)
     if accelerator is not None:
         for table in tables:
             check_target(accelerator.device, table.target, table.technology)
@@ -185,7 +186,6 @@ def double_stages(subject: Subject, rewriting: RewriteOptions) -> tuple[nn.Modul
 
     An untrained zoo network is stirred first: with every bias 0 and every slope equal, little would be tested.
     """
-    check_settings(None, rewriting)
     model = double_copy(subject.model)
     if not subject.trained:
         stir(model)
@@ -222,12 +222,10 @@ def _stepped(name: str, step: Rewritten) -> Stepped:
     return Stepped(name, step.graph, step.exact, changes)
 
 
-def check_settings(width: int | None, rewriting: RewriteOptions) -> None:
-    """Raises UsageError for values outside what the arithmetic can hold."""
-    if width is not None and not 2 <= width <= WIDEST:
+def check_width(width: int) -> None:
+    """Raises UsageError for a width of the residual path that no table reaches."""
+    if not 2 <= width <= WIDEST:
         raise UsageError(f"--width {width} is not between 2 and {WIDEST} bits")
-    if not 1 <= rewriting.fraction_bits <= 20:  # 2 * 20 + 12 integer bits fill a float64's mantissa
-        raise UsageError(f"--fraction-bits {rewriting.fraction_bits} is not between 1 and 20")
 
 
 def _double(spec: InputSpec) -> InputSpec:

@@ -153,8 +153,6 @@ def rewriting(
     from abcost.models.slope_sets import read_slope_sets
     from abcost.rewrite import RewriteOptions
 
-    if not 1 <= fraction_bits <= 20:
-        raise UsageError(f"--fraction-bits {fraction_bits} is not between 1 and 20")
     return RewriteOptions(
         weight_scale=choice("--weight-scale", weight_scale, ("exact", "po2")),
         constant_multiply=choice("--constant-multiply", constant_multiply, ("keep", "csd")),

@@ -155,7 +155,7 @@ def _settings(
 ) -> Settings:
     """What is searched, as far as it is known before the start is trained. Raises UsageError or UnknownName."""
     from abcost.cost.table import CostTable
-    from abcost.pipeline import check_settings
+    from abcost.pipeline import check_width
     from abcost.rewrite import RewriteOptions
     from abcost.search.budget import parse_budget
     from abcost.search.problem import network_graph
@@ -169,7 +169,7 @@ def _settings(
     table = CostTable.load(asked["target"])
     width = asked["width"] or table.default_width
     rewriting = RewriteOptions(fraction_bits=asked["fraction_bits"])
-    check_settings(width, rewriting)
+    check_width(width)
     with quiet():
         graph = network_graph(config, images(config), rewriting)
     space = Space(groups_of(graph, granularity), width=width, **choices)

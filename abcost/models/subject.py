@@ -31,9 +31,8 @@ from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
 
-_SMALL = (
-    32  # pixels; smaller images may not reach through all stages, which is found out before the slow part
-)
+_SMALL = 32
+"""Pixels; smaller images may not reach through all stages, which is found out before the slow part."""
 ONNX = ".onnx"
 _SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
 

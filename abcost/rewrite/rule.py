@@ -15,7 +15,10 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import OpNode
+from abcost.errors import UsageError
 from abcost.registry import Registry
+
+MOST_FRACTION_BITS = 20  # twice as many and 12 integer bits fill a float64's mantissa
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,19 @@ class RewriteOptions:
     digits with `fraction_bits` bits after the point.
     slopes: layer -> exponents that its power-of-two PReLU may take: slopes are rounded to the nearest of them
     (lossy), and hardware offers all of them. Other layers keep the exponents that they have.
+    Raises UsageError for fraction bits that the arithmetic cannot hold.
     """
 
     weight_scale: Literal["exact", "po2"] = "exact"
     constant_multiply: Literal["keep", "csd"] = "keep"
     fraction_bits: int = 12
     slopes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fraction_bits <= MOST_FRACTION_BITS:
+            raise UsageError(
+                f"--fraction-bits {self.fraction_bits} is not between 1 and {MOST_FRACTION_BITS}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import csv
 import io
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from abcost.search.problem import Problem
 from abcost.search.run import Outcome
 from abcost.search.settings import SCHEMA
 from abcost.train.files import copy_whole, write_json, write_text
-from abcost.train.tally import wilson
 
 if TYPE_CHECKING:
     import optuna
@@ -75,15 +75,7 @@ def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
         "baselines": plain(result.baselines),
         "chosen": None if result.chosen is None else result.chosen.name,
         "noise": result.noise,
-        "sensitivity": [
-            {
-                "group": s.group,
-                "channels": s.channels,
-                "exponent": s.exponent,
-                "loss_added": s.loss_added,
-            }
-            for s in outcome.sensitivity
-        ],
+        "sensitivity": [asdict(s) for s in outcome.sensitivity],
     }
 
 
@@ -113,7 +105,6 @@ def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
 
 
 def _plain(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
-    low, high = point.best.test_ci95
     return {
         "name": point.name,
         "slopes": None if point.design is None else _slopes(point),
@@ -135,14 +126,14 @@ def _plain(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
         ],
         "checkpoint": str(point.best.checkpoint),
         "checkpoint_test_top1": point.best.test_top1,
-        "checkpoint_test_top1_ci95": [low, high],
+        "checkpoint_test_top1_ci95": list(point.best.test_ci95),
         "commands": None if point.design is None else commands(point, outcome.problem, folder),
     }
 
 
 def _front_row(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
     best = point.best
-    low, high = wilson(round(best.test_top1 * best.test_images), best.test_images)
+    low, high = best.test_ci95
     return {
         "point": point.name,
         "chosen": int(point is outcome.result.chosen),

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec, example_inputs
@@ -198,7 +198,7 @@ def _fx_runner(program: torch.fx.GraphModule, recorder: Recorder) -> Callable[..
     def run(*args: Any) -> Any:
         result = Runner(program).run(*args)
         recorder.source = None
-        return tree_map(lambda x: x, result)
+        return result
 
     return run
 

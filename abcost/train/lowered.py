@@ -13,7 +13,7 @@ from abcost.core.inputs import InputSpec
 from abcost.core.interpret import Arithmetic, FixedPoint, execute
 from abcost.core.primitives import Origin
 from abcost.models.subject import Subject
-from abcost.pipeline import check_settings, double_stages
+from abcost.pipeline import check_width, double_stages
 from abcost.rewrite import RewriteOptions
 
 LISTED = (Origin.WEIGHT_SCALE, Origin.STEM, Origin.CLASSIFIER, Origin.GLOBAL_POOL)
@@ -29,7 +29,8 @@ class Lowered:
 
     def __init__(self, subject: Subject, rewriting: RewriteOptions, arithmetic: Arithmetic) -> None:
         """Raises UsageError for settings that the arithmetic cannot hold."""
-        check_settings(arithmetic.width if isinstance(arithmetic, FixedPoint) else None, rewriting)
+        if isinstance(arithmetic, FixedPoint) and arithmetic.width is not None:
+            check_width(arithmetic.width)
         self._subject, self._rewriting, self._arithmetic = subject, rewriting, arithmetic
         self.graph = cache(self._graph)
 
