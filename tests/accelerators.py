@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from abcost.accelerator.devices import FAMILIES, Device
+from abcost.accelerator.memory import LUTS_PER_BLOCK
+from abcost.accelerator.pipelined import LUTS_PER_DSP
 from abcost.accelerator.solve import Wishes, organise
 from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
@@ -31,6 +33,7 @@ LAWS = {
     "rom": ("width", "0", "0"),
 }
 """Unit -> LUTs, flip-flops, DSPs."""
+WIDTH = 16
 RANGES = {"width": 64, "bits": 2048, "choices": 64, "span": 64}
 
 
@@ -139,3 +142,9 @@ def organised(graph, *, without=(), width=16, **wishes):
 
 def layers(found):
     return {layer.name: layer for layer in found.layers}
+
+
+def worth(found):
+    """In LUTs: what foldings are chosen by."""
+    used = found.resources
+    return used["luts"] + LUTS_PER_DSP * used["dsps"] + LUTS_PER_BLOCK * used["blocks"]

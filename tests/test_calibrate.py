@@ -1,4 +1,4 @@
-"""`abcost calibrate` with a synthesizer that only pretends, and the laws it fits, on points with known answers."""
+"""abcost calibrate - the command, its recipe, its failures."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import fake_yosys
-from abcost.calibrate.fit import Box, Boxes, Interpolated, Pieces, Terms
 from abcost.calibrate.measure import measure
 from abcost.calibrate.plan import plan
 from abcost.calibrate.point import Measured, Point
 from abcost.calibrate.points import points_csv
 from abcost.calibrate.residual import residual
-from abcost.calibrate.rising import isotonic
 from abcost.calibrate.run import calibrate, jobs_count, load_text
 from abcost.calibrate.table import Provenance
 from abcost.calibrate.targets import TARGETS
 from abcost.cli import run
-from abcost.cost.formula import Formula
 from abcost.cost.table import CostTable
 from abcost.errors import ToolError
 from abcost.synth import tools
 from abcost.synth.flows import flow
 from abcost.synth.runner import Synthesizer
 from abcost.synth.tools import Yosys
+from calibrating import small
 
 TINY = Path(__file__).parent / "data" / "tiny.lib"
 PROVENANCE = Provenance("fake 1", "a flow", "abcost calibrate somewhere", "points/somewhere.csv")
@@ -63,11 +60,6 @@ def failing(*modules: str):
             raise ToolError("Yosys failed with status 1: ERROR: too hard")
 
     return edit
-
-
-def small(*ops: str):
-    """A target with these units only."""
-    return replace(TARGETS["fpga-ice40"], ops=ops)
 
 
 # --- the command
@@ -375,227 +367,3 @@ note = "n"
 title = "t"
 where = "w"
 """
-
-
-# --- laws
-
-
-def points(values, *, op="multiply", name="luts", over="width", low=None, high=None):
-    """Measured points from size -> value."""
-    return [
-        Measured(
-            Point(op, {over: size}, {}),
-            {name: value},
-            {name: low[size]} if low else {},
-            {name: high[size]} if high else {},
-        )
-        for size, value in values.items()
-    ]
-
-
-def law(fitted, name="luts"):
-    return fitted.laws[name].value
-
-
-def at(fitted, size, name="luts", side="value"):
-    return Formula.parse(getattr(fitted.laws[name], side)).at(size)
-
-
-def test_terms_recover_a_line():
-    (fitted,) = Terms(("width", "1")).fit(points({w: 2.0 * w + 3 for w in (2, 5, 8, 16)}))
-    assert law(fitted) == "2 * width + 3"
-    assert fitted.valid == {"width": (2, 16)}
-    assert fitted.laws["luts"].low is None
-
-
-def test_terms_recover_a_sum_over_two_sizes():
-    measured = [
-        Measured(Point("signed_sum", {"bits": n, "width": w}, {}), {"luts": 1.25 * n * w + 2 * n + 4})
-        for n in (2, 9, 27)
-        for w in (8, 16, 24)
-    ]
-    (fitted,) = Terms(("bits * width", "bits", "width", "1")).fit(measured)  # nothing for width alone
-    assert law(fitted) == "1.25 * bits * width + 2 * bits + 4"
-    assert fitted.valid == {"bits": (2, 27), "width": (8, 24)}
-
-
-def test_terms_have_a_falling_term_left_out():
-    """Falling points give a constant: their mean by relative error, never a law that falls."""
-    (fitted,) = Terms(("width", "1")).fit(points({2: 9.0, 4: 8.0, 8: 7.0}))
-    assert "width" not in law(fitted)
-    assert 7 <= at(fitted, {}) <= 9
-
-
-def test_negative_intercept_stops_at_zero():
-    (fitted,) = Terms(("width", "1")).fit(points({w: w - 3.0 for w in (4, 8, 16)}))
-    assert law(fitted) == "max(0, width - 3)"
-    assert at(fitted, {"width": 2}) == 0
-
-
-def test_bounds_are_fitted_like_the_value_and_hold_it():
-    widths = (2, 4, 8)
-    (fitted,) = Terms(("width",)).fit(
-        points(
-            {w: 2.0 * w for w in widths}, low={w: 1.0 * w for w in widths}, high={w: 5.0 * w for w in widths}
-        )
-    )
-    assert [at(fitted, {"width": 10}, side=side) for side in ("low", "value", "high")] == [10, 20, 50]
-
-
-def test_pieces_take_one_law_where_one_is_enough():
-    (fitted,) = Pieces("width", (Terms(("width", "1")),)).fit(points({w: 2.0 * w + 3 for w in (2, 5, 8, 16)}))
-    assert law(fitted) == "2 * width + 3"
-
-
-def test_pieces_prefer_the_simpler_form():
-    forms = (Terms(("width", "1")), Terms(("width ** 2", "width", "1")))
-    (line,) = Pieces("width", forms).fit(points({w: 4.0 * w for w in (2, 5, 8, 16)}))
-    assert law(line) == "4 * width"
-    (square,) = Pieces("width", forms).fit(points({w: 1.0 * w * w for w in (4, 8, 16, 32)}))
-    assert at(square, {"width": 20}) == pytest.approx(400, rel=0.01)
-
-
-def test_pieces_split_where_dsps_take_over():
-    """LUTs grow to width 18, fall to few and grow again as the product moves into DSPs."""
-    measured = [
-        Measured(
-            Point("multiply", {"width": w}, {}),
-            {"luts": 10.0 * w if w < 19 else 2.0 * w - 30, "dsps": 0.0 if w < 19 else 4.0},
-        )
-        for w in (4, 8, 12, 18, 20, 24, 28, 32)
-    ]
-    small, large = Pieces("width", (Terms(("width", "1")),)).fit(measured)
-    assert (small.valid, large.valid) == ({"width": (4, 19)}, {"width": (20, 32)})
-    assert (law(small), law(small, "dsps"), law(large, "dsps")) == ("10 * width", "0", "4")
-    assert at(small, {"width": 18}) == 180  # not cut off: the points themselves fall
-    assert at(large, {"width": 30}) == pytest.approx(30)
-
-
-def test_a_piece_never_ends_above_the_next():
-    """A line through the first points would be above what follows at the last width before it."""
-    measured = points({2: 70.0, 4: 80.0, 8: 80.0, 10: 200.0, 12: 320.0})
-    pieces = Pieces("width", (Terms(("width", "1")),)).fit(measured)
-    assert len(pieces) > 1
-    values = [
-        at(piece, {"width": w})
-        for piece in pieces
-        for w in range(piece.valid["width"][0], piece.valid["width"][1] + 1)
-    ]
-    assert len(values) == 11  # every width from 2 to 12 once
-    assert values == sorted(values)
-    for m in measured:
-        (piece,) = (p for p in pieces if p.valid["width"][0] <= m.point.size["width"] <= p.valid["width"][1])
-        assert at(piece, m.point.size) == pytest.approx(m.values["luts"], rel=0.03, abs=1)
-
-
-def test_boxes_rise_and_hold_their_points():
-    """Four choices measured cheaper than two take what two take; bounds hold every point."""
-    two, four = Box({"choices": (1, 2)}, ("left",)), Box({"choices": (4, 4)}, ("left",))
-    values = {(8, 2): 12.0, (16, 2): 24.0, (8, 4): 8.0, (16, 4): 16.0}
-    measured = [
-        Measured(Point("qprelu", {"width": w, "choices": c, "span": 3, "left": 0}, {}), {"luts": v})
-        for (w, c), v in values.items()
-    ]
-    boxes = (two, Box({"choices": (3, 3)}, ("left",)), four)
-    first, second = Boxes(("width", "max(0, width - span)"), boxes).fit(measured)
-    assert first.valid == {"width": (8, 16), **two.ranges}
-    assert second.valid == {"width": (8, 16), **four.ranges}
-    for width, dearer in ((8, 12), (16, 24)):
-        size = {"width": width, "span": 3, "left": 0}
-        assert at(first, size) == at(second, size) == pytest.approx(dearer, rel=1e-3)
-    size = {"width": 8, "span": 3, "left": 0}
-    assert at(second, size, side="low") == pytest.approx(8, rel=2e-3)
-    assert at(second, size, side="high") == pytest.approx(12, rel=2e-3)
-
-
-def test_boxes_that_no_size_has_in_common_do_not_touch_each_other():
-    """A barrel shifter over a narrow span may be dearer than one over a wide span: no unit is in both."""
-    narrow, wide = (Box({"choices": (5, 64), "span": span}, ("left",)) for span in ((4, 7), (8, 15)))
-    measured = [
-        Measured(Point("qprelu", {"width": w, "choices": 5, "span": span, "left": 0}, {}), {"luts": v})
-        for w, span, v in ((8, 7, 40.0), (16, 7, 80.0), (8, 15, 20.0), (16, 15, 40.0))
-    ]
-    fitted = Boxes(("width", "max(0, width - span)"), (narrow, wide)).fit(measured)
-    assert [at(f, {"width": 16, "span": s, "left": 0}) for f, s in zip(fitted, (7, 15), strict=True)] == [
-        pytest.approx(80, rel=1e-3),
-        pytest.approx(40, rel=1e-3),
-    ]
-
-
-def test_a_box_has_a_sum_of_its_terms():
-    """3 * width + (bits below the sign's copies) + 2 * left - 5 comes back out of points that have them all."""
-    box = Box({"choices": (5, 64), "left": (0, 7)}, ("left",))
-    measured = [
-        Measured(
-            Point("shift_select", {"width": w, "choices": 5, "span": span, "left": left}, {}),
-            {"luts": 3.0 * w + (w - span) + 2 * left - 5},
-        )
-        for w in (8, 16, 32)
-        for span in (4, 7)
-        for left in (0, 2, 4)
-    ]
-    (fitted,) = Boxes(("width", "max(0, width - span)"), (box,)).fit(measured)
-    assert law(fitted) == "max(0, 3 * width + max(0, width - span) + 2 * left - 5)"
-    assert fitted.valid == {"width": (8, 32), **box.ranges}
-
-
-def test_a_range_may_cover_what_lies_below_its_steps():
-    """A ROM of 5 words is at most one of 8, not one of 4."""
-    measured = [
-        Measured(Point("rom", {"width": 4, "depth": depth}, {}), {"luts": v})
-        for depth, v in ((4, 4.0), (8, 16.0), (16, 64.0))
-    ]
-    pieces = Pieces("depth", (Terms(("width",)),), covering=True).fit(measured)
-    assert [p.valid["depth"] for p in pieces] == [(4, 4), (5, 8), (9, 16)]
-    assert [at(p, {"width": 4}) for p in pieces] == [4, 16, 64]
-
-
-def test_a_point_counts_no_more_than_a_larger_one_that_could_stand_in():
-    """An adder of 4 bits that maps to 14 LUTs, where one of 5 bits takes 6."""
-    pieces = Pieces("width", (Terms(("width", "1")),)).fit(
-        points({2: 2.0, 4: 14.0, 5: 6.0, 8: 9.0}, op="add")
-    )
-    values = {w: at(p, {"width": w}) for p in pieces for w in (2, 4, 5, 8) if w in range(*_span(p))}
-    assert values == pytest.approx({2: 2, 4: 5, 5: 6, 8: 9}, abs=1)
-
-
-def _span(fitted):
-    low, high = fitted.valid["width"]
-    return low, high + 1
-
-
-def test_whole_pieces_are_the_most_of_any_point_not_a_fraction():
-    measured = [
-        Measured(Point("prelu", {"width": 20, "fraction_bits": f}, {}), {"luts": 50.0, "dsps": dsps})
-        for f, dsps in ((10, 3.0), (15, 3.0), (20, 4.0))
-    ]
-    (fitted,) = Pieces("width", (Terms(("width", "1")),)).fit(measured)
-    assert (law(fitted, "dsps"), fitted.laws["dsps"].low) == ("4", "3")
-
-
-def test_interpolated_holds_the_points_in_order_of_size():
-    (fitted,) = Interpolated("bits").fit(points({8: 9.0, 2: 1.0, 4: 3.0}, op="xnor_popcount", over="bits"))
-    assert law(fitted) == ((2, 1.0), (4, 3.0), (8, 9.0))
-    assert (fitted.valid, fitted.over) == ({"bits": (2, 8)}, "bits")
-    (same,) = Interpolated("bits").fit(points({2: 0.0, 4: 0.0}, name="dsps", over="bits"))
-    assert law(same, "dsps") == "0"
-
-
-def test_interpolated_points_never_fall():
-    (fitted,) = Interpolated("bits").fit(points({1: 1.0, 2: 6.0, 3: 4.0, 4: 8.0}, over="bits"))
-    assert law(fitted) == ((1, 1.0), (2, 5.0), (3, 5.0), (4, 8.0))
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted"),
-    [
-        ([], []),
-        ([1, 2, 3], [1, 2, 3]),
-        ([3, 2, 1], [2, 2, 2]),
-        ([1, 5, 3, 4, 9], [1, 4, 4, 4, 9]),
-        ([4, 0, 5], [2, 2, 5]),
-        ([2, 3, 1, 0], [1.5, 1.5, 1.5, 1.5]),
-    ],
-)
-def test_isotonic(given, wanted):
-    assert isotonic(np.array(given, dtype=float)) == wanted
