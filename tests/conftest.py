@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -15,7 +16,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts what runs in its background deaf to Ctrl-C, and so would be the commands that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-torch.set_num_threads(1)  # on two cores with two test processes, threads mostly wait for each other
+# with a test process per core, threads mostly wait for each other: here, and in the commands that tests start
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

@@ -199,11 +199,24 @@ def test_convolution_by_taps_is_convolution(height, width, kernel, stride):
     assert_all_close(gradients(found, [x, weight]), gradients(expected, [x, weight]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_a_compiler_is_told_of_the_taps_is_true(stride, dtype):
+    """Shapes, strides, types and derivatives, by torch's own check of operators."""
+    x, weight = randn(2, 4, 4, 3).to(dtype), randn(5, 4, 3, 3).to(dtype)
+    grad = torch.ones_like(convolve_taps(x, weight, stride))
+    tests = ("test_schema", "test_faketensor", "test_autograd_registration")
+    differentiable = (x.requires_grad_(), weight.requires_grad_(), stride)
+    torch.library.opcheck(torch.ops.abcost.convolve_taps.default, differentiable, test_utils=tests)
+    given = (grad, x.detach(), weight.detach(), stride)
+    torch.library.opcheck(torch.ops.abcost.convolve_taps_gradients.default, given, test_utils=tests[:2])
+
+
 def test_taps_are_for_wide_layers_on_small_maps():
     x, wide, narrow = torch.zeros(1, 256, 2, 2), torch.zeros(256, 256, 3, 3), torch.zeros(64, 256, 3, 3)
     assert convolves_taps_faster(x, wide, 1)
-    assert convolves_taps_faster(torch.zeros(1, 256, 4, 4), wide, 2)
-    assert not convolves_taps_faster(torch.zeros(1, 256, 4, 4), wide, 1)
+    assert convolves_taps_faster(torch.zeros(1, 256, 8, 8), wide, 2)
+    assert not convolves_taps_faster(torch.zeros(1, 256, 8, 8), wide, 1)
     assert not convolves_taps_faster(x, narrow, 1)
     assert not convolves_taps_faster(x, wide[..., :1, :1], 1)
 

@@ -34,6 +34,7 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
 
     Raises KeyboardInterrupt if asked to stop, after saving; SearchError, OutputError and what judging raises.
     """
+    _heed(stop)  # whoever started this worker may have died while it loaded
     settings = studies.settings
     start = folder / START
     check_start(start, settings.start)
