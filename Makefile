@@ -41,7 +41,7 @@ browser:
 
 # One process more than CI has cores: some tests wait, for heartbeats and for processes that were killed.
 check: .venv/installed-dev
-	$(BIN)/pytest --numprocesses 3
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow

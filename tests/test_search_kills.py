@@ -13,7 +13,8 @@ import pytest
 
 from searching import judgements, options, rows, run, start, trained
 
-KILLS = 10
+KILLS = pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+"""Ten take minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,12 @@ def known(folder):
     return judgements(folder) if (folder / "study.db").exists() else {}
 
 
-def test_the_main_process_is_killed_ten_times(init, tmp_path):
+@KILLS
+def test_the_main_process_is_killed(init, tmp_path, kills):
     """Its workers notice, save and stop; the same command goes on."""
     trials, generator, seen = 10, random.Random(0), {}
     arguments = options(tmp_path, init, trials=trials, epochs=2)
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = start(*arguments)
         began = time.monotonic()
         while not workers(process) and process.poll() is None and time.monotonic() < began + 60:
@@ -71,12 +73,13 @@ def test_the_main_process_is_killed_ten_times(init, tmp_path):
     assert_finished(tmp_path, seen, trials)
 
 
-def test_workers_are_killed_ten_times(init, tmp_path):
+@KILLS
+def test_workers_are_killed(init, tmp_path, kills):
     """Others take their place, and their trials."""
     trials, generator, seen = 12, random.Random(1), {}
     process = start(*options(tmp_path, init, trials=trials, epochs=2))
     killed = 0
-    while process.poll() is None and killed < KILLS:
+    while process.poll() is None and killed < kills:
         time.sleep(generator.uniform(0.5, 2.5))
         running = workers(process)
         if running and known(tmp_path) is not None:
@@ -85,7 +88,7 @@ def test_workers_are_killed_ten_times(init, tmp_path):
             seen |= known(tmp_path)
     _, said = process.communicate(timeout=280)
     assert process.returncode == 0, said
-    assert killed == KILLS
+    assert killed == kills
     assert_finished(tmp_path, seen, trials)
 
 

@@ -68,7 +68,7 @@ def analysed(subject, hardware, sets):
     return made["fits"], found | resources | times | parts
 
 
-CASES = {  # network, table, wishes, candidates: 200 in all
+CASES = {  # network, table, wishes, candidates: 200 in all, which take minutes
     "nodes": (("reactnet_18", "cifar10"), "fpga-lut6", None, 30),
     "asic": (("reactnet_18", "digits", 16, (2, 2)), "asic-45nm", None, 60),
     "pipeline": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", Wishes(None, 5000.0), 45),
@@ -81,15 +81,17 @@ CASES = {  # network, table, wishes, candidates: 200 in all
 }
 
 
+@pytest.mark.parametrize("share", [5, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
-def test_prices_are_those_of_the_whole_analysis(case):
+def test_prices_are_those_of_the_whole_analysis(case, share):
+    """Of one candidate in so many, or of all."""
     network, target, wishes, count = CASES[case]
     subject = subject_of(*network)
     hardware = Hardware(CostTable.load(target), 16, Lanes(), wishes)
     graph = graph_of(subject)
     space = Space(groups_of(graph, "layer"))
     generator = random.Random(case)
-    candidates = [space.random(generator) for _ in range(count)]
+    candidates = [space.random(generator) for _ in range(-(-count // share))]
     priced = Pricer(graph, space, hardware).price(candidates)
     for index, candidate in enumerate(candidates):
         fits, expected = analysed(subject, hardware, space.layers(candidate))

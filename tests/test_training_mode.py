@@ -297,6 +297,7 @@ def test_signs_in_integers_are_for_large_layers_in_single_precision():
 def test_only_binary_weights_meet_integers(monkeypatch):
     """The shortcut's weights are binary, but what it reads is not; step 1 has real weights."""
     layers = []
+    monkeypatch.setattr("abcost.nn.conv.convolves_taps_faster", lambda *_: False)
     monkeypatch.setattr("abcost.nn.conv.convolves_signs_faster", lambda *_: True)
     monkeypatch.setattr(
         "abcost.nn.conv.convolve_signs", lambda x, w, s: layers.append(w) or convolve_signs(x, w, s)
