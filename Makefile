@@ -53,7 +53,8 @@ test-vision: .venv-vision/installed
 # Ray is large, and few need it: an environment of its own. A cluster of this machine with two workers.
 test-ray: .venv-ray/installed
 	.venv-ray/bin/pytest tests/test_search_ray.py
-	.venv-ray/bin/python benchmarks/search_scaling.py --executor ray
+	.venv-ray/bin/ray start --head --num-cpus 2 --disable-usage-stats
+	.venv-ray/bin/python benchmarks/search_scaling.py --executor ray; status=$$?; .venv-ray/bin/ray stop; exit $$status
 
 reports: .venv/installed
 	$(BIN)/abcost reproduce --reports reports
