@@ -75,9 +75,8 @@ def _product(pixels: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _zeros(like: Tensor, *shape: int) -> Tensor:
-    return like.new_zeros(
-        shape, dtype=torch.promote_types(like.dtype, torch.float32)
-    )  # sums of many products
+    sums = torch.promote_types(like.dtype, torch.float32)  # of many products
+    return like.new_zeros(shape, dtype=sums)
 
 
 # operators of torch's: torch.compile would write out every tap of every layer, and take minutes for it
