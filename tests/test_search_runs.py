@@ -80,7 +80,7 @@ def test_costs_and_accuracies_can_be_had_again(searched, capsys):
         assert found["top1_ci95"] == pytest.approx(point["checkpoint_test_top1_ci95"])
 
 
-def test_the_same_command_again_changes_nothing_and_more_trials_go_on(init, searched):
+def test_the_same_command_again_changes_nothing_and_more_trials_go_on(init, searched, monkeypatch):
     folder, out, _ = searched
     before = judgements(folder)
     began = time.monotonic()
@@ -88,13 +88,19 @@ def test_the_same_command_again_changes_nothing_and_more_trials_go_on(init, sear
     assert (status, again) == (0, out), said
     assert judgements(folder) == before
     quick = time.monotonic() - began
-    status, _, said = run(*options(folder, init, budget="luts=700", trials=8))
+    monkeypatch.chdir(folder.parent)
+    status, _, said = run(*options(folder.name, init, budget="luts=700", trials=8))
     assert status == 0, said
     after = judgements(folder)
     assert len(after) == 8
     assert len({key for key, _ in after.values()}) == 8
     assert before.items() <= after.items()
     assert quick < 120
+    for point in read_json(folder / "front.json")["front"]:  # its commands can be given in any folder
+        words = shlex.split(point["commands"]["analyze"])
+        assert words[words.index("--slopes") + 1] == str(folder / "slopes" / f"{point['name']}.json")
+        assert words[words.index("--checkpoint") + 1] == point["checkpoint"]
+        assert point["checkpoint"].startswith(f"{folder}/finals/")
 
 
 def test_without_retraining_and_over_whole_accelerators(init, tmp_path, capsys):

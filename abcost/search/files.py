@@ -80,9 +80,9 @@ def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
 
 
 def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
-    """The commands that find a point's cost and accuracy again."""
+    """The commands that find a point's cost and accuracy again, from any folder."""
     settings, config = problem.settings, problem.config
-    slopes = str(folder / slopes_file(point))
+    slopes = str(folder.resolve() / slopes_file(point))
     analyze = ["abcost", "analyze", settings.model, "--checkpoint", str(point.best.checkpoint)]
     analyze += ["--slopes", slopes, "--target", settings.target, "--width", str(settings.width)]
     analyze += ["--fraction-bits", str(settings.fraction_bits)]
