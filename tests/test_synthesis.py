@@ -74,6 +74,48 @@ def test_a_multiplier_without_dsps(tmp_path):
     assert answer.resources["luts"] > 16 * 16 / 2
 
 
+LIBRARY = """library (few) {
+  cell (INV) { area : 3; pin (A) { direction : input; } pin (Y) { direction : output; function : "(!A)"; } }
+  cell (BUF) { area : 5; pin (A) { direction : input; } pin (Y) { direction : output; function : "A"; } }
+  cell (NAND2) {
+    area : 4;
+    pin (A) { direction : input; }
+    pin (B) { direction : input; }
+    pin (Y) { direction : output; function : "(!(A B))"; }
+  }
+  cell (NOR2) {
+    area : 6;
+    pin (A) { direction : input; }
+    pin (B) { direction : input; }
+    pin (Y) { direction : output; function : "(!(A + B))"; }
+  }
+  cell (DFF) {
+    area : 9;
+    ff (IQ, IQN) { next_state : "D"; clocked_on : "CK"; }
+    pin (D) { direction : input; }
+    pin (CK) { direction : input; clock : true; }
+    pin (Q) { direction : output; function : "IQ"; }
+  }
+}
+"""
+"""The smallest that `abc` accepts: it wants a buffer, and two kinds of gates beside the inverter."""
+
+
+def test_standard_cells_in_the_systems_folder_of_temporary_files(tmp_path):
+    """A register of 8 bits takes 8 of the only flip-flop, an adder the sum of its gates.
+
+    tmp_path is where programs keep what is temporary, which the Yosys of PyPI does not see by itself.
+    """
+    (tmp_path / "few.lib").write_text(LIBRARY)
+    synthesizer = Synthesizer(need_yosys(), tmp_path / "cache", liberty=tmp_path / "few.lib")
+    register, adder = (job_of(op, {"width": 8}, "cells") for op in ("register", "add"))
+    assert synthesizer.run(register).resources == {"area_um2": 8 * 9}
+    answer = synthesizer.run(adder)
+    areas = {"INV": 3, "BUF": 5, "NAND2": 4, "NOR2": 6}
+    assert answer.resources == {"area_um2": sum(areas[cell] * n for cell, n in answer.cells.items())}
+    assert sum(answer.cells.values()) >= 2 * 8  # sum and carry of each bit
+
+
 def test_yosys_says_what_is_wrong_with_verilog(tmp_path):
     synthesizer = Synthesizer(need_yosys(), tmp_path)
     broken = Job(

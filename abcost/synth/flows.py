@@ -30,13 +30,13 @@ class Flow:
     cells: tuple[tuple[str, str | None, int], ...]
     technology: str = "fpga"
 
-    def script(self, top: str, folder: str = ".", *, netlist: bool = False) -> str:
+    def script(self, top: str, liberty: str = LIBERTY, *, netlist: bool = False) -> str:
         """Commands that map the module `top` of unit.v and leave its statistics (and its netlist).
 
-        folder: where the Liberty file is; absolute, for `abc` fails silently on a relative path.
+        liberty: path of the Liberty file; absolute where it runs, for `abc` fails silently on a relative one.
         """
-        steps = [step.format(top=top, liberty=f"{folder}/{LIBERTY}") for step in self.steps]
-        stat = "stat -json" + (f" -liberty {folder}/{LIBERTY}" if self.technology == "asic" else "")
+        steps = [step.format(top=top, liberty=liberty) for step in self.steps]
+        stat = "stat -json" + (f" -liberty {liberty}" if self.technology == "asic" else "")
         keep = ["write_json netlist.json"] if netlist else []
         return "\n".join([*steps, f"tee -q -o stat.json {stat}", *keep]) + "\n"
 

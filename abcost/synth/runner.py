@@ -115,7 +115,7 @@ class Synthesizer:
         (folder / "unit.v").write_text(job.verilog)
         if job.flow.technology == "asic":
             (folder / LIBERTY).write_bytes(self._liberty_bytes)
-        script = job.flow.script(job.top, str(folder.resolve()), netlist=job.keep_netlist)
+        script = job.flow.script(job.top, self.yosys.path(folder / LIBERTY), netlist=job.keep_netlist)
         self.yosys.run(script, folder)
         cells, area = _statistics(folder / "stat.json", job)
         netlist = _netlist(folder / "netlist.json", job) if job.keep_netlist else None
@@ -179,7 +179,7 @@ def _as_finished(waiting: set[Future[Answer]]) -> Iterator[Future[Answer]]:
 
 @contextmanager
 def _work_folder(cache: Path) -> Iterator[Path]:
-    """A fresh folder inside the cache: the PyPI Yosys does not see the system's folder of temporary files."""
+    """A fresh folder inside the cache, so that the answer only has to be renamed."""
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
     try:
         yield folder

