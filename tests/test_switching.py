@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abcost.calibrate import switching as counting
 from abcost.calibrate.derived import per_bit
 from abcost.calibrate.fit import Pieces, Terms
 from abcost.calibrate.laws import Fitted, Law
@@ -414,6 +416,45 @@ def test_measure_with_power_keeps_the_good_points(tmp_path):
     (failure,) = found.failures
     assert isinstance(failure, Failure)
     assert "does not compute what the unit's model says" in failure.reason
+
+
+def test_an_energy_is_counted_once(tmp_path, monkeypatch):
+    """Damage and another method count anew; what is kept is what was counted, to the last bit."""
+    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path / "cache", liberty=FILE)
+    wire = Point("shift_constant", {"width": 2}, {"width": 2, "exponent": 0})
+    counted = []
+
+    def noted(unit, *rest):
+        counted.append(unit.name)
+        return energy_of(unit, *rest)
+
+    monkeypatch.setattr(counting, "energy_of", noted)
+
+    def measured():
+        power = switching(FILE, tmp_path / "energies")
+        return measure([wire], flow("cells"), synthesizer, power=power, workers=1).measured
+
+    first = measured()
+    assert len(counted) == 1
+    assert measured() == first
+    assert len(counted) == 1
+    (file,) = (tmp_path / "energies").iterdir()
+    for damage in ("", "[1, 2]", '"x"', "null"):
+        file.write_text(damage)
+        assert measured() == first
+    assert len(counted) == 5
+    monkeypatch.setattr(counting, "METHOD", (*counting.METHOD, sys.modules[__name__]))
+    assert measured() == first
+    assert len(counted) == 6
+
+
+def test_energies_that_cannot_be_kept(tmp_path):
+    (tmp_path / "energies").write_text("in the way")
+    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path / "cache", liberty=FILE)
+    wire = Point("shift_constant", {"width": 2}, {"width": 2, "exponent": 0})
+    power = switching(FILE, tmp_path / "energies")
+    (failure,) = measure([wire], flow("cells"), synthesizer, power=power, workers=1).failures
+    assert re.search(r"energies cannot be written \(File exists\); choose another --cache", failure.reason)
 
 
 def test_netlist_must_be_kept():

