@@ -24,7 +24,8 @@ from abcost.core.inputs import InputSpec, example_inputs
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
 from abcost.onnx.program import OnnxProgram, Step
-from abcost.trace.tracer import Recorder, Tracer, node_of
+from abcost.trace.recorder import Recorder
+from abcost.trace.tracer import Tracer, node_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,11 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
 
 def _record_outputs(result: Any, recorder: Recorder) -> None:
     leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-    activations = [(number, leaf) for number, leaf in enumerate(leaves) if isinstance(leaf, Tracer)]
+    activations = [
+        (number, leaf)
+        for number, leaf in enumerate(leaves)
+        if isinstance(leaf, Tracer) and leaf.const is None
+    ]
     if not activations:
         raise TraceError("the model's output does not depend on its input (no traced tensor was returned)")
     recorder.source = ""

@@ -70,7 +70,8 @@ def adaptive_avg_pool(call: Call) -> str:
     return call.emit(OpKind.AVG_POOL, [call.input("self")], attrs=attrs)
 
 
-def _axes(call: Call) -> dict[str, Any]:
+def axes_of(call: Call) -> dict[str, Any]:
+    """Attributes of a reduction over the axes of the call."""
     shape = call["self"].shape
     named = call.arguments.get("dim")
     axes = [named] if isinstance(named, int) else (named or range(len(shape)))
@@ -86,16 +87,16 @@ def _axes(call: Call) -> dict[str, Any]:
 @handler("mean")
 def mean(call: Call) -> str:
     """The mean over axes; over positions it is the global average pool."""
-    return call.emit(OpKind.AVG_POOL, [call.input("self")], attrs=_axes(call))
+    return call.emit(OpKind.AVG_POOL, [call.input("self")], attrs=axes_of(call))
 
 
 @handler("sum")
 def total(call: Call) -> str:
     """The sum over axes."""
-    return call.emit(OpKind.SUM_POOL, [call.input("self")], attrs=_axes(call))
+    return call.emit(OpKind.SUM_POOL, [call.input("self")], attrs=axes_of(call))
 
 
 @handler("amax.default", "max.dim", "max.default")
 def amax(call: Call) -> list[str | None]:
     """The largest over axes."""
-    return [call.emit(OpKind.MAX_POOL, [call.input("self")], attrs=_axes(call))]
+    return [call.emit(OpKind.MAX_POOL, [call.input("self")], attrs=axes_of(call))]
