@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from abcost.core.graph import OpGraph
-from abcost.core.inputs import InputSpec, example_inputs
+from abcost.core.inputs import InputSpec, example_inputs, of_models_type
 from abcost.core.kinds import DOTS, OpKind
 
 _DOT_OPERATORS = (
@@ -64,7 +64,9 @@ def analysis_macs(model: nn.Module, inputs: tuple[InputSpec, ...]) -> int | None
 
         try:
             with torch.no_grad():
-                analysis = FlopCountAnalysis(copy.deepcopy(model).eval(), tuple(example_inputs(inputs)))
+                analysis = FlopCountAnalysis(
+                    copy.deepcopy(model).eval(), tuple(example_inputs(of_models_type(inputs, model)))
+                )
                 analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
                 counts = analysis.by_operator()
                 skipped = analysis.unsupported_ops()

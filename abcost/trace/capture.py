@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from abcost.core.graph import OpGraph
-from abcost.core.inputs import InputSpec, example_inputs
+from abcost.core.inputs import InputSpec, example_inputs, of_models_type
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
 from abcost.onnx.program import OnnxProgram, Step
@@ -41,20 +41,24 @@ def trace(model: nn.Module, inputs: tuple[InputSpec, ...]) -> Traced:
     """Capture one forward pass of `model`, in eval mode, whatever mode it is in (it is put back).
 
     Raises TraceError (with module path and source line) for what cannot be represented, ModelError if the
-    model itself fails or keeps parameters without values.
+    model itself fails or keeps parameters without values. An input of type float32 takes the type of the model's
+    parameters.
     """
     _need_values(model)
+    inputs = of_models_type(inputs, model)
+    generator = torch.get_rng_state()
     try:
-        return Traced(_capture(model, inputs, real_values=False), "shapes")
+        graph, capture, warnings = _capture(model, inputs, real_values=False), "shapes", []
     except DataDependent as reason:
-        graph = _capture(model, inputs, real_values=True)
-        return Traced(
-            graph,
-            "values",
-            (
-                f"captured with real activations, because {reason}; the graph holds for inputs that take the same path",
-            ),
+        graph, capture = _capture(model, inputs, real_values=True), "values"
+        warnings = [
+            f"captured with real activations, because {reason}; the graph holds for inputs that take the same path"
+        ]
+    if not torch.equal(generator, torch.get_rng_state()):
+        warnings.append(
+            "the model draws random numbers (or seeds their generator) in forward; the graph holds those of one run as constants"
         )
+    return Traced(graph, capture, tuple(warnings))
 
 
 def _need_values(model: nn.Module) -> None:
