@@ -25,6 +25,7 @@ from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
 from abcost.onnx.program import OnnxProgram, Step
 from abcost.trace.recorder import Recorder
+from abcost.trace.recurrent import with_state
 from abcost.trace.tracer import Tracer, node_of
 
 
@@ -56,7 +57,8 @@ def trace(model: nn.Module, inputs: tuple[InputSpec, ...]) -> Traced:
         ]
     if not torch.equal(generator, torch.get_rng_state()):
         warnings.append(
-            "the model draws random numbers (or seeds their generator) in forward; the graph holds those of one run as constants"
+            "the model draws random numbers (or seeds their generator) in forward; "
+            "the graph holds those of one run as constants"
         )
     return Traced(graph, capture, tuple(warnings))
 
@@ -94,6 +96,7 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
         stack.enter_context(torch.no_grad())
         stack.enter_context(_eval_mode(model))
         stack.enter_context(_mha_slow_path())
+        stack.enter_context(_recurrent_slow_path(model))
         stack.enter_context(torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH))
         stack.enter_context(_watch_modules(model, recorder))
         try:
@@ -150,11 +153,25 @@ class _mha_slow_path:  # noqa: N801
         torch.backends.mha.set_fastpath_enabled(self._was)
 
 
+@contextmanager
+def _recurrent_slow_path(model: nn.Module) -> Iterator[None]:
+    """The CPU library's recurrent layers are one opaque operator; take the written-out ones."""
+    backend, was = torch.backends.mkldnn, torch.backends.mkldnn.enabled
+    if any(isinstance(module, nn.RNNBase | torch.fx.GraphModule) for module in model.modules()):
+        backend.enabled = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        backend.enabled = was
+
+
 class _watch_modules:  # noqa: N801
     """Keep the recorder's stack of module paths while modules of `model` run."""
 
     def __init__(self, model: nn.Module, recorder: Recorder) -> None:
         self._paths = {id(module): name for name, module in model.named_modules()}
+        self._recurrent = [m for m in model.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
+        self._recorder = recorder
         self._layers = recorder.layers
         self._handles: list[Any] = []
 
@@ -162,6 +179,10 @@ class _watch_modules:  # noqa: N801
         hooks = torch.nn.modules.module
         self._handles = [
             hooks.register_module_forward_pre_hook(self._enter),
+            *[
+                module.register_forward_pre_hook(self._give_state, with_kwargs=True)
+                for module in self._recurrent
+            ],
             hooks.register_module_forward_hook(self._leave, always_call=True),
         ]
 
@@ -172,6 +193,9 @@ class _watch_modules:  # noqa: N801
     def _enter(self, module: nn.Module, _args: Any) -> None:
         # a module that is not registered (a plain attribute in a list) belongs to its caller
         self._layers.append(self._paths.get(id(module), self._layers[-1]))
+
+    def _give_state(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        return with_state(module, args, kwargs, self._recorder)
 
     def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
         self._layers.pop()
@@ -201,12 +225,13 @@ def _fx_runner(program: torch.fx.GraphModule, recorder: Recorder) -> Callable[..
             stack = n.meta.get("nn_module_stack") or {}
             path = next(reversed(stack.values()))[0] if stack else ""
             recorder.source = _exported_source(n.meta.get("stack_trace") or "")
+            recorder.operators = tuple(str(n.target).split("."))
             with recorder.inside(path.removeprefix("L['self'].").removeprefix("L['self']")):
                 return super().run_node(n)
 
     def run(*args: Any) -> Any:
         result = Runner(program).run(*args)
-        recorder.source = None
+        recorder.source, recorder.operators = None, ()
         return result
 
     return run

@@ -29,6 +29,9 @@ class Recorder:
         self.edit = Edit()
         self.real_values = real_values
         self.layers: list[str] = [""]  # stack of module paths
+        self.operators: tuple[
+            str, ...
+        ] = ()  # of an exported program, while it runs: name of its present node's target
         self.source: str | None = None  # set by captures that know the source line themselves
 
     def here(self) -> str:
@@ -44,6 +47,17 @@ class Recorder:
                 return f"{'/'.join(Path(name).parts[-2:])}:{frame.f_lineno}"
             frame = frame.f_back
         return ""
+
+    def calls(self, function: str) -> bool:
+        """Whether a function of torch of this name is running, which calls the operator that is being recorded."""
+        if function in self.operators:
+            return True
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename != _CAPTURE:
+            if frame.f_code.co_name == function and frame.f_code.co_filename.startswith(_NOT_THE_USER):
+                return True
+            frame = frame.f_back
+        return False
 
     def place(self) -> str:
         """Module path and source line, for messages."""
