@@ -20,11 +20,15 @@ class Constant:
     values: any shape; a floating or integer tensor, or int8 holding +1/-1 when `binary` (and 0 where
     torch.sign met exactly 0, which a bit cannot store: hardware has +1 there).
     scale: a factor that was taken out of real values without loss; the constant is values * scale.
+    shared: names of the parameters that it was computed from, None if that is not known. Constants of the same
+    parameters and the same values are one in memory (`abcost.cost.stored`); what derives a constant from
+    another keeps it: `dataclasses.replace(constant, values=...)`.
     """
 
     values: torch.Tensor
     binary: bool = False
     scale: torch.Tensor | None = None
+    shared: str | None = None
 
     @property
     def precision(self) -> Precision:
