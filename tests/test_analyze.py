@@ -196,10 +196,13 @@ def test_transformer_block():
         + softmax_adds
         + 2 * norm_adds
         + 2 * t * w
-        + (t - 1) * w,
+        + (t - 1) * w
+        + t * 2 * w,  # GELU: what the table holds, and max(x, 0)
         "bitop": 0,
         "shift": 0,
-        "compare": 2 * (t - 1) * heads * t,  # the maximum of the softmax: compare and select
+        # maximum of the softmax, clamp in front of its exponentials: compare and select; 1/sum and 1/sqrt of 16 bits:
+        # four compares and selects to normalise, four selects back; GELU: both limits, and max(x, 0)
+        "compare": 2 * (t - 1) * heads * t + 2 * scores + 12 * (heads * t + 2 * t) + 5 * t * 2 * w,
         "other": scores + heads * t + 2 * t + t * 2 * w,  # exp, 1/sum, 1/sqrt, GELU
     }
 

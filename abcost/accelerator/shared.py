@@ -24,6 +24,7 @@ from abcost.classify.counts import exponents_of
 from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
+from abcost.core.primitives import Primitive
 from abcost.cost.organisation import SIZES, Unit
 from abcost.cost.table import CostTable
 from abcost.errors import CostError
@@ -145,7 +146,7 @@ class Shared:
     def _units(self, chosen: dict[DotArithmetic, Folding]) -> list[Unit]:
         """Of every unit as many as the layer that needs most of them, at the largest size of any layer.
 
-        Parameters come from a memory, not from ROMs.
+        Parameters come from a memory, not from ROMs; every function has a table of its own.
         """
         merged: dict[str, Unit] = {}
         for engine in self.engines:
@@ -162,7 +163,24 @@ class Shared:
                     unit if known is None else _larger_unit(known, unit, max(known.count, unit.count))
                 )
         merged.pop("rom", None)
-        return [self._for_all_layers(unit) for unit in merged.values()]
+        return [*(self._for_all_layers(unit) for unit in merged.values()), *self._tables(chosen)]
+
+    def _tables(self, chosen: dict[DotArithmetic, Folding]) -> list[Unit]:
+        """Of every function as many tables as the layer that computes most of it at once."""
+        found: dict[tuple[str, int | None], Unit] = {}
+        for engine in self.engines:
+            folding = chosen[engine.arithmetic]
+            cycles = engine.cycles(folding.pe, folding.simd)
+            for work in engine.chain:
+                for count in work.counts:
+                    if count.primitive is not Primitive.ROM:
+                        continue
+                    key = (str(work.node.attrs.get("aten", work.node.kind.value)), count.depth)
+                    copies = lanes_of(work, cycles) * count.each
+                    unit = Unit("rom", copies, count.width, depth=count.depth)
+                    known = found.get(key, unit)
+                    found[key] = _larger_unit(known, unit, max(copies, known.count))
+        return list(found.values())
 
     def _for_all_layers(self, unit: Unit) -> Unit:
         """A unit that selects among exponents selects among those of all layers."""

@@ -119,4 +119,4 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
         positions = int(node.attrs["csd_fraction_bits"]) + 1
         sizes = sizes_of(range(-positions + 1, 1), identity=False)
         return Unit("shift_select", organisation.lanes, count.width, **sizes)
-    return Unit(count.primitive.value, organisation.lanes, **sizes_given(count))
+    return Unit(count.primitive.value, organisation.lanes * count.each, **sizes_given(count))
