@@ -240,19 +240,20 @@ def _report(
     verification: Verification | None,
 ) -> Report:
     width, organisation, rewriting = settings.width, settings.organisation, settings.rewriting
+    priced = [price(stage.graph, table, width=width, organisation=organisation) for stage in staged.stages]
     stages = tuple(
         Stage(
             stage.name,
             tally(stage.graph, width),
-            price(stage.graph, table, width=width, organisation=organisation),
+            nodes,
             stage.exact,
             stage.log,
             verification.error_of(stage.name) if verification else None,
             _organised(stage.graph, table, settings),
+            unpriced(nodes, table),
         )
-        for stage in staged.stages
+        for stage, nodes in zip(staged.stages, priced, strict=True)
     )
-    unknown = sorted({name for stage in stages for name in unpriced(stage.nodes, table)})
     checked = analysis_macs(subject.model, subject.inputs) if verification else None
     fvcore = formula_macs(staged.stages[0].graph) if checked is None else checked
     return Report(
@@ -281,10 +282,17 @@ def _report(
             *staged.warnings,
             *_warnings(subject, stages, fvcore, restricted=bool(rewriting.slopes)),
         ),
-        unpriced=tuple(unknown),
+        unpriced=_unpriced(stages, table),
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
     )
+
+
+def _unpriced(stages: Sequence[Stage], table: CostTable) -> tuple[str, ...]:
+    """What the table has no energy of and no area of at any stage: "rom energy", "rom luts"; sorted."""
+    fields = {"energy_pj": "energy", **({"luts": "luts"} if table.technology == "fpga" else {"area_um2": "area_um2"})}
+    names = {f"{unit} {name}" for s in stages for f, name in fields.items() for unit in s.unpriced.get(f, ())}
+    return tuple(sorted(names))
 
 
 def _reduction(subject: Subject) -> dict[str, Any]:

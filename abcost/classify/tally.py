@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from abcost.classify.counts import Count, counts_of
 from abcost.classify.origins import origin_of
@@ -32,6 +32,7 @@ class Macs:
     xnor: int  # binary x binary
     signed_add: int  # binary x real
     real: int
+    by_bits: Mapping[str, int] = field(default_factory=dict)  # "2x1": activation bits x weight bits -> count
 
 
 @dataclass(frozen=True, slots=True)
