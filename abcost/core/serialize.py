@@ -80,6 +80,8 @@ def _constant_to_dict(constant: Constant, *, values: bool) -> dict[str, Any]:
         head["scale"] = _constant_to_dict(Constant(constant.scale), values=values)
     if constant.shared is not None:
         head["shared"] = constant.shared
+    if constant.fixed is not None:
+        head["fixed"] = _constant_to_dict(Constant(constant.fixed), values=values)
     if not values:
         return head
     packed = tensor.dtype is torch.int8 and bool((tensor.abs() == 1).all())
@@ -108,7 +110,9 @@ def _constant_from_dict(item: Mapping[str, Any]) -> Constant:
         raise GraphError("the graph was saved without its constants; save it again with --constants")
     shape = _sizes(item["shape"])
     dtype = _DTYPES[item["dtype"]]
-    scale = _constant_from_dict(item["scale"]).values if "scale" in item else None
+    scale, fixed = (
+        _constant_from_dict(item[role]).values if role in item else None for role in ("scale", "fixed")
+    )
     count = prod(shape)
     if count * dtype.itemsize > LARGEST_CONSTANT:
         raise GraphError(f"a constant of shape {shape} has more than {LARGEST_CONSTANT} bytes")
@@ -120,7 +124,9 @@ def _constant_from_dict(item: Mapping[str, Any]) -> Constant:
     else:
         values = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
     shared = None if item.get("shared") is None else _text(item["shared"])
-    return Constant(values.reshape(shape), binary=item["binary"] is True, scale=scale, shared=shared)
+    return Constant(
+        values.reshape(shape), binary=item["binary"] is True, scale=scale, fixed=fixed, shared=shared
+    )
 
 
 def _unpacked(data: str, size: int, shape: list[int]) -> bytes:

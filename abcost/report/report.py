@@ -159,7 +159,7 @@ def _macs(report: Report) -> dict[str, Any]:
         "binary_binary": macs.xnor,
         "binary_real": macs.signed_add,
         "real_real": macs.real,
-        **({"by_bits": dict(macs.by_bits)} if macs.by_bits else {}),
+        "by_bits": dict(macs.by_bits),
         "fvcore": report.fvcore_macs,
         "fvcore_ran": report.fvcore_ran,
     }
