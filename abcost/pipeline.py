@@ -290,7 +290,10 @@ def _report(
 
 def _unpriced(stages: Sequence[Stage], table: CostTable) -> tuple[str, ...]:
     """What the table has no energy of and no area of at any stage: "rom energy", "rom luts"; sorted."""
-    fields = {"energy_pj": "energy", **({"luts": "luts"} if table.technology == "fpga" else {"area_um2": "area_um2"})}
+    fields = {
+        "energy_pj": "energy",
+        **({"luts": "luts"} if table.technology == "fpga" else {"area_um2": "area_um2"}),
+    }
     names = {f"{unit} {name}" for s in stages for f, name in fields.items() for unit in s.unpriced.get(f, ())}
     return tuple(sorted(names))
 

@@ -89,7 +89,10 @@ def parameter_bits(node: OpNode, real_width: int) -> dict[str, int]:
     Exponents take the bits that tell apart those that the node chooses from (0 for one). Single numbers
     (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere.
     """
-    return {role: constant.count * _bits_each(node, role, constant, real_width) for role, constant in node.consts.items()}
+    return {
+        role: constant.count * _bits_each(node, role, constant, real_width)
+        for role, constant in node.consts.items()
+    }
 
 
 def _bits_each(node: OpNode, role: str, constant: Constant, real_width: int) -> int:

@@ -180,7 +180,9 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
 def _known(counts: Sequence[Count], units: Sequence[Unit], moved: float | None, table: CostTable) -> Cost:
     """Sums of what has a figure; what is free has none, and is no reason to say 0. moved: energy of memory traffic."""
     parts = [replace(unit_cost(unit, table).scaled(unit.count), energy_pj=None) for unit in units]
-    parts += [Cost(energy_pj=_energy(count, table, "value")) for count in counts if count.primitive not in FREE]
+    parts += [
+        Cost(energy_pj=_energy(count, table, "value")) for count in counts if count.primitive not in FREE
+    ]
     return known_total([*parts, Cost(energy_pj=moved)])
 
 

@@ -36,7 +36,9 @@ class Stage:
     log: tuple[LogEntry, ...]
     max_abs_error: float | None = None
     organisation: Organised | None = None  # of a whole accelerator, where one was asked for
-    unpriced: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # as `abcost.cost.price.unpriced` has it
+    unpriced: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # as `abcost.cost.price.unpriced` has it
 
     @property
     def cost(self) -> Cost:
@@ -110,6 +112,16 @@ class Report:
     unpriced: tuple[str, ...] = ()  # operations and units that the table has no figure for
     figures: tuple[Used, ...] = ()  # figures of the table that the costs rest on
     verified: bool = True  # False: executed, and an exact rewrite was not exact
+
+    @property
+    def lacking(self) -> list[str]:
+        """What has no figure and how many, at the last stage that has it: "rom energy (125)"."""
+        names = {"energy_pj": "energy"}
+        found: dict[str, int] = {}
+        for stage in self.stages:
+            for of, units in stage.unpriced.items():
+                found |= {f"{unit} {names.get(of, of)}": count for unit, count in units.items()}
+        return [f"{name} ({found[name]:,})" for name in self.unpriced if name in found]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report, as CONTRACT fixes it: schema 1, keys may be added, none renamed; unknown is None."""
