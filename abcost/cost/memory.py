@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from abcost.classify.counts import exponents_of
+from abcost.core.constants import constant_values
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
 from abcost.core.node import Constant, OpNode
@@ -84,15 +85,14 @@ def weight_bits(node: OpNode, real_width: int) -> int:
 
 
 def parameter_bits(node: OpNode, real_width: int) -> dict[str, int]:
-    """Bits of each constant of a node: 1 per binary weight, `real_width` per real one.
+    """Bits of each constant of a node: `real_width` per real value; binary and whole ones in their own bits.
 
     Exponents take the bits that tell apart those that the node chooses from (0 for one). Single numbers
-    (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere.
+    (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere, and so is the order in which
+    wiring takes its elements.
     """
-    return {
-        role: constant.count * _bits_each(node, role, constant, real_width)
-        for role, constant in node.consts.items()
-    }
+    consts = node.consts.items()
+    return {role: constant.count * _bits_each(node, role, constant, real_width) for role, constant in consts}
 
 
 def _bits_each(node: OpNode, role: str, constant: Constant, real_width: int) -> int:
@@ -101,7 +101,11 @@ def _bits_each(node: OpNode, role: str, constant: Constant, real_width: int) -> 
         return (len(exponents_of(node)) - 1).bit_length()
     if constant.binary:
         return 1
-    return real_width if constant.count > 1 else 0
+    whole = not constant.values.is_floating_point() and constant.scale is None
+    if constant.count <= 1 or (whole and node.kind is OpKind.WIRING):
+        return 0
+    grid = constant_values(constant).grid if whole else None
+    return real_width if grid is None else min(grid.bits, real_width)
 
 
 def _activation_bits(graph: OpGraph, node: OpNode, real_width: int) -> int:

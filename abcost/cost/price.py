@@ -126,7 +126,8 @@ def unpriced(nodes: Sequence[PricedNode], table: CostTable) -> dict[str, dict[st
 
 def unit_cost(unit: Unit, table: CostTable, side: Side = "value") -> Cost:
     """Cost of one instance of `unit`: resources and area; energy is counted per operation instead."""
-    return replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
+    cost = replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
+    return cost.scaled(unit.width) if (unit.op, _stand_in(unit.op, table)) == ("and", "xnor") else cost
 
 
 def read(price: UnitPrice, side: Side) -> Cost:
@@ -141,12 +142,13 @@ def read(price: UnitPrice, side: Side) -> Cost:
 
 def price_of_unit(unit: Unit, table: CostTable) -> UnitPrice:
     """What the table says of a unit of this size, or of its narrowest."""
-    return table.price(unit.op, **_priced_size(table, unit.op, {"exponents": 1, **unit.size}))
+    op = _stand_in(unit.op, table)
+    return table.price(op, **_priced_size(table, op, {"exponents": 1, **unit.size}))
 
 
 def price_of_count(count: Count, table: CostTable) -> UnitPrice:
     """What the table says of one operation of this size, or of its narrowest."""
-    op = count.primitive.value
+    op = _stand_in(count.primitive.value, table)
     return table.price(op, **_priced_size(table, op, {"exponents": 1, **sizes_given(count)}))
 
 
@@ -191,6 +193,13 @@ def _energy(count: Count, table: CostTable, side: Side) -> float | None:
         return 0.0
     energy = read(price_of_count(count, table), side).energy_pj
     return None if energy is None else energy * count.count
+
+
+def _stand_in(op: str, table: CostTable) -> str:
+    """An AND takes no more than an XNOR of one bit, and a word of them no more than a select of that width."""
+    if op != "and" or table.has(op):
+        return op
+    return "xnor" if table.has("xnor") else "mux"
 
 
 def _priced_size(table: CostTable, op: str, size: dict[str, int]) -> dict[str, int]:

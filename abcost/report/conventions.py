@@ -29,5 +29,6 @@ CONVENTIONS: tuple[str, ...] = (
     "computes the functions themselves. What has no such form is counted as `function` and has no price.",
     "cost_known sums what has a price where the total is unknown; unpriced counts what has none.",
     "An operation narrower than the table's smallest unit is priced as that unit.",
+    "An AND is priced as an XNOR, or as a select where the target prices no XNOR: an upper bound.",
     *(f"Free: {primitive.value}: {reason}." for primitive, reason in FREE.items()),
 )
