@@ -272,6 +272,7 @@ def _report(
             "trained": subject.trained,
             **_reduction(subject),
             **_slopes(rewriting),
+            **({"leave_out_softmax": True} if rewriting.leave_out_softmax else {}),
         },
         capture=staged.capture,
         stages=stages,
@@ -281,6 +282,7 @@ def _report(
             *subject.warnings,
             *staged.warnings,
             *_warnings(subject, stages, fvcore, restricted=bool(rewriting.slopes)),
+            *_kept_softmax(stages, rewriting),
         ),
         unpriced=_unpriced(stages, table),
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
@@ -321,6 +323,15 @@ def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organis
     return organise(
         graph, table, width=settings.width, fraction_bits=fraction_bits, wishes=settings.accelerator
     )
+
+
+def _kept_softmax(stages: Sequence[Stage], rewriting: RewriteOptions) -> list[str]:
+    """Says so where a softmax was to be left out and none was."""
+    found = [e for stage in stages for e in stage.log if e.rule == "leave-out-softmax"]
+    if not rewriting.leave_out_softmax or any(entry.fired for entry in found):
+        return []
+    reasons = "; ".join(f"{e.layer or e.node}: {e.detail}" for e in found) or "the network has none"
+    return [f"no softmax is left out: {reasons}"]
 
 
 def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int, *, restricted: bool) -> list[str]:

@@ -33,7 +33,9 @@ def test_known_part_and_what_lacks_a_price_by_hand():
     # asic-45nm prices no ROM: three reads of one table, and the table
     stage = stage_of("asic-45nm")
     known = stage["cost_known"]
-    operations = 12 * (MULTIPLY + ADD) + 6 * (COMPARE + ADD)  # the clamp: two compares, two selects (as adders) each
+    operations = 12 * (MULTIPLY + ADD) + 6 * (
+        COMPARE + ADD
+    )  # the clamp: two compares, two selects (as adders) each
     memory = 12 * WIDTH * DRAM + 4 * WIDTH * SRAM
     assert stage["cost"]["energy_pj"] is None
     assert known["energy_pj"] == pytest.approx(operations + memory)
@@ -85,7 +87,9 @@ def test_people_read_it_too():
     page = FORMATS.get("html")([report], View())
     assert "rom energy (3)" in page
     assert "energy per inference, of it known" in page
-    assert "of it known" not in FORMATS.get("rich")([analyze(nn.Linear(4, 3), input_shape=(1, 4))], View(width=120))
+    assert "of it known" not in FORMATS.get("rich")(
+        [analyze(nn.Linear(4, 3), input_shape=(1, 4))], View(width=120)
+    )
 
 
 def test_macs_by_bits_are_in_every_form():

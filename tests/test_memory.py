@@ -10,15 +10,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from abcost import analyze
+from abcost.accelerator.folding import Folding
+from abcost.accelerator.shared import Shared
 from abcost.classify.counts import Count
 from abcost.core.graph import OpGraph
-from abcost.core.kinds import OpKind
+from abcost.core.inputs import InputSpec
+from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.core.primitives import Primitive
 from abcost.cost import CostTable
 from abcost.cost.memory import parameter_bits, traffic_of
 from abcost.cost.organisation import Lanes, units_of
 from abcost.cost.price import price_of_count, unit_cost
+from abcost.pipeline import stage_graphs
+from abcost.rewrite import RewriteOptions
 
 WIDTH = 16
 
@@ -162,3 +167,36 @@ def test_one_in_memory_means_same_parameters_and_same_values():
     assert two(Constant(w, shared="w"), Constant(w, shared="v")) == [whole, whole]
     assert two(Constant(w), Constant(w)) == [whole, whole]  # of unknown origin
     assert two(Constant(w, shared="w"), Constant(w, scale=v[:1], shared="w")) == [whole, whole]
+
+
+def weights_of(model, shape, kind):
+    """(bits stored for weights, bits of them read) of the accelerator at one product per cycle."""
+    graph = stage_graphs(model, (InputSpec(shape),), RewriteOptions()).stages[-1].graph
+    shared = Shared(graph, CostTable.load("fpga-lut6"), width=WIDTH, fraction_bits=12)
+    stored = [m for m in shared._memories(dict.fromkeys((kind,), Folding(1, 1))) if m.role == "weights"]
+    return sum(m.bits for m in stored), sum(m.read_bits for m in stored)
+
+
+def test_a_shared_engine_stores_tied_weights_once():
+    # one product per cycle: a word of 16 bits per weight
+    real = DotArithmetic.REAL
+    assert weights_of(Tied(), (1, 6), real) == (36 * WIDTH, 2 * 36 * WIDTH)
+    assert weights_of(Tied(clone=True), (1, 6), real) == (2 * 36 * WIDTH, 2 * 36 * WIDTH)
+    assert weights_of(TwiceSigned(), (1, 6), DotArithmetic.XNOR) == (36, 2 * 36)
+
+
+def test_a_shared_engine_has_a_table_for_every_function():
+    class Functions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+
+        def forward(self, x):
+            return torch.tanh(self.b(torch.sigmoid(self.a(torch.tanh(x)))))
+
+    graph = stage_graphs(Functions(), (InputSpec((1, 6)),), RewriteOptions()).stages[-1].graph
+    shared = Shared(graph, CostTable.load("fpga-lut6"), width=WIDTH, fraction_bits=12)
+    units = shared._units({DotArithmetic.REAL: Folding(1, 1)})
+    assert [(u.count, u.width, u.depth) for u in units if u.op == "rom"] == [
+        (1, WIDTH, 1024)
+    ] * 2  # tanh, sigmoid

@@ -40,6 +40,7 @@ def compare(
     width: Annotated[int | None, typer.Option(help="Bits of the residual path, of all models.")] = None,
     device: Annotated[str | None, typer.Option(help="Part, of all models.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second, of all models.")] = None,
+    leave_out_softmax: options.LeaveOutSoftmax = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,7 +66,10 @@ def compare(
     conditions = [parse_condition(text) for text in fail_if or ()]
     if len(sides) < 2:
         raise UsageError("compare needs two or more reports or models")
-    common = {"target": target, "preset": preset, "width": width, "device": device, "fps": fps}
+    common = {
+        "target": target, "preset": preset, "width": width, "device": device, "fps": fps,
+        "leave_out_softmax": leave_out_softmax or None,
+    }  # fmt: skip
     with quiet():
         first, *others = [_side(text, {k: v for k, v in common.items() if v is not None}) for text in sides]
     found = [compared(first, other) for other in others]
@@ -135,7 +139,7 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     slopes = asked.get("slopes")
     rewriting = options.rewriting(
         asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),
-        None if slopes is None else Path(slopes), name,
+        None if slopes is None else Path(slopes), name, leave_out_softmax=bool(asked.get("leave_out_softmax")),
     )  # fmt: skip
     blocks = asked.get("blocks")
     request = options.request(

@@ -74,7 +74,7 @@ def _per_bit(level: MemoryLevel, side: Side) -> float:
 def traffic_of(graph: OpGraph, node: OpNode, real_width: int) -> Traffic:
     """What `node` adds to stored parameters and moved bits; `node` may stand where its name stands in `graph`."""
     bits = parameter_bits(node, real_width)
-    elsewhere = stored_elsewhere(graph).get(node.name, frozenset())
+    elsewhere = stored_elsewhere(graph).get(node.name, {})
     stored = sum(count for role, count in bits.items() if role not in elsewhere)
     return Traffic(stored, sum(bits.values()), _activation_bits(graph, node, real_width))
 

@@ -16,12 +16,12 @@ import torch
 from abcost.core.graph import OpGraph
 from abcost.core.node import Constant
 
-_Elsewhere = Mapping[str, frozenset[str]]
+_Elsewhere = Mapping[str, Mapping[str, str]]
 _KNOWN: WeakKeyDictionary[OpGraph, _Elsewhere] = WeakKeyDictionary()
 
 
 def stored_elsewhere(graph: OpGraph) -> _Elsewhere:
-    """Node -> roles of its constants that an earlier node stores already; nodes without such are left out."""
+    """Node -> role of a constant -> the earlier node that stores it; nodes without such are left out."""
     known = _KNOWN.get(graph)
     if known is None:
         known = _KNOWN[graph] = _find(graph)
@@ -35,16 +35,15 @@ def _find(graph: OpGraph) -> _Elsewhere:
             if constant.shared is not None and constant.count > 1:
                 form = (constant.shared, constant.count, constant.binary)
                 uses.setdefault(form, []).append((node.name, role, constant))
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for group in uses.values():
         if len(group) == 1:
             continue  # nothing to compare: values are only read where parameters have several uses
-        seen: set[bytes] = set()
+        owners: dict[bytes, str] = {}
         for name, role, constant in group:
-            digest = _digest(role, constant)
-            if digest in seen:
-                found[name] = found.get(name, frozenset()) | {role}
-            seen.add(digest)
+            owner = owners.setdefault(_digest(role, constant), name)
+            if owner != name:
+                found.setdefault(name, {})[role] = owner
     return found
 
 

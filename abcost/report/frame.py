@@ -48,12 +48,20 @@ def frame(report: Report) -> pd.DataFrame:
 def memory_rows(report: Report) -> pd.DataFrame:
     """A row per stage with the energy of memory traffic, in the columns of `frame`; none without a memory table.
 
-    It is no operation and builds nothing: its count is 0, and so are the resources that the stage knows. With these rows
-    the energies of a stage sum to its total.
+    It is no operation and builds nothing: its count is 0, and so are the resources that the stage knows. With these
+    rows the energies of a stage sum to its total.
     """
     if report.table.memory is None:
         return pd.DataFrame(columns=[*_COLUMNS])
-    names = {"layer": "", "block": "", "node": "", "kind": MEMORY, "class": MEMORY, "origin": "", "width_bits": ""}
+    names = {
+        "layer": "",
+        "block": "",
+        "node": "",
+        "kind": MEMORY,
+        "class": MEMORY,
+        "origin": "",
+        "width_bits": "",
+    }
     rows = [
         {
             "stage": stage.name, **names, "count": 0, "energy_pj": stage.memory_energy_pj,

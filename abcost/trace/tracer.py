@@ -12,6 +12,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -25,6 +26,7 @@ from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.errors import DataDependent, TraceError
+from abcost.trace.provenance import Provenance
 from abcost.trace.registry import find_handler
 
 _NOT_THE_USER = tuple(
@@ -52,6 +54,7 @@ class Recorder:
         self.edit = Edit()
         self.real_values = real_values
         self.layers: list[str] = [""]  # stack of module paths
+        self.provenance: Provenance | None = None  # where constants come from, while the model runs
         self.source: str | None = None  # set by captures that know the source line themselves
 
     def here(self) -> str:
@@ -192,9 +195,25 @@ class Call:
         shape: tuple[int, ...] | None = None,
     ) -> str:
         """Append a node (of the call's first result shape unless told otherwise); returns its name."""
+        consts = {role: self._from_parameters(constant) for role, constant in (consts or {}).items()}
         return self.recorder.emit(
             kind, shape if shape is not None else self.shapes[0], inputs, attrs=attrs, consts=consts
         )
+
+    def _from_parameters(self, constant: Constant) -> Constant:
+        """The constant with the names of the parameters that it comes from.
+
+        It is one of the call's constants or a view of one, or was computed from it by the handler: then it is that of
+        as many elements, or any.
+        """
+        provenance = self.recorder.provenance
+        if provenance is None or constant.shared is not None:
+            return constant
+        given = [value for value in self.arguments.values() if isinstance(value, torch.Tensor)]
+        given = [value for value in given if not isinstance(value, Tracer)]
+        alike = [value for value in given if value.numel() == constant.count]
+        origins = provenance.of([constant.values]) or provenance.of(alike) or provenance.of(given)
+        return replace(constant, shared=", ".join(sorted(origins))) if origins else constant
 
     def refuse(self, why: str) -> TraceError:
         """The error for a form of the operator that is not supported, with the place."""

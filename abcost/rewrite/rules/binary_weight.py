@@ -48,16 +48,18 @@ class BinaryWeight:
         """The dot product gets a name of its own; the last node of the chain keeps the old one."""
         scale: torch.Tensor = match.data["scale"]
         shape = (1, -1, *[1] * (len(node.shape) - 2)) if node.kind is OpKind.CONV else (-1,)
+        origin = node.consts["weight"].shared
+        signs = Constant(match.data["signs"], binary=True, shared=origin)
         if scale.numel() == 1 and float(scale) == 1.0 and "bias" not in node.consts:
-            edit.replace(node, consts={"weight": Constant(match.data["signs"], binary=True)})
+            edit.replace(node, consts={"weight": signs})
             return
         dot = dataclasses.replace(
             node,
             name=edit.unique(f"{node.name}/binary"),
-            consts={"weight": Constant(match.data["signs"], binary=True)},
+            consts={"weight": signs},
         )
         last = edit.insert_before(node, dot, graph.inputs(node.name))
-        factor = {"factor": Constant(scale.reshape(shape))}
+        factor = {"factor": Constant(scale.reshape(shape), shared=origin)}
         if "bias" not in node.consts:
             edit.replace(node, [last], kind=OpKind.SCALE, attrs={"role": "weight_scale"}, consts=factor)
             return
@@ -72,7 +74,8 @@ class BinaryWeight:
                 factor,
             )
             last = edit.insert_before(node, scaled, [last])
-        bias = {"value": Constant(node.consts["bias"].values.reshape(shape))}
+        held = node.consts["bias"]
+        bias = {"value": dataclasses.replace(held, values=held.values.reshape(shape))}
         edit.replace(node, [last], kind=OpKind.ADD_CONST, attrs={}, consts=bias)
 
 
