@@ -28,9 +28,9 @@ def compare(
     sides: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more: a saved report (.json), or a model as for analyze, with options of its own behind "
-            "commas: reactnet_18,checkpoint=best.pt,slopes=s.json,target=fpga-ice40,width=12. Each is compared with "
-            "the first."
+            help="Two or more: a saved report (.json or .csv; of several targets r.json,target=asic-45nm), or a model "
+            "as for analyze, with options of its own behind commas: reactnet_18,checkpoint=best.pt,slopes=s.json,"
+            "target=fpga-ice40,width=12. Each is compared with the first."
         ),
     ],
     target: Annotated[
@@ -98,12 +98,16 @@ def compare(
 def _side(text: str, common: Mapping[str, Any]) -> Side:
     """A saved report, or an analysis made now."""
     from abcost.compare.saved import read_report, side_of
+    from abcost.compare.saved_csv import side_of_csv
 
     name, *given = text.split(",")
-    if name.endswith(".json"):
-        if given:
-            raise UsageError(f"{text!r}: a saved report takes no options")
-        return side_of(read_report(Path(name)), name)
+    if name.endswith((".json", ".csv")):
+        own = _own(name, given)
+        if set(own) - {"target"}:
+            raise UsageError(f"{text!r}: a saved report takes no options but target, where it has several")
+        if name.endswith(".csv"):
+            return side_of_csv(Path(name), text, own.get("target"))
+        return side_of(read_report(Path(name), own.get("target")), text)
     return side_of(_analysed(name, {**common, **_own(name, given)}), text)
 
 
