@@ -50,7 +50,7 @@ def _find(graph: OpGraph) -> _Elsewhere:
 def _digest(role: str, constant: Constant) -> bytes:
     """Of the values and their form; exponents are stored in bits of their own."""
     found = hashlib.sha256(b"exponent" if role == "exponent" else b"value")
-    for tensor in (constant.values, constant.scale):
+    for tensor in (constant.values, constant.scale, constant.fixed):
         if tensor is not None:
             found.update(str(tensor.dtype).encode())
             found.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
