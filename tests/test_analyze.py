@@ -183,7 +183,8 @@ def test_transformer_block():
         "stem": linears["embed"],
         "global_pool": w,  # mean over 5 tokens
         "classifier": head,
-        "other": sum(linears.values()) - linears["embed"] + products + scores + scores + 2 * norm,
+        "attention": scores,  # q k^T by 1/sqrt(d)
+        "other": sum(linears.values()) - linears["embed"] + products + scores + 2 * norm,
     }
     biases = t * (w + 3 * w + w + 2 * w + w) + 3
     softmax_adds = t * scores // t + (t - 1) * heads * t  # x - max, sum
