@@ -1,4 +1,4 @@
-"""Every way to write a sign -> sign(x): where, 2 * (x >= 0) - 1, -sign(x), (x > 0) - (x < 0), clamp(sign(x)), sign(sign(x) + c)."""
+"""where(x >= 0, 1, -1), 2 * (x >= 0) - 1, (x > 0) - (x < 0), clamp(sign(x)), sign(sign(x) + c), … -> sign(x)."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ class StepFunction:
         data = _one_step(graph, cone)
         if data is None:
             return None
-        return Match(
-            (node, *cone.nodes), f"a step from {data['low']:g} to {data['high']:g} is one bit", data=data
-        )
+        detail = f"a step from {data['low']:g} to {data['high']:g} is one bit"
+        if not data["exact"]:
+            detail += "; torch's value at the level itself is not hardware's"
+        return Match((node, *cone.nodes), detail, exact=data["exact"], data=data)
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """What lies between dies if nobody else reads it."""
@@ -87,37 +88,38 @@ def _are_bits(graph: OpGraph, node: OpNode) -> bool:
 def _one_step(graph: OpGraph, cone: Cone) -> dict[str, Any] | None:
     """Level, values below and above, and which of them holds at the level; None if f is no single step."""
     readers = [n for n in cone.nodes if cone.root.name in graph.inputs(n.name)]
-    if any(n.kind not in _DECISIONS or len(graph.inputs(n.name)) != 1 for n in readers):
-        return None
     found = [_level(n) for n in readers]
-    if not 1 <= len(found) <= _MOST_LEVELS or sum(level.numel() for level in found) > _LARGEST:
+    decides = all(n.kind in _DECISIONS and len(graph.inputs(n.name)) == 1 for n in readers)
+    if not decides or len(found) > _MOST_LEVELS or sum(level.numel() for level in found) > _LARGEST:
         return None
-    levels = torch.unique_consecutive(torch.stack(torch.broadcast_tensors(*found)).sort(dim=0).values, dim=0)
-    between = (levels[:-1] + levels[1:]) / 2
+    together = torch.stack(torch.broadcast_tensors(*found))  # type: ignore[no-untyped-call]
+    levels = torch.unique_consecutive(together.sort(dim=0).values, dim=0)
     samples = [levels[0] - 1]
     for number, level in enumerate(levels):
-        samples += [level, between[number] if number < len(between) else level + 1]
-    results, hardware = (
-        [cone.run(sample, arithmetic) for sample in samples]
-        for arithmetic in (Floating(), Floating(hardware_sign=True))
-    )
-    low, high = results[0].flatten()[0], results[-1].flatten()[0]
-    if low == high:
-        return None
+        samples += [level, (level + levels[number + 1]) / 2 if number + 1 < len(levels) else level + 1]
+    results = [cone.run(sample, Floating()) for sample in samples]
+    hardware = [cone.run(sample, Floating(hardware_sign=True)) for sample in samples]
     for number, level in enumerate(levels):
-        place = 2 * number + 1
-        if not all(bool((r == low).all()) for r in results[:place]):
-            return None
-        if all(bool((r == high).all()) for r in results[place + 1 :]):
-            at = _at_level(results[place], float(low), float(high))
-            beside = [torch.equal(a, b) for a, b in zip(results, hardware, strict=True)]
-            if at is None or not all(beside[:place] + beside[place + 1 :]):
-                return None
-            exact = bool((hardware[place] == (low if at == -1 else high)).all())
+        step = _step_at(results, hardware, 2 * number + 1)
+        if step is not None:
             expands = tuple(cone.root.shape) != tuple(cone.last.shape)
-            data = {"level": level, "low": float(low), "high": float(high), "at_zero": at}
-            return {**data, "expands": expands, "x": cone.root.name, "exact": exact}
+            return {**step, "level": level, "expands": expands, "x": cone.root.name}
     return None
+
+
+def _step_at(results: list[Tensor], hardware: list[Tensor], place: int) -> dict[str, Any] | None:
+    """The step, if all samples in front of `place` have one value, and all behind it another, in hardware too."""
+    low, high = results[0].flatten()[0], results[-1].flatten()[0]
+    sides = [low] * place, [high] * (len(results) - place - 1)
+    for found in (results, hardware):
+        beside = (*zip(found[:place], sides[0], strict=True), *zip(found[place + 1 :], sides[1], strict=True))
+        if low == high or not all(bool((value == side).all()) for value, side in beside):
+            return None
+    at = _at_level(results[place], float(low), float(high))
+    if at is None:
+        return None
+    exact = bool((hardware[place] == (low if at == -1 else high)).all())
+    return {"low": float(low), "high": float(high), "at_zero": at, "exact": exact}
 
 
 def _level(node: OpNode) -> Tensor:
@@ -126,7 +128,7 @@ def _level(node: OpNode) -> Tensor:
 
 
 def _at_level(value: Tensor, low: float, high: float) -> int | None:
-    """-1 where the lower side holds at the level, 1 where the upper one does, 0 half-way between them (torch's sign)."""
+    """-1 if the lower side holds at the level, 1 if the upper one does, 0 half-way between them (torch's sign)."""
     for at, wanted in ((-1, low), (1, high), (0, (low + high) / 2)):
         if bool((value == wanted).all()):
             return at
