@@ -434,7 +434,7 @@ def test_analysis_warns_of_random_numbers():
 
 def test_the_default_type_is_put_back():
     with pytest.raises(
-        ModelError, match="verification runs the model in float64, which failed: .* has no attribute 'no'"
+        ModelError, match=r"verification runs the model in float64, which failed: .* has no attribute 'no'"
     ):
         verified(Module(lambda m, x: x if isinstance(x, Tracer) else [].no), (1, 4))
     assert torch.get_default_dtype() == torch.float32
