@@ -31,20 +31,20 @@ class Edit:
             candidate = f"{name}_{count}"
         return candidate
 
+    def draft(self, name: str) -> OpNode:
+        """The node called `name` as it stands in the draft."""
+        return self._nodes[name]
+
+    def reads(self, name: str) -> list[str]:
+        """Names of what it reads in the draft."""
+        return list(self._inputs[name])
+
     def add(self, node: OpNode, inputs: Sequence[str] = ()) -> str:
         """Append a node; returns its name."""
         self._nodes[node.name] = node
         self._users.setdefault(node.name, {})
         self._read(node.name, inputs)
         return node.name
-
-    def node(self, name: str) -> OpNode:
-        """The node called `name`, as it stands."""
-        return self._nodes[name]
-
-    def inputs(self, name: str) -> tuple[str, ...]:
-        """Names of the nodes that `name` reads, slot by slot."""
-        return tuple(self._inputs[name])
 
     def insert_before(self, user: OpNode, node: OpNode, inputs: Sequence[str]) -> str:
         """Add a node that is executed just before `user`; returns its name."""
