@@ -194,6 +194,7 @@ def _extremum(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Value
 
 def _sum(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
     padded = any(node.attrs.get("padding", [])) or bool(node.attrs.get("ceil_mode", False))
+    padded = padded or "windows" in node.attrs  # of unequal sizes, taps of the largest
     return repeated(inputs[0], int(node.attrs["taps"]), padded=padded)
 
 
