@@ -31,7 +31,8 @@ from abcost.registry import unknown_name
 from abcost.report.report import Report, Stage
 from abcost.rewrite import RewriteOptions, Rewritten, rewrite
 from abcost.trace import trace
-from abcost.verify import ROUNDING, Stepped, Verification, double_copy, float64_default, verify_stages
+from abcost.trace.double import float64_only
+from abcost.verify import ROUNDING, Stepped, Verification, double_copy, verify_stages
 
 STAGES: tuple[tuple[str, tuple[Phase, ...]], ...] = (
     ("traced", (Phase.RECOGNISE,)),
@@ -189,7 +190,7 @@ def double_stages(subject: Subject, rewriting: RewriteOptions) -> tuple[nn.Modul
     model = double_copy(subject.model)
     if not subject.trained:
         stir(model)
-    with float64_default():
+    with float64_only():
         return model, stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
 
 

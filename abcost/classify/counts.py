@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 
@@ -19,6 +20,7 @@ from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.precision import popcount_bits
 from abcost.core.primitives import Primitive
+from abcost.core.windows import elements_in
 from abcost.errors import GraphError
 
 
@@ -235,12 +237,21 @@ def _extremum(site: _Site) -> Iterator[Count]:
 
 def _max_pool(site: _Site) -> Iterator[Count]:
     """Taps - 1 comparisons, each with the select that keeps the larger."""
-    yield site.of(Primitive.COMPARE, site.n * (taps(site.node) - 1))
-    yield site.of(Primitive.MUX, site.n * (taps(site.node) - 1))
+    yield site.of(Primitive.COMPARE, _steps_of_pool(site))
+    yield site.of(Primitive.MUX, _steps_of_pool(site))
 
 
 def _sum_pool(site: _Site) -> Iterator[Count]:
-    yield site.of(Primitive.ADD, site.n * (taps(site.node) - 1), site.real_width)
+    yield site.of(Primitive.ADD, _steps_of_pool(site), site.real_width)
+
+
+def _steps_of_pool(site: _Site) -> int:
+    """Taps - 1 per output; with windows of unequal sizes each has taps of its own."""
+    windows = site.node.attrs.get("windows")
+    if windows is None:
+        return site.n * (taps(site.node) - 1)
+    positions = prod(len(axis) for axis in windows)
+    return site.n // positions * (elements_in(windows) - positions)
 
 
 def _avg_pool(site: _Site) -> Iterator[Count]:
