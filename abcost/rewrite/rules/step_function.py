@@ -10,7 +10,7 @@ from torch import Tensor
 from abcost.core.cone import Cone, cone_of
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
-from abcost.core.interpret import Floating
+from abcost.core.interpret import FixedPoint, Floating
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
@@ -39,7 +39,7 @@ class StepFunction:
     phase = Phase.RECOGNISE
     kinds = _ELEMENTWISE
 
-    def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+    def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """Everything between x and the result acts on single elements, and only decisions read x."""
         if node.kind in _DECISIONS and not _few(graph, graph.sources(node)[0]):
             return None
@@ -52,12 +52,12 @@ class StepFunction:
         cone = cone_of(graph, node, lambda n: not _few(graph, n), _MOST_NODES)
         if cone is None or any(n.kind not in _ELEMENTWISE | _DECISIONS for n in cone.nodes):
             return None
-        data = _one_step(graph, cone)
+        data = _one_step(graph, cone, FixedPoint(options.fraction_bits))
         if data is None:
             return None
         detail = f"a step from {data['low']:g} to {data['high']:g} is one bit"
         if not data["exact"]:
-            detail += "; torch's value at the level itself is not hardware's"
+            detail += "; hardware has another value at the level itself, or where constants are rounded"
         return Match((node, *cone.nodes), detail, exact=data["exact"], data=data)
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
@@ -85,7 +85,7 @@ def _are_bits(graph: OpGraph, node: OpNode) -> bool:
     return few is not None and set(few) <= _BITS
 
 
-def _one_step(graph: OpGraph, cone: Cone) -> dict[str, Any] | None:
+def _one_step(graph: OpGraph, cone: Cone, fixed: FixedPoint) -> dict[str, Any] | None:
     """Level, values below and above, and which of them holds at the level; None if f is no single step."""
     readers = [n for n in cone.nodes if cone.root.name in graph.inputs(n.name)]
     found = [_level(n) for n in readers]
@@ -103,8 +103,14 @@ def _one_step(graph: OpGraph, cone: Cone) -> dict[str, Any] | None:
         step = _step_at(results, hardware, 2 * number + 1)
         if step is not None:
             expands = tuple(cone.root.shape) != tuple(cone.last.shape)
+            step["exact"] = step["exact"] and _agrees(cone, samples, hardware, fixed)
             return {**step, "level": level, "expands": expands, "x": cone.root.name}
     return None
+
+
+def _agrees(cone: Cone, samples: list[Tensor], hardware: list[Tensor], fixed: FixedPoint) -> bool:
+    """Whether fixed point, which rounds the constants of f, has the same values beside the levels."""
+    return all(torch.equal(cone.run(x, fixed), h) for x, h in zip(samples[::2], hardware[::2], strict=True))
 
 
 def _step_at(results: list[Tensor], hardware: list[Tensor], place: int) -> dict[str, Any] | None:
