@@ -141,7 +141,7 @@ def search(
     EXECUTORS.get(executor)
     place = Place(
         run_dir, storage or sqlite_url(run_dir), study, executor, workers or _cores(), cpus_per_trial,
-        gpus_per_trial,
+        gpus_per_trial, init,
     )  # fmt: skip
     _run(settings, place, steps, init)
 

@@ -240,10 +240,8 @@ def _print(grid: Table) -> None:
 
 
 def _print_text(text: str) -> None:
-    from rich.console import Console
-
-    Console(markup=False, highlight=False, soft_wrap=True).print(text)
+    write(text + "\n", None)
 
 
 def _write_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))
+    write(json.dumps(value, indent=2) + "\n", None)

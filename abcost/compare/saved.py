@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from abcost.core.reading import read_json
 from abcost.errors import UsageError
 
 SCHEMA = 1
@@ -34,14 +34,7 @@ class Side:
 
 def read_report(path: Path) -> dict[str, Any]:
     """A saved report. Raises UsageError for a file that is missing, too large, or no report of this schema."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} is larger than {MOST_BYTES:,} bytes: no report of abcost")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON: {' '.join(str(error).split())[:200]}") from error
+    content = read_json(path, str(path), UsageError, most=MOST_BYTES)
     if isinstance(content, list) and len(content) == 1:
         content = content[0]
     if isinstance(content, list):

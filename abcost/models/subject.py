@@ -24,9 +24,10 @@ import torch
 from torch import nn
 
 from abcost.core.inputs import InputSpec
-from abcost.core.usercode import is_file, made_by, one_line
-from abcost.errors import ModelError, UnknownName, UsageError
-from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
+from abcost.core.reading import check_regular
+from abcost.core.usercode import made_by
+from abcost.errors import ModelError, UnknownName, UsageError, one_line
+from abcost.models.checkpoint import MOST_BYTES, Checkpoint, read_checkpoint, restore
 from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
@@ -220,8 +221,9 @@ def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
-    if not is_file(path):
+    if not os.path.lexists(path):
         raise ModelError(f"no exported program {path}")
+    check_regular(path, str(path), ModelError, most=MOST_BYTES)
     if not _is_zip(path):
         raise ModelError(f"{path} is not a program saved by torch.export.save: it is no zip archive")
     try:
