@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, quiet, view, write, write_bytes
+from abcost.cli.output import note, quiet, view, write, write_bytes
+from abcost.cli.places import check_places
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
@@ -54,8 +55,7 @@ def compare(
     """Totals, layers and settings that differ; unknown stays unknown."""
     from abcost.html.still import check_suffix
 
-    check_writable(output)
-    check_writable(plot, "--plot")
+    check_places({"--output": output, "--plot": plot}, _files_of(sides, target, device))
     form = None if plot is None else check_suffix(plot)
     from abcost.compare.condition import parse_condition
     from abcost.compare.delta import compare as compared
@@ -65,9 +65,11 @@ def compare(
     conditions = [parse_condition(text) for text in fail_if or ()]
     if len(sides) < 2:
         raise UsageError("compare needs two or more reports or models")
-    common = {"target": target, "preset": preset, "width": width, "device": device, "fps": fps}
+    asked = {"target": target, "preset": preset, "width": width, "device": device, "fps": fps}
+    common = {name: value for name, value in asked.items() if value is not None}
+    _check_common(sides, common)
     with quiet():
-        first, *others = [_side(text, {k: v for k, v in common.items() if v is not None}) for text in sides]
+        first, *others = [_side(text, common) for text in sides]
     found = [compared(first, other) for other in others]
     broken = [
         f"{c.after.name}: {text}"
@@ -89,6 +91,27 @@ def compare(
         note(f"no: {text}")
     if broken:
         raise typer.Exit(1)
+
+
+def _files_of(sides: Sequence[str], *named: str | None) -> list[str | None]:
+    """What the command reads: reports, models, checkpoints, slopes, tables and devices."""
+    return [
+        *named,
+        *(part.rpartition("=")[2] if i else part for text in sides for i, part in enumerate(text.split(","))),
+    ]
+
+
+def _check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option of all models that no model takes: saved reports have their own values."""
+    models = [text for text in sides if not text.split(",")[0].endswith(".json")]
+    for name in common:
+        if not models:
+            raise UsageError(
+                f"--{name} does nothing to saved reports: leave it out, or analyze again with it"
+            )
+        own = [_own(text.split(",")[0], text.split(",")[1:]) for text in models]
+        if all(name in values for values in own):
+            raise UsageError(f"--{name} does nothing: every model has its own {name}; leave one of them out")
 
 
 def _side(text: str, common: Mapping[str, Any]) -> Side:
@@ -131,7 +154,7 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
 
     device, fps = asked.get("device"), asked.get("fps")
     table = CostTable.load(asked.get("target") or options.default_target(device))
-    wishes = options.accelerator(device, fps, asked.get("clock_mhz", 100.0), "pipelined")
+    wishes = options.accelerator(device, fps, asked.get("clock_mhz"), None)
     slopes = asked.get("slopes")
     rewriting = options.rewriting(
         asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),

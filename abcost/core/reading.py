@@ -39,7 +39,7 @@ def check_regular(
     For libraries that open the file themselves; nothing is opened here.
     """
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except (OSError, ValueError) as error:  # not there, not permitted, a name too long; a NUL in it
         raise failure(f"cannot read {shown}: {_reason(error)}; {advice}") from error
     _check(found, shown, failure, most)

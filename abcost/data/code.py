@@ -29,6 +29,7 @@ def from_code(text: str, options: Options) -> DataSet:
     images, labels = _pair(text, made_by(text, {}, what="data set", failure=DataError))
     side = images.shape[-1]
     options.refuse_image_size(text, side)
+    options.refuse_workers(text)
     whole = MemorySplit(images, labels, options.moves(MOVES, side), options.seed)
     classes = [str(label) for label in range(int(labels.max()) + 1)]
     keys = [str(index) for index in range(len(whole))]

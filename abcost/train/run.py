@@ -120,7 +120,8 @@ def stored(folder: Path) -> tuple[Config, ...] | None:
         return tuple(Config.from_dict(step) for step in content["steps"])
     except (ValueError, LookupError, TypeError, AttributeError, AbcostError) as error:
         raise CheckpointError(
-            f"cannot resume: {path} is damaged ({type(error).__name__}: {one_line(error)}); start again in another folder"
+            f"cannot resume: {path} is damaged ({type(error).__name__}: {one_line(error)}); "
+            "start again in another folder"
         ) from error
 
 
