@@ -116,6 +116,8 @@ def _device(row: Mapping[str, str]) -> Device:
 
 
 def _count(name: str, text: str) -> int:
+    if text.strip().startswith("-"):
+        raise ValueError(f"a count is negative, {name} {text[:40]}")
     if not _NUMBER.fullmatch(text) or int(text) > _MOST_COUNT:
         raise ValueError(f"{name} is {text[:40]!r}, not between 0 and {_MOST_COUNT:,}")
     return int(text)

@@ -13,7 +13,6 @@ TRAINED = (BEST, LAST, LOG, METRICS, CONFUSION, BOARD, "step1", "step2")
 """What a training leaves beside config.json, which it writes first."""
 SEARCHED = (
     BEST, "front.csv", "trials.csv", "front.json", "front.svg", "front.png", "front.html", "slopes", "trials", "finals",
-    "start",
 )  # fmt: skip
 """What a search leaves beside search.json."""
 _SIGNS = {"train": (CONFIG,), "search": (SEARCH, "study.db", "start.pt")}
