@@ -36,6 +36,7 @@ _OF_MEMORY = (
     "can't start new thread",
     "not enough memory",
 )
+LEAST_MEMORY = 1 << 30  # bytes of address space in which torch can be loaded
 LONGEST_ERROR = 2000  # characters; some errors repeat what was given, and anything may be given
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
@@ -115,8 +116,26 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without box characters shows question marks
-    status = run(sys.argv[1:])
+    status = _fail(short, debug=False) if (short := _short_of_memory()) else run(sys.argv[1:])
     sys.exit(_flushed(status, debug="--debug" in sys.argv))
+
+
+def _short_of_memory() -> str:
+    """What to say where the system lets a process have too little memory; "" where it does not.
+
+    Libraries that find none while they are loaded end the process themselves, with statuses and lines of their own.
+    """
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return ""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or limit >= LEAST_MEMORY:
+        return ""
+    return (
+        f"not enough memory: the limit is {limit >> 20} MiB (ulimit -v), and loading torch takes "
+        f"{LEAST_MEMORY >> 20}; raise it"
+    )
 
 
 def _open_streams() -> None:
@@ -178,6 +197,8 @@ def _reason(error: BaseException) -> str:
         return f"cannot write the result: {error.strerror}; redirect it to a place that can be written"
     if isinstance(error, MemoryError) or any(sign in one_line(error, 5000) for sign in _OF_MEMORY):
         return f"not enough memory ({type(error).__name__}: {one_line(error)}); give more, or take a smaller input"
+    if isinstance(error, SystemError) and "error return without exception set" in str(error):
+        return "not enough memory, or a library that is broken (SystemError while it was loaded); give more"
     if not isinstance(error, Exception):  # such as GeneratorExit
         return f"the model's code raised {type(error).__name__}: {one_line(error)}"
     return (

@@ -16,7 +16,7 @@ SEARCHED = (
 )  # fmt: skip
 """What a search leaves beside search.json."""
 _SIGNS = {"train": (CONFIG,), "search": (SEARCH, "study.db", "start.pt")}
-"""Command -> what shows that a folder is its; searches had no search.json before version 0.2."""
+"""Command -> what shows that a folder is its; earlier searches wrote no search.json."""
 
 
 def owner_of(folder: Path) -> str | None:
