@@ -1,6 +1,6 @@
 """Further bad inputs, over all commands: status 2, one `error:` line that says why, no traceback, nothing written.
 
-The tables below are command lines, given in a folder of good and bad files, which must be as it was afterwards.
+The command lines of data/bad_inputs.txt are given in a folder of good and bad files, which must stay as it is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import socket
 import subprocess
 from pathlib import Path
@@ -125,7 +126,9 @@ def _folders(d):
     """A finished training, a search, projects of Verilog, and files of somebody else."""
     for name in ("trained", "searched", "foreign", "verilog"):
         (d / name).mkdir()
-    (d / "trained" / "config.json").write_text('{"schema": 1, "steps": [{"model": "reactnet_18", "step": 2}]}')
+    (d / "trained" / "config.json").write_text(
+        '{"schema": 1, "steps": [{"model": "reactnet_18", "step": 2}]}'
+    )
     (d / "trained" / "best.pt").write_bytes(b"precious")
     (d / "searched" / "search.json").write_text("{}")
     (d / "searched" / "start.pt").write_bytes(b"precious")
@@ -134,162 +137,28 @@ def _folders(d):
     (d / "verilog" / "Makefile").write_text("all:\n")
 
 
-FILES = {
-    "slopes from a device": (["analyze", *TINY, "--slopes", "/dev/zero"], r"cannot read --slopes /dev/zero: it is a device"),
-    "slopes from a FIFO": (["analyze", *TINY, "--slopes", "fifo"], r"cannot read --slopes fifo: it is a FIFO"),
-    "slopes from a folder": (["analyze", *TINY, "--slopes", "folder"], r"cannot read --slopes folder: Is a directory"),
-    "slopes from a socket": (["analyze", *TINY, "--slopes", "socket"], r"cannot read --slopes socket: it is a socket"),
-    "slopes without end": (["analyze", *TINY, "--slopes", "large.json"], r"it has 1,099,511,627,776 bytes, more than"),
-    "slopes with a layer twice": (["analyze", *TINY, "--slopes", "twice.json"], r"key 'layer1\.0\.prelu' stands twice"),
-    "slopes with a NaN": (["analyze", *TINY, "--slopes", "nan.json"], r"nan\.json is not JSON: NaN is no number"),
-    "slopes in Latin-1": (["analyze", *TINY, "--slopes", "latin.json"], r"latin\.json is not UTF-8 at byte \d+"),
-    "checkpoint from a device": (["analyze", *TINY, "--checkpoint", "/dev/zero"], r"checkpoint '/dev/zero': it is a device"),
-    "checkpoint from a FIFO": (["verify", *TINY, "--checkpoint", "fifo"], r"checkpoint 'fifo': it is a FIFO"),
-    "checkpoint from a socket": (["graph", *TINY, "--checkpoint", "socket"], r"checkpoint 'socket': it is a socket"),
-    "checkpoint to evaluate, a FIFO": (["evaluate", "reactnet_18", "--checkpoint", "fifo", "--data", "digits"], r"it is a FIFO"),
-    "table from a device": (["analyze", *TINY, "-t", "zero.toml"], r"cannot read zero\.toml: it is a device"),
-    "table from a FIFO": (["targets", "check", "fifo.toml"], r"cannot read fifo\.toml: it is a FIFO"),
-    "table to show": (["targets", "show", "./zero.toml"], r"zero\.toml: it is a device"),
-    "table to scale": (["targets", "scale", "./fifo.toml", "--node", "45", "--voltage", "1"], r"fifo\.toml: it is a FIFO"),
-    "device from a device": (["analyze", *TINY, "--device", "zero.csv"], r"cannot read --device zero\.csv: it is a device"),
-    "device from a FIFO": ([*SEARCH, "--device", "fifo.csv"], r"cannot read --device fifo\.csv: it is a FIFO"),
-    "ONNX from a device": (["analyze", "zero.onnx"], r"cannot read zero\.onnx: it is a device"),
-    "ONNX from a FIFO": (["graph", "fifo.onnx"], r"cannot read fifo\.onnx: it is a FIFO"),
-    "program from a device": (["verify", "zero.pt2"], r"cannot read zero\.pt2: it is a device"),
-    "program from a FIFO": (["analyze", "fifo.pt2"], r"cannot read fifo\.pt2: it is a FIFO"),
-    "recipe from a device": ([*TRAIN, "--config", "/dev/zero"], r"cannot read --config /dev/zero: it is a device"),
-    "recipe from a FIFO": ([*SEARCH, "--config", "fifo"], r"cannot read --config fifo: it is a FIFO"),
-    "start from a device": ([*TRAIN, "--init", "/dev/zero"], r"checkpoint '/dev/zero': it is a device"),
-    "start of a search from a FIFO": ([*SEARCH, "--init", "fifo"], r"checkpoint 'fifo': it is a FIFO"),
-    "teacher from a FIFO": ([*TRAIN, "--distillation", "1", "--teacher", "fifo"], r"checkpoint 'fifo': it is a FIFO"),
-    "report from a device": (["compare", "a.json", "zero.json"], r"cannot read zero\.json: it is a device"),
-    "report from a FIFO": (["compare", "fifo.json", "a.json"], r"cannot read fifo\.json: it is a FIFO"),
-    "report without end": (["compare", "large.json", "a.json"], r"cannot read large\.json: it has 1,099,511,627,776 bytes"),
-    "report with a key twice": (["compare", "a-twice.json", "b.json"], r"the key 'width_bits' stands twice in one object"),
-    "report with a NaN": (["compare", "a.json", "a-nan.json"], r"a-nan\.json is not JSON: NaN is no number of JSON"),
-    "cells from a device": (["calibrate", "asic-osu018", "--liberty", "/dev/zero", "-o", "t.toml"], r"cannot read /dev/zero: it is a device"),
-    "cells from a FIFO": (["calibrate", "asic-osu018", "--liberty", "fifo", "-o", "t.toml"], r"cannot read fifo: it is a FIFO"),
-}  # fmt: skip
+WORDS = {"TINY": TINY, "DIGITS": DIGITS, "OWN": OWN, "SEARCH": SEARCH, "TRAIN": TRAIN, "EVALUATE": EVALUATE}
+"""Of the command lines in data/bad_inputs.txt."""
 
-NUMBERS = {
-    "device of hundreds of digits": (["analyze", *TINY, "--device", "hundreds.csv"], r"luts is '9+', not between 0 and 1,000,000,000"),
-    "device of half a DSP": (["analyze", *TINY, "--device", "fraction.csv"], r"dsps is '220\.5', not between 0"),
-    "device of nan": (["analyze", *TINY, "--device", "nan.csv"], r"ffs is 'nan', not between 0"),
-    "device of negative blocks": ([*SEARCH, "--device", "negative.csv"], r"a count is negative, blocks -280"),
-    "device with an underscore": (["analyze", *TINY, "--device", "underscore.csv"], r"luts is '53_200', not between"),
-    "device with a column twice": (["analyze", *TINY, "--device", "columns.csv"], r"columns\.csv has two columns 'luts'; keep one"),
-    "device with a value too many": (["analyze", *TINY, "--device", "values.csv"], r"values\.csv has more values than columns"),
-    "clock of 1e-320": (["analyze", *TINY, "--device", "good.csv", "--clock-mhz", "1e-320"], r"--clock-mhz must be at least 1e-06 .*, got 9\.9\d*e-321"),
-    "clock of nan": (["analyze", *TINY, "--fps", "60", "--clock-mhz", "nan"], r"--clock-mhz must be at least .*, got nan"),
-    "clock of inf": ([*SEARCH, "--device", "xc7z020", "--clock-mhz", "inf"], r"--clock-mhz must be at least .*, got inf"),
-    "clock of a side": (["compare", "a.json", "reactnet_18,device=xc7z020,clock_mhz=1e-320"], r"--clock-mhz must be at least"),
-    "frames of 1e-320": (["analyze", *TINY, "--fps", "1e-320"], r"--fps must be at least 1e-06"),
-    "frames of nan": (["analyze", *TINY, "--device", "xc7z020", "--fps", "nan"], r"--fps must be at least .*, got nan"),
-    "frames of a budget": ([*SEARCH, "--budget", "fps>=1e-320"], r"--fps must be at least 1e-06"),
-    "no images": ([*EVALUATE, "--images", "0", *TINY[3:]], r"--images 0 is not between 1 and"),
-    "images below none": ([*EVALUATE, "--images", "-5", *TINY[3:]], r"--images -5 is not between 1 and"),
-    "learning rate of nan": ([*TRAIN, "--lr", "nan"], r"--lr must be above 0, got nan"),
-    "weight decay without end": ([*TRAIN, "--weight-decay", "inf"], r"--weight-decay must be at least 0, got inf"),
-    "negative seed": ([*TRAIN, "--seed", "-1"], r"--seed must be at least 0, got -1"),
-    "negative seed of a search": ([*SEARCH, "--seed", "-1"], r"--seed must be at least 0, got -1"),
-    "seed beyond 64 bits": ([*TRAIN, "--seed", "9" * 30], r"--seed must be at least 0, got 9+"),
-    "keep of nan": ([*SEARCH, "--keep", "nan"], r"--keep must be above 0 and at most 1, got nan"),
-    "trials below none": ([*SEARCH, "--trials", "-5"], r"--trials must be a whole number of at least 1, got -5"),
-    "share of a GPU below none": ([*SEARCH, "--executor", "ray", "--gpus-per-trial", "-1"], r"--gpus-per-trial must be at least 0 .*, got -1"),
-    "share of a CPU that is none": ([*SEARCH, "--executor", "ray", "--cpus-per-trial", "nan"], r"--cpus-per-trial must be .*, got nan"),
-    "width of a unit": (["targets", "cost", "fpga-lut6", "add", "--width", "-1"], r"width"),
-    "width of a unit in hundreds of digits": (["targets", "cost", "fpga-lut6", "add", "--width", "9" * 300], r"width"),
-    "bits of a unit": (["targets", "cost", "fpga-lut6", "xnor_popcount", "--bits", "-3"], r"bits"),
-    "words of a ROM": (["targets", "cost", "fpga-lut6", "rom", "--depth", "-1"], r"depth"),
-    "exponents without end": (["targets", "cost", "fpga-lut6", "qprelu", "--exponents", "9" * 300], r"exponents|span|left"),
-    "voltage of nan": (["targets", "scale", "asic-45nm", "--node", "16", "--voltage", "nan"], r"(?i)volt"),
-    "negative jobs": (["calibrate", "fpga-ice40", "-o", "t.toml", "--jobs", "-1"], r"--jobs must be at least 1, got -1"),
-    "windows below none": (["rtl", *TINY, "--layer", "layer1.0.conv1", "--out", "new", "--windows", "-1"], r"--windows must be at least 1"),
-}  # fmt: skip
 
-IDLE = {
-    "width of saved reports": (["compare", "a.json", "b.json", "--width", "12"], r"--width does nothing to saved reports"),
-    "target of saved reports": (["compare", "a.json", "b.json", "-t", "fpga-lut6"], r"--target does nothing to saved reports"),
-    "frames of saved reports": (["compare", "a.json", "b.json", "--fps", "60"], r"--fps does nothing to saved reports"),
-    "width that every model has": (["compare", "reactnet_18,width=8", "reactnet_18,width=9", "--width", "12"], r"every model has its own width"),
-    "clock of a side without a device": (["compare", "a.json", "reactnet_18,clock_mhz=100"], r"add --device or --fps"),
-    "fraction bits as trained": ([*EVALUATE, "--fraction-bits", "12"], r"--fraction-bits does nothing to the network as it was trained"),
-    "weight scale as trained": ([*EVALUATE, "--weight-scale", "po2"], r"--weight-scale does nothing to the network"),
-    "digits as trained": ([*EVALUATE, "--as", "trained", "--constant-multiply", "csd"], r"--constant-multiply does nothing"),
-    "readers of data in memory": ([*EVALUATE, "--workers", "2"], r"digits are held in memory, nobody reads files"),
-    "readers in training": ([*TRAIN, "--workers", "2"], r"digits are held in memory, nobody reads files"),
-    "clock without a device": (["analyze", *TINY, "--clock-mhz", "100"], r"size an accelerator: add --device or --fps"),
-    "organisation without a device": (["analyze", *TINY, "--organisation", "pipelined"], r"add --device or --fps"),
-    "clock of a search": ([*SEARCH, "--clock-mhz", "100"], r"--clock-mhz does nothing without --device or a budget of fps"),
-    "rows of data": (["analyze", *TINY, "--by", "layer", "--format", "json"], r"--by does nothing with --format json"),
-    "width of a graph as data": (["graph", *TINY, "--width", "16"], r"--width does nothing with --format json"),
-    "constants of a picture": (["graph", *TINY, "--no-constants", "--format", "dot"], r"--constants does nothing with --format dot"),
-    "resuming nothing": ([*TRAIN, "--resume"], r"--resume: --run-dir new holds no training \(config\.json\): leave --resume out"),
-    "teacher of nobody": ([*TRAIN, "--teacher", "good.pt"], r"--teacher does nothing without --distillation"),
-    "teacher's model of nobody": ([*TRAIN, "--teacher-model", "reactnet_18"], r"--teacher-model does nothing without"),
-    "rate of slopes that are fixed": ([*TRAIN, "--slope-lr", "0.1", "--fixed-slope", "-3"], r"--slope-lr does nothing where no slope"),
-    "shift of images that stand still": ([*TRAIN, "--no-augment", "--shift", "1"], r"--shift does nothing with --no-augment"),
-    "flip of images that stand still": ([*TRAIN, "--no-augment", "--no-flip"], r"--flip does nothing with --no-augment"),
-    "trials of a worker": (["search", "--join", "sqlite:///study.db", "--trials", "5"], r"--trials does nothing with --join"),
-    "model of a worker": (["search", "reactnet_18", "--join", "sqlite:///study.db"], r"--model does nothing with --join"),
-    "GPUs without Ray": ([*SEARCH, "--gpus-per-trial", "1"], r"--gpus-per-trial does nothing without --executor ray"),
-    "rungs that are none": ([*SEARCH, "--epochs", "0", "--keep", "0.5"], r"--keep does nothing with --epochs 0"),
-    "preset beside a size": (["analyze", *OWN, "--preset", "cifar10"], r"--preset does nothing to user_models\.py:Small"),
-    "preset of an ONNX file": (["analyze", "good.onnx", "--preset", "cifar10"], r"--preset does nothing to good\.onnx"),
-    "preset of a program": (["graph", "good.pt2", "--preset", "cifar10"], r"--preset does nothing to good\.pt2"),
-    "argument of a program": (["analyze", "good.pt2", "--model-arg", "a=1"], r"good\.pt2 holds a network and its weights; leave --model-arg"),
-    "argument twice": (["verify", *OWN, "--model-arg", "a=1", "--model-arg", "a=2"], r"--model-arg a is given twice"),
-    "words of an adder": (["targets", "cost", "fpga-lut6", "add", "--depth", "4"], r"--depth does nothing to add on fpga-lut6"),
-    "exponents of an adder": (["targets", "cost", "fpga-lut6", "add", "--exponents", "-3,0"], r"--exponents does nothing to add"),
-}  # fmt: skip
+def words_of(line):
+    """A command line as arguments."""
+    for word in shlex.split(line):
+        nines = re.fullmatch(r"\{(\d+)\}", word)
+        yield from ["9" * int(nines[1])] if nines else WORDS.get(word, [word])
 
-PLACES = {
-    "two results in one file": (["analyze", *TINY, "-o", "x.svg", "--plot", "./x.svg"], r"--output and --plot name one file"),
-    "two results of compare": (["compare", "a.json", "b.json", "-o", "x.png", "--plot", "x.png"], r"name one file"),
-    "plot of a format unknown": (["analyze", *TINY, "--plot", "x.pdf"], r"--plot x\.pdf: name a file that ends in \.svg or \.png"),
-    "plot in no folder": (["compare", "a.json", "b.json", "--plot", "none/x.svg"], r"--plot none/x\.svg: there is no folder none"),
-    "plot on a folder": (["analyze", "raising.py:model", "--plot", "folder"], r"--plot folder is a folder"),
-    "report over its checkpoint": (["analyze", *TINY, "--checkpoint", "good.pt", "-o", "./good.pt"], r"would take the place of good\.pt"),
-    "report over a link to its checkpoint": (["verify", *TINY, "--checkpoint", "good.pt", "-o", "linked.pt"], r"take the place of good\.pt"),
-    "report over its slopes": (["analyze", *TINY, "--slopes", "good.json", "-o", "good.json"], r"take the place of good\.json"),
-    "report over its table": (["analyze", *TINY, "-t", "own.toml", "-o", "own.toml"], r"take the place of own\.toml"),
-    "report over its device": (["analyze", *TINY, "--device", "good.csv", "-o", "good.csv"], r"take the place of good\.csv"),
-    "graph over its model": (["graph", "user_models.py:Small", "-o", "user_models.py"], r"take the place of user_models\.py"),
-    "graph over its ONNX file": (["graph", "good.onnx", "-o", "good.onnx"], r"take the place of good\.onnx"),
-    "scores over a checkpoint": ([*EVALUATE, "-o", "good.pt"], r"take the place of good\.pt"),
-    "comparison over a report": (["compare", "a.json", "b.json", "-o", "b.json"], r"take the place of b\.json"),
-    "table over its source": (["targets", "scale", "own.toml", "--node", "45", "--voltage", "1", "-o", "own.toml"], r"take the place of own"),
-    "no folder to train in": (["train", *DIGITS, "--run-dir", ""], r"'--run-dir': name a folder; \. is the one you are in"),
-    "no folder to search in": (["search", *DIGITS, "--run-dir", ""], r"'--run-dir': name a folder"),
-    "no folder for Verilog": (["rtl", *TINY, "--layer", "layer1.0.conv1", "--out", " "], r"'--out': name a folder"),
-    "training over a search": (["train", *DIGITS, "--run-dir", "searched"], r"searched holds the run of abcost search, which abcost train would damage"),
-    "resuming a search": (["train", *DIGITS, "--run-dir", "searched", "--resume"], r"holds no training"),
-    "training over a checkpoint": (["train", *DIGITS, "--run-dir", "foreign"], r"foreign holds best\.pt, log\.csv, which abcost train did not write"),
-    "training over a training": (["train", *DIGITS, "--run-dir", "trained"], r"trained holds a run: continue it with --resume"),
-    "training with other values": (["train", *DIGITS, "--run-dir", "trained", "--resume", "--lr", "0.5"], r"was started with .*"),
-    "search over a training": (["search", *DIGITS, "--run-dir", "trained"], r"trained holds the run of abcost train, which abcost search would damage"),
-    "search over a checkpoint": (["search", *DIGITS, "--run-dir", "foreign"], r"foreign holds best\.pt, which abcost search did not write"),
-    "search in a damaged one": (["search", *DIGITS, "--run-dir", "searched"], r"search\.json is damaged"),
-    "Verilog in a training": (["rtl", *TINY, "--layer", "layer1.0.conv1", "--out", "trained"], r"holds the run of abcost train"),
-    "Verilog over a Makefile": (["rtl", *TINY, "--layer", "layer1.0.conv1", "--out", "verilog"], r"--out verilog holds another Makefile"),
-    "Verilog in a file": (["rtl", *TINY, "--layer", "layer1.0.conv1", "--out", "good.pt"], r"--out good\.pt is not a folder"),
-    "table over another file": (["calibrate", "fpga-ice40", "-o", "own.toml"], r"own\.toml is not a table that this abcost calibrate"),
-}  # fmt: skip
 
-CODE = {
-    "forward whose error has no text": (["analyze", "hostile_models.py:SilentForward"], r"Silent: no message, for its __str__ raises RuntimeError"),
-    "forward that ends generators": (["graph", "hostile_models.py:Generator"], r"fails on an input of shape .*: GeneratorExit"),
-    "forward that raises no Exception": (["analyze", "hostile_models.py:OutsideForward"], r"the model's code raised Outside"),
-    "forward that exits without a text": (["verify", "hostile_models.py:Exiting"], r"called sys\.exit\(a Silent\)"),
-    "model that cannot be copied": (["verify", "hostile_models.py:NoCopy", "--input-size", "1x4"], r"needs a float64 copy .*no message"),
-    "factory whose error has no text": (["analyze", "hostile_models.py:silent"], r":silent raised Silent: no message"),
-    "factory that ends generators": (["rtl", "hostile_models.py:generator", "--layer", "a", "--out", "new"], r":generator raised GeneratorExit"),
-    "factory that raises no Exception": (["analyze", "hostile_models.py:outside"], r":outside raised Outside: far out"),
-    "file that ends generators": (["analyze", "raising.py:model"], r"raised GeneratorExit while it was loaded"),
-    "data whose error has no text": (["train", "reactnet_18", "--data", "hostile_models.py:silent", "--run-dir", "new"], r"raised Silent: no message"),
-    "data that end generators": (["search", "reactnet_18", "--data", "hostile_models.py:generator", "--run-dir", "new"], r"raised GeneratorExit"),
-    "data that are no arrays": (["evaluate", "reactnet_18", "--checkpoint", "good.pt", "--data", "hostile_models.py:no_images"], r"no tensor: no message"),
-}  # fmt: skip
+def cases():
+    """Name -> arguments and reason."""
+    text = (Path(__file__).parent / "data" / "bad_inputs.txt").read_text()
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    triples = list(zip(lines[::3], lines[1::3], lines[2::3], strict=True))
+    found = {name: (list(words_of(command)), reason) for name, command, reason in triples}
+    assert len(found) == len(triples)
+    return found
+
+
+CASES = cases()
 
 
 def state(folder):
@@ -301,7 +170,12 @@ def state(folder):
         at = path.lstat()
         small = path.is_file() and not path.is_symlink() and at.st_size < 10_000_000
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if small else ""
-        found[str(path.relative_to(folder))] = (at.st_mode, at.st_size, 0 if path.is_dir() else at.st_mtime_ns, digest)
+        found[str(path.relative_to(folder))] = (
+            at.st_mode,
+            at.st_size,
+            0 if path.is_dir() else at.st_mtime_ns,
+            digest,
+        )
     return found
 
 
@@ -320,13 +194,6 @@ def check(said, reason):
     (line,) = [line for line in said.splitlines() if not line.startswith("verifying ")]
     assert line.startswith("error: ")
     assert re.search(reason, line), line
-
-
-CASES = {
-    f"{name}: {case}": values
-    for name, cases in (("file", FILES), ("number", NUMBERS), ("idle", IDLE), ("place", PLACES), ("code", CODE))
-    for case, values in cases.items()
-}
 
 
 @pytest.mark.parametrize(("arguments", "reason"), CASES.values(), ids=CASES)
@@ -404,4 +271,4 @@ def test_too_little_memory_to_load_anything(unchanged, megabytes):
         ["analyze", *TINY], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit)
     )
     assert status == 2, said
-    check(said, rf"not enough memory: the limit is {megabytes} MiB \(ulimit -v\), and loading torch takes \d+; raise it")
+    check(said, rf"not enough memory: the limit is {megabytes} MiB \(ulimit -v\), .* \d+; raise it")

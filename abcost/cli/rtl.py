@@ -70,9 +70,9 @@ def rtl(
             subject, layer, pe=pe, simd=simd, width=width, fraction_bits=fraction_bits, pipelined=pipelined,
             windows=windows,
         )  # fmt: skip
+    _check_same(found, out)
     if not subject.trained:
         note("note: weights are untrained (no --checkpoint); biases, slopes and scales are random here")
-    _check_same(found, out)
     _write(found, out)
     note(f"wrote {len(found.files)} files to {out}; run them: make -C {out}")
     if simulate:
