@@ -17,8 +17,9 @@ from abcost.classify.counts import _FORMULAS, counts_of
 from abcost.classify.signed_digits import nonzero_digits
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
-from abcost.core.precision import Precision, popcount_bits
+from abcost.core.precision import popcount_bits, precision_of
 from abcost.core.primitives import CLASS_OF, FREE, OpClass, Origin, Primitive
+from abcost.core.values import whole_numbers
 from abcost.errors import GraphError
 from abcost.rewrite import RewriteOptions, rewrite
 from strategies import Module, const, single, traced
@@ -75,7 +76,8 @@ def test_every_class_and_origin_is_in_a_tally():
 def test_popcount_bits(taps, bits):
     assert popcount_bits(taps) == bits
     assert 2 ** (bits - 1) <= taps < 2**bits  # a counter of so many bits holds 0..taps, one bit less does not
-    assert Precision.dot(taps).bits == bits + 1
+    if taps > 1:  # 2p - K is one of -K … K; of one tap it is a sign
+        assert precision_of(whole_numbers(-taps, taps)).bits == bits + 1
 
 
 # one node at a time; N = 6 elements
@@ -425,7 +427,7 @@ SCALES = {
         Origin.ACTIVATION_SCALE,
     ),
     "alpha": (lambda m, x: 0.3 * m.main(x.sign()) + x, Origin.RESIDUAL_SCALE),
-    "alpha without a sum": (lambda m, x: 0.3 * m.main(x.sign()), Origin.RESIDUAL_SCALE),
+    "a scale of the weights, behind the product": (lambda m, x: 0.3 * m.main(x.sign()), Origin.WEIGHT_SCALE),
     "alpha of a real branch": (lambda m, x: x + 0.3 * m.real(x), Origin.RESIDUAL_SCALE),
     "a scale of its own": (lambda m, x: 0.3 * (x + m.main(x.sign())), Origin.OTHER),
     "a scale behind a real convolution": (lambda m, x: 0.3 * m.real(x), Origin.OTHER),

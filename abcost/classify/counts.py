@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
+
 from abcost.classify.signed_digits import nonzero_digits
 from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph, taps
@@ -91,15 +93,30 @@ def _each(primitive: Primitive) -> _Formula:
 
 
 def _dot(site: _Site) -> Iterator[Count]:
-    """K taps per output: K multiplies and K adds; or K sign-controlled adds; or K XNORs, K popcount bits, 1 add."""
+    """K products per output, as `abcost.core.primitives` counts them."""
     macs, k = int(site.node.attrs["macs"]), taps(site.node)
-    match site.graph.dot_arithmetic(site.node):
+    product = site.graph.dot_product(site.node)
+    m, n = product.bits(site.real_width)
+    sum_width = min(site.real_width, m + n + popcount_bits(k))
+    match product.arithmetic:
         case DotArithmetic.XNOR:
-            yield Count(Primitive.XNOR, macs, 1, bits=k)
-            yield Count(Primitive.POPCOUNT, macs, 1, bits=k)
+            yield from _popcounts(macs, k)
             yield site.of(Primitive.ADD, site.n, popcount_bits(k) + 1)  # 2p - K
+        case DotArithmetic.MASKED:
+            yield from _popcounts(macs, k)
+            yield Count(Primitive.AND, macs, 1, bits=k)
+            yield site.of(Primitive.ADD, site.n, popcount_bits(k) + 1)
+        case DotArithmetic.PLANES:
+            yield from _popcounts(m * n * macs, k)
+            yield site.of(Primitive.ADD, m * n * site.n, sum_width)  # shifted by wiring, and the constant
         case DotArithmetic.SIGNED_ADD:
-            yield site.of(Primitive.ADD, macs, site.real_width)
+            whole = product.left is not None and product.right is not None
+            yield site.of(
+                Primitive.ADD, _signed_adds(site.node, macs), sum_width if whole else site.real_width
+            )
+        case DotArithmetic.NARROW:
+            yield site.of(Primitive.MULTIPLY, macs, max(m, n))
+            yield site.of(Primitive.ADD, macs, sum_width)
         case DotArithmetic.REAL if "csd_fraction_bits" in site.node.attrs:
             digits = _dot_digits(site.node)
             yield site.of(Primitive.SHIFT_CONSTANT, digits)
@@ -109,6 +126,47 @@ def _dot(site: _Site) -> Iterator[Count]:
             yield site.of(Primitive.ADD, macs)
     if "bias" in site.node.consts:
         yield site.of(Primitive.ADD, site.n, site.real_width)
+
+
+def _popcounts(bits: int, k: int) -> Iterator[Count]:
+    """XNORs and popcount bits of words of K bits."""
+    yield Count(Primitive.XNOR, bits, 1, bits=k)
+    yield Count(Primitive.POPCOUNT, bits, 1, bits=k)
+
+
+def _signed_adds(node: OpNode, macs: int) -> int:
+    """One for each product whose weight is not 0."""
+    weight = node.const("weight")
+    if weight is None or weight.binary or weight.count == 0:
+        return macs
+    return int(torch.count_nonzero(weight.values)) * (macs // weight.count)
+
+
+def _box_sum(site: _Site) -> Iterator[Count]:
+    """Of bits a popcount, shared by all channels, and one add (2p - K); of wider values taps - 1 adds."""
+    k = taps(site.node)
+    if site.width == 1:
+        yield Count(Primitive.POPCOUNT, site.n * k, 1, bits=k)
+        yield site.of(Primitive.ADD, site.n, popcount_bits(k) + 1)
+    else:
+        yield site.of(Primitive.ADD, site.n * (k - 1), min(site.real_width, site.width + popcount_bits(k)))
+
+
+def _threshold(site: _Site) -> Iterator[Count]:
+    """A comparison; where channels differ in which side is which, an inversion by a bit of each."""
+    yield site.of(Primitive.COMPARE, site.n)
+    if "gain" in site.node.consts:
+        yield Count(Primitive.XNOR, site.n, 1, bits=1)
+
+
+def _quantise(site: _Site) -> Iterator[Count]:
+    """Levels - 1 comparisons, and a popcount of their results."""
+    steps = int(site.node.attrs["levels"]) - 1
+    yield site.of(Primitive.COMPARE, site.n * steps)
+    if steps > 1:
+        yield Count(Primitive.POPCOUNT, site.n * steps, 1, bits=steps)
+    if "gain" in site.node.consts:
+        yield Count(Primitive.XNOR, site.n * steps, 1, bits=steps)
 
 
 def _dot_digits(node: OpNode) -> int:
@@ -227,7 +285,8 @@ _FORMULAS: dict[OpKind, _Formula] = {
     OpKind.SCALE: _scale,
     OpKind.SHIFT: _shift,
     OpKind.SIGN: _each(Primitive.SIGN),
-    OpKind.THRESHOLD: _each(Primitive.COMPARE),
+    OpKind.THRESHOLD: _threshold,
+    OpKind.QUANTISE: _quantise,
     OpKind.COMPARE: _each(Primitive.COMPARE),
     OpKind.SELECT: _each(Primitive.MUX),
     OpKind.PRELU: _prelu,
@@ -236,6 +295,7 @@ _FORMULAS: dict[OpKind, _Formula] = {
     OpKind.EXTREMUM: _extremum,
     OpKind.MAX_POOL: _max_pool,
     OpKind.SUM_POOL: _sum_pool,
+    OpKind.BOX_SUM: _box_sum,
     OpKind.AVG_POOL: _avg_pool,
     OpKind.SOFTMAX: _softmax,
     OpKind.NORM: _norm,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from abcost.classify.counts import Count, counts_of
 from abcost.classify.origins import origin_of
 from abcost.classify.reach import Reach
 from abcost.core.graph import OpGraph
-from abcost.core.kinds import DOTS, DotArithmetic
+from abcost.core.kinds import DOTS
 from abcost.core.node import OpNode
 from abcost.core.primitives import PUBLISHED_ORIGINS, OpClass, Origin, Primitive
 
@@ -29,9 +29,10 @@ class Macs:
     """Multiply-accumulates by what they are in hardware."""
 
     total: int
-    xnor: int  # binary x binary
-    signed_add: int  # binary x real
-    real: int
+    xnor: int  # one bit x one bit
+    signed_add: int  # one bit x more
+    real: int  # more x more
+    by_bits: Mapping[str, int]  # "2x1": bits of an activation x bits of a weight -> multiply-accumulates
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,21 @@ def tally(graph: OpGraph, real_width: int) -> Tally:
         for count in counts_of(graph, node, real_width):
             origin = origin_of(reach, node) if count.primitive is Primitive.MULTIPLY else None
             rows.append(Row(node, count, origin))
-    return Tally(tuple(rows), _macs(graph))
+    return Tally(tuple(rows), _macs(graph, real_width))
 
 
-def _macs(graph: OpGraph) -> Macs:
-    found = Counter(dict.fromkeys(DotArithmetic, 0))
+def _macs(graph: OpGraph, real_width: int) -> Macs:
+    """Multiply-accumulates by the bits of both operands; of a sum of bases, each as often as it is written."""
+    found: Counter[tuple[int, int]] = Counter()
     for node in graph:
-        if node.kind in DOTS:
-            found[graph.dot_arithmetic(node)] += int(node.attrs["macs"])
+        if node.kind in DOTS and "basis_of" not in node.attrs:
+            m, n = graph.dot_product(node).bits(real_width)
+            found[m, n * int(node.attrs.get("bases", 1))] += int(node.attrs["macs"])
+    bits = sorted(found)
     return Macs(
-        found.total(), found[DotArithmetic.XNOR], found[DotArithmetic.SIGNED_ADD], found[DotArithmetic.REAL]
+        found.total(),
+        sum(found[pair] for pair in bits if pair == (1, 1)),
+        sum(found[pair] for pair in bits if pair != (1, 1) and 1 in pair),
+        sum(found[pair] for pair in bits if 1 not in pair),
+        {f"{m}x{n}": found[m, n] for m, n in bits},
     )

@@ -8,12 +8,13 @@ from types import MappingProxyType
 
 import networkx as nx
 
-from abcost.core.kinds import DOTS, DotArithmetic, OpKind
+from abcost.core.dots import DotProduct, dot_product
+from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
-from abcost.core.precision import BINARY, FLAG, REAL, Encoding, Precision
+from abcost.core.precision import Precision, precision_of
+from abcost.core.transfer import transfer
+from abcost.core.values import Values
 from abcost.errors import GraphError
-
-_KEEP_PRECISION = frozenset({OpKind.OUTPUT, OpKind.WIRING, OpKind.MAX_POOL, OpKind.EXTREMUM})
 
 
 class OpGraph:
@@ -83,6 +84,14 @@ class OpGraph:
         return tuple(self._nodes[name] for name in self._inputs[node.name])
 
     @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self._nodes)}
+
+    def position(self, node: OpNode) -> int:
+        """Place of `node` in execution order."""
+        return self._positions[node.name]
+
+    @cached_property
     def _users(self) -> dict[str, tuple[OpNode, ...]]:
         users: dict[str, list[OpNode]] = {name: [] for name in self._nodes}
         for node in self:
@@ -99,45 +108,31 @@ class OpGraph:
         return [node for node in self if node.kind in kinds]
 
     @cached_property
-    def _precisions(self) -> dict[str, Precision]:
-        found: dict[str, Precision] = {}
+    def _values(self) -> dict[str, Values]:
+        found: dict[str, Values] = {}
         for node in self:
-            found[node.name] = self._infer(node, [found[name] for name in self._inputs[node.name]])
+            sources = self._inputs[node.name]
+            shapes = [self._nodes[name].shape for name in sources]
+            found[node.name] = transfer(node, [found[name] for name in sources], shapes)
         return found
 
+    def values(self, node: OpNode) -> Values:
+        """What the node's result can hold, propagated from the inputs (derived, never stored)."""
+        return self._values[node.name]
+
     def precision(self, node: OpNode) -> Precision:
-        """Encoding and width of the node's result, propagated from the inputs (derived, never stored)."""
-        return self._precisions[node.name]
+        """Encoding and width of the node's result, from the values that it can hold."""
+        return precision_of(self._values[node.name])
+
+    def dot_product(self, node: OpNode) -> DotProduct:
+        """What a dot product is in hardware, and the bits of its operands, from the values of *both*."""
+        sources = self._inputs[node.name]
+        shapes = [self._nodes[name].shape for name in sources]
+        return dot_product(node, [self._values[name] for name in sources], shapes)
 
     def dot_arithmetic(self, node: OpNode) -> DotArithmetic:
-        """What a dot product's multiplications are, from the precision of *both* operands."""
-        operands = [self._precisions[name] for name in self._inputs[node.name]]
-        return _arithmetic(node, operands)
-
-    @staticmethod
-    def _infer(node: OpNode, inputs: list[Precision]) -> Precision:
-        if node.kind in (OpKind.SIGN, OpKind.THRESHOLD):
-            return BINARY
-        if node.kind is OpKind.COMPARE:
-            return FLAG
-        if node.kind in DOTS and _arithmetic(node, inputs) is DotArithmetic.XNOR and not node.const("bias"):
-            return Precision.dot(taps(node))
-        if node.kind in _KEEP_PRECISION and inputs and not node.consts and not _pads_with_real(node):
-            return inputs[0] if all(p == inputs[0] for p in inputs) else REAL
-        return REAL
-
-
-def _pads_with_real(node: OpNode) -> bool:
-    """Padding by +-1 keeps one bit, and so does padding by 0, as it does inside a convolution."""
-    value = node.attrs["args"][2:] if node.attrs.get("aten") == "constant_pad_nd.default" else []
-    return bool(value) and value[0] not in (0, 1, -1)
-
-
-def _arithmetic(node: OpNode, inputs: list[Precision]) -> DotArithmetic:
-    weight = node.const("weight")
-    operands = [*inputs, weight.precision] if weight else inputs
-    binary = sum(p.encoding is Encoding.SIGN for p in operands)
-    return (DotArithmetic.REAL, DotArithmetic.SIGNED_ADD, DotArithmetic.XNOR)[binary]
+        """What a dot product's multiplications are."""
+        return self.dot_product(node).arithmetic
 
 
 def taps(node: OpNode) -> int:

@@ -26,6 +26,7 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.core.precision import Encoding
 from abcost.core.replay import replay
+from abcost.core.transfer import decision
 from abcost.errors import GraphError
 
 
@@ -84,7 +85,9 @@ class FixedPoint:
     overflows: int = field(default=0)  # values that wrapped
 
     def constant(self, constant: Constant) -> torch.Tensor:
-        """Rounded to the grid, powers of two and +-1 exact."""
+        """Rounded to the grid, powers of two and +-1 exact; as the constant says, where it does."""
+        if constant.fixed is not None:
+            return constant.fixed
         if constant.binary:
             return _one_bit(constant)
         values = constant.real()
@@ -213,6 +216,11 @@ def _run(
     return _EXECUTORS[node.kind](node, plain, arithmetic)
 
 
+def run_node(node: OpNode, inputs: Sequence[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    """The value of one node from those that it reads, of any shape that its constants broadcast to."""
+    return _plain(_run(node, list(inputs), arithmetic), arithmetic)
+
+
 def _c(node: OpNode, role: str, arithmetic: Arithmetic) -> torch.Tensor:
     return arithmetic.constant(node.consts[role])
 
@@ -266,12 +274,53 @@ def _signs(difference: torch.Tensor, at_zero: int) -> torch.Tensor:
     return torch.where(difference == 0, float(at_zero), signs) if at_zero else signs
 
 
+def _decided(node: OpNode, difference: torch.Tensor, arithmetic: Arithmetic) -> torch.Tensor:
+    """One of the node's two values by the sign of a difference; half-way between them at a 0 that torch.sign keeps."""
+    signs = _signs(difference, _at_zero(node, arithmetic))
+    low, high = decision(node)
+    return signs if (low, high) == (-1.0, 1.0) else low + (signs + 1) * ((high - low) / 2)
+
+
 def _sign(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    return _signs(x[0], _at_zero(node, arithmetic))
+    return _decided(node, x[0], arithmetic)
+
+
+def _above(node: OpNode, x: torch.Tensor, role: str, arithmetic: Arithmetic) -> torch.Tensor:
+    """How far x is beyond a threshold, on the side that the node's gain says."""
+    difference = x - _c(node, role, arithmetic)
+    return difference * node.consts["gain"].real() if "gain" in node.consts else difference
 
 
 def _threshold(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    return _signs(x[0] - _c(node, "level", arithmetic), _at_zero(node, arithmetic))
+    return _decided(node, _above(node, x[0], "level", arithmetic), arithmetic)
+
+
+def _quantise(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    """Offset + step * (number of thresholds that x reaches)."""
+    reached = (_above(node, x[0][None], "levels", arithmetic) >= 0).sum(0).to(torch.float64)
+    return arithmetic.settle(float(node.attrs["offset"]) + float(node.attrs["step"]) * reached)
+
+
+def _box_sum(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    """The sum over a convolution's window and all its channels, or over a linear layer's row."""
+    a = node.attrs
+    if not a["kernel"]:
+        return arithmetic.settle(x[0].sum(-1, keepdim=True))
+    ones = torch.ones((1, x[0].shape[1], *a["kernel"]), dtype=torch.float64)
+    dims = len(a["kernel"])
+    return arithmetic.settle(
+        torch.ops.aten.convolution(
+            x[0],
+            ones,
+            None,
+            list(a["stride"]),
+            list(a["padding"]),
+            list(a["dilation"]),
+            False,
+            [0] * dims,
+            1,
+        )
+    )
 
 
 _RELATIONS: dict[str, Callable[[Any, Any], torch.Tensor]] = {
@@ -361,6 +410,7 @@ _EXECUTORS: dict[OpKind, _Executor] = {
     OpKind.NEGATE: lambda _n, x, _a: -x[0],
     OpKind.SIGN: _sign,
     OpKind.THRESHOLD: _threshold,
+    OpKind.QUANTISE: _quantise,
     OpKind.COMPARE: _compare,
     OpKind.SELECT: _select,
     OpKind.PRELU: _prelu,
@@ -369,6 +419,7 @@ _EXECUTORS: dict[OpKind, _Executor] = {
     OpKind.EXTREMUM: _extremum,
     OpKind.MAX_POOL: _max_pool,
     OpKind.AVG_POOL: _avg_pool,
+    OpKind.BOX_SUM: _box_sum,
     OpKind.SUM_POOL: lambda n, x, a: a.settle(_pool_sum(n, x[0])),
     OpKind.SOFTMAX: _softmax_like,
     OpKind.NORM: _softmax_like,

@@ -27,8 +27,9 @@ class OpKind(Enum):
     SHIFT = "shift"  # x * 2**exponent, the exponent constant or per channel
     NEGATE = "negate"  # -x
     # 4. decisions
-    SIGN = "sign"  # -1, 0 or +1
-    THRESHOLD = "threshold"  # +1 where x >= c, else -1
+    SIGN = "sign"  # -1, 0 or +1; or two other values
+    THRESHOLD = "threshold"  # +1 where x >= c, else -1; or two other values; where c's gain is -1: x <= c
+    QUANTISE = "quantise"  # one of several equally spaced values, by how many thresholds x reaches
     COMPARE = "compare"  # a ? b or x ? c, one bit
     SELECT = "select"  # condition ? a : b
     PRELU = "prelu"  # x where x >= 0, else slope * x
@@ -39,6 +40,9 @@ class OpKind(Enum):
     MAX_POOL = "max_pool"
     AVG_POOL = "avg_pool"
     SUM_POOL = "sum_pool"
+    BOX_SUM = (
+        "box_sum"  # the sum of all a convolution's window or a linear layer's row holds, channels included
+    )
     # 6. composites with multiplications inside
     SOFTMAX = "softmax"
     NORM = "norm"  # layer, group or instance normalisation by computed statistics
@@ -56,6 +60,11 @@ DOTS = frozenset({OpKind.CONV, OpKind.LINEAR, OpKind.MATMUL})
 class DotArithmetic(Enum):
     """What the product of a dot product's operands is in hardware."""
 
-    REAL = "real"  # multiply and add
-    SIGNED_ADD = "signed_add"  # one operand is +-1: sign-controlled addition
-    XNOR = "xnor"  # both operands are +-1: XNOR and popcount
+    REAL = "real"  # multiply and add, in the width of the residual path
+    NARROW = "narrow"  # whole numbers of few bits on both sides: narrow multipliers
+    SIGNED_ADD = (
+        "signed_add"  # one operand has one bit, or its weights are -1, 0 and 1: sign-controlled addition
+    )
+    PLANES = "planes"  # whole numbers of very few bits: a popcount for each pair of bits
+    MASKED = "masked"  # a bit and a weight of -1, 0 or 1: XNOR, a mask, popcount
+    XNOR = "xnor"  # both operands have one bit: XNOR (AND where they are 0 and 1) and popcount

@@ -10,26 +10,23 @@ from typing import Any
 import torch
 
 from abcost.core.kinds import OpKind
-from abcost.core.precision import BINARY, REAL, Precision
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Constant:
     """A constant tensor, known offline.
 
     values: any shape; a floating or integer tensor, or int8 holding +1/-1 when `binary` (and 0 where
     torch.sign met exactly 0, which a bit cannot store: hardware has +1 there).
     scale: a factor that was taken out of real values without loss; the constant is values * scale.
+    fixed: what fixed-point execution holds, where that is not `real()` rounded to the grid: a threshold found by running
+    what it replaces, a product of constants that were rounded one by one.
     """
 
     values: torch.Tensor
     binary: bool = False
     scale: torch.Tensor | None = None
-
-    @property
-    def precision(self) -> Precision:
-        """BINARY for +-1 constants, REAL otherwise."""
-        return BINARY if self.binary else REAL
+    fixed: torch.Tensor | None = None
 
     @property
     def count(self) -> int:

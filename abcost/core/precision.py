@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from abcost.core.values import Values
 from abcost.errors import GraphError
+
+MOST_BITS = 24
+"""Whole numbers of more bits are held as fixed-point numbers."""
 
 
 class Encoding(Enum):
     """What the bits of an element stand for."""
 
-    SIGN = "sign"  # +1 or -1, one bit
+    SIGN = "sign"  # one of two values, one bit: +1 or -1, or these times a scale that is known
     FLAG = "flag"  # 1 or 0, one bit
     INTEGER = "integer"  # signed integer of known width
     REAL = "real"  # fixed point as wide as the residual path (`--width`)
@@ -21,8 +25,8 @@ class Encoding(Enum):
 class Precision:
     """Encoding and, for integers, width in bits.
 
-    >>> Precision.dot(576).bits   # popcount 0..576 in 10 bits, plus the sign of 2p - K
-    11
+    >>> Precision(Encoding.INTEGER, 11).width(16), REAL.width(16), FLAG.width(16)
+    (11, 16, 1)
     """
 
     encoding: Encoding
@@ -42,11 +46,6 @@ class Precision:
             case Encoding.REAL:
                 return real_width
 
-    @classmethod
-    def dot(cls, taps: int) -> Precision:
-        """Result 2p - K of a binary dot product over K taps: a popcount p of ceil(log2(K+1)) bits, and a sign."""
-        return cls(Encoding.INTEGER, popcount_bits(taps) + 1)
-
 
 BINARY = Precision(Encoding.SIGN)
 FLAG = Precision(Encoding.FLAG)
@@ -60,3 +59,20 @@ def popcount_bits(taps: int) -> int:
     (10, 1)
     """
     return taps.bit_length()
+
+
+def precision_of(values: Values) -> Precision:
+    """How a tensor of these values is held: two values in one bit, whole numbers in theirs, all else as real numbers.
+
+    >>> from abcost.core.values import interval, two_values, whole_numbers
+    >>> precision_of(two_values(-0.7, 0.7)).encoding.value, precision_of(interval(-1.0, 1.0)).encoding.value
+    ('sign', 'real')
+    >>> precision_of(whole_numbers(-576, 576)).bits   # a binary dot product 2p - K over 576 taps
+    11
+    """
+    grid = values.grid
+    if grid is None or grid.varies is not None:
+        return REAL
+    if grid.levels <= 2:
+        return FLAG if grid.values() == (0.0, 1.0) else BINARY
+    return Precision(Encoding.INTEGER, grid.bits) if grid.whole and grid.bits <= MOST_BITS else REAL

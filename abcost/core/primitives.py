@@ -4,8 +4,12 @@ A graph node (`OpKind`) performs a number of primitives; a cost table prices pri
 Conventions (stated in every report):
 
 - One real multiply-accumulate is 1 multiply and 1 add.
-- A binary dot product of K bits is K XNORs, a K-bit popcount (counted in bits) and 1 add of a constant.
-- A binary operand against a real one is K sign-controlled adds.
+- A binary dot product of K bits is K XNORs, a K-bit popcount (counted in bits) and 1 add of a constant. One bit is any two
+  values: {0, 1} against +-1 is 2p - K with other constants.
+- A binary operand against a real one is K sign-controlled adds; so are ternary weights, an add for each that is not 0.
+- A bit against ternary weights is K XNORs, K ANDs with the mask, a K-bit popcount and 1 add.
+- Whole numbers of m and n bits, m * n <= 4, are m * n times K XNORs and popcount bits, and m * n adds that put them together;
+  of up to 8 bits and m * n > 4, K multiplies as wide as the wider of them, and K adds.
 - A shift by one constant amount is wiring; a shift by a per-channel amount is a multiplexer.
 """
 
@@ -31,6 +35,7 @@ class Primitive(Enum):
     MULTIPLY = "multiply"  # width x width bits
     ADD = "add"  # width bits; subtraction and sign-controlled addition count as add
     XNOR = "xnor"  # one bit
+    AND = "and"  # one bit: a mask over the products of ternary weights
     POPCOUNT = "popcount"  # one bit of the word that is counted
     SHIFT_CONSTANT = "shift_constant"  # by one amount: wiring
     SHIFT_SELECT = "shift_select"  # by an amount selected per channel: a multiplexer
@@ -50,6 +55,7 @@ CLASS_OF: dict[Primitive, OpClass] = {
     Primitive.MULTIPLY: OpClass.MULTIPLY,
     Primitive.ADD: OpClass.ADD,
     Primitive.XNOR: OpClass.BITOP,
+    Primitive.AND: OpClass.BITOP,
     Primitive.POPCOUNT: OpClass.BITOP,
     Primitive.SHIFT_CONSTANT: OpClass.SHIFT,
     Primitive.SHIFT_SELECT: OpClass.SHIFT,
@@ -72,14 +78,20 @@ class Origin(Enum):
     """Where an inference multiplication comes from (keys of `multiplications` in the JSON report)."""
 
     ACTIVATION_SCALE = "activation_scale"  # beta, in front of a sign
-    RESIDUAL_SCALE = "residual_scale"  # alpha, after a binary convolution
+    RESIDUAL_SCALE = "residual_scale"  # alpha, on its way to a residual sum
     RPRELU = "rprelu"  # slope of a (R)PReLU
     AVG_POOL = "avg_pool"  # 1/taps of a windowed average
-    WEIGHT_SCALE = "weight_scale"  # gain*s hidden in binary weights
+    WEIGHT_SCALE = "weight_scale"  # gain*s of binary or few-valued weights, in them or behind the product
+    QUANTISER = "quantiser"  # scale of an activation of few bits, in front of its rounding or behind it
     BATCH_NORM = "batch_norm"
     SHORTCUT = "shortcut"  # real convolution in parallel to the main path
-    STEM = "stem"  # real convolution that reads the input
-    CLASSIFIER = "classifier"  # real linear layer that makes the output
+    STEM = "stem"  # real convolution that reads the input, and its batch norm
+    CLASSIFIER = "classifier"  # real linear layer or 1x1 convolution that makes the output
+    ATTENTION = "attention"  # scale of attention scores, in front of their softmax
+    ACTIVATION_FUNCTION = "activation_function"  # constants and products of GELU, SiLU, ... as written out
+    SQUEEZE_EXCITE = (
+        "squeeze_excite"  # layers between a global pool and the gate that it computes, and the gate
+    )
     GLOBAL_POOL = "global_pool"  # 1/(H*W) of the global average
     OTHER = "other"
 

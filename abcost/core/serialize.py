@@ -78,6 +78,8 @@ def _constant_to_dict(constant: Constant, *, values: bool) -> dict[str, Any]:
     head = {"shape": list(tensor.shape), "dtype": dtype, "binary": constant.binary}
     if constant.scale is not None:
         head["scale"] = _constant_to_dict(Constant(constant.scale), values=values)
+    if constant.fixed is not None:
+        head["fixed"] = _constant_to_dict(Constant(constant.fixed), values=values)
     if not values:
         return head
     packed = tensor.dtype is torch.int8 and bool((tensor.abs() == 1).all())
@@ -106,7 +108,9 @@ def _constant_from_dict(item: Mapping[str, Any]) -> Constant:
         raise GraphError("the graph was saved without its constants; save it again with --constants")
     shape = _sizes(item["shape"])
     dtype = _DTYPES[item["dtype"]]
-    scale = _constant_from_dict(item["scale"]).values if "scale" in item else None
+    scale, fixed = (
+        _constant_from_dict(item[role]).values if role in item else None for role in ("scale", "fixed")
+    )
     count = prod(shape)
     if count * dtype.itemsize > LARGEST_CONSTANT:
         raise GraphError(f"a constant of shape {shape} has more than {LARGEST_CONSTANT} bytes")
@@ -117,7 +121,7 @@ def _constant_from_dict(item: Mapping[str, Any]) -> Constant:
         values = torch.from_numpy(2 * bits.astype(np.int8) - 1)
     else:
         values = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
-    return Constant(values.reshape(shape), binary=item["binary"] is True, scale=scale)
+    return Constant(values.reshape(shape), binary=item["binary"] is True, scale=scale, fixed=fixed)
 
 
 def _unpacked(data: str, size: int, shape: list[int]) -> bytes:

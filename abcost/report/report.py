@@ -128,13 +128,14 @@ def block_of(layer: str) -> str:
     return parts[0]
 
 
-def _macs(report: Report) -> dict[str, int | bool]:
+def _macs(report: Report) -> dict[str, Any]:
     macs = report.stages[0].tally.macs
     return {
         "total": macs.total,
         "binary_binary": macs.xnor,
         "binary_real": macs.signed_add,
         "real_real": macs.real,
+        "by_bits": dict(macs.by_bits),
         "fvcore": report.fvcore_macs,
         "fvcore_ran": report.fvcore_ran,
     }

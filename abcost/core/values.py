@@ -1,0 +1,471 @@
+"""What a tensor can hold: the lattice of value sets.
+
+A set is an interval of real numbers, and where more is known a grid in it:
+
+    value = factor * (scale * k + offset),   k a whole number of `low` … `high`, or one of `members`
+
+`scale` and `offset` are constants, one for the tensor or broadcast over some of its axes (one per channel); `factor` is a
+computed tensor of which only the axes along which it varies are known (a mean per image). Sets are meant with hardware's
+signs: a sign of 0 is one of its two values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+MOST_MEMBERS = 16
+"""Sets of up to so many values are kept value by value."""
+UNBOUNDED = 2**62
+"""Largest whole number of a grid without limits (a rounded real number)."""
+_LARGEST_CONSTANT = 2**16
+"""Elements of a scale or offset that are kept; of more, only the interval is."""
+_NOISE = 2.0**-40
+"""Relative distance at which two float64 numbers that come from different sums are taken for one."""
+
+INFINITY = math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """scale * k + offset, times a computed factor where `varies` is not None.
+
+    scale, offset: float64, broadcastable to the tensor's shape. low, high: least and largest k. members: the k that occur,
+    in rising order, where they are fewer than all. padded: 0 occurs besides, where a tensor was padded with it.
+    varies: axes, counted from the last (-1), along which the computed factor differs; None where there is no such factor.
+    """
+
+    scale: Tensor
+    offset: Tensor
+    low: int
+    high: int
+    members: tuple[int, ...] | None = None
+    padded: bool = False
+    varies: frozenset[int] | None = None
+
+    @cached_property
+    def levels(self) -> int:
+        """Number of values, at one place of the tensor, of the uncomputed part."""
+        return self.high - self.low + 1 if self.members is None else len(self.members)
+
+    @cached_property
+    def bits(self) -> int:
+        """Bits of one element as hardware codes it: ceil(log2(levels)) where levels are equally spaced.
+
+        Other sets are held as their whole numbers, in two's complement if some are negative.
+        """
+        if self.members is not None and self.levels > 2:
+            gaps = {b - a for a, b in zip(self.members, self.members[1:], strict=False)}
+            if len(gaps) > 1:
+                reach = max(self.high, -self.low - 1)
+                return reach.bit_length() + (self.low < 0)
+        return max(1, (self.levels - 1).bit_length())
+
+    @cached_property
+    def uniform(self) -> bool:
+        """Whether scale and offset are one number each, and nothing is computed."""
+        return self.scale.numel() == 1 and self.offset.numel() == 1 and self.varies is None
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether the values are whole numbers as they stand: scale 1, offset a whole number."""
+        return (
+            self.uniform
+            and float(self.scale) in (1.0, -1.0)
+            and float(self.offset).is_integer()
+            and not self.padded
+        )
+
+    @cached_property
+    def ternary(self) -> bool:
+        """Whether the whole numbers are -1, 0 and 1."""
+        return (self.low, self.high) == (-1, 1) and self.levels == 3
+
+    def ks(self) -> range | tuple[int, ...]:
+        """The whole numbers, in rising order."""
+        return range(self.low, self.high + 1) if self.members is None else self.members
+
+    def values(self) -> tuple[float, ...] | None:
+        """All values in rising order, if they are few and the same everywhere."""
+        if not self.uniform or self.levels > MOST_MEMBERS:
+            return None
+        scale, offset = float(self.scale), float(self.offset)
+        found = {scale * k + offset for k in self.ks()}
+        return tuple(sorted(found | {0.0} if self.padded else found))
+
+    def contains(self, values: Tensor, tolerance: float = 1e-9) -> bool:
+        """Whether every element of a tensor of the right shape is in the set (of a computed factor: nothing is asked)."""
+        if self.varies is not None:
+            return True
+        k = (values.to(torch.float64) - self.offset) / torch.where(self.scale == 0, 1.0, self.scale)
+        near = torch.round(k)
+        inside = (k - near).abs() <= tolerance * (1 + k.abs())
+        inside &= (near >= self.low) & (near <= self.high)
+        if self.members is not None:
+            inside &= torch.isin(near, torch.tensor(self.members, dtype=torch.float64))
+        if self.padded:
+            inside |= values == 0
+        return bool(inside.all())
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """The values of a tensor: all between `least` and `most`, and on `grid` where there is one."""
+
+    least: float = -INFINITY
+    most: float = INFINITY
+    grid: Grid | None = None
+
+    @property
+    def code(self) -> Grid | None:
+        """The grid if its elements are the same everywhere and nothing is computed."""
+        return self.grid if self.grid is not None and self.grid.uniform else None
+
+    def contains(self, values: Tensor) -> bool:
+        """Whether a tensor could be of this set, up to rounding."""
+        if not values.numel():
+            return True
+        low, high = float(values.min()), float(values.max())
+        slack = 1e-9 * (1 + max(abs(low), abs(high)))
+        inside = self.least - slack <= low and high <= self.most + slack
+        return inside and (self.grid is None or self.grid.contains(values))
+
+
+ANY = Values()
+"""Nothing is known."""
+
+
+def scalar(value: float) -> Tensor:
+    """A number as a scale or offset."""
+    return torch.tensor(value, dtype=torch.float64)
+
+
+ONE, ZERO = scalar(1.0), scalar(0.0)
+
+
+def of_grid(grid: Grid) -> Values:
+    """A grid with the interval that it spans."""
+    if grid.varies is not None:
+        return Values(grid=grid)
+    ends = [grid.scale * k + grid.offset for k in (grid.low, grid.high)]
+    least = min(float(end.min()) for end in ends) if ends[0].numel() else 0.0
+    most = max(float(end.max()) for end in ends) if ends[0].numel() else 0.0
+    if grid.padded:
+        least, most = min(least, 0.0), max(most, 0.0)
+    if grid.low <= -UNBOUNDED or grid.high >= UNBOUNDED:
+        rising = bool((grid.scale > 0).all())
+        least = least if rising and grid.low > -UNBOUNDED else -INFINITY
+        most = most if rising and grid.high < UNBOUNDED else INFINITY
+    return Values(least, most, grid)
+
+
+def whole_numbers(low: int, high: int) -> Values:
+    """All whole numbers from `low` to `high`."""
+    return of_grid(Grid(ONE, ZERO, max(low, -UNBOUNDED), min(high, UNBOUNDED)))
+
+
+def interval(least: float, most: float) -> Values:
+    """Real numbers between two limits."""
+    return Values(least, most)
+
+
+def two_values(low: float, high: float) -> Values:
+    """One of two numbers; +-1 and 0/1 are held as the whole numbers that they are."""
+    return from_values([low, high])
+
+
+def from_values(values: Iterable[float]) -> Values:
+    """The set of these numbers: a grid if they are few whole multiples of one step, else the interval that they span."""
+    found = sorted({float(v) for v in values})
+    if not found or any(math.isnan(v) for v in found):
+        return ANY
+    if math.isinf(found[0]) or math.isinf(found[-1]) or len(found) > MOST_MEMBERS:
+        return Values(found[0], found[-1])
+    if all(v.is_integer() and abs(v) < UNBOUNDED for v in found):
+        return of_grid(_grid_of([int(v) for v in found], ONE, ZERO))
+    step = _common_step([b - found[0] for b in found[1:]] or [found[0]])
+    if step is None:
+        return Values(found[0], found[-1])
+    multiple = found[0] / step
+    base = found[0] if abs(multiple - round(multiple)) > _NOISE * (1 + abs(multiple)) else 0.0
+    return of_grid(_grid_of([round((v - base) / step) for v in found], scalar(step), scalar(base)))
+
+
+def _grid_of(ks: Sequence[int], scale: Tensor, offset: Tensor) -> Grid:
+    full = ks[-1] - ks[0] + 1 == len(ks)
+    return Grid(scale, offset, ks[0], ks[-1], None if full else tuple(ks))
+
+
+def _common_step(distances: Sequence[float]) -> float | None:
+    """The largest number of which all are whole multiples of at most 2**20, up to noise; None if there is none."""
+    step = 0.0
+    largest = max(abs(d) for d in distances)
+    if largest == 0:
+        return None
+    for distance in distances:
+        a, b = max(step, abs(distance)), min(step, abs(distance))
+        while b > largest * _NOISE * 2**10:
+            a, b = b, math.remainder(a, b)
+            b = abs(b)
+        step = a
+        if step < largest * 2.0**-20:
+            return None
+    return step
+
+
+def affine(values: Values, factor: Tensor, offset: Tensor) -> Values:
+    """The set of factor * value + offset, both constants broadcast over the tensor."""
+    factor, offset = factor.to(torch.float64), offset.to(torch.float64)
+    if not factor.numel() or not offset.numel():
+        return ANY
+    ends = [_times(float(f), end) for f in torch.aminmax(factor) for end in (values.least, values.most)]
+    least, most = min(ends) + float(offset.min()), max(ends) + float(offset.max())
+    if math.isnan(least) or math.isnan(most):
+        least, most = -INFINITY, INFINITY
+    grid = values.grid
+    if grid is None:
+        return Values(least, most)
+    padded = grid.padded
+    if grid.varies is not None and bool((offset != 0).any()):
+        return Values(least, most)
+    if padded and bool((offset != 0).any()):
+        grid = unpadded(values).grid
+        padded = False
+        if grid is None:
+            return Values(least, most)
+    scale, moved = grid.scale * factor, grid.offset * factor + offset
+    if max(scale.numel(), moved.numel()) > _LARGEST_CONSTANT:
+        return Values(least, most)
+    return Values(least, most, canonical(replace(grid, scale=scale, offset=moved, padded=padded)))
+
+
+def _times(factor: float, end: float) -> float:
+    return 0.0 if factor == 0 or end == 0 else factor * end
+
+
+def canonical(grid: Grid) -> Grid:
+    """The same values with whole numbers at scale 1, where they are: 2 * {0, 1} - 1 is {-1, 1}."""
+    if not grid.uniform or grid.padded:
+        return grid
+    scale, offset = float(grid.scale), float(grid.offset)
+    if not scale.is_integer() or not offset.is_integer() or scale == 0 or abs(scale) > 2**20:
+        few = grid.values()
+        if few is not None and all(v.is_integer() for v in few):
+            return _grid_of([int(v) for v in few], ONE, ZERO)
+        return _positive(grid)
+    if (scale, offset) == (1.0, 0.0):
+        return grid
+    if grid.levels <= MOST_MEMBERS:
+        ks = sorted({int(scale) * k + int(offset) for k in grid.ks()})
+        return _grid_of(ks, ONE, ZERO)
+    if abs(scale) == 1 and grid.members is None:
+        ends = sorted(int(scale) * k + int(offset) for k in (grid.low, grid.high))
+        return Grid(ONE, ZERO, ends[0], ends[1])
+    return _positive(grid)
+
+
+def _positive(grid: Grid) -> Grid:
+    """With a positive scale: -s * k is s * -k."""
+    if float(grid.scale) >= 0:
+        return grid
+    members = None if grid.members is None else tuple(sorted(-k for k in grid.members))
+    return replace(grid, scale=-grid.scale, low=-grid.high, high=-grid.low, members=members)
+
+
+def mapped(values: Values, function: Callable[[Tensor], Tensor]) -> Values | None:
+    """The image of few values under a function of single elements; None if they are many or not the same everywhere."""
+    few = None if values.grid is None else values.grid.values()
+    if few is None:
+        return None
+    image = function(torch.tensor(few, dtype=torch.float64)).to(torch.float64)
+    return from_values(image.flatten().tolist())
+
+
+def unpadded(values: Values) -> Values:
+    """With the 0 that padding brought in as an ordinary value."""
+    if values.grid is None or not values.grid.padded:
+        return values
+    return join(Values(values.least, values.most, replace(values.grid, padded=False)), from_values([0.0]))
+
+
+def join(*sets: Values) -> Values:
+    """What is in any of them: the grid that holds all, else the interval."""
+    if len({id(s) for s in sets}) == 1:
+        return sets[0]
+    sets = tuple(unpadded(s) for s in sets)
+    least, most = min(s.least for s in sets), max(s.most for s in sets)
+    codes = [s.code for s in sets]
+    if any(code is None for code in codes):
+        return Values(least, most, _same_grid([s.grid for s in sets]))
+    few = [code.values() for code in codes if code is not None]
+    if all(f is not None for f in few):
+        together = {v for f in few if f is not None for v in f}
+        if len(together) <= MOST_MEMBERS:
+            return from_values(together)
+    grid = codes[0]
+    for other in codes[1:]:
+        grid = None if grid is None or other is None else _joined(grid, other)
+    return Values(least, most, grid)
+
+
+def _same_grid(grids: Sequence[Grid | None]) -> Grid | None:
+    """The grid that all of them are, if scales and offsets are the same tensors."""
+    first = grids[0]
+    if first is None or first.varies is not None:
+        return None
+    for grid in grids[1:]:
+        if grid is None or grid.varies is not None or grid.scale.shape != first.scale.shape:
+            return None
+        if not torch.equal(grid.scale, first.scale) or not torch.equal(grid.offset, first.offset):
+            return None
+    low, high = min(g.low for g in grids if g), max(g.high for g in grids if g)
+    return Grid(first.scale, first.offset, low, high)
+
+
+def aligned(a: Grid, b: Grid) -> tuple[Grid, Grid] | None:
+    """Both uniform grids on the finer of their scales, if the coarser one is a whole multiple of it."""
+    small = min(abs(float(a.scale)), abs(float(b.scale)))
+    if small == 0:
+        return None
+    found = []
+    for grid in (a, b):
+        ratio = float(grid.scale) / small
+        if abs(ratio - round(ratio)) > _NOISE * abs(ratio) or abs(ratio) > 2**20:
+            return None
+        r = round(ratio)
+        ends = sorted((r * grid.low, r * grid.high))
+        members: tuple[int, ...] | None = None
+        if abs(r) != 1 or grid.members is not None:
+            if grid.levels > MOST_MEMBERS:
+                members = None
+            else:
+                members = tuple(sorted(r * k for k in grid.ks()))
+        found.append(Grid(scalar(small), grid.offset, ends[0], ends[1], members))
+    return found[0], found[1]
+
+
+def _joined(a: Grid, b: Grid) -> Grid | None:
+    pair = aligned(a, b)
+    if pair is None:
+        return None
+    a, b = pair
+    shift = (float(b.offset) - float(a.offset)) / float(a.scale)
+    if abs(shift - round(shift)) > _NOISE * (1 + abs(shift)):
+        return None
+    s = round(shift)
+    return canonical(Grid(a.scale, a.offset, min(a.low, b.low + s), max(a.high, b.high + s)))
+
+
+def total(a: Values, b: Values) -> Values:
+    """The set of sums of a value of each."""
+    a, b = unpadded(a), unpadded(b)
+    least, most = a.least + b.least, a.most + b.most
+    left, right = a.code, b.code
+    if left is None or right is None:
+        return Values(least, most)
+    pair = aligned(left, right)
+    if pair is None:
+        few = left.values(), right.values()
+        if few[0] is None or few[1] is None:
+            return Values(least, most)
+        sums = {x + y for x in few[0] for y in few[1]}
+        return from_values(sums) if len(sums) <= MOST_MEMBERS else Values(least, most)
+    left, right = pair
+    members: tuple[int, ...] | None = None
+    if left.levels * right.levels <= MOST_MEMBERS**2:
+        sums_of_k = sorted({x + y for x in left.ks() for y in right.ks()})
+        full = sums_of_k[-1] - sums_of_k[0] + 1 == len(sums_of_k)
+        members = None if full or len(sums_of_k) > MOST_MEMBERS else tuple(sums_of_k)
+    grid = Grid(
+        left.scale,
+        left.offset + right.offset,
+        max(left.low + right.low, -UNBOUNDED),
+        min(left.high + right.high, UNBOUNDED),
+        members,
+    )
+    return Values(least, most, canonical(grid))
+
+
+def repeated(values: Values, times: int, *, padded: bool = False) -> Values:
+    """The set of sums of `times` values of the set; `padded`: some of them may be missing."""
+    values = unpadded(values)
+    ends = [_times(times, values.least), _times(times, values.most)]
+    least, most = (min(ends[0], 0.0), max(ends[1], 0.0)) if padded else (ends[0], ends[1])
+    grid = values.code
+    if grid is None:
+        return Values(least, most)
+    based = without_offset(grid)
+    if based is None:
+        if padded:
+            return Values(least, most)
+        return Values(
+            least, most, canonical(Grid(grid.scale, grid.offset * times, times * grid.low, times * grid.high))
+        )
+    low, high = times * based.low, times * based.high
+    if padded:
+        low, high = min(low, 0), max(high, 0)
+    return of_grid(canonical(Grid(based.scale, ZERO, low, high)))
+
+
+def without_offset(grid: Grid) -> Grid | None:
+    """The same values as whole multiples of the scale; None if the offset is none."""
+    if not grid.uniform or float(grid.scale) == 0:
+        return None
+    shift = float(grid.offset) / float(grid.scale)
+    if abs(shift - round(shift)) > _NOISE * (1 + abs(shift)):
+        return None
+    s = round(shift)
+    members = None if grid.members is None else tuple(k + s for k in grid.members)
+    return replace(grid, offset=ZERO, low=grid.low + s, high=grid.high + s, members=members)
+
+
+def product(a: Values, b: Values) -> Values:
+    """The set of products of a value of each, both the same everywhere."""
+    a, b = unpadded(a), unpadded(b)
+    ends = [_times(x, y) for x in (a.least, a.most) for y in (b.least, b.most)]
+    least, most = min(ends), max(ends)
+    few = [None if v.code is None else v.code.values() for v in (a, b)]
+    if few[0] is not None and few[1] is not None:
+        found = {x * y for x in few[0] for y in few[1]}
+        if len(found) <= MOST_MEMBERS:
+            return from_values(found)
+    grids = [None if v.code is None else without_offset(v.code) for v in (a, b)]
+    left, right = grids
+    if left is None or right is None:
+        return Values(least, most)
+    corners = [x * y for x in (left.low, left.high) for y in (right.low, right.high)]
+    if max(map(abs, corners)) >= UNBOUNDED:
+        return Values(least, most)
+    return of_grid(canonical(Grid(left.scale * right.scale, ZERO, min(corners), max(corners))))
+
+
+def clamped(values: Values, low: float | None, high: float | None) -> Values:
+    """The set of min(max(value, low), high)."""
+    values = unpadded(values)
+    few = mapped(values, lambda v: torch.clamp(v, low, high))
+    if few is not None:
+        return few
+    bottom, top = -INFINITY if low is None else low, INFINITY if high is None else high
+    least, most = max(min(values.least, top), bottom), min(max(values.most, bottom), top)
+    grid = values.code
+    if grid is None or float(grid.scale) <= 0:
+        return Values(least, most)
+    ends = [grid.low, grid.high]
+    scale, offset = float(grid.scale), float(grid.offset)
+    for side, limit in ((0, low), (1, high)):
+        if limit is None:
+            continue
+        k = (limit - offset) / scale
+        outside = k > ends[0] if side == 0 else k < ends[1]
+        if outside and abs(k - round(k)) > _NOISE * (1 + abs(k)):
+            return Values(least, most)  # the limit itself is no value of the grid
+        if outside:
+            ends[side] = round(k)
+    if ends[0] > ends[1]:
+        return Values(least, most)
+    return of_grid(canonical(replace(grid, low=ends[0], high=ends[1], members=None)))
