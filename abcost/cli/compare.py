@@ -110,8 +110,15 @@ def _check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
                 f"--{name} does nothing to saved reports: leave it out, or analyze again with it"
             )
         own = [_own(text.split(",")[0], text.split(",")[1:]) for text in models]
-        if all(name in values for values in own):
+        if all(name in values or _has_no(name, text) for text, values in zip(models, own, strict=True)):
             raise UsageError(f"--{name} does nothing: every model has its own {name}; leave one of them out")
+
+
+def _has_no(option: str, text: str) -> bool:
+    """Whether it cannot be said of a model: a file that holds a network says its input size itself."""
+    from abcost.models.subject import holds_weights
+
+    return option == "preset" and holds_weights(text.split(",", maxsplit=1)[0])
 
 
 def _side(text: str, common: Mapping[str, Any]) -> Side:
@@ -123,7 +130,8 @@ def _side(text: str, common: Mapping[str, Any]) -> Side:
         if given:
             raise UsageError(f"{text!r}: a saved report takes no options")
         return side_of(read_report(Path(name)), name)
-    return side_of(_analysed(name, {**common, **_own(name, given)}), text)
+    fitting = {option: value for option, value in common.items() if not _has_no(option, name)}
+    return side_of(_analysed(name, {**fitting, **_own(name, given)}), text)
 
 
 def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
