@@ -17,6 +17,7 @@ from abcost.registry import unknown_name
 if TYPE_CHECKING:
     from abcost.compare.saved import Side
 
+_SAVED = (".json", ".csv")  # endings of reports
 _PATHS = ("checkpoint", "slopes")
 _WHOLE = ("width", "step", "num_classes", "base_width", "fraction_bits")
 _REAL = ("fps", "clock_mhz")
@@ -29,9 +30,9 @@ def compare(
     sides: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more: a saved report (.json), or a model as for analyze, with options of its own behind "
-            "commas: reactnet_18,checkpoint=best.pt,slopes=s.json,target=fpga-ice40,width=12. Each is compared with "
-            "the first."
+            help="Two or more: a saved report (.json or .csv; of several targets r.json,target=asic-45nm), or a model "
+            "as for analyze, with options of its own behind commas: reactnet_18,checkpoint=best.pt,slopes=s.json,"
+            "target=fpga-ice40,width=12. Each is compared with the first."
         ),
     ],
     target: Annotated[
@@ -41,6 +42,7 @@ def compare(
     width: Annotated[int | None, typer.Option(help="Bits of the residual path, of all models.")] = None,
     device: Annotated[str | None, typer.Option(help="Part, of all models.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second, of all models.")] = None,
+    leave_out_softmax: options.LeaveOutSoftmax = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,7 +67,10 @@ def compare(
     conditions = [parse_condition(text) for text in fail_if or ()]
     if len(sides) < 2:
         raise UsageError("compare needs two or more reports or models")
-    asked = {"target": target, "preset": preset, "width": width, "device": device, "fps": fps}
+    asked = {
+        "target": target, "preset": preset, "width": width, "device": device, "fps": fps,
+        "leave_out_softmax": leave_out_softmax or None,
+    }  # fmt: skip
     common = {name: value for name, value in asked.items() if value is not None}
     _check_common(sides, common)
     with quiet():
@@ -103,15 +108,17 @@ def _files_of(sides: Sequence[str], *named: str | None) -> list[str | None]:
 
 def _check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
     """Raise UsageError for an option of all models that no model takes: saved reports have their own values."""
-    models = [text for text in sides if not text.split(",")[0].endswith(".json")]
+    models = [text for text in sides if not text.split(",")[0].endswith(_SAVED)]
     for name in common:
         if not models:
             raise UsageError(
-                f"--{name} does nothing to saved reports: leave it out, or analyze again with it"
+                f"--{name.replace('_', '-')} does nothing to saved reports: leave it out, or analyze again with it"
             )
         own = [_own(text.split(",")[0], text.split(",")[1:]) for text in models]
         if all(name in values or _has_no(name, text) for text, values in zip(models, own, strict=True)):
-            raise UsageError(f"--{name} does nothing: every model has its own {name}; leave one of them out")
+            raise UsageError(
+                f"--{name.replace('_', '-')} does nothing: every model has its own {name}; leave one of them out"
+            )
 
 
 def _has_no(option: str, text: str) -> bool:
@@ -124,12 +131,16 @@ def _has_no(option: str, text: str) -> bool:
 def _side(text: str, common: Mapping[str, Any]) -> Side:
     """A saved report, or an analysis made now."""
     from abcost.compare.saved import read_report, side_of
+    from abcost.compare.saved_csv import side_of_csv
 
     name, *given = text.split(",")
-    if name.endswith(".json"):
-        if given:
-            raise UsageError(f"{text!r}: a saved report takes no options")
-        return side_of(read_report(Path(name)), name)
+    if name.endswith(_SAVED):
+        own = _own(name, given)
+        if set(own) - {"target"}:
+            raise UsageError(f"{text!r}: a saved report takes no options but target, where it has several")
+        if name.endswith(".csv"):
+            return side_of_csv(Path(name), text, own.get("target"))
+        return side_of(read_report(Path(name), own.get("target")), text)
     fitting = {option: value for option, value in common.items() if not _has_no(option, name)}
     return side_of(_analysed(name, {**fitting, **_own(name, given)}), text)
 
@@ -166,7 +177,7 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     slopes = asked.get("slopes")
     rewriting = options.rewriting(
         asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),
-        None if slopes is None else Path(slopes), name,
+        None if slopes is None else Path(slopes), name, leave_out_softmax=bool(asked.get("leave_out_softmax")),
     )  # fmt: skip
     blocks = asked.get("blocks")
     request = options.request(

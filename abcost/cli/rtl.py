@@ -98,10 +98,14 @@ def _check_same(found: Project, out: Path) -> None:
     """
     for name, text in found.files.items():
         file = out / name
-        if file.exists() and (not file.is_file() or file.read_bytes() != text.encode("utf-8")):
-            raise UsageError(
-                f"--out {out} holds another {name} than this command writes: name another folder, or remove it"
-            )
+        content = text.encode("utf-8")
+        if not file.exists() or (
+            file.is_file() and file.stat().st_size == len(content) and file.read_bytes() == content
+        ):
+            continue
+        raise UsageError(
+            f"--out {out} holds another {name} than this command writes: name another folder, or remove it"
+        )
 
 
 def _write(found: Project, out: Path) -> None:
