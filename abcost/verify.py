@@ -23,7 +23,7 @@ from abcost.core.interpret import Arithmetic, FixedPoint, Floating, execute
 from abcost.core.kinds import OpKind
 from abcost.core.log import LogEntry
 from abcost.core.node import OpNode
-from abcost.errors import ModelError
+from abcost.errors import ModelError, one_line
 from abcost.trace.double import float64_only
 
 _FLOAT_TOLERANCE = 1e-9
@@ -99,8 +99,10 @@ def double_copy(model: nn.Module) -> nn.Module:
     """A float64 copy, so that rounding cannot flip a sign between the model and its graph."""
     try:
         return copy.deepcopy(model).double().eval()
-    except Exception as error:
-        raise ModelError(f"verification needs a float64 copy of the model, which failed: {error}") from error
+    except (Exception, GeneratorExit) as error:
+        raise ModelError(
+            f"verification needs a float64 copy of the model, which failed: {one_line(error)}"
+        ) from error
 
 
 def verify_stages(

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, quiet, view, write
+from abcost.cli.given import given, refuse
+from abcost.cli.output import quiet, view, write
+from abcost.cli.places import check_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ _FORMATS = ("rich", "json")
 
 
 def evaluate(
+    context: typer.Context,
     model: options.Model,
     checkpoint: Annotated[
         Path,
@@ -74,7 +77,13 @@ def evaluate(
     output: options.Output = None,
 ) -> None:
     """Top-1 and top-5 on the test split; as rewritten or fixed-point also the agreement with the trained network."""
-    check_writable(output)
+    check_places({"--output": output}, [model, checkpoint, data])
+    if form == "trained":
+        refuse(
+            given(context),
+            ["fraction_bits", "weight_scale", "constant_multiply"],
+            "to the network as it was trained; with --as rewritten or --as fixed-point it would",
+        )
     chosen = options.choice("--format", output_format, _FORMATS)
     import torch
 

@@ -46,6 +46,13 @@ class Options:
         """Processes that read image files; 0 is the calling one."""
         return min(8, os.cpu_count() or 1) if self.workers is None else self.workers
 
+    def refuse_workers(self, name: str) -> None:
+        """For sets that are held in memory."""
+        if self.workers is not None:
+            raise UsageError(
+                f"images of {name} are held in memory, nobody reads files; leave the workers out"
+            )
+
     def refuse_image_size(self, name: str, side: int) -> None:
         """For sets that come in one size."""
         if self.image_size not in {None, side}:

@@ -14,7 +14,7 @@ from abcost.core.inputs import InputSpec
 from abcost.core.interpret import Arithmetic, FixedPoint, Floating
 from abcost.core.primitives import Origin
 from abcost.data import DataSet
-from abcost.errors import ModelError, UsageError
+from abcost.errors import ModelError, UsageError, one_line
 from abcost.models.accuracies import Published, published
 from abcost.models.checkpoint import read_checkpoint
 from abcost.models.subject import Request, Subject, holds_weights, resolve
@@ -193,9 +193,10 @@ def _logits(model: nn.Module, images: Tensor, classes: int) -> Tensor:
     try:
         with torch.no_grad():
             logits = model(images)
-    except Exception as error:  # the user's code may raise anything
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"the model fails on images of shape {list(images.shape)}: {reason}") from error
+    except (Exception, GeneratorExit) as error:  # the user's code may raise anything
+        raise ModelError(
+            f"the model fails on images of shape {list(images.shape)}: {one_line(error)}"
+        ) from error
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ModelError(

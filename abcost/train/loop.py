@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from abcost.data import DataSet
 from abcost.errors import TrainError
 from abcost.models.checkpoint import load_checkpoint
 from abcost.train.agc import clip_
@@ -77,6 +78,18 @@ def train_step(config: Config, around: Surroundings, *, start: Path | None = Non
         if board is not None:
             board.close()
     return test(config, around, standing)
+
+
+def check_step(config: Config, data: DataSet, processes: int, *, start: Path | None = None) -> None:
+    """Make all that `train_step` makes before it trains, and write nothing. Raises as it does."""
+    model = network(config, data)
+    if start is not None:
+        load_checkpoint(model, start)
+    restrict_slopes(model, config)
+    parameter_groups(model, config)
+    share_of_batches(torch.arange(len(data.train)), config.batch_size, rank=0, processes=processes)
+    if config.teacher and config.distillation:
+        load_teacher(config.teacher, config.teacher_model, data)
 
 
 @dataclass(frozen=True, slots=True)

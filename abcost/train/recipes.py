@@ -24,7 +24,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from abcost.errors import UsageError
+from abcost.core.reading import read_text
+from abcost.errors import UsageError, one_line
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
 from abcost.train.config import NAMES, STEPS, Config
@@ -47,6 +48,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 FOLDER: Mapping[str, Any] = MappingProxyType({**IMAGENET, "distillation": 0.0, "teacher": None})
 """Of any other folder of images: as ImageNet, but with labels, for no teacher knows its classes."""
 
+MOST_BYTES = 1_000_000  # of a TOML file
 _NOT_IN_FILES = {"model", "step"}
 
 
@@ -86,12 +88,11 @@ def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
     """What stands at the top of a TOML file, and per step."""
+    text = read_text(file, f"--config {file}", UsageError, most=MOST_BYTES)
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read --config {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # TOML, UTF-8, or nesting without end
-        raise UsageError(f"--config {file} is not TOML: {error}") from error
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOML, or nesting without end
+        raise UsageError(f"--config {file} is not TOML: {one_line(error)}") from error
     own: dict[int, dict[str, Any]] = {}
     for step in STEPS:
         table = content.pop(f"step{step}", {})
