@@ -4,7 +4,8 @@
 
 The published recipe adds this noise, which is made for pixels in 0 … 1, to 8-bit pixels in 0 … 255 and cuts the sum
 to a whole number: since |noise| is about 0.013, a pixel falls by one grey level where the noise of its colour is
-negative, and else stays. In 0 … 1, as AlexNet had it, the same noise has a standard deviation of 3.2 grey levels.
+negative, and else stays. In 0 … 1, as AlexNet had it, the same noise has a standard deviation of 3.2 grey levels
+in each colour.
 
 Source: Krizhevsky et al., ImageNet classification with deep convolutional neural networks, NeurIPS 2012, section 4.1;
 eigenvalues and eigenvectors: fb.resnet.torch (Facebook, 2016); on 8-bit pixels: A&B BNN (Ma et al., CVPR 2024).
