@@ -133,6 +133,14 @@ def test_which_of_equal_epochs_is_kept(ties, scores, best, tmp_path, monkeypatch
 # random numbers
 
 
+def test_convolutions_on_gpus_are_deterministic(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    start(Config(model="reactnet_18", accelerator="cpu", threads=1))
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+
+
 def test_the_teacher_is_made_before_the_network(tmp_path, monkeypatch):
     """Making ResNet-34 draws weights, which those of a checkpoint then replace: the network's come afterwards."""
 
