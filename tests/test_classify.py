@@ -427,7 +427,7 @@ SCALES = {
         Origin.ACTIVATION_SCALE,
     ),
     "alpha": (lambda m, x: 0.3 * m.main(x.sign()) + x, Origin.RESIDUAL_SCALE),
-    "alpha without a sum": (lambda m, x: 0.3 * m.main(x.sign()), Origin.RESIDUAL_SCALE),
+    "a scale of the weights, behind the product": (lambda m, x: 0.3 * m.main(x.sign()), Origin.WEIGHT_SCALE),
     "alpha of a real branch": (lambda m, x: x + 0.3 * m.real(x), Origin.RESIDUAL_SCALE),
     "a scale of its own": (lambda m, x: 0.3 * (x + m.main(x.sign())), Origin.OTHER),
     "a scale behind a real convolution": (lambda m, x: 0.3 * m.real(x), Origin.OTHER),

@@ -12,6 +12,7 @@ from abcost.classify import tally
 from abcost.core.interpret import FixedPoint, Floating, execute
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
+from abcost.core.primitives import OpClass
 from abcost.rewrite import RewriteOptions, rewrite, run_rules
 from abcost.rewrite.rule import rules
 from abcost.rewrite.spec import check_spec
@@ -38,6 +39,10 @@ def values(graph, x, arithmetic):
 def counts(graph):
     found = tally(graph, 16)
     return found.by_class(), found.by_origin(), found.macs
+
+
+def inverted(graph):
+    return sum(n.elements for n in graph.of_kind(OpKind.THRESHOLD) if "gain" in n.consts)
 
 
 @given(legal_graphs(), options)
@@ -100,11 +105,14 @@ def test_every_phase_leaves_what_its_spec_allows(drawn):
 
 @given(legal_graphs())
 def test_no_multiplication_is_lost_before_lowering(drawn):
-    # REMOVE_MASK and QUANTISE_SLOPES only ever take multiplications away, and add no other work but shifts
+    # REMOVE_MASK and QUANTISE_SLOPES only ever take multiplications away, and add no other work but shifts;
+    # LOWER adds comparisons, and a bit that inverts them where channels differ in which side is which
     graph, _ = drawn
-    found = [counts(after.graph) for _phase, _before, after in stages(graph, OPTIONS)]
-    for (before, _, macs), (after, _, macs_after) in pairwise(found):
+    graphs = [after.graph for _phase, _before, after in stages(graph, OPTIONS)]
+    found = [(*counts(after), inverted(after)) for after in graphs]
+    for (before, _, macs, _), (after, _, macs_after, inversions) in pairwise(found):
+        assert after[OpClass.BITOP] <= before[OpClass.BITOP] + inversions
         for op_class in before:
-            if op_class.value not in ("shift", "compare"):
+            if op_class.value not in ("shift", "compare", "bitop"):
                 assert after[op_class] <= before[op_class]
         assert macs.total == macs_after.total

@@ -48,15 +48,48 @@ def test_where_at_another_level_is_a_threshold():
     assert_equal_values(before, after)
 
 
+BITS = {  # low, high, and which of them holds at 0: -1 low, 1 high, 0 what lies between
+    "flag by where": (lambda m, x: torch.where(x >= 0, 1.0, 0.0), 0.0, 1.0, 1),
+    "turned round": (lambda m, x: torch.where(x >= 0, -1.0, 1.0), 1.0, -1.0, 1),
+    "negated": (lambda m, x: -x.sign(), 1.0, -1.0, 0),
+    "one minus two flags": (lambda m, x: 1 - 2 * (x < 0).float(), -1.0, 1.0, 1),
+    "difference of flags": (lambda m, x: (x > 0).float() - (x < 0).float(), -1.0, 1.0, 0),
+    "clamped": (lambda m, x: x.sign().clamp(-1, 1), -1.0, 1.0, 0),
+    "half of sign + 1": (lambda m, x: (x.sign() + 1) / 2, 0.0, 1.0, 0),
+    "no flag": (lambda m, x: 1 - (x > 0).float(), 1.0, 0.0, -1),
+    "sign of sign + 1": (lambda m, x: (x.sign() + 1.0).sign(), 0.0, 1.0, 1),
+    "sign of a rectified value": (lambda m, x: torch.relu(x).sign(), 0.0, 1.0, -1),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BITS))
+def test_forms_of_a_bit(name):
+    function, low, high, at_zero = BITS[name]
+    before = traced(function, SHAPE)
+    after, _ = through(before, Phase.RECOGNISE)
+    (node,) = after.of_kind(OpKind.SIGN)
+    assert (node.attrs.get("low", -1.0), node.attrs.get("high", 1.0), node.attrs["at_zero"]) == (
+        low,
+        high,
+        at_zero,
+    )
+    x = edge_values(SHAPE)
+    assert torch.equal(next(iter(execute(after, [x]).values())), function(None, x).double())
+
+
+def test_a_level_that_expands_its_input_is_a_threshold():
+    before = traced(lambda m, x: torch.where(x >= torch.zeros(3, 1, 1, 1), 1.0, -1.0), SHAPE)
+    after, _ = through(before, Phase.RECOGNISE)
+    assert kinds(after) == ["threshold"]
+    assert after.of_kind(OpKind.THRESHOLD)[0].shape == (3, *SHAPE[1:])
+    assert_equal_values(before, after)
+
+
 NO_SIGNS = {
-    "other values": lambda m, x: torch.where(x >= 0, 1.0, 0.0),
-    "turned round": lambda m, x: torch.where(x >= 0, -1.0, 1.0),
     "equality": lambda m, x: torch.where(x == 0, 1.0, -1.0),
     "two computed operands": lambda m, x: torch.where(x >= x.exp(), 1.0, -1.0),
-    "level expands": lambda m, x: torch.where(x >= torch.zeros(3, 1, 1, 1), 1.0, -1.0),
     "affine with another factor": lambda m, x: (x >= 0).float() * 3 - 1,
     "affine on a value": lambda m, x: x * 2 - 1,
-    "sign of sign, offset 1": lambda m, x: (x.sign() + 1.0).sign(),
 }
 
 
@@ -103,7 +136,7 @@ NO_MASKS = {
     "read by something else": signed_and_read,
     "never signed": lambda m, x: torch.tanh(1.5 * x),
     "not odd": lambda m, x: torch.sign(2 * torch.sigmoid(3 * x) - 0.9),
-    "another function": lambda m, x: torch.sign(torch.exp(x)),
+    "another function": lambda m, x: torch.sign(torch.sin(x)),
     "sigmoid read elsewhere": sigmoid_read_elsewhere,
 }
 

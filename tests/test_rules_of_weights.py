@@ -28,9 +28,10 @@ from strategies import Module, traced
 
 def test_the_rules_are_these():
     assert rules.names() == [
-        "affine-sign", "bias-sign", "binary-weight", "fold-global-pool", "mask", "mask-before-sign", "pool-to-shift",
-        "positive-scale-before-sign", "quantise-slopes", "round-slopes", "round-weight-scales", "scale-to-shift",
-        "select-prelu", "select-sign", "sign-of-sign", "signed-digits", "straight-through",
+        "bias-sign", "binary-weight", "fold-global-pool", "mask", "mask-before-sign", "one-sided-sign", "pool-to-shift",
+        "positive-scale-before-sign", "power-of-two-weights", "quantise-slopes", "quantiser", "round-slopes",
+        "round-weight-scales", "scale-behind-dot", "scale-to-shift", "select-prelu", "signed-digits", "step-function",
+        "straight-through", "threshold", "unit-scale", "weight-levels",
     ]  # fmt: skip
 
 
@@ -126,9 +127,7 @@ NOT_BINARY = {
     "small": lambda w: (torch.rand_like(w) - 0.5) * 2e-9,
     "small and positive": lambda w: torch.rand_like(w) * 1e-3,
     "nearly equal": lambda w: w.sign() * (1 + 1e-4 * torch.rand_like(w)),
-    "ternary": lambda w: w.sign() * (w.abs() > 0.08),
-    "one odd weight": lambda w: torch.where(torch.arange(w.numel()).reshape(w.shape) == 5, 0.7, w.sign()),
-    "two magnitudes": lambda w: torch.where(w > 0, 0.5, -0.25),
+    "one odd weight": lambda w: torch.where(torch.arange(w.numel()).reshape(w.shape) == 5, 0.7071, w.sign()),
     "nothing but zeros": torch.zeros_like,
 }
 

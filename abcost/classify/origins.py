@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from abcost.classify.reach import POINTWISE, Reach
+from abcost.core.dots import MOST_CODE_BITS
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, DotArithmetic, OpKind
 from abcost.core.node import OpNode
@@ -18,38 +19,88 @@ def origin_of(reach: Reach, node: OpNode) -> Origin:
 
 
 def _scale(reach: Reach, node: OpNode) -> Origin:
-    if node.attrs.get("role") == "weight_scale":
+    role = node.attrs.get("role")
+    if role == "weight_scale":
         return Origin.WEIGHT_SCALE
-    dot = reach.upstream_dot(node)
-    if node.attrs.get("role") == "batch_norm":
+    if role == "batch_norm":
+        dot = reach.is_behind(node)
         return Origin.STEM if dot is not None and reach.is_stem(dot) else Origin.BATCH_NORM
     if reach.reaches_sign(node):
         return Origin.ACTIVATION_SCALE
-    if dot is None or reach.is_stem(dot):
-        return Origin.OTHER
-    if _has_binary_operand(reach.graph, dot) or reach.reaches_sum(node):
-        return Origin.RESIDUAL_SCALE
+    for origin, holds in _CONTEXTS:
+        if holds(reach, node):
+            return origin
     return Origin.OTHER
+
+
+def _scales_weights(reach: Reach, node: OpNode) -> bool:
+    """One factor per channel right behind a product with a weight of few bits, or one for all that is no residual scale."""
+    dot = reach.is_behind(node)
+    if dot is None or not dot.const("weight") or not _has_binary_operand(reach.graph, dot):
+        return False
+    (source,) = reach.graph.sources(node)
+    bare = source is dot or source.kind in (OpKind.WIRING, OpKind.ADD_CONST)
+    return (bare and node.consts["factor"].count > 1) or not reach.reaches_sum(node)
+
+
+def _is_residual(reach: Reach, node: OpNode) -> bool:
+    """On the way from a dot product that is not the stem to a sum."""
+    dot = reach.upstream_dot(node)
+    return dot is not None and not reach.is_stem(dot) and reach.reaches_sum(node)
+
+
+def _is_of_quantiser(reach: Reach, node: OpNode) -> bool:
+    """In front of a rounding, or behind what has few values."""
+    graph = reach.graph
+    rounds = [u.attrs.get("aten") in _ROUNDINGS or u.kind is OpKind.CLAMP for u in graph.users(node)]
+    grid = graph.values(node).grid
+    coded = grid is not None and grid.varies is None and grid.bits <= MOST_CODE_BITS
+    coded = coded and reach.is_behind(node) is None  # a dot product of few taps has few values too
+    return (bool(rounds) and all(rounds) and _rounded_below(graph, node)) or coded
+
+
+def _rounded_below(graph: OpGraph, node: OpNode) -> bool:
+    """Whether all that reads the value rounds it, perhaps behind a clamp."""
+    users = graph.users(node)
+    return bool(users) and all(
+        u.attrs.get("aten") in _ROUNDINGS or (u.kind is OpKind.CLAMP and _rounded_below(graph, u))
+        for u in users
+    )
 
 
 def _has_binary_operand(graph: OpGraph, dot: OpNode) -> bool:
     return graph.dot_arithmetic(dot) is not DotArithmetic.REAL
 
 
+def _multiply(reach: Reach, node: OpNode) -> Origin:
+    if reach.excites(node):
+        return Origin.SQUEEZE_EXCITE
+    return Origin.ACTIVATION_FUNCTION if reach.is_gated(node) else Origin.OTHER
+
+
 def _dot(reach: Reach, node: OpNode) -> Origin:
+    if reach.excites(node):
+        return Origin.SQUEEZE_EXCITE
     if node.kind is OpKind.LINEAR and reach.makes_output(node):
         return Origin.CLASSIFIER
     if reach.is_stem(node):
         return Origin.STEM
+    if node.kind is OpKind.CONV and _is_pointwise(node) and reach.makes_output(node):
+        return Origin.CLASSIFIER
     if node.kind is OpKind.CONV and _is_shortcut(reach, node):
         return Origin.SHORTCUT
     return Origin.OTHER
 
 
+def _is_pointwise(conv: OpNode) -> bool:
+    """Whether the kernel is 1x1."""
+    return all(k == 1 for k in conv.consts["weight"].values.shape[2:])
+
+
 def _is_shortcut(reach: Reach, node: OpNode) -> bool:
     """A 1x1 convolution added to a longer branch, or to one whose own convolution is not a real 1x1."""
     graph = reach.graph
-    if any(k != 1 for k in node.consts["weight"].values.shape[2:]):
+    if not _is_pointwise(node):
         return False
     end = node
     while True:  # follow the branch to the sum
@@ -103,10 +154,22 @@ def _avg_pool(_reach: Reach, node: OpNode) -> Origin:
     return Origin.OTHER if "axes" in node.attrs else Origin.AVG_POOL
 
 
+_ROUNDINGS = frozenset({"round.default", "floor.default", "ceil.default", "trunc.default"})
+_CONTEXTS: tuple[tuple[Origin, Callable[[Reach, OpNode], bool]], ...] = (
+    (Origin.SQUEEZE_EXCITE, lambda reach, node: reach.excites(node)),
+    (Origin.QUANTISER, _is_of_quantiser),
+    (Origin.WEIGHT_SCALE, _scales_weights),
+    (Origin.ATTENTION, lambda reach, node: reach.reaches_softmax(node)),
+    (Origin.ACTIVATION_FUNCTION, lambda reach, node: reach.reaches_function(node)),
+    (Origin.RESIDUAL_SCALE, _is_residual),
+)
+"""What a scale that is none of a batch norm, of weights or in front of a sign can be, first match first."""
+
 _RULES: dict[OpKind, Callable[[Reach, OpNode], Origin]] = {
     OpKind.SCALE: _scale,
     OpKind.CONV: _dot,
     OpKind.LINEAR: _dot,
     OpKind.AVG_POOL: _avg_pool,
+    OpKind.MULTIPLY: _multiply,
     OpKind.PRELU: lambda _reach, _node: Origin.RPRELU,
 }

@@ -56,7 +56,7 @@ def split(weight: torch.Tensor, axis: int) -> Split | None:
             low = magnitude.amin(dim=1)
             some_signs.copy_(torch.sign(some_weights))
             some_signs[dead] = 1
-        if not bool((high - low <= _noise(high)).all()):  # also refuses NaN
+        if not bool((high - low <= noise(high)).all()):  # also refuses NaN
             return None
         if bool((low == high).all()):
             some_scale.copy_(high)
@@ -69,7 +69,7 @@ def split(weight: torch.Tensor, axis: int) -> Split | None:
     return Split(signs, scale, lossless)
 
 
-def _noise(magnitude: torch.Tensor) -> torch.Tensor:
+def noise(magnitude: torch.Tensor) -> torch.Tensor:
     """Spread that counts as rounding noise of `magnitude`."""
     absolute = ABSOLUTE_ULPS * torch.finfo(magnitude.dtype).eps
     return torch.minimum(RELATIVE_NOISE * magnitude + absolute, LARGEST_SPREAD * magnitude)

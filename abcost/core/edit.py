@@ -31,6 +31,14 @@ class Edit:
             candidate = f"{name}_{count}"
         return candidate
 
+    def draft(self, name: str) -> OpNode:
+        """The node called `name` as it stands in the draft."""
+        return self._nodes[name]
+
+    def reads(self, name: str) -> list[str]:
+        """Names of what it reads in the draft."""
+        return list(self._inputs[name])
+
     def add(self, node: OpNode, inputs: Sequence[str] = ()) -> str:
         """Append a node; returns its name."""
         self._nodes[node.name] = node

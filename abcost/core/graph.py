@@ -84,6 +84,14 @@ class OpGraph:
         return tuple(self._nodes[name] for name in self._inputs[node.name])
 
     @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self._nodes)}
+
+    def position(self, node: OpNode) -> int:
+        """Place of `node` in execution order."""
+        return self._positions[node.name]
+
+    @cached_property
     def _users(self) -> dict[str, tuple[OpNode, ...]]:
         users: dict[str, list[OpNode]] = {name: [] for name in self._nodes}
         for node in self:

@@ -216,6 +216,11 @@ def _run(
     return _EXECUTORS[node.kind](node, plain, arithmetic)
 
 
+def run_node(node: OpNode, inputs: Sequence[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    """The value of one node from those that it reads, of any shape that its constants broadcast to."""
+    return _plain(_run(node, list(inputs), arithmetic), arithmetic)
+
+
 def _c(node: OpNode, role: str, arithmetic: Arithmetic) -> torch.Tensor:
     return arithmetic.constant(node.consts[role])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 
 from abcost.core.binary import split
@@ -13,6 +11,7 @@ from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
+from abcost.rewrite.weights import Behind, span
 
 
 class BinaryWeight:
@@ -33,47 +32,25 @@ class BinaryWeight:
             return Declined("one tap per output channel: every weight is +-s, which says nothing")
         if weight.scale is not None:
             signs, scale = weight.values, weight.scale.flatten()
-        elif (found := split(weight.values, 1 if transposed else 0)) is not None:
+        elif weight.values.is_floating_point() and (found := split(weight.values, 1 if transposed else 0)):
             signs, scale = found.signs, found.scale
         else:
             return None
-        uniform = bool((scale == scale[0]).all())
-        detail = f"+-s per output channel, s = {float(scale.min()):.4g} … {float(scale.max()):.4g}"
+        detail = f"+-s per output channel, {span(scale)}"
         zeros = signs.numel() - int(torch.count_nonzero(signs))
         if zeros:
             detail += f"; {zeros} of {signs.numel()} weights are exactly 0, which hardware stores as +1"
-        return Match((node,), detail, data={"signs": signs, "scale": scale[:1] if uniform else scale})
+        return Match((node,), detail, data={"signs": signs, "scale": scale})
 
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
         """The dot product gets a name of its own; the last node of the chain keeps the old one."""
         scale: torch.Tensor = match.data["scale"]
-        shape = (1, -1, *[1] * (len(node.shape) - 2)) if node.kind is OpKind.CONV else (-1,)
-        if scale.numel() == 1 and float(scale) == 1.0 and "bias" not in node.consts:
-            edit.replace(node, consts={"weight": Constant(match.data["signs"], binary=True)})
+        weight = Constant(match.data["signs"], binary=True)
+        if bool((scale == 1).all()) and "bias" not in node.consts:
+            edit.replace(node, consts={"weight": weight})
             return
-        dot = dataclasses.replace(
-            node,
-            name=edit.unique(f"{node.name}/binary"),
-            consts={"weight": Constant(match.data["signs"], binary=True)},
-        )
-        last = edit.insert_before(node, dot, graph.inputs(node.name))
-        factor = {"factor": Constant(scale.reshape(shape))}
-        if "bias" not in node.consts:
-            edit.replace(node, [last], kind=OpKind.SCALE, attrs={"role": "weight_scale"}, consts=factor)
-            return
-        if not (scale.numel() == 1 and float(scale) == 1.0):
-            scaled = OpNode(
-                edit.unique(f"{node.name}/scale"),
-                OpKind.SCALE,
-                node.shape,
-                node.layer,
-                node.source,
-                {"role": "weight_scale"},
-                factor,
-            )
-            last = edit.insert_before(node, scaled, [last])
-        bias = {"value": Constant(node.consts["bias"].values.reshape(shape))}
-        edit.replace(node, [last], kind=OpKind.ADD_CONST, attrs={}, consts=bias)
+        behind = Behind(edit, graph, node)
+        behind.finish(behind.scaled(behind.dot(weight, name="binary"), scale))
 
 
 rules.add("binary-weight")(BinaryWeight())

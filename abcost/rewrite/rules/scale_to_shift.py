@@ -19,9 +19,11 @@ class ScaleToShift:
     phase = Phase.LOWER
     kinds = frozenset({OpKind.SCALE})
 
-    def check(self, _graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
+    def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """Other constants stay multiplications, unless signed digits were asked for."""
         factor = node.consts["factor"].real()
+        if bool((factor == 1).all()) and graph.sources(node)[0].shape == node.shape:
+            return None  # unit-scale
         powers = is_power_of_two(factor) & (factor > 0)
         if bool(powers.all()):
             exponent = torch.frexp(factor)[1] - 1

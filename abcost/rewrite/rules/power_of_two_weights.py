@@ -1,0 +1,36 @@
+"""conv(x, +-2**k) -> shifts by wiring, and adds."""
+
+from __future__ import annotations
+
+from abcost.core.edit import Edit
+from abcost.core.graph import OpGraph
+from abcost.core.interpret import is_power_of_two
+from abcost.core.kinds import DotArithmetic, OpKind
+from abcost.core.log import Phase
+from abcost.core.node import OpNode
+from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
+
+
+class PowerOfTwoWeights:
+    """sum of x * +-2**k  ->  sum of x, shifted and added or subtracted: one signed digit per weight that is not 0."""
+
+    phase = Phase.LOWER
+    kinds = frozenset({OpKind.CONV, OpKind.LINEAR})
+
+    def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
+        """Where a multiplication would be left."""
+        if "csd_fraction_bits" in node.attrs or graph.dot_arithmetic(node) is not DotArithmetic.REAL:
+            return None
+        values = node.consts["weight"].real()
+        if not bool((is_power_of_two(values) | (values == 0)).all()) or not bool((values != 0).any()):
+            return None
+        return Match(
+            (node,), "weights are +-2**k: shifts by wiring", data={"fraction_bits": options.fraction_bits}
+        )
+
+    def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
+        """The node keeps its kind: it is the same product, performed by shifts and adds."""
+        edit.replace(node, attrs={**node.attrs, "csd_fraction_bits": match.data["fraction_bits"]})
+
+
+rules.add("power-of-two-weights")(PowerOfTwoWeights())

@@ -1,0 +1,93 @@
+"""conv(x, s * v) -> s * conv(x, v): ternary, k-bit, {0, 1} and power-of-two weights hidden in real ones; sums of bases."""
+
+from __future__ import annotations
+
+from abcost.core.edit import Edit
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.core.levels import Bases, Levels, powers_of_two, sums_of_bases, two_valued, whole_multiples
+from abcost.core.log import Phase
+from abcost.core.node import Constant, OpNode
+from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
+from abcost.rewrite.weights import Behind, as_weight, exact_zero, rows_of, span
+
+_FEWEST_TAPS = 3
+"""Any two weights have two values."""
+
+
+class WeightLevels:
+    """conv(x, s_o * v) + bias  ->  conv(x, v) * s_o + bias, with v whole numbers of up to 8 bits or powers of two;
+
+    conv(x, p_o or q_o)        ->  conv(x, b) * (q_o - p_o) / 2 + box_sum(x) * (p_o + q_o) / 2, with b in {-1, +1};
+    conv(x, sum of s_oi * b_i) ->  sum of conv(x, b_i) * s_oi.
+
+    The sum of x over the window is one for all output channels (adaptive binary sets; ABC-Net's bases).
+    """
+
+    phase = Phase.RECOGNISE
+    kinds = frozenset({OpKind.CONV, OpKind.LINEAR})
+
+    def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+        """Real weights that are not +-s; those are another rule's."""
+        weight = node.consts["weight"]
+        if weight.binary or weight.scale is not None or not weight.values.is_floating_point():
+            return None
+        if bool(node.attrs.get("transposed", False)) and node.attrs["groups"] != 1:
+            return None  # said by binary-weight
+        rows = rows_of(node)
+        if rows.shape[1] < _FEWEST_TAPS or bool((rows.abs() == rows.abs().amax(dim=1, keepdim=True)).all()):
+            return None
+        found = two_valued(rows) or powers_of_two(rows) or whole_multiples(rows) or sums_of_bases(rows)
+        if found is None:
+            return None
+        if isinstance(found, Levels):
+            if found.values.is_floating_point() and bool((found.scale == 1).all()):
+                return None  # powers of two as they stand
+            return Match((node,), _levels_text(found), data={"levels": found})
+        box = not exact_zero(found.offset)
+        if box and (bool(node.attrs.get("transposed", False)) or int(node.attrs.get("groups", 1)) != 1):
+            return Declined("two values per channel that are not +-s, but no one box sum serves all channels")
+        count = len(found.signs)
+        text = "two values per output channel" if count == 1 else f"sums of {count} scaled signs"
+        return Match((node,), f"{text}{', and a box sum' if box else ''}", data={"bases": found})
+
+    def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
+        """Scales become nodes behind the product."""
+        behind = Behind(edit, graph, node)
+        levels: Levels | None = match.data.get("levels")
+        if levels is None:
+            _apply_bases(behind, match.data["bases"])
+            return
+        weight = Constant(as_weight(levels.values, node))
+        if bool((levels.scale == 1).all()) and "bias" not in node.consts:
+            edit.replace(node, consts={"weight": weight})
+            return
+        behind.finish(behind.scaled(behind.dot(weight, name="levels"), levels.scale))
+
+
+def _apply_bases(behind: Behind, bases: Bases) -> None:
+    """The first basis stands for the multiply-accumulates as written; the others say that they belong to it."""
+    parts = []
+    first = ""
+    for signs, scale in zip(bases.signs, bases.scales, strict=True):
+        weight = Constant(as_weight(signs, behind.node), binary=True)
+        attrs = {"basis_of": first} if first else {"bases": len(bases.signs)} if len(bases.signs) > 1 else {}
+        dot = behind.dot(weight, name="binary", attrs=attrs)
+        first = first or dot
+        parts.append(behind.scaled(dot, scale))
+    if not exact_zero(bases.offset):
+        parts.append(behind.scaled(behind.box_sum(), bases.offset))
+    last = parts[0]
+    for part in parts[1:]:
+        last = behind.then(OpKind.ADD, [last, part], {}, {}, "sum")
+    behind.finish(last)
+
+
+def _levels_text(levels: Levels) -> str:
+    if levels.values.is_floating_point():
+        return f"powers of two times s per output channel, {span(levels.scale)}"
+    low, high = int(levels.values.min()), int(levels.values.max())
+    return f"whole numbers {low} … {high} times s per output channel, {span(levels.scale)}"
+
+
+rules.add("weight-levels")(WeightLevels())
