@@ -3,8 +3,10 @@
 The paper has three rows per network. "A&B" is what its own recipe reached, which is that of `abcost train`. "BN" and
 "BN-free" are what it compares with: the network with batch normalisation, and one without it whose multiplications by
 alpha, beta and slopes were left in (92.08 and 68.34 of ReActNet-18 and 68.0 of ReActNet-A are the figures of Chen et
-al., CVPR workshops 2021, arXiv:2104.08215). XNOR-Net-18 and Bi-Real-18 have no slopes in their blocks, so that their "ab" and "bn-free" are one
-network with two printed accuracies; both are given, by the name of their row.
+al., CVPR workshops 2021, arXiv:2104.08215).
+
+XNOR-Net-18 and Bi-Real-18 have no slopes in their blocks, so that their "ab" and "bn-free" are one network with two
+printed accuracies; both are given, by the name of their row.
 
 Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739), top-1 in percent, as printed.
 """
