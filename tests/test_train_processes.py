@@ -39,7 +39,7 @@ def test_two_processes_train_what_one_does(tmp_path):
         str(abcost),
     ]
     done = subprocess.run(  # noqa: S603 - our own command
-        [*launch, *COMMAND, "--run-dir", str(two)], capture_output=True, text=True, check=False
+        [*launch, *COMMAND, "--run-dir", str(two)], capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch   2/2") == 1  # the first process tells, the second is silent
