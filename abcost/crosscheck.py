@@ -10,12 +10,13 @@ import copy
 import logging
 import warnings
 from math import prod
+from typing import Any
 
 import torch
 from torch import nn
 
 from abcost.core.graph import OpGraph
-from abcost.core.inputs import InputSpec, example_inputs
+from abcost.core.inputs import InputSpec, example_inputs, of_models_type
 from abcost.core.kinds import DOTS, OpKind
 
 _DOT_OPERATORS = (
@@ -35,6 +36,15 @@ _FUSED_DOTS = (
     "gru",
     "rnn",
 )  # parts of names of operators with dots inside
+
+_WITHOUT_FORMULA = frozenset(
+    f"aten::{name}"
+    for name in (
+        "addbmm", "addmv", "baddbmm", "bilinear", "chain_matmul", "dot", "inner", "linalg_multi_dot", "mv",
+        "tensordot", "vdot", "_trilinear",
+    )
+)  # fmt: skip
+"""Dot products that fvcore skips as if they cost nothing."""
 
 
 def formula_macs(graph: OpGraph) -> int:
@@ -56,21 +66,45 @@ def formula_macs(graph: OpGraph) -> int:
 def analysis_macs(model: nn.Module, inputs: tuple[InputSpec, ...]) -> int | None:
     """What FlopCountAnalysis counts for dot products when it runs the model.
 
-    None where it cannot: torch.jit.trace fails, or the model uses fused operators with dot products inside
-    (attention, recurrent layers) that fvcore has no formula for.
+    None where it cannot: torch.jit.trace fails, or the model uses operators with dot products inside that fvcore has no
+    formula for (attention, recurrent layers, `dot`), or an einsum of more than two operands, which fvcore counts in
+    the order that NumPy would choose. Its formula for matmul leaves out a batch that only the second operand has
+    (`weight @ x`); ours, products of sizes, stands in.
     """
     with warnings.catch_warnings(action="ignore"):
         from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415 - slow to import
 
         try:
             with torch.no_grad():
-                analysis = FlopCountAnalysis(copy.deepcopy(model).eval(), tuple(example_inputs(inputs)))
+                analysis = FlopCountAnalysis(
+                    copy.deepcopy(model).eval(), tuple(example_inputs(of_models_type(inputs, model)))
+                )
                 analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
+                analysis.set_op_handle("aten::matmul", _matmul_macs, "aten::einsum", _einsum_of_two)
                 counts = analysis.by_operator()
                 skipped = analysis.unsupported_ops()
         except Exception as error:  # noqa: BLE001 - torch.jit.trace fails on many models that are fine
             logging.getLogger(__name__).info("fvcore cannot analyse the model: %s", error)
             return None
-    if any(word in operator for operator in skipped for word in _FUSED_DOTS):
+    if _WITHOUT_FORMULA & set(skipped) or any(
+        word in operator for operator in skipped for word in _FUSED_DOTS
+    ):
         return None
     return int(sum(counts[name] for name in _DOT_OPERATORS))
+
+
+def _matmul_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """Elements of the result times the length of the sum."""
+    from fvcore.nn.jit_handles import get_shape  # noqa: PLC0415 - slow to import
+
+    return prod(get_shape(outputs[0]) or [1]) * int(get_shape(inputs[0])[-1])
+
+
+def _einsum_of_two(inputs: list[Any], outputs: list[Any]) -> Any:
+    """Fvcore's formula; raises for more than two operands."""
+    from fvcore.nn.jit_handles import einsum_flop_jit  # noqa: PLC0415 - slow to import
+
+    operands = list(inputs[1].node().inputs())
+    if len(operands) > 2:
+        raise NotImplementedError(f"an einsum of {len(operands)} operands")
+    return einsum_flop_jit(inputs, outputs)

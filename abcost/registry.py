@@ -36,6 +36,7 @@ class Registry(Generic[T]):
         self._package = package
         self._items: dict[str, T] = {}
         self._loaded = False
+        self._failure: BaseException | None = None  # of the first look-up, for all later ones
 
     def add(self, name: str) -> Callable[[T], T]:
         """Decorator: register the object under `name`."""
@@ -70,9 +71,19 @@ class Registry(Generic[T]):
         return iter(sorted(self._items.items()))
 
     def _load(self) -> None:
+        """Import the package's files. What a file raises is raised by every look-up, since names are missing."""
+        if self._failure is not None:
+            raise self._failure
         if self._loaded:
             return
-        self._loaded = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
+        self._loaded = True  # already here, for a file may look a name up while it is imported
+        try:
+            package = importlib.import_module(self._package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self._package}.{module.name}")
+        except BaseException as failure:
+            if isinstance(failure, Exception):
+                self._failure = failure
+            else:  # Ctrl-C: what is imported stays so, the rest is imported by the next look-up
+                self._loaded = False
+            raise

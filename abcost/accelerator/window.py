@@ -78,6 +78,9 @@ def _pool(node: OpNode, sizes: tuple[int, ...]) -> Window:
     if "axes" in node.attrs:
         spans = tuple(n if axis in node.attrs["axes"] else 1 for axis, n in enumerate(sizes, start=2))
         return Window(sizes, spans, (0,) * len(sizes), separate=True)
+    if "windows" in node.attrs:
+        spans = tuple(max(end - start for start, end in axis) for axis in node.attrs["windows"])
+        return Window(sizes, spans, (0,) * len(sizes), separate=False)
     kernel = _each(node.attrs["kernel"], len(sizes))
     stride = _each(node.attrs["stride"], len(sizes))
     return _sliding(node, kernel, sizes, separate=kernel == stride)

@@ -11,6 +11,9 @@ from abcost.core.kinds import DOTS, DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.primitives import Origin
 
+_OF_ROLE = {"weight_scale": Origin.WEIGHT_SCALE, "avg_pool": Origin.AVG_POOL}
+"""Scales that say themselves where they come from; "avg_pool": 1/taps of windows of unequal sizes."""
+
 
 def origin_of(reach: Reach, node: OpNode) -> Origin:
     """Origin of the multiplications of `node` of the graph of `reach`, also where it has none left."""
@@ -20,8 +23,8 @@ def origin_of(reach: Reach, node: OpNode) -> Origin:
 
 def _scale(reach: Reach, node: OpNode) -> Origin:
     role = node.attrs.get("role")
-    if role == "weight_scale":
-        return Origin.WEIGHT_SCALE
+    if role in _OF_ROLE:
+        return _OF_ROLE[role]
     if role == "batch_norm":
         dot = reach.is_behind(node)
         return Origin.STEM if dot is not None and reach.is_stem(dot) else Origin.BATCH_NORM

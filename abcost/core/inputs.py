@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
+from torch import nn
 
 from abcost.errors import UsageError
 
 LARGEST_INPUT = 2**31  # elements; more than any image batch, and still a clear error instead of a full memory
-_DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64, "int32": torch.int32}
+_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,26 @@ class InputSpec:
     def text(self) -> str:
         """As `parse` reads it, without the dtype."""
         return "x".join(map(str, self.shape))
+
+
+def of_models_type(inputs: tuple[InputSpec, ...], model: nn.Module) -> tuple[InputSpec, ...]:
+    """Inputs of type float32 (what is not said otherwise) in the floating type of the model's parameters.
+
+    That is the type of its first floating parameter (or buffer), which in most models is what meets the input first.
+
+    >>> of_models_type((InputSpec((1, 3)),), nn.Linear(3, 2).bfloat16())[0].dtype
+    torch.bfloat16
+    """
+    own = next(
+        (
+            t.dtype
+            for tensors in (model.parameters(), model.buffers())
+            for t in tensors
+            if t.is_floating_point()
+        ),
+        torch.float32,
+    )
+    return tuple(replace(spec, dtype=own) if spec.dtype is torch.float32 else spec for spec in inputs)
 
 
 def example_inputs(inputs: tuple[InputSpec, ...], seed: int = 0) -> list[torch.Tensor]:

@@ -27,6 +27,7 @@ from abcost.core.node import Constant, OpNode
 from abcost.core.precision import Encoding
 from abcost.core.replay import replay
 from abcost.core.transfer import decision
+from abcost.core.windows import over_windows
 from abcost.errors import GraphError
 
 
@@ -360,6 +361,8 @@ def _max_pool(node: OpNode, x: list[torch.Tensor], _arithmetic: Arithmetic) -> t
     a = node.attrs
     if "axes" in a:
         return torch.amax(x[0], dim=list(a["axes"]), keepdim=a["keepdim"])
+    if "windows" in a:
+        return over_windows(x[0], a["windows"], torch.amax)
     pool = F.max_pool3d if len(a["kernel"]) == 3 else F.max_pool2d
     return pool(
         x[0], list(a["kernel"]), list(a["stride"]), list(a["padding"]), list(a["dilation"]), a["ceil_mode"]
@@ -374,6 +377,8 @@ def _pool_sum(node: OpNode, x: torch.Tensor) -> torch.Tensor:
     a = node.attrs
     if "axes" in a:
         return torch.sum(x, dim=list(a["axes"]), keepdim=a["keepdim"])
+    if "windows" in a:
+        return over_windows(x, a["windows"], torch.sum)
     pool = F.avg_pool3d if len(a["kernel"]) == 3 else F.avg_pool2d
     return pool(
         x, list(a["kernel"]), list(a["stride"]), list(a["padding"]), a["ceil_mode"], divisor_override=1

@@ -20,11 +20,14 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from abcost.core.graph import OpGraph
-from abcost.core.inputs import InputSpec, example_inputs
+from abcost.core.inputs import InputSpec, example_inputs, of_models_type
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
 from abcost.onnx.program import OnnxProgram, Step
-from abcost.trace.tracer import Recorder, Tracer, node_of
+from abcost.trace.provenance import Provenance
+from abcost.trace.recorder import Recorder
+from abcost.trace.recurrent import with_state
+from abcost.trace.tracer import Tracer, node_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +43,25 @@ def trace(model: nn.Module, inputs: tuple[InputSpec, ...]) -> Traced:
     """Capture one forward pass of `model`, in eval mode, whatever mode it is in (it is put back).
 
     Raises TraceError (with module path and source line) for what cannot be represented, ModelError if the
-    model itself fails or keeps parameters without values.
+    model itself fails or keeps parameters without values. An input of type float32 takes the type of the model's
+    parameters.
     """
     _need_values(model)
+    inputs = of_models_type(inputs, model)
+    generator = torch.get_rng_state()
     try:
-        return Traced(_capture(model, inputs, real_values=False), "shapes")
+        graph, capture, warnings = _capture(model, inputs, real_values=False), "shapes", []
     except DataDependent as reason:
-        graph = _capture(model, inputs, real_values=True)
-        return Traced(
-            graph,
-            "values",
-            (
-                f"captured with real activations, because {reason}; the graph holds for inputs that take the same path",
-            ),
+        graph, capture = _capture(model, inputs, real_values=True), "values"
+        warnings = [
+            f"captured with real activations, because {reason}; the graph holds for inputs that take the same path"
+        ]
+    if not torch.equal(generator, torch.get_rng_state()):
+        warnings.append(
+            "the model draws random numbers (or seeds their generator) in forward; "
+            "the graph holds those of one run as constants"
         )
+    return Traced(graph, capture, tuple(warnings))
 
 
 def _need_values(model: nn.Module) -> None:
@@ -89,8 +97,10 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
         stack.enter_context(torch.no_grad())
         stack.enter_context(_eval_mode(model))
         stack.enter_context(_mha_slow_path())
+        stack.enter_context(_recurrent_slow_path(model))
         stack.enter_context(torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH))
         stack.enter_context(_watch_modules(model, recorder))
+        recorder.provenance = stack.enter_context(Provenance(model, Tracer))
         try:
             result = run(*tracers)
         except AbcostError:
@@ -107,7 +117,11 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
 
 def _record_outputs(result: Any, recorder: Recorder) -> None:
     leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-    activations = [(number, leaf) for number, leaf in enumerate(leaves) if isinstance(leaf, Tracer)]
+    activations = [
+        (number, leaf)
+        for number, leaf in enumerate(leaves)
+        if isinstance(leaf, Tracer) and leaf.const is None
+    ]
     if not activations:
         raise TraceError("the model's output does not depend on its input (no traced tensor was returned)")
     recorder.source = ""
@@ -141,11 +155,25 @@ class _mha_slow_path:  # noqa: N801
         torch.backends.mha.set_fastpath_enabled(self._was)
 
 
+@contextmanager
+def _recurrent_slow_path(model: nn.Module) -> Iterator[None]:
+    """The CPU library's recurrent layers are one opaque operator; take the written-out ones."""
+    backend, was = torch.backends.mkldnn, torch.backends.mkldnn.enabled
+    if any(isinstance(module, nn.RNNBase | torch.fx.GraphModule) for module in model.modules()):
+        backend.enabled = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        backend.enabled = was
+
+
 class _watch_modules:  # noqa: N801
     """Keep the recorder's stack of module paths while modules of `model` run."""
 
     def __init__(self, model: nn.Module, recorder: Recorder) -> None:
         self._paths = {id(module): name for name, module in model.named_modules()}
+        self._recurrent = [m for m in model.modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
+        self._recorder = recorder
         self._layers = recorder.layers
         self._handles: list[Any] = []
 
@@ -153,6 +181,10 @@ class _watch_modules:  # noqa: N801
         hooks = torch.nn.modules.module
         self._handles = [
             hooks.register_module_forward_pre_hook(self._enter),
+            *[
+                module.register_forward_pre_hook(self._give_state, with_kwargs=True)
+                for module in self._recurrent
+            ],
             hooks.register_module_forward_hook(self._leave, always_call=True),
         ]
 
@@ -163,6 +195,9 @@ class _watch_modules:  # noqa: N801
     def _enter(self, module: nn.Module, _args: Any) -> None:
         # a module that is not registered (a plain attribute in a list) belongs to its caller
         self._layers.append(self._paths.get(id(module), self._layers[-1]))
+
+    def _give_state(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        return with_state(module, args, kwargs, self._recorder)
 
     def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
         self._layers.pop()
@@ -192,12 +227,13 @@ def _fx_runner(program: torch.fx.GraphModule, recorder: Recorder) -> Callable[..
             stack = n.meta.get("nn_module_stack") or {}
             path = next(reversed(stack.values()))[0] if stack else ""
             recorder.source = _exported_source(n.meta.get("stack_trace") or "")
+            recorder.operators = tuple(str(n.target).split("."))
             with recorder.inside(path.removeprefix("L['self'].").removeprefix("L['self']")):
                 return super().run_node(n)
 
     def run(*args: Any) -> Any:
         result = Runner(program).run(*args)
-        recorder.source = None
+        recorder.source, recorder.operators = None, ()
         return result
 
     return run

@@ -3,17 +3,14 @@
 A `Tracer` stands for an activation. Operations on parameters alone never see one, so torch runs them for
 real and their results are constants; an operation with at least one Tracer lands in `__torch_dispatch__`,
 is handed to its handler, and yields new Tracers. In-place operations rebind the Tracer they write to.
+A Tracer may also stand for a constant that borrowed its shape from an activation (`ones_like(x)`): it stays a
+constant until an activation is written into it (`y[x < 0] = -1`).
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -21,16 +18,12 @@ import torch._dynamo  # torch imports these two at the first dispatch; better he
 import torch.distributed.tensor
 from torch.utils._pytree import tree_map
 
-from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
+from abcost.core.node import Constant
 from abcost.errors import DataDependent, TraceError
+from abcost.trace.recorder import Recorder
 from abcost.trace.registry import find_handler
 
-_NOT_THE_USER = tuple(
-    f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__)
-)  # torchvision is no part of torch
-_CAPTURE = str(Path(__file__).with_name("capture.py"))  # the file that calls the model
 _READS_VALUES = frozenset(
     {
         "_local_scalar_dense",
@@ -45,64 +38,12 @@ _READS_VALUES = frozenset(
 )
 
 
-class Recorder:
-    """One capture in progress: the draft graph, where in the model we are, and how values are carried."""
-
-    def __init__(self, *, real_values: bool) -> None:
-        self.edit = Edit()
-        self.real_values = real_values
-        self.layers: list[str] = [""]  # stack of module paths
-        self.source: str | None = None  # set by captures that know the source line themselves
-
-    def here(self) -> str:
-        """Source line of the user's statement that is running: "folder/file.py:line"."""
-        if self.source is not None:
-            return self.source
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None:
-            name = frame.f_code.co_filename
-            if name == _CAPTURE:  # out of the model: torch's own modules called it, as in nn.Sequential
-                return ""
-            if not name.startswith(_NOT_THE_USER):
-                return f"{'/'.join(Path(name).parts[-2:])}:{frame.f_lineno}"
-            frame = frame.f_back
-        return ""
-
-    def place(self) -> str:
-        """Module path and source line, for messages."""
-        layer = self.layers[-1] or "the model itself"
-        return f"{layer} ({self.here() or 'source unknown'})"
-
-    @contextmanager
-    def inside(self, layer: str) -> Iterator[None]:
-        """Name the module that performs the operations of the block."""
-        self.layers.append(layer)
-        try:
-            yield
-        finally:
-            self.layers.pop()
-
-    def emit(
-        self,
-        kind: OpKind,
-        shape: tuple[int, ...],
-        inputs: list[str],
-        *,
-        attrs: dict[str, Any] | None = None,
-        consts: dict[str, Constant] | None = None,
-    ) -> str:
-        """Append a node at the present place; returns its name, "layer/kind" made unique."""
-        layer = self.layers[-1]
-        name = self.edit.unique(f"{layer}/{kind.value}" if layer else kind.value)
-        node = OpNode(name, kind, shape, layer, self.here(), attrs or {}, consts or {})
-        return self.edit.add(node, inputs)
-
-
 class Tracer(torch.Tensor):
     """An activation while it is recorded. `carried` has the shape (meta) or the values (CPU)."""
 
     carried: torch.Tensor
     node: str | None
+    const: torch.Tensor | None  # the values, of a constant
     recorder: Recorder
     stale: str | None
     family: weakref.WeakSet[Tracer]
@@ -113,6 +54,7 @@ class Tracer(torch.Tensor):
             cls, inner.shape, strides=inner.stride(), dtype=inner.dtype, device=torch.device("cpu")
         )
         self.carried, self.node, self.recorder, self.stale = inner, node, recorder, None
+        self.const = None
         self.family = weakref.WeakSet([self])
         return self
 
@@ -126,7 +68,7 @@ class Tracer(torch.Tensor):
     @data.setter
     def data(self, value: torch.Tensor) -> None:
         """`x.data = f(x.data)` is an in-place write; torch would swap the storage behind the recorder's back."""
-        if not isinstance(value, Tracer) or value.shape != self.shape:
+        if not isinstance(value, Tracer) or value.const is not None or value.shape != self.shape:
             raise TraceError(
                 f".data of an activation is set to a constant or another shape in {self.recorder.place()}"
             )
@@ -159,6 +101,11 @@ class Call:
         self.recorder = recorder
         self.dtype = dtype  # of the first result
 
+    @property
+    def shown(self) -> str:
+        """The operator as messages name it: "aten.convolution.default", "mylib::cube.default"."""
+        return self.name if "::" in self.name else f"aten.{self.name}"
+
     def __getitem__(self, argument: str) -> Any:
         """The argument: a Tracer, a constant tensor, or a plain value."""
         return self.arguments[argument]
@@ -168,7 +115,7 @@ class Call:
         value = self.arguments[argument]
         if not isinstance(value, Tracer):
             raise TraceError(
-                f"aten.{self.name} with a constant {argument!r} has no handler, in {self.recorder.place()}"
+                f"{self.shown} with a constant {argument!r} has no handler, in {self.recorder.place()}"
             )
         return node_of(value)
 
@@ -177,7 +124,7 @@ class Call:
         value = self.arguments[argument]
         if isinstance(value, Tracer):
             raise TraceError(
-                f"aten.{self.name} computes its {argument!r} from the input; only constant ones are supported, "
+                f"{self.shown} computes its {argument!r} from the input; only constant ones are supported, "
                 f"in {self.recorder.place()}"
             )
         return None if value is None else torch.as_tensor(value)
@@ -192,13 +139,54 @@ class Call:
         shape: tuple[int, ...] | None = None,
     ) -> str:
         """Append a node (of the call's first result shape unless told otherwise); returns its name."""
+        consts = {role: self._from_parameters(constant) for role, constant in (consts or {}).items()}
         return self.recorder.emit(
             kind, shape if shape is not None else self.shapes[0], inputs, attrs=attrs, consts=consts
         )
 
+    def keep(self, kind: OpKind, **attrs: Any) -> str:
+        """Append a node that keeps this call, which the interpreter replays; returns its name.
+
+        attrs: of the node, beside `aten` (name) and `args` (see `abcost.core.replay`).
+        """
+        inputs: list[str] = []
+        consts: dict[str, Constant] = {}
+
+        def kept(value: Any) -> Any:
+            if isinstance(value, Tracer):
+                inputs.append(node_of(value))
+                return {"in": len(inputs) - 1}
+            if isinstance(value, torch.Tensor):
+                role = f"c{len(consts)}"
+                consts[role] = Constant(value.detach())
+                return {"const": role}
+            if isinstance(value, list | tuple):
+                return [kept(part) for part in value]
+            if isinstance(value, torch.dtype | torch.device | torch.memory_format | torch.layout):
+                return None
+            return value
+
+        args = [kept(value) for value in self.arguments.values()]
+        return self.emit(kind, inputs, attrs={"aten": self.name, "args": args, **attrs}, consts=consts)
+
+    def _from_parameters(self, constant: Constant) -> Constant:
+        """The constant with the names of the parameters that it comes from.
+
+        It is one of the call's constants or a view of one, or was computed from it by the handler: then it is that of
+        as many elements, or any.
+        """
+        provenance = self.recorder.provenance
+        if provenance is None or constant.shared is not None:
+            return constant
+        given = [value for value in self.arguments.values() if isinstance(value, torch.Tensor)]
+        given = [value for value in given if not isinstance(value, Tracer)]
+        alike = [value for value in given if value.numel() == constant.count]
+        origins = provenance.of([constant.values]) or provenance.of(alike) or provenance.of(given)
+        return replace(constant, shared=", ".join(sorted(origins))) if origins else constant
+
     def refuse(self, why: str) -> TraceError:
         """The error for a form of the operator that is not supported, with the place."""
-        return TraceError(f"aten.{self.name}: {why}, in {self.recorder.place()}")
+        return TraceError(f"{self.shown}: {why}, in {self.recorder.place()}")
 
 
 def node_of(tracer: Tracer) -> str:
@@ -211,7 +199,12 @@ def node_of(tracer: Tracer) -> str:
 
 
 def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    recorder = _recorder_of(args, kwargs)
+    recorder, constants = _recorder_of(args, kwargs)
+    written = args[0] if args else None
+    if constants == "all":
+        return _on_constants(func, args, kwargs, recorder)
+    if constants == "some":
+        args, kwargs = tree_map(_values_of_constant, args), tree_map(_values_of_constant, kwargs)
     name = f"{func.__name__}"
     packet = name.split(".", maxsplit=1)[0]
     if packet in _READS_VALUES and not recorder.real_values:
@@ -239,25 +232,66 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             for part in (result if isinstance(result, list | tuple) else [result])
         ]
         return type(result)(wrapped) if isinstance(result, list | tuple) else wrapped[0]
-    handler = find_handler(str(target.__name__), str(target.__name__).split(".")[0])
-    if handler is None:
-        raise TraceError(
-            f"no handler for aten.{target.__name__} in {recorder.place()}; "
-            "add one in abcost/trace/handlers/, or replace the operation in the model"
-        )
     outs = list(result) if isinstance(result, list | tuple) else [result]
-    shapes = [tuple(o.shape) for o in outs]
-    call = Call(str(target.__name__), _bind(target, args, kwargs), shapes, recorder, outs[0].dtype)
-    nodes = handler(call)
+    nodes = _handled(target, args, kwargs, outs, recorder)
     if isinstance(nodes, torch.Tensor):  # a constant that only borrows its shape from an activation
-        return nodes
+        return _rebind(written, outs[0], None, nodes) if mutable else constant_tracer(nodes, recorder)
     names: list[str | None] = [*nodes] if isinstance(nodes, list) else [nodes]
     names += [None] * (len(outs) - len(names))
     if mutable:
-        return _rebind(args[0], outs[0], names[0])
+        return _rebind(written, outs[0], names[0])
     wrapped = [Tracer(out, node, recorder) for out, node in zip(outs, names, strict=True)]
-    _join_families(func, args, wrapped)
+    _join_families(func, written, wrapped)
     return type(result)(wrapped) if isinstance(result, list | tuple) else wrapped[0]
+
+
+def _handled(
+    target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outs: list[torch.Tensor], recorder: Recorder
+) -> Any:
+    """What the operator's handler says: the node of the result, one per result, or a constant."""
+    namespace, name = target.namespace, str(target.__name__)
+    full = name if namespace == "aten" else f"{namespace}::{name}"
+    handler = find_handler(full, full.split(".")[0])
+    if handler is None:
+        raise TraceError(
+            f"no handler for {full if '::' in full else f'aten.{name}'} in {recorder.place()}; replace the operation "
+            f"in the model, or say in the model's file what it is: abcost.trace.handler({full!r}, kind=…), "
+            'see the page "An operator of your own" of the documentation'
+        )
+    shapes = [tuple(o.shape) for o in outs]
+    return handler(Call(full, _bind(target, args, kwargs), shapes, recorder, outs[0].dtype))
+
+
+def constant_tracer(values: torch.Tensor, recorder: Recorder) -> Tracer:
+    """A Tracer that stands for a constant, until an activation is written into it."""
+    carried = values if recorder.real_values else torch.empty_like(values, device="meta")
+    tracer = Tracer(carried, None, recorder)
+    tracer.const = values
+    return tracer
+
+
+def _values_of_constant(value: Any) -> Any:
+    return value.const if isinstance(value, Tracer) and value.const is not None else value
+
+
+def _on_constants(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder) -> Any:
+    """An operation on nothing but constants is run; its result is a constant.
+
+    Raises TraceError for random numbers in the shape of an activation (dropout that is always on).
+    """
+    if torch.Tag.nondeterministic_seeded in func.tags:
+        raise TraceError(
+            f"aten.{func.__name__}: random numbers at inference have no fixed graph; leave them to training "
+            f"(self.training), in {recorder.place()}"
+        )
+    result = func(*tree_map(_values_of_constant, args), **tree_map(_values_of_constant, kwargs))
+    if func._schema.is_mutable:
+        return args[0]
+    wrap = lambda x: constant_tracer(x, recorder) if isinstance(x, torch.Tensor) else x  # noqa: E731
+    wrapped = tree_map(wrap, result)
+    results = list(wrapped) if isinstance(wrapped, list | tuple) else [wrapped]
+    _join_families(func, args[0] if args else None, [x for x in results if isinstance(x, Tracer)])
+    return wrapped
 
 
 def _views_an_index(func: Any, args: tuple[Any, ...]) -> bool:
@@ -266,14 +300,22 @@ def _views_an_index(func: Any, args: tuple[Any, ...]) -> bool:
     return bool(views and args and isinstance(args[0], Tracer) and args[0].node is None)
 
 
-def _recorder_of(args: Any, kwargs: Any) -> Recorder:
-    found: list[Recorder] = []
-    tree_map(lambda x: found.append(x.recorder) if isinstance(x, Tracer) else None, (args, kwargs))
-    if any(recorder is not found[0] for recorder in found):
-        raise TraceError(
-            "the model keeps an activation of an earlier call; clear its caches before the analysis"
-        )
-    return found[0]
+def _recorder_of(args: Any, kwargs: Any) -> tuple[Recorder, str]:
+    """The capture in progress; and whether "all", "some" or "none" of the Tracers stand for constants."""
+    found: list[Tracer] = []
+    tree_map(lambda x: found.append(x) if isinstance(x, Tracer) else None, (args, kwargs))
+    recorder = found[0].recorder
+    constants = 0
+    for tracer in found:
+        if tracer.recorder is not recorder:
+            raise TraceError(
+                "the model keeps an activation of an earlier call; clear its caches before the analysis"
+            )
+        if tracer.const is not None:
+            if tracer.stale is not None:
+                raise TraceError(tracer.stale)
+            constants += 1
+    return recorder, "none" if not constants else "all" if constants == len(found) else "some"
 
 
 def _inner(value: Any, device: str) -> Any:
@@ -303,7 +345,7 @@ def _bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str,
     return bound
 
 
-def _rebind(written: Any, inner: torch.Tensor, node: str | None) -> Any:
+def _rebind(written: Any, inner: torch.Tensor, node: str | None, const: torch.Tensor | None = None) -> Any:
     if not isinstance(written, Tracer):
         raise TraceError(
             "the model writes an activation into a constant tensor; build the result with torch.cat or torch.where"
@@ -314,15 +356,12 @@ def _rebind(written: Any, inner: torch.Tensor, node: str | None) -> Any:
             alias.stale = (
                 f"a tensor is read after another view of it was written in place in {place}; avoid that"
             )
-    written.carried, written.node = inner, node
+    written.carried, written.node, written.const = inner, node, const
     return written
 
 
-def _join_families(func: Any, args: tuple[Any, ...], results: list[Tracer]) -> None:
-    if any(r.alias_info is not None for r in func._schema.returns) and args and isinstance(args[0], Tracer):
+def _join_families(func: Any, viewed: Any, results: list[Tracer]) -> None:
+    if any(r.alias_info is not None for r in func._schema.returns) and isinstance(viewed, Tracer):
         for result in results:
-            args[0].family.add(result)
-            result.family = args[0].family
-
-
-Handler = Callable[[Call], "str | list[str | None] | torch.Tensor"]
+            viewed.family.add(result)
+            result.family = viewed.family

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from abcost.core.kinds import OpKind
 from abcost.trace.constants import constant, tensor_of
 from abcost.trace.handlers.functions import recorded
+from abcost.trace.operand import Made, binary_function, emit, minus, operand, over, plus, result, times
 from abcost.trace.registry import handler
 from abcost.trace.tracer import Call, Tracer, node_of
 
@@ -98,7 +101,44 @@ def power(call: Call) -> str:
 @handler("addcmul.default")
 def addcmul(call: Call) -> str:
     """Self + value * tensor1 * tensor2."""
-    if call["value"] != 1:
-        raise call.refuse("value other than 1 is not supported")
-    product = call.emit(OpKind.MULTIPLY, [call.input("tensor1"), call.input("tensor2")])
-    return call.emit(OpKind.ADD, [call.input("self"), product])
+    product = times(call, operand(call["tensor1"]), operand(call["tensor2"]))
+    return result(plus(call, operand(call["self"]), times(call, product, operand(call["value"]))))
+
+
+@handler("addcdiv.default")
+def addcdiv(call: Call) -> str:
+    """Self + value * tensor1 / tensor2."""
+    quotient = over(call, operand(call["tensor1"]), operand(call["tensor2"]))
+    return result(plus(call, operand(call["self"]), times(call, quotient, operand(call["value"]))))
+
+
+@handler("lerp.Scalar", "lerp.Tensor")
+def lerp(call: Call) -> str:
+    """Self + weight * (end - self)."""
+    start, end, weight = (operand(call[role]) for role in ("self", "end", "weight"))
+    return result(plus(call, start, times(call, minus(call, end, start), weight)))
+
+
+@handler("square.default")
+def square(call: Call) -> str:
+    """Self * self."""
+    node = call.input("self")
+    return call.emit(OpKind.MULTIPLY, [node, node])
+
+
+@handler("floor_divide", "div.Tensor_mode", "div.Scalar_mode")
+def whole_division(call: Call) -> str:
+    """Self / other, rounded down or towards zero; by a power of two it is a shift and a rounding, else a function."""
+    mode = "floor" if "floor" in call.name else call["rounding_mode"]
+    left, right = operand(call["self"]), operand(call["other"])
+    if mode is None:
+        return result(over(call, left, right))
+    if isinstance(left, Made) and isinstance(right, torch.Tensor) and _power_of_two(right):
+        quotient = times(call, left, 1.0 / right.double())
+        return result(emit(call, OpKind.FUNCTION, quotient, aten=f"{mode}.default", args=[{"in": 0}]))  # type: ignore[arg-type]
+    return result(binary_function(call, "div.Tensor_mode", left, right, mode))
+
+
+def _power_of_two(values: torch.Tensor) -> bool:
+    mantissa, _ = torch.frexp(values.double().abs())
+    return bool((mantissa == 0.5).all())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 
 from abcost.core.kinds import OpKind
@@ -26,6 +28,8 @@ _UPDATES_STATISTICS = {
 )
 def batch_norm(call: Call) -> list[str | None]:
     """Y = x * w / sqrt(var + eps) + (b - mean * w / sqrt(var + eps)), per channel (axis 1)."""
+    if call.recorder.calls("instance_norm") and call.constant("running_mean") is None:
+        return [_instance_norm(call)]
     if call.name in _UPDATES_STATISTICS or call.arguments.get("training"):
         raise call.refuse("statistics of the batch are not constants; use track_running_stats=True")
     mean, var = call.constant("running_mean"), call.constant("running_var")
@@ -44,3 +48,26 @@ def batch_norm(call: Call) -> list[str | None]:
     )
     shift = {"value": Constant(offset.detach().reshape(shape))}
     return [call.emit(OpKind.ADD_CONST, [scaled], attrs={"role": "batch_norm"}, consts=shift)]
+
+
+def _instance_norm(call: Call) -> str:
+    """Every image's channel by its own mean and variance; torch calls batch norm on (1, N*C, …) for it.
+
+    Kept as a group norm of one channel per group: (x - mean) / sqrt(var + eps) * w + b.
+    """
+    x = call["input"]
+    channels, positions = x.shape[1], prod(x.shape[2:])
+    weight, bias = call.constant("weight"), call.constant("bias")
+    eps = float(call.arguments.get("eps", call.arguments.get("epsilon", 1e-5)))
+    consts = {
+        role: Constant(value.detach()) for role, value in (("c0", weight), ("c1", bias)) if value is not None
+    }
+    held = [{"const": role} if role in consts else None for role in ("c0", "c1")]
+    args = [{"in": 0}, *held, x.shape[0], channels, positions, channels, eps]
+    attrs = {
+        "aten": "native_group_norm.default",
+        "args": args,
+        "group": positions,
+        "affine": weight is not None,
+    }
+    return call.emit(OpKind.NORM, [call.input("input")], attrs=attrs, consts=consts)

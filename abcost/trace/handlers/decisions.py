@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from math import isinf
-from typing import Any
 
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
+from abcost.trace import operand as operands
 from abcost.trace.constants import constant
+from abcost.trace.operand import operand, result, select
 from abcost.trace.registry import handler
 from abcost.trace.tracer import Call, Tracer, node_of
-
-_MIRRORED = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge", "eq": "eq", "ne": "ne"}
 
 
 @handler("sign.default", "sgn.default")
@@ -23,40 +22,20 @@ def sign(call: Call) -> str:
 @handler("gt", "ge", "lt", "le", "eq", "ne")
 def compare(call: Call) -> str:
     """1 where the relation holds, else 0."""
-    relation = call.name.split(".")[0]
-    left, right = call["self"], call["other"]
-    if isinstance(left, Tracer) and isinstance(right, Tracer):
-        return call.emit(OpKind.COMPARE, [node_of(left), node_of(right)], attrs={"relation": relation})
-    if not isinstance(left, Tracer):
-        left, right, relation = right, left, _MIRRORED[relation]
-    level = constant(right, call.shapes[0], tuple(left.shape))
-    return call.emit(OpKind.COMPARE, [node_of(left)], attrs={"relation": relation}, consts={"level": level})
+    relation = call.name.partition(".")[0]
+    return result(operands.compare(call, operand(call["self"]), relation, operand(call["other"])))
 
 
 @handler("where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar")
 def where(call: Call) -> str:
     """Condition ? self : other; each of the three computed or constant."""
-    return _select(call, {role: call[role] for role in ("condition", "self", "other")})
+    return result(select(call, *(operand(call[role]) for role in ("condition", "self", "other"))))
 
 
 @handler("masked_fill.Scalar", "masked_fill.Tensor")
 def masked_fill(call: Call) -> str:
     """Mask ? value : self."""
-    return _select(call, {"condition": call["mask"], "self": call["value"], "other": call["self"]})
-
-
-def _select(call: Call, operands: dict[str, Any]) -> str:
-    inputs = [node_of(value) for value in operands.values() if isinstance(value, Tracer)]
-    shapes = [tuple(value.shape) for value in operands.values() if isinstance(value, Tracer)]
-    sized = (
-        call.shapes[0] if call.shapes[0] in shapes else ()
-    )  # an activation alone gives the result its size
-    consts = {
-        role: constant(value, call.shapes[0], sized)
-        for role, value in operands.items()
-        if not isinstance(value, Tracer)
-    }
-    return call.emit(OpKind.SELECT, inputs, consts=consts)
+    return result(select(call, operand(call["mask"]), operand(call["value"]), operand(call["self"])))
 
 
 @handler("_prelu_kernel.default", "prelu.default")

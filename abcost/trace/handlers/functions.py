@@ -4,38 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant
 from abcost.core.replay import FUNCTIONS
 from abcost.trace.registry import handler
-from abcost.trace.tracer import Call, Tracer, node_of
+from abcost.trace.tracer import Call
 
-_DONE_ELSEWHERE = {"pow.Tensor_Scalar", "div.Tensor"}
+_DONE_ELSEWHERE = {"pow.Tensor_Scalar", "div.Tensor", "div.Tensor_mode"}
 
 
 def recorded(call: Call, kind: OpKind, **attrs: Any) -> str:
     """A node that keeps the ATen call itself, to be replayed by the interpreter."""
-    inputs: list[str] = []
-    consts: dict[str, Constant] = {}
-
-    def keep(value: Any) -> Any:
-        if isinstance(value, Tracer):
-            inputs.append(node_of(value))
-            return {"in": len(inputs) - 1}
-        if isinstance(value, torch.Tensor):
-            role = f"c{len(consts)}"
-            consts[role] = Constant(value.detach())
-            return {"const": role}
-        if isinstance(value, list | tuple):
-            return [keep(part) for part in value]
-        if isinstance(value, torch.dtype | torch.device | torch.memory_format | torch.layout):
-            return None
-        return value
-
-    args = [keep(value) for value in call.arguments.values()]
-    return call.emit(kind, inputs, attrs={"aten": call.name, "args": args, **attrs}, consts=consts)
+    return call.keep(kind, **attrs)
 
 
 @handler(*sorted(FUNCTIONS - _DONE_ELSEWHERE))

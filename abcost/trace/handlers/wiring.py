@@ -10,7 +10,13 @@ from abcost.trace.handlers.functions import recorded
 from abcost.trace.registry import handler
 from abcost.trace.tracer import Call
 
-_MANY = {"split.Tensor", "split_with_sizes.default", "unbind.int"}
+_MANY = {
+    "split.Tensor",
+    "split_with_sizes.default",
+    "unbind.int",
+    "unsafe_split.Tensor",
+    "unsafe_split_with_sizes.default",
+}
 
 
 @handler(*sorted(WIRING - _MANY))
@@ -31,22 +37,9 @@ def split(call: Call) -> list[str | None]:
     return pieces
 
 
-@handler(
-    "clone",
-    "detach",
-    "alias",
-    "lift_fresh",
-    "lift_fresh_copy",
-    "_to_copy",
-    "contiguous",
-    "dropout",
-    "copy_alias",
-)
+@handler("clone", "detach", "alias", "lift_fresh", "lift_fresh_copy", "contiguous", "dropout", "copy_alias")
 def unchanged(call: Call) -> str:
-    """The same value; a cast between floating types is not an operation of the fixed-point data path."""
-    dtype = call.arguments.get("dtype")
-    if isinstance(dtype, torch.dtype) and not dtype.is_floating_point:
-        raise call.refuse(f"a cast to {dtype} rounds; use torch.floor or a comparison")
+    """The same value."""
     return call.input("self")
 
 
@@ -76,3 +69,26 @@ def ones(call: Call) -> torch.Tensor:
 def full(call: Call) -> torch.Tensor:
     """A constant that only borrows its shape."""
     return torch.full(call.shapes[0], call["fill_value"], dtype=call.dtype)
+
+
+@handler("empty_like", "new_empty")
+def empty(call: Call) -> torch.Tensor:
+    """Memory that the model fills itself; what it forgets to fill is 0 here."""
+    return torch.zeros(call.shapes[0], dtype=call.dtype)
+
+
+@handler("fill.Scalar", "zero.default")
+def filled(call: Call) -> torch.Tensor:
+    """Every element set to one number: a constant from here on."""
+    return torch.full(call.shapes[0], call.arguments.get("value", 0), dtype=call.dtype)
+
+
+@handler(
+    "bernoulli", "native_dropout", "rand_like", "randn_like", "randint_like", "normal_functional", "multinomial",
+    "rrelu_with_noise", "uniform", "exponential",
+)  # fmt: skip
+def random(call: Call) -> str:
+    """Nothing that has a fixed graph."""
+    raise call.refuse(
+        "random numbers at inference have no fixed graph; leave them to training (self.training)"
+    )
