@@ -159,7 +159,7 @@ def _check_used(there: frozenset[str], steps: tuple[Config, ...]) -> None:
     if all(config.fixed_slope is not None or config.variant != "ab" for config in steps):
         refuse(there, ["slope_lr"], "where no slope exponent is trained")
     if not any(config.augment for config in steps):
-        refuse(there, ["shift", "flip"], "with --no-augment")
+        refuse(there, ["shift", "flip", "lighting"], "with --no-augment")
 
 
 def _text(path: Path | None) -> str | None:
