@@ -29,6 +29,9 @@ from abcost.trace.double import float64_only
 _FLOAT_TOLERANCE = 1e-9
 """Largest relative difference that counts as rounding in float64 (2**-53 each, over some thousand operations)."""
 
+_BEYOND = 2.0**16
+"""Levels of this magnitude are no thresholds of a value that fixed point holds with bits to spare."""
+
 ROUNDING = ", rounding"
 """Behind the name of a stage: its lossy first part, executed apart so that the exact rest is held to exactness."""
 
