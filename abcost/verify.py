@@ -243,7 +243,7 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> dict[str, torch.Tensor]:
-    """Values for what every decision of `after` reads, if it is in `before` too: on each threshold, a step below, above.
+    """Values for what every decision of `after` reads, if `before` has it too: on each threshold, a step below, above.
 
     A step is one of the fixed-point grid, or 1 where only whole numbers can come.
     """

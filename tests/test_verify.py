@@ -300,7 +300,7 @@ def test_a_threshold_at_the_border_needs_the_probe(monkeypatch):
 
 
 def test_the_probe_puts_signs_on_and_around_their_thresholds():
-    # sign(3 * (a + 0.5)) is a >= -0.5
+    # the sign of 3 * (a + 0.5) says whether a >= -0.5
     before = graph_of(
         ("a", OpKind.NEGATE, (1, 6), ["x0"], {}, {}),
         ("b", OpKind.ADD_CONST, (1, 6), ["a"], {}, {"value": const(0.5)}),

@@ -43,10 +43,24 @@ def train(
     flip: Annotated[
         bool | None, typer.Option("--flip/--no-flip", help="Left to right; default: as suits the data.")
     ] = None,
+    lighting: Annotated[
+        str | None,
+        typer.Option(
+            help="Noise along ImageNet's colours, for image files: 8-bit (default) adds it to 8-bit pixels and cuts, "
+            "as published; float in 0 to 1; none."
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that read image files.")] = None,
     select_on: Annotated[
         str | None,
         typer.Option(help="Split that chooses the best epoch: validation (default), or test as published."),
+    ] = None,
+    ties: Annotated[
+        str | None,
+        typer.Option(
+            help="Of epochs that share the best top-1: later keeps the last, as published; loss that of least loss, "
+            "the default of short recipes."
+        ),
     ] = None,
     step: Annotated[
         str | None, typer.Option(help="1: real weights; 2: binary; both (default), one after the other.")
@@ -109,8 +123,8 @@ def train(
     """
     values = {
         "data": data, "data_root": _text(data_root), "image_size": image_size, "augment": augment,
-        "shift": shift, "flip": flip, "workers": workers,
-        "select_on": select_on, "init": _text(init), "variant": variant, "preset": preset,
+        "shift": shift, "flip": flip, "lighting": lighting, "workers": workers,
+        "select_on": select_on, "ties": ties, "init": _text(init), "variant": variant, "preset": preset,
         "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
         "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
@@ -145,7 +159,7 @@ def _check_used(there: frozenset[str], steps: tuple[Config, ...]) -> None:
     if all(config.fixed_slope is not None or config.variant != "ab" for config in steps):
         refuse(there, ["slope_lr"], "where no slope exponent is trained")
     if not any(config.augment for config in steps):
-        refuse(there, ["shift", "flip"], "with --no-augment")
+        refuse(there, ["shift", "flip", "lighting"], "with --no-augment")
 
 
 def _text(path: Path | None) -> str | None:

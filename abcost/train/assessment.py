@@ -63,7 +63,11 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Accuracies between 0 and 1 on `images` images, and per class the images and how many of them are right."""
+    """Accuracies between 0 and 1 on `images` images, and how many of a class were taken for which.
+
+    by_class: images of each class, and how many of them are right. confusion: rows are the true classes, columns the
+    predicted ones.
+    """
 
     images: int
     top1: float
@@ -71,6 +75,7 @@ class Score:
     top5: float
     loss: float  # cross-entropy with the labels
     by_class: tuple[tuple[int, int], ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +216,8 @@ def _score(tally: Tally) -> Score:
     if confusion is None:
         raise ValueError("the tally kept no confusion matrix")
     by_class = zip(confusion.sum(dim=1).tolist(), confusion.diagonal().tolist(), strict=True)
-    return Score(tally.images, top1, wilson(tally.right, tally.images), top5, loss, tuple(by_class))
+    rows = tuple(tuple(row) for row in confusion.tolist())
+    return Score(tally.images, top1, wilson(tally.right, tally.images), top5, loss, tuple(by_class), rows)
 
 
 def _published(subject: Subject, data: DataSet) -> tuple[Published, ...]:

@@ -10,6 +10,8 @@ slope_lr       as lr       as lr       5e-2
 clip           0.001       0.02        0.02
 weight_decay   5e-6 in step 1, 0 in step 2, everywhere
 loss           labels      teacher     labels
+lighting       none        8-bit       none
+ties           later       later       loss
 =============  ==========  ==========  =========================
 
 Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739). Short runs are abcost's own: at the published learning
@@ -31,13 +33,30 @@ from abcost.registry import unknown_name
 from abcost.train.config import NAMES, STEPS, Config
 
 CIFAR: Mapping[str, Any] = MappingProxyType(
-    {"epochs": 256, "batch_size": 256, "lr": 1e-3, "clip": 1e-3, "distillation": 0.0, "seed": 2023}
+    {
+        "epochs": 256,
+        "batch_size": 256,
+        "lr": 1e-3,
+        "clip": 1e-3,
+        "distillation": 0.0,
+        "seed": 2023,
+        "ties": "later",
+    }
 )
 IMAGENET: Mapping[str, Any] = MappingProxyType(
-    {**CIFAR, "clip": 0.02, "distillation": 1.0, "teacher": "resnet34"}
+    {**CIFAR, "clip": 0.02, "distillation": 1.0, "teacher": "resnet34", "lighting": "8-bit"}
 )
 SHORT: Mapping[str, Any] = MappingProxyType(
-    {**CIFAR, "epochs": 40, "batch_size": 64, "lr": 1e-2, "slope_lr": 5e-2, "clip": 0.02, "threads": 1}
+    {
+        **CIFAR,
+        "epochs": 40,
+        "batch_size": 64,
+        "lr": 1e-2,
+        "slope_lr": 5e-2,
+        "clip": 0.02,
+        "threads": 1,
+        "ties": "loss",  # a few hundred validation images often tell epochs apart by the loss alone
+    }
 )
 MNIST5K: Mapping[str, Any] = MappingProxyType({**SHORT, "epochs": 15})
 WEIGHT_DECAY = {1: 5e-6, 2: 0.0}  # step -> of parameters of four dimensions
@@ -47,6 +66,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 FOLDER: Mapping[str, Any] = MappingProxyType({**IMAGENET, "distillation": 0.0, "teacher": None})
 """Of any other folder of images: as ImageNet, but with labels, for no teacher knows its classes."""
+FUNCTION: Mapping[str, Any] = MappingProxyType({**FOLDER, "lighting": None})
+"""Of a function of the user's that gives images: as a folder, but in memory, where there is no lighting."""
 
 MOST_BYTES = 1_000_000  # of a TOML file
 _NOT_IN_FILES = {"model", "step"}
@@ -70,10 +91,16 @@ def configs(
     found = []
     for step, asked in asked_for(model, steps, file=file, given=given):
         data = asked.setdefault("data", "digits")
-        recipe = RECIPES.get(data, FOLDER) if isinstance(data, str) else FOLDER
         base = {"weight_decay": WEIGHT_DECAY[step]}
-        found.append(Config(model=model, step=step, **{**base, **recipe, **asked}))
+        found.append(Config(model=model, step=step, **{**base, **_recipe(data), **asked}))
     return tuple(found)
+
+
+def _recipe(data: object) -> Mapping[str, Any]:
+    """The values for a data set; a name that is no text is found out later."""
+    if not isinstance(data, str):
+        return FOLDER
+    return RECIPES.get(data, FUNCTION if ":" in data else FOLDER)
 
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def images(config: Config) -> DataSet:
         flip=config.flip,
         workers=config.workers,
         select_on=config.select_on,
+        lighting=config.lighting,
     )
 
 
