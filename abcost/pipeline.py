@@ -241,19 +241,20 @@ def _report(
     verification: Verification | None,
 ) -> Report:
     width, organisation, rewriting = settings.width, settings.organisation, settings.rewriting
+    priced = [price(stage.graph, table, width=width, organisation=organisation) for stage in staged.stages]
     stages = tuple(
         Stage(
             stage.name,
             tally(stage.graph, width),
-            price(stage.graph, table, width=width, organisation=organisation),
+            nodes,
             stage.exact,
             stage.log,
             verification.error_of(stage.name) if verification else None,
             _organised(stage.graph, table, settings),
+            unpriced(nodes, table),
         )
-        for stage in staged.stages
+        for stage, nodes in zip(staged.stages, priced, strict=True)
     )
-    unknown = sorted({name for stage in stages for name in unpriced(stage.nodes, table)})
     checked = analysis_macs(subject.model, subject.inputs) if verification else None
     fvcore = formula_macs(staged.stages[0].graph) if checked is None else checked
     return Report(
@@ -272,6 +273,7 @@ def _report(
             "trained": subject.trained,
             **_reduction(subject),
             **_slopes(rewriting),
+            **({"leave_out_softmax": True} if rewriting.leave_out_softmax else {}),
         },
         capture=staged.capture,
         stages=stages,
@@ -281,11 +283,22 @@ def _report(
             *subject.warnings,
             *staged.warnings,
             *_warnings(subject, stages, fvcore, restricted=bool(rewriting.slopes)),
+            *_kept_softmax(stages, rewriting),
         ),
-        unpriced=tuple(unknown),
+        unpriced=_unpriced(stages, table),
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
     )
+
+
+def _unpriced(stages: Sequence[Stage], table: CostTable) -> tuple[str, ...]:
+    """What the table has no energy of and no area of at any stage: "rom energy", "rom luts"; sorted."""
+    fields = {
+        "energy_pj": "energy",
+        **({"luts": "luts"} if table.technology == "fpga" else {"area_um2": "area_um2"}),
+    }
+    names = {f"{unit} {name}" for s in stages for f, name in fields.items() for unit in s.unpriced.get(f, ())}
+    return tuple(sorted(names))
 
 
 def _reduction(subject: Subject) -> dict[str, Any]:
@@ -311,6 +324,15 @@ def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organis
     return organise(
         graph, table, width=settings.width, fraction_bits=fraction_bits, wishes=settings.accelerator
     )
+
+
+def _kept_softmax(stages: Sequence[Stage], rewriting: RewriteOptions) -> list[str]:
+    """Says so where a softmax was to be left out and none was."""
+    found = [e for stage in stages for e in stage.log if e.rule == "leave-out-softmax"]
+    if not rewriting.leave_out_softmax or any(entry.fired for entry in found):
+        return []
+    reasons = "; ".join(f"{e.layer or e.node}: {e.detail}" for e in found) or "the network has none"
+    return [f"no softmax is left out: {reasons}"]
 
 
 def _warnings(subject: Subject, stages: tuple[Stage, ...], fvcore: int, *, restricted: bool) -> list[str]:

@@ -183,7 +183,8 @@ def test_transformer_block():
         "stem": linears["embed"],
         "global_pool": w,  # mean over 5 tokens
         "classifier": head,
-        "other": sum(linears.values()) - linears["embed"] + products + scores + scores + 2 * norm,
+        "attention": scores,  # q k^T by 1/sqrt(d)
+        "other": sum(linears.values()) - linears["embed"] + products + scores + 2 * norm,
     }
     biases = t * (w + 3 * w + w + 2 * w + w) + 3
     softmax_adds = t * scores // t + (t - 1) * heads * t  # x - max, sum
@@ -196,10 +197,13 @@ def test_transformer_block():
         + softmax_adds
         + 2 * norm_adds
         + 2 * t * w
-        + (t - 1) * w,
+        + (t - 1) * w
+        + t * 2 * w,  # GELU: what the table holds, and max(x, 0)
         "bitop": 0,
         "shift": 0,
-        "compare": 2 * (t - 1) * heads * t,  # the maximum of the softmax: compare and select
+        # maximum of the softmax, clamp in front of its exponentials: compare and select; 1/sum and 1/sqrt of 16 bits:
+        # four compares and selects to normalise, four selects back; GELU: both limits, and max(x, 0)
+        "compare": 2 * (t - 1) * heads * t + 2 * scores + 12 * (heads * t + 2 * t) + 5 * t * 2 * w,
         "other": scores + heads * t + 2 * t + t * 2 * w,  # exp, 1/sum, 1/sqrt, GELU
     }
 

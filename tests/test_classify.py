@@ -100,14 +100,29 @@ PER_NODE = {
     "relu6": (OpKind.CLAMP, {"min": 0.0, "max": 6.0}, {}, {"mux": 2 * N, "compare": N}),
     "extremum": (OpKind.EXTREMUM, {"which": "max"}, {"level": const(1.0)}, {"compare": N, "mux": N}),
     "mask": (OpKind.MASK, {"slope": 1.5}, {}, {"mask": N}),
-    "function": (OpKind.FUNCTION, {"aten": "exp.default", "args": [{"in": 0}]}, {}, {"function": N}),
+    "function": (OpKind.FUNCTION, {"aten": "atan.default", "args": [{"in": 0}]}, {}, {"function": N}),
     "wiring": (OpKind.WIRING, {"aten": "t.default", "args": [{"in": 0}]}, {}, {}),
     "lookup": (OpKind.LOOKUP, {}, {}, {}),
-    # 2 rows of 3: 2 compares and selects, 3 - and 2 +, 3 exp and 1 reciprocal, 3 products each
-    "softmax": (OpKind.SOFTMAX, {"group": 3}, {}, {"compare": 4, "mux": 4, "add": 10, "function": 8, "multiply": 6}),
-    # rows of 3: 3 squares, 3 by 1/sqrt, 2 by 1/3; 2 + 3 + 2 + 1 adds
-    "norm": (OpKind.NORM, {"group": 3, "affine": False}, {}, {"multiply": 16, "add": 16, "function": 2}),
-    "affine norm": (OpKind.NORM, {"group": 3, "affine": True}, {}, {"multiply": 22, "add": 22, "function": 2}),
+    # 2 rows of 3: 2 compares and selects, 3 - and 2 +, 3 exp (clamp, table), 1 reciprocal (4 steps that normalise
+    # 16 bits, table, 4 selects back), 3 products each
+    "softmax": (
+        OpKind.SOFTMAX, {"group": 3}, {},
+        {"compare": 4 + 6 + 8, "mux": 4 + 6 + 2 * (4 + 4), "add": 10, "rom": 6 + 2, "multiply": 6},
+    ),
+    # no products: a logarithm (normalise, two tables, add) per row and 3 more subtractions
+    "log softmax": (
+        OpKind.SOFTMAX, {"group": 3, "aten": "_log_softmax.default"}, {},
+        {"compare": 4 + 6 + 8, "mux": 4 + 6 + 8, "add": 10 + 2 + 6, "rom": 6 + 2 * 2},
+    ),
+    # rows of 3: 3 squares, 3 by 1/sqrt, 2 by 1/3; 2 + 3 + 2 + 1 adds; 1/sqrt as a reciprocal
+    "norm": (
+        OpKind.NORM, {"group": 3, "affine": False}, {},
+        {"multiply": 16, "add": 16, "compare": 8, "mux": 16, "rom": 2},
+    ),
+    "affine norm": (
+        OpKind.NORM, {"group": 3, "affine": True}, {},
+        {"multiply": 22, "add": 22, "compare": 8, "mux": 16, "rom": 2},
+    ),
     # 1.4375 = 2 - 1/2 - 1/16: 3 digits, 2 adds between them
     "signed digits": (
         OpKind.SCALE, {"csd_fraction_bits": 4}, {"factor": const(1.4375)}, {"shift_constant": 3 * N, "add": 2 * N},
@@ -147,10 +162,16 @@ def test_a_mean_of_one_tap_is_nothing():
     assert primitives(traced(lambda m, x: F.adaptive_avg_pool2d(x, 4), (1, 3, 4, 4))) == {}
 
 
-def test_a_square_is_a_multiplication_and_a_quotient_a_function():
+def test_a_square_is_a_multiplication_and_a_quotient_one_with_a_reciprocal():
     assert primitives(traced(lambda m, x: x**2, (2, 3))) == {"multiply": N}
     assert primitives(traced(lambda m, x: x * x, (2, 3))) == {"multiply": N}
-    assert primitives(traced(lambda m, x: x / (x + 1), (2, 3))) == {"add": N, "function": N}
+    # 1 / |y|: 0 - y and a select, 4 steps to normalise, table, 4 selects back, saturated, sign back; then one product
+    reciprocal = {"compare": 5 * N, "mux": (1 + 4 + 4 + 1 + 1) * N, "rom": N}
+    quotient = {"add": (1 + 2) * N, "multiply": N, **reciprocal}
+    assert primitives(traced(lambda m, x: x / (x + 1), (2, 3))) == quotient
+    four, three = torch.tensor(4.0), torch.tensor(3.0)
+    assert primitives(traced(lambda m, x: four / x, (2, 3))) == {"add": 2 * N, **reciprocal}  # a shift
+    assert primitives(traced(lambda m, x: three / x, (2, 3))) == {"add": 2 * N, "multiply": N, **reciprocal}
     assert primitives(traced(lambda m, x: x / 3, (2, 3))) == {"multiply": N}  # by the reciprocal
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import operator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from abcost.cli import run
 from abcost.compare.condition import parse_condition
-from abcost.compare.delta import Delta, compare
+from abcost.compare.delta import Delta, compare, deltas
 from abcost.compare.saved import Side, side_of
 from abcost.errors import UnknownName, UsageError
 
@@ -243,3 +244,104 @@ def test_refusals(saved, tmp_path, capsys, arguments, reason):
 def test_any_json_is_a_report_or_refused(content):
     with pytest.raises(UsageError):
         side_of({"stages": content, "layers": content, "settings": content}, "x")
+
+
+# --- reports of several targets, short ones, and CSV
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Reports on two targets in one file, as JSON and as CSV."""
+    folder = tmp_path_factory.mktemp("several")
+    for form in ("json", "csv"):
+        command = ["analyze", "reactnet_18", *SMALL, "--target", "asic-45nm", "--format", form]
+        assert run([*command, "-o", str(folder / f"two.{form}")]) == 0
+    return folder
+
+
+def compared(capsys, *sides):
+    assert run(["compare", *map(str, sides), "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize("target", ["fpga-lut6", "asic-45nm"])
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_one_of_several_targets(several, capsys, form, target):
+    whole = json.loads((several / "two.json").read_text())
+    (mine,) = [report for report in whole["reports"] if report["target"] == target]
+    found = compared(capsys, f"{several}/two.{form},target={target}", f"{several}/two.json,target={target}")
+    assert "target" not in found["settings"]
+    for stage in mine["stages"]:
+        of = found["stages"][stage["name"]]
+        for name, count in stage["ops"].items():
+            assert of[f"ops.{name}"]["before"] == of[f"ops.{name}"]["after"] == count
+        for name in ("energy_pj", "luts", "area_um2"):
+            assert of[f"cost.{name}"]["before"] == pytest.approx(stage["cost"][name])
+    last = {row["name"] or "(model)": row for row in mine["layers"] if row["stage"] == "add_and_bit"}
+    counted = {name for name, row in last.items() if sum(row["ops"].values())}
+    assert counted <= set(found["layers"]) <= set(last)
+    for name in counted:
+        assert found["layers"][name]["ops.add"]["before"] == last[name]["ops"]["add"]
+
+
+def test_a_layers_energy_in_a_csv_has_no_memory_traffic_and_is_no_total(several, capsys):
+    found = compared(capsys, *[f"{several}/two.csv,target=asic-45nm"] * 2)
+    assert {row["cost.energy_pj"]["before"] for row in found["layers"].values()} == {None}
+
+
+@pytest.mark.parametrize("name", ["analyze_reactnet_18_asic-45nm.json", "analyze_reactnet_a_fpga-lut6.json"])
+def test_our_own_reports_are_read(capsys, name):
+    file = Path(__file__).parents[1] / "reports" / name
+    found = compared(capsys, file, file)
+    assert found["settings"] == {}
+    assert found["stages"]["add_and_bit"]["ops.multiply"]["change"] == 0
+    assert found["layers"] == {}
+
+
+def test_what_was_counted_and_not_found_is_0():
+    with_holes = {"unpriced.rom": 3.0, "unpriced.all": 3.0}
+    none, old = {"unpriced.all": 0.0}, {}
+    assert deltas(with_holes, none)["unpriced.rom"] == Delta(3.0, 0.0)
+    assert deltas(none, with_holes)["unpriced.rom"].absolute == 3
+    assert deltas(with_holes, old)["unpriced.rom"] == Delta(3.0, None)  # an older report says nothing of it
+
+
+def test_known_parts_and_macs_by_bits_are_compared(saved, capsys):
+    found = compared(capsys, saved[16], saved[12])["stages"]["add_and_bit"]
+    known = found["cost_known.luts"]
+    assert (known["before"], known["after"]) == (found["cost.luts"]["before"], found["cost.luts"]["after"])
+    by_bits = json.loads(saved[16].read_text())["macs"]["by_bits"]
+    for bits, count in by_bits.items():
+        assert found[f"macs.{bits}"]["before"] == count
+    narrow = set(json.loads(saved[12].read_text())["macs"]["by_bits"])
+    for bits in set(by_bits) - narrow:
+        assert found[f"macs.{bits}"]["after"] == 0
+
+
+@pytest.mark.parametrize(
+    ("side", "reason"),
+    [
+        ("{several}/two.json", "holds reports on fpga-lut6, asic-45nm: say which, as"),
+        ("{several}/two.csv", "holds reports on fpga-lut6, asic-45nm: say which, as"),
+        ("{several}/two.json,target=asic-7nm", "no target in"),
+        ("{several}/two.csv,target=asic-7nm", "no target in"),
+        ("{saved},target=asic-45nm", "is a report on 'fpga-lut6', not on target=asic-45nm"),
+        ("{several}/two.csv,width=8", "takes no options but target"),
+        ("{several}/none.csv", "No such file"),
+        ("{several}/list.csv", "is not a report of abcost analyze --format csv"),
+        (
+            "{several}/broken.csv",
+            "is no whole report of abcost analyze --format csv: 'nan' is no finite number",
+        ),
+        ("{several}/reproduce.json", "is not a report of abcost analyze --format json"),
+    ],
+)
+def test_refusals_of_saved_reports(saved, several, capsys, side, reason):
+    (several / "list.csv").write_text("a,b\n1,2\n")
+    (several / "reproduce.json").write_text('{"schema": 1, "tables": []}')
+    text = (several / "two.csv").read_text().splitlines()
+    cells = text[1].split(",")
+    cells[text[0].split(",").index("count")] = "nan"
+    (several / "broken.csv").write_text("\n".join([text[0], ",".join(cells)]) + "\n")
+    assert reason in error_of(capsys, str(saved[16]), side.format(saved=saved[16], several=several))

@@ -198,11 +198,24 @@ def test_a_memory_without_figure_is_unknown_and_listed(tmp_path):
     text = (cost_models_dir() / "asic-45nm.toml").read_text()
     mine.write_text(text.replace('activations = "sram-1MB"', 'activations = "unknown"'))
     report = report_of(nn.Linear(4, 3, bias=False), shape=(1, 4), target=mine)
-    cost = report.to_dict()["stages"][0]["cost"]
-    assert cost["memory_energy_pj"] is None
+    stage = report.to_dict()["stages"][0]
+    assert (stage["cost"]["memory_energy_pj"], stage["cost"]["energy_pj"]) == (None, None)
     multiply, add = math.sqrt(0.2 * 3.1), 0.05
-    assert cost["energy_pj"] == pytest.approx(12 * multiply + 12 * add)  # of the operations
+    weights = 4 * 3 * 16 * 1300 / 64  # from DRAM, 64 bits in 1,300 pJ; the inputs' 4 x 16 bits are unknown
+    known = stage["cost_known"]
+    assert known["memory_energy_pj"] == pytest.approx(weights)
+    assert known["energy_pj"] == pytest.approx(12 * multiply + 12 * add + weights)
+    assert stage["unpriced"] == {"memory traffic": 4 * 16}
     assert report.unpriced == ("memory traffic energy",)
+
+
+def test_what_does_not_go_through_an_unknown_memory_is_known(tmp_path):
+    mine = tmp_path / "mine.toml"
+    text = (cost_models_dir() / "asic-45nm.toml").read_text()
+    mine.write_text(text.replace('activations = "sram-1MB"', 'activations = "unknown"'))
+    cost = report_of(nn.ReLU(), shape=(1, 4), target=mine).to_dict()["stages"][0]["cost"]
+    assert cost["memory_energy_pj"] == 0  # nothing is stored
+    assert cost["energy_pj"] == pytest.approx(4 * 0.05)  # four selects, priced as adders
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ BITS = {  # low, high, and which of them holds at 0: -1 low, 1 high, 0 what lies
     "one minus two flags": (lambda m, x: 1 - 2 * (x < 0).float(), -1.0, 1.0, 1),
     "difference of flags": (lambda m, x: (x > 0).float() - (x < 0).float(), -1.0, 1.0, 0),
     "clamped": (lambda m, x: x.sign().clamp(-1, 1), -1.0, 1.0, 0),
+    "sign with 0 for -1": (lambda m, x: torch.where(x.sign() == -1, 0.0, x.sign()), 0.0, 1.0, -1),
     "half of sign + 1": (lambda m, x: (x.sign() + 1) / 2, 0.0, 1.0, 0),
     "no flag": (lambda m, x: 1 - (x > 0).float(), 1.0, 0.0, -1),
     "sign of sign + 1": (lambda m, x: (x.sign() + 1.0).sign(), 0.0, 1.0, 1),
@@ -78,7 +79,7 @@ def test_forms_of_a_bit(name):
 
 
 def test_a_level_that_expands_its_input_is_a_threshold():
-    before = traced(lambda m, x: torch.where(x >= torch.zeros(3, 1, 1, 1), 1.0, -1.0), SHAPE)
+    before = traced(lambda m, x: torch.where(x >= torch.arange(3.0).reshape(3, 1, 1, 1), 1.0, -1.0), SHAPE)
     after, _ = through(before, Phase.RECOGNISE)
     assert kinds(after) == ["threshold"]
     assert after.of_kind(OpKind.THRESHOLD)[0].shape == (3, *SHAPE[1:])

@@ -6,10 +6,13 @@ import random
 from functools import cache
 
 import pytest
+from torch import nn
 
+from abcost import analyze
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
 from abcost.core.inputs import InputSpec
+from abcost.cost.bundled import cost_models_dir
 from abcost.cost.organisation import Lanes
 from abcost.cost.table import CostTable
 from abcost.errors import UnknownName
@@ -141,6 +144,39 @@ def test_a_whole_price_knows_what_the_table_does_not():
     )
     assert priced.of(0)["energy_uj"] is None
     assert not priced.within(Budget({"energy_uj": 1e9}))[0]  # unknown is no yes
+
+
+def test_energy_through_an_unknown_memory_is_within_no_budget(tmp_path):
+    """Its operations alone would be."""
+    mine = tmp_path / "mine.toml"
+    text = (cost_models_dir() / "asic-45nm.toml").read_text()
+    mine.write_text(text.replace('weights = "dram"', 'weights = "unknown"'))
+    graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
+    space = Space(groups_of(graph, "layer"))
+    hardware = Hardware(CostTable.load(mine), 16, Lanes(), None)
+    priced = Pricer(graph, space, hardware).price([space.uniform((-3,))])
+    assert priced.of(0)["energy_uj"] is None
+    assert quantities(graph, hardware)["energy_uj"] is None
+    assert not priced.within(Budget({"energy_uj": 1e9}))[0]
+
+
+def test_what_has_no_price_fits_no_device(tmp_path):
+    """A table without ROMs: a sigmoid's table might take any number of LUTs."""
+    mine = tmp_path / "fpga-lut6.toml"
+    head, *entries = (cost_models_dir() / "fpga-lut6.toml").read_text().split("[[entry]]")
+    mine.write_text("[[entry]]".join([head, *(e for e in entries if 'op = "rom"' not in e)]))
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Sigmoid())
+    for table, fits in ((mine, False), ("fpga-lut6", True)):
+        report = analyze(model, input_shape=(1, 4), target=table, accelerator=Wishes(device("xc7z020")))
+        made = report.stages[-1].organisation
+        assert made.fits is fits
+        assert (made.unknown == ()) is fits
+    assert (
+        "lacks LUTs, flip-flops or DSPs of rom"
+        in analyze(model, input_shape=(1, 4), target=mine, accelerator=Wishes(device("xc7z020")))
+        .stages[-1]
+        .organisation.refusal
+    )
 
 
 # analyze --slopes

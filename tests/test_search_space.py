@@ -169,6 +169,15 @@ def test_any_text_is_a_budget_or_refused(text):
         assert parse_budget(str(budget)).limits.keys() == budget.limits.keys()
 
 
+def test_an_unknown_cost_is_over_budget_for_the_sampler_too():
+    budget = Budget({"luts": 10, "energy_uj": 0.5, "fps": 60})
+    assert budget.excess({"luts": 5, "energy_uj": 0.5}) == {"luts": -0.5, "energy_uj": 0.0}
+    assert budget.excess({"luts": 20, "energy_uj": 1.0}) == {"luts": 1.0, "energy_uj": 0.5}
+    unknown = budget.excess({"luts": None, "energy_uj": math.nan})
+    assert unknown == {"luts": math.inf, "energy_uj": math.inf}
+    assert budget.excess({}) == unknown
+
+
 def test_an_unknown_quantity_holds_no_budget():
     budget = Budget({"luts": 10, "fps": 60})
     assert budget.holds({"luts": 10.0, "fps": 60.0})

@@ -26,8 +26,8 @@ from abcost.rewrite.rules.quantise_slopes import QuantiseSlopes
 from abcost.rewrite.rules.remove_mask import PositiveScaleBeforeSign
 from abcost.rewrite.rules.scale_to_shift import ScaleToShift
 from abcost.rewrite.rules.select_prelu import SelectPrelu
-from abcost.rewrite.rules.select_sign import SelectSign
 from abcost.rewrite.rules.signed_digits import SignedDigits
+from abcost.rewrite.rules.step_function import StepFunction
 from abcost.rewrite.rules.straight_through import StraightThrough
 from abcost.trace.double import float64_only
 from abcost.trace.tracer import Tracer
@@ -260,7 +260,7 @@ def test_removing_a_negative_factor_is_caught(monkeypatch):
 @pytest.mark.parametrize(
     ("rule", "function"),
     [
-        (SelectSign, lambda m, x: torch.where(x >= 0, 1.0, -1.0)),
+        (StepFunction, lambda m, x: torch.where(x >= 0, 1.0, -1.0)),
         (SelectPrelu, lambda m, x: torch.where(x >= 0, x, 0.25 * x)),
         (StraightThrough, lambda m, x: x + (x.sign() - x)),
     ],

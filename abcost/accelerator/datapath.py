@@ -56,7 +56,10 @@ def streamed(engine: Engine, folding: Folding, *, width: int, fraction_bits: int
             scaled = engine.taps if work.node is engine.scale else None
             work.units[size] = tuple(_chain(work, *size, scaled))
         units = work.units[size]
-        depths = [unit.depth for unit in units if unit.depth is not None]
+        tables = {
+            count.depth for count in work.counts
+        }  # of functions: addressed by a value, not by a counter
+        depths = [u.depth for u in units if u.depth is not None and u.depth not in tables]
         if depths:
             fold_bits, fold_delay = max(fold_bits, (max(depths) - 1).bit_length()), age
         age += any(unit.op == "register" for unit in units)
@@ -98,7 +101,7 @@ def weight_word(engine: Engine, width: int) -> int:
 
 def lanes_of(work: Work, cycles: int) -> int:
     """Units that perform the work within so many cycles."""
-    return max(-(-count.count // cycles) for count in work.counts)
+    return max(-(-count.count // (cycles * count.each)) for count in work.counts)
 
 
 def _dot(engine: Engine, folding: Folding, width: int, fraction_bits: int) -> Iterator[Unit]:

@@ -2,8 +2,8 @@
 
 An array of PE x SIMD products per arithmetic (XNOR, sign-controlled, real) works off the dot products; a chain with
 one set of units, each as large as the largest operation that it serves and able to shift by the exponents of all
-layers, works behind them. Weights share a memory per array, parameters of the chain one memory; activations
-take what is live at once.
+layers, works behind them. Weights share a memory per array, parameters of the chain one memory, in which what
+several layers use (`abcost.cost.stored`) stands once; activations take what is live at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from abcost.classify.counts import exponents_of
 from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
+from abcost.core.node import OpNode
+from abcost.core.primitives import Primitive
 from abcost.cost.organisation import SIZES, Unit
+from abcost.cost.stored import stored_elsewhere
 from abcost.cost.table import CostTable
 from abcost.errors import CostError
 
@@ -145,7 +148,7 @@ class Shared:
     def _units(self, chosen: dict[DotArithmetic, Folding]) -> list[Unit]:
         """Of every unit as many as the layer that needs most of them, at the largest size of any layer.
 
-        Parameters come from a memory, not from ROMs.
+        Parameters come from a memory, not from ROMs; every function has a table of its own.
         """
         merged: dict[str, Unit] = {}
         for engine in self.engines:
@@ -162,7 +165,24 @@ class Shared:
                     unit if known is None else _larger_unit(known, unit, max(known.count, unit.count))
                 )
         merged.pop("rom", None)
-        return [self._for_all_layers(unit) for unit in merged.values()]
+        return [*(self._for_all_layers(unit) for unit in merged.values()), *self._tables(chosen)]
+
+    def _tables(self, chosen: dict[DotArithmetic, Folding]) -> list[Unit]:
+        """Of every function as many tables as the layer that computes most of it at once."""
+        found: dict[tuple[str, int | None], Unit] = {}
+        for engine in self.engines:
+            folding = chosen[engine.arithmetic]
+            cycles = engine.cycles(folding.pe, folding.simd)
+            for work in engine.chain:
+                for count in work.counts:
+                    if count.primitive is not Primitive.ROM:
+                        continue
+                    key = (str(work.node.attrs.get("aten", work.node.kind.value)), count.depth)
+                    copies = lanes_of(work, cycles) * count.each
+                    unit = Unit("rom", copies, count.width, depth=count.depth)
+                    known = found.get(key, unit)
+                    found[key] = _larger_unit(known, unit, max(copies, known.count))
+        return list(found.values())
 
     def _for_all_layers(self, unit: Unit) -> Unit:
         """A unit that selects among exponents selects among those of all layers."""
@@ -179,9 +199,10 @@ class Shared:
             stored = self._stored(kind)
             if stored:
                 word = folding.pe * folding.simd * max(weight_word(e, self.width) for e in stored)
-                folds = [e.folds(folding.pe, folding.simd) for e in stored]
-                reads = sum(e.positions * n for e, n in zip(stored, folds, strict=True))
-                yield Memory("weights", word, sum(folds), reads)
+                reads = sum(e.positions * e.folds(folding.pe, folding.simd) for e in stored)
+                held = {e.dot.name for e in stored}
+                own = [e for e in stored if self._elsewhere(e.dot).get("weight") not in held]
+                yield Memory("weights", word, sum(e.folds(folding.pe, folding.simd) for e in own), reads)
         parameters = [self._parameters(e, chosen[e.arithmetic]) for e in self.engines]
         if any(bits for _, bits in parameters):
             word = max(word for word, _ in parameters)
@@ -193,6 +214,10 @@ class Shared:
     def _stored(self, kind: DotArithmetic) -> list[Engine]:
         return [e for e in self._groups[kind] if weight_word(e, self.width)]
 
+    def _elsewhere(self, node: OpNode) -> Mapping[str, str]:
+        """Roles of the node's parameters that another node stores -> that node."""
+        return stored_elsewhere(self.graph).get(node.name, {})
+
     def _parameters(self, engine: Engine, folding: Folding) -> tuple[int, int]:
         """Bits of the chain's parameters that are read at once, and of all of them."""
         cycles = engine.cycles(folding.pe, folding.simd)
@@ -202,7 +227,7 @@ class Shared:
                 if constant.count > 1 and varies(work.node, role):
                     bits = parameter_bits(work.node, role, self.width, self.fraction_bits)
                     word += bits * min(lanes_of(work, cycles), constant.count)
-                    total += bits * constant.count
+                    total += 0 if role in self._elsewhere(work.node) else bits * constant.count
         return word, total
 
 

@@ -6,12 +6,13 @@ the width of the residual path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
 
+from abcost.classify import functions
 from abcost.classify.signed_digits import nonzero_digits
 from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph, taps
@@ -28,7 +29,8 @@ class Count:
     """`count` operations of one primitive on operands of `width` bits.
 
     bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from;
-    choices, span, left, factored, inner: as in `abcost.core.exponents`.
+    choices, span, left, factored, inner: as in `abcost.core.exponents`; depth: words of a ROM.
+    each: how many of them one element takes, by units of their own.
     """
 
     primitive: Primitive
@@ -41,6 +43,8 @@ class Count:
     left: int | None = None
     factored: int | None = None
     inner: int | None = None
+    depth: int | None = None
+    each: int = 1
 
 
 def counts_of(graph: OpGraph, node: OpNode, real_width: int) -> tuple[Count, ...]:
@@ -257,13 +261,36 @@ def _avg_pool(site: _Site) -> Iterator[Count]:
         yield site.of(Primitive.MULTIPLY, site.n, site.real_width)
 
 
+def _realised(site: _Site, elements: int, steps: Iterable[functions.Step]) -> Iterator[Count]:
+    """The steps of so many elements. A table's words are real values, and no more than there are operands."""
+    for step in steps:
+        count = Count(step.primitive, elements * step.each, step.width or site.width, each=step.each)
+        if step.depth is None:
+            yield count
+        else:
+            yield replace(count, width=site.real_width, depth=min(step.depth, 2**site.width))
+
+
+def _function(site: _Site) -> Iterator[Count]:
+    """By the ATen operator: exact forms, or a table."""
+    return _realised(site, site.n, functions.steps_of(site.node, site.real_width))
+
+
 def _softmax(site: _Site) -> Iterator[Count]:
-    """Per row of D: D - 1 comparisons, D subtractions, D exponentials, D - 1 adds, 1 reciprocal, D multiplies."""
+    """Per row of D: D - 1 comparisons, D subtractions, D exponentials, D - 1 adds, 1 reciprocal, D multiplies.
+
+    Of a log-softmax 1 logarithm and D subtractions take the place of the last two.
+    """
     rows = site.n // int(site.node.attrs["group"])
     yield site.of(Primitive.COMPARE, site.n - rows)
     yield site.of(Primitive.MUX, site.n - rows)
     yield site.of(Primitive.ADD, site.n + site.n - rows)
-    yield site.of(Primitive.FUNCTION, site.n + rows)
+    yield from _realised(site, site.n, functions.merged(functions.exp_below_0()))
+    if site.node.attrs.get("aten") == "_log_softmax.default":
+        yield from _realised(site, rows, functions.merged(functions.logarithm(site.real_width)))
+        yield site.of(Primitive.ADD, site.n)
+        return
+    yield from _realised(site, rows, functions.merged(functions.reciprocal(site.real_width)))
     yield site.of(Primitive.MULTIPLY, site.n)
 
 
@@ -277,7 +304,7 @@ def _norm(site: _Site) -> Iterator[Count]:
     affine = site.n if site.node.attrs["affine"] else 0
     yield site.of(Primitive.MULTIPLY, 2 * site.n + 2 * rows + affine)
     yield site.of(Primitive.ADD, 3 * site.n - rows + affine)
-    yield site.of(Primitive.FUNCTION, rows)
+    yield from _realised(site, rows, functions.merged(functions.rsqrt(site.real_width)))
 
 
 _FORMULAS: dict[OpKind, _Formula] = {
@@ -311,5 +338,5 @@ _FORMULAS: dict[OpKind, _Formula] = {
     OpKind.SOFTMAX: _softmax,
     OpKind.NORM: _norm,
     OpKind.MASK: _each(Primitive.MASK),
-    OpKind.FUNCTION: _each(Primitive.FUNCTION),
+    OpKind.FUNCTION: _function,
 }

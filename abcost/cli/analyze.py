@@ -49,6 +49,7 @@ def analyze(
     constant_multiply: options.ConstantMultiply = "keep",
     fraction_bits: options.FractionBits = 12,
     slopes: options.Slopes = None,
+    leave_out_softmax: options.LeaveOutSoftmax = False,
     by: Annotated[str, typer.Option(help="Rows of the detail table: layer, block or kind.")] = "block",
     output_format: Annotated[str, typer.Option("--format", help="rich, csv, json or html.")] = "rich",
     output: options.Output = None,
@@ -74,7 +75,9 @@ def analyze(
 
     render = FORMATS.get(output_format)
     wishes = options.accelerator(device, fps, clock_mhz, organisation)
-    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits, slopes, model)
+    rewriting = options.rewriting(
+        weight_scale, constant_multiply, fraction_bits, slopes, model, leave_out_softmax=leave_out_softmax
+    )
     shown = view(options.choice("--by", by, ("layer", "block", "kind")), output)
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,

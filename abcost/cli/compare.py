@@ -28,9 +28,9 @@ def compare(
     sides: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more: a saved report (.json), or a model as for analyze, with options of its own behind "
-            "commas: reactnet_18,checkpoint=best.pt,slopes=s.json,target=fpga-ice40,width=12. Each is compared with "
-            "the first."
+            help="Two or more: a saved report (.json or .csv; of several targets r.json,target=asic-45nm), or a model "
+            "as for analyze, with options of its own behind commas: reactnet_18,checkpoint=best.pt,slopes=s.json,"
+            "target=fpga-ice40,width=12. Each is compared with the first."
         ),
     ],
     target: Annotated[
@@ -40,6 +40,7 @@ def compare(
     width: Annotated[int | None, typer.Option(help="Bits of the residual path, of all models.")] = None,
     device: Annotated[str | None, typer.Option(help="Part, of all models.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second, of all models.")] = None,
+    leave_out_softmax: options.LeaveOutSoftmax = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,7 +66,10 @@ def compare(
     conditions = [parse_condition(text) for text in fail_if or ()]
     if len(sides) < 2:
         raise UsageError("compare needs two or more reports or models")
-    common = {"target": target, "preset": preset, "width": width, "device": device, "fps": fps}
+    common = {
+        "target": target, "preset": preset, "width": width, "device": device, "fps": fps,
+        "leave_out_softmax": leave_out_softmax or None,
+    }  # fmt: skip
     with quiet():
         first, *others = [_side(text, {k: v for k, v in common.items() if v is not None}) for text in sides]
     found = [compared(first, other) for other in others]
@@ -94,12 +98,16 @@ def compare(
 def _side(text: str, common: Mapping[str, Any]) -> Side:
     """A saved report, or an analysis made now."""
     from abcost.compare.saved import read_report, side_of
+    from abcost.compare.saved_csv import side_of_csv
 
     name, *given = text.split(",")
-    if name.endswith(".json"):
-        if given:
-            raise UsageError(f"{text!r}: a saved report takes no options")
-        return side_of(read_report(Path(name)), name)
+    if name.endswith((".json", ".csv")):
+        own = _own(name, given)
+        if set(own) - {"target"}:
+            raise UsageError(f"{text!r}: a saved report takes no options but target, where it has several")
+        if name.endswith(".csv"):
+            return side_of_csv(Path(name), text, own.get("target"))
+        return side_of(read_report(Path(name), own.get("target")), text)
     return side_of(_analysed(name, {**common, **_own(name, given)}), text)
 
 
@@ -135,7 +143,7 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     slopes = asked.get("slopes")
     rewriting = options.rewriting(
         asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),
-        None if slopes is None else Path(slopes), name,
+        None if slopes is None else Path(slopes), name, leave_out_softmax=bool(asked.get("leave_out_softmax")),
     )  # fmt: skip
     blocks = asked.get("blocks")
     request = options.request(

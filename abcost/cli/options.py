@@ -67,6 +67,12 @@ Slopes = Annotated[
     Path | None,
     typer.Option(help="JSON with the slope exponents that each layer may take, as abcost search writes it."),
 ]
+LeaveOutSoftmax = Annotated[
+    bool,
+    typer.Option(
+        "--leave-out-softmax", help="Leave a softmax at the output out: only an argmax would read it (lossy)."
+    ),
+]
 Plot = Annotated[
     Path | None, typer.Option(help="Also draw the charts of the page into this file: .svg or .png.")
 ]
@@ -148,6 +154,8 @@ def rewriting(
     fraction_bits: int,
     slopes: Path | None = None,
     model: str = "",
+    *,
+    leave_out_softmax: bool = False,
 ) -> RewriteOptions:
     """The opt-in lowering that the user asked for; `slopes` is of `model`. Raises UnknownName or UsageError."""
     from abcost.models.slope_sets import read_slope_sets
@@ -158,4 +166,5 @@ def rewriting(
         constant_multiply=choice("--constant-multiply", constant_multiply, ("keep", "csd")),
         fraction_bits=fraction_bits,
         slopes={} if slopes is None else read_slope_sets(slopes, model),
+        leave_out_softmax=leave_out_softmax,
     )

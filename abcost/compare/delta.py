@@ -104,5 +104,11 @@ def _rank(delta: Delta) -> tuple[int, float]:
 
 
 def deltas(before: Quantities, after: Quantities) -> dict[str, Delta]:
-    """Of all quantities of either side."""
-    return {name: Delta(before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])}
+    """Of all quantities of either side. What one counted and did not find is 0 there: `unpriced.rom`, `macs.4x4`."""
+    names = dict.fromkeys([*before, *after])
+    return {name: Delta(_value(before, name), _value(after, name)) for name in names}
+
+
+def _value(of: Quantities, name: str) -> float | None:
+    group, _, _ = name.rpartition(".")
+    return 0.0 if name not in of and f"{group}.all" in of else of.get(name)

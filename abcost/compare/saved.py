@@ -1,15 +1,20 @@
-"""Reports of `abcost analyze --format json`, read back and flattened into named quantities."""
+"""Reports of `abcost analyze`, read back and flattened into named quantities.
+
+Whole ones as `--format json` writes them, of one target or several, and the shorter ones of
+`abcost reproduce --reports`, which have no layers.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from abcost.errors import UsageError
+from abcost.registry import unknown_name
 
 SCHEMA = 1
 MOST_BYTES = 200_000_000  # of a saved report; ReActNet-A's has some hundred thousand
@@ -32,8 +37,12 @@ class Side:
         return self.stages[list(self.stages)[-1]]
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """A saved report. Raises UsageError for a file that is missing, too large, or no report of this schema."""
+def read_report(path: Path, target: str | None = None) -> dict[str, Any]:
+    """A saved report; `target` says which, where a file holds several.
+
+    Raises UsageError for a file that is missing, too large, or no report of this schema, UnknownName for a target that
+    it does not have.
+    """
     try:
         if path.stat().st_size > MOST_BYTES:
             raise UsageError(f"{path} is larger than {MOST_BYTES:,} bytes: no report of abcost")
@@ -42,23 +51,42 @@ def read_report(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {' '.join(str(error).split())[:200]}") from error
-    if isinstance(content, list) and len(content) == 1:
-        content = content[0]
-    if isinstance(content, list):
-        raise UsageError(f"{path} holds {len(content)} reports (several targets): save one target each")
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+    if (
+        isinstance(content, dict)
+        and content.get("schema") == SCHEMA
+        and isinstance(content.get("reports"), list)
+    ):
+        content = _of_target(content["reports"], target, path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "stages" not in content:
         raise UsageError(f"{path} is not a report of abcost analyze --format json, schema {SCHEMA}")
+    if target is not None and content.get("target") != target:
+        raise UsageError(f"{path} is a report on {str(content.get('target'))[:40]!r}, not on target={target}")
     return content
+
+
+def _of_target(reports: Sequence[Any], target: str | None, path: Path) -> Any:
+    """The one report on `target`, or the only one. Raises UsageError with the targets that there are."""
+    found = {str(report.get("target")): report for report in reports if isinstance(report, dict)}
+    if target is None and len(reports) == 1:
+        return reports[0]
+    if target is None:
+        raise UsageError(
+            f"{path} holds reports on {', '.join(found)[:200]}: say which, as {path},target={next(iter(found), 'NAME')}"
+        )
+    if target not in found:
+        raise unknown_name(f"target in {path}", target, found)
+    return found[target]
 
 
 def side_of(report: Mapping[str, Any], name: str) -> Side:
     """Flatten a report. Raises UsageError where it is not of the form that `abcost analyze` writes."""
     try:
-        stages = {str(stage["name"]): _stage(stage) for stage in report["stages"]}
+        macs = _macs(report)
+        stages = {str(stage["name"]): {**_stage(stage), **macs} for stage in report["stages"]}
         last = list(stages)[-1]
         layers = {
             str(row["name"]) or "(model)": _flat({"ops": row["ops"], "cost": row["cost"]})
-            for row in report["layers"]
+            for row in report.get("layers", ())
             if row["stage"] == last
         }
         settings = {
@@ -66,8 +94,8 @@ def side_of(report: Mapping[str, Any], name: str) -> Side:
                 key: report[key]
                 for key in ("model", "variant", "target", "width_bits", "input_shape", "parameters")
             },
-            "table": report["table"]["digest"],
-            **report["settings"],
+            **({"table": report["table"]["digest"]} if "table" in report else {}),
+            **report.get("settings", {}),
         }
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(
@@ -84,9 +112,24 @@ def _stage(stage: Mapping[str, Any]) -> Quantities:
             "ops": stage["ops"],
             "multiplications": stage["multiplications"],
             "cost": stage["cost"],
+            **({"cost_known": stage["cost_known"]} if "cost_known" in stage else {}),
+            **_sparse("unpriced", stage.get("unpriced")),
             **({"organisation": {**kept, "resources": organised["resources"]}} if organised else {}),
         }
     )
+
+
+def _macs(report: Mapping[str, Any]) -> Quantities:
+    """Multiply-accumulates: all, and by the bits of both operands."""
+    macs = report.get("macs") or {}
+    return _flat(
+        {"macs": {"total": macs["total"]} if "total" in macs else {}, **_sparse("macs", macs.get("by_bits"))}
+    )
+
+
+def _sparse(name: str, counts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Counts of which those of 0 are left out: `all` says that they were counted (see `abcost.compare.delta`)."""
+    return {} if counts is None else {name: {**counts, "all": sum(counts.values())}}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:

@@ -206,7 +206,7 @@ def _clusters(row: Tensor, allowed: float) -> list[float]:
 
 
 def _scales(levels: list[float], allowed: float) -> list[float] | None:
-    """a > b > c > 0 of which the levels are all the sums +-a +-b +-c; each outweighs the sum of the smaller ones."""
+    """A > b > c > 0 of which the levels are all the sums +-a +-b +-c; each outweighs the sum of the smaller ones."""
     if len(levels) == 2:
         return [levels[1]] if abs(levels[0] + levels[1]) <= allowed else None
     half = len(levels) // 2

@@ -21,12 +21,16 @@ class Constant:
     scale: a factor that was taken out of real values without loss; the constant is values * scale.
     fixed: what fixed-point execution holds, where that is not `real()` rounded to the grid: a threshold found by running
     what it replaces, a product of constants that were rounded one by one.
+    shared: names of the parameters that it was computed from, None if that is not known. Constants of the same
+    parameters and the same values are one in memory (`abcost.cost.stored`); what derives a constant from
+    another keeps it: `dataclasses.replace(constant, values=...)`.
     """
 
     values: torch.Tensor
     binary: bool = False
     scale: torch.Tensor | None = None
     fixed: torch.Tensor | None = None
+    shared: str | None = None
 
     @property
     def count(self) -> int:

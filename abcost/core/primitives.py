@@ -42,8 +42,9 @@ class Primitive(Enum):
     COMPARE = "compare"  # width bits, against a constant or another value
     SIGN = "sign"  # comparison with 0: the sign bit
     MUX = "mux"  # width bits, two inputs: a select by a known condition
+    ROM = "rom"  # one word of `depth` words of width bits, read by its address
     MASK = "mask"  # training-only surrogate in front of a sign
-    FUNCTION = "function"  # exp, sigmoid, division, …: no add/shift/bit form known to abcost
+    FUNCTION = "function"  # elementwise, of which no realisation is stated (abcost/classify/functions.py)
 
     @property
     def op_class(self) -> OpClass:
@@ -62,6 +63,7 @@ CLASS_OF: dict[Primitive, OpClass] = {
     Primitive.COMPARE: OpClass.COMPARE,
     Primitive.SIGN: OpClass.COMPARE,
     Primitive.MUX: OpClass.COMPARE,
+    Primitive.ROM: OpClass.OTHER,
     Primitive.MASK: OpClass.OTHER,
     Primitive.FUNCTION: OpClass.OTHER,
 }

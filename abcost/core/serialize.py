@@ -78,6 +78,8 @@ def _constant_to_dict(constant: Constant, *, values: bool) -> dict[str, Any]:
     head = {"shape": list(tensor.shape), "dtype": dtype, "binary": constant.binary}
     if constant.scale is not None:
         head["scale"] = _constant_to_dict(Constant(constant.scale), values=values)
+    if constant.shared is not None:
+        head["shared"] = constant.shared
     if constant.fixed is not None:
         head["fixed"] = _constant_to_dict(Constant(constant.fixed), values=values)
     if not values:
@@ -121,7 +123,10 @@ def _constant_from_dict(item: Mapping[str, Any]) -> Constant:
         values = torch.from_numpy(2 * bits.astype(np.int8) - 1)
     else:
         values = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0, dtype=dtype)
-    return Constant(values.reshape(shape), binary=item["binary"] is True, scale=scale, fixed=fixed)
+    shared = None if item.get("shared") is None else _text(item["shared"])
+    return Constant(
+        values.reshape(shape), binary=item["binary"] is True, scale=scale, fixed=fixed, shared=shared
+    )
 
 
 def _unpacked(data: str, size: int, shape: list[int]) -> bytes:

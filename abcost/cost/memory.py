@@ -1,6 +1,7 @@
 """Memory: bits a network stores, and bits it moves in one inference.
 
-Model. Every parameter is read once per inference from the memory that the table names for weights. A tensor
+Model. Every parameter is read once per inference, by every node that uses it, from the memory that the table
+names for weights; it is stored once, however many use it (`abcost.cost.stored`). A tensor
 goes through the memory named for activations if it feeds a window or a dot product (convolution, linear
 layer, pool) or has several readers; it is written once and read once by each reader. Everything else
 streams from unit to unit. Network inputs are read, not written.
@@ -11,32 +12,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from abcost.classify.counts import exponents_of
+from abcost.core.constants import constant_values
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
-from abcost.core.node import OpNode
+from abcost.core.node import Constant, OpNode
 from abcost.cost.entry import Memory, MemoryLevel
 from abcost.cost.side import Side, at
+from abcost.cost.stored import stored_elsewhere
 
 _WINDOWS = DOTS | {OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL}
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Bits of one node: parameters it holds, activation bits written and read because of its result."""
+    """Bits of one node.
+
+    weight_bits: parameters that are stored for it, which leaves out those that an earlier node stores;
+    read_bits: parameters it reads; activation_bits: written and read because of its result.
+    """
 
     weight_bits: int
+    read_bits: int
     activation_bits: int
 
     def energy_pj(self, memory: Memory, side: Side = "value") -> float | None:
-        """Energy of one inference in picojoule; None where the table does not know one of the memories.
+        """Energy of one inference in picojoule; None where bits go through a memory that the table does not know.
 
-        energy = weight_bits x pJ per weight bit + activation_bits x pJ per activation bit
+        energy = read parameter bits x pJ per weight bit + activation_bits x pJ per activation bit
         """
-        if memory.weights is None or memory.activations is None:
-            return None
-        return self.weight_bits * _per_bit(memory.weights, side) + self.activation_bits * _per_bit(
-            memory.activations, side
+        parts = self._parts(memory, side)
+        return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
+
+    def known_energy_pj(self, memory: Memory) -> float | None:
+        """The part of it that has a figure; None where no part has."""
+        known = [part for part in self._parts(memory, "value") if part is not None]
+        return sum(known) if known else None
+
+    def unknown_bits(self, memory: Memory) -> int:
+        """Bits through memories without a figure."""
+        return (0 if memory.weights else self.read_bits) + (0 if memory.activations else self.activation_bits)
+
+    def _parts(self, memory: Memory, side: Side) -> tuple[float | None, float | None]:
+        return (
+            _energy(self.read_bits, memory.weights, side),
+            _energy(self.activation_bits, memory.activations, side),
         )
+
+
+def _energy(bits: int, level: MemoryLevel | None, side: Side) -> float | None:
+    """Of so many bits through a memory; nothing through any memory costs nothing."""
+    if level is None:
+        return None if bits else 0.0
+    return bits * _per_bit(level, side)
 
 
 def _per_bit(level: MemoryLevel, side: Side) -> float:
@@ -45,26 +72,40 @@ def _per_bit(level: MemoryLevel, side: Side) -> float:
 
 
 def traffic_of(graph: OpGraph, node: OpNode, real_width: int) -> Traffic:
-    """What `node` adds to stored parameters and moved activations."""
-    return Traffic(weight_bits(node, real_width), _activation_bits(graph, node, real_width))
+    """What `node` adds to stored parameters and moved bits; `node` may stand where its name stands in `graph`."""
+    bits = parameter_bits(node, real_width)
+    elsewhere = stored_elsewhere(graph).get(node.name, {})
+    stored = sum(count for role, count in bits.items() if role not in elsewhere)
+    return Traffic(stored, sum(bits.values()), _activation_bits(graph, node, real_width))
 
 
 def weight_bits(node: OpNode, real_width: int) -> int:
-    """Bits of the parameters a node holds: 1 per binary weight, `real_width` per real one.
+    """Bits of the parameters a node reads: see `parameter_bits`."""
+    return sum(parameter_bits(node, real_width).values())
+
+
+def parameter_bits(node: OpNode, real_width: int) -> dict[str, int]:
+    """Bits of each constant of a node: `real_width` per real value; binary and whole ones in their own bits.
 
     Exponents take the bits that tell apart those that the node chooses from (0 for one). Single numbers
-    (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere.
+    (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere, and so is the order in which
+    wiring takes its elements.
     """
-    total = 0
-    for role, constant in node.consts.items():
-        if role == "exponent":
-            choices = len(exponents_of(node))
-            total += constant.count * (choices - 1).bit_length()
-        elif constant.binary:
-            total += constant.count
-        elif constant.count > 1:
-            total += constant.count * real_width
-    return total
+    consts = node.consts.items()
+    return {role: constant.count * _bits_each(node, role, constant, real_width) for role, constant in consts}
+
+
+def _bits_each(node: OpNode, role: str, constant: Constant, real_width: int) -> int:
+    """Bits of one element of a constant."""
+    if role == "exponent":
+        return (len(exponents_of(node)) - 1).bit_length()
+    if constant.binary:
+        return 1
+    whole = not constant.values.is_floating_point() and constant.scale is None
+    if constant.count <= 1 or (whole and node.kind is OpKind.WIRING):
+        return 0
+    grid = constant_values(constant).grid if whole else None
+    return real_width if grid is None else min(grid.bits, real_width)
 
 
 def _activation_bits(graph: OpGraph, node: OpNode, real_width: int) -> int:

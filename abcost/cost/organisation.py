@@ -20,6 +20,9 @@ from abcost.errors import UsageError
 _MOST = 2**20
 """Lanes, and bits per cycle of one lane: more than any chip has."""
 
+_AND_WORD = 32
+"""ANDs side by side that are priced as one unit: selects of more bits are in no table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
@@ -114,9 +117,13 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
     if count.primitive is Primitive.POPCOUNT:
         bits = min(organisation.simd, count.bits or organisation.simd)
         return Unit("xnor_popcount", organisation.lanes, count.width, bits=bits)
+    if count.primitive is Primitive.AND:  # in front of a popcount of as many bits
+        columns = min(organisation.simd, count.bits or organisation.simd)
+        words = -(-columns // _AND_WORD)
+        return Unit("and", organisation.lanes * words, -(-columns // words))
     if count.primitive is Primitive.SHIFT_CONSTANT:
         # signed digits of constants below 1; one position per cycle, chosen per constant
         positions = int(node.attrs["csd_fraction_bits"]) + 1
         sizes = sizes_of(range(-positions + 1, 1), identity=False)
         return Unit("shift_select", organisation.lanes, count.width, **sizes)
-    return Unit(count.primitive.value, organisation.lanes, **sizes_given(count))
+    return Unit(count.primitive.value, organisation.lanes * count.each, **sizes_given(count))

@@ -13,6 +13,7 @@ such a bound counts with its value.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -55,6 +56,8 @@ class PricedNode:
     value: Reading
     low: Reading
     high: Reading
+    known: Cost  # by the figures' values, of the parts that have one; None where no part has
+    known_memory_energy_pj: float | None  # the part of it that is memory traffic
 
     @property
     def cost(self) -> Cost:
@@ -84,20 +87,47 @@ def total(costs: Iterable[Cost]) -> Cost:
     return result
 
 
-def unpriced(nodes: Sequence[PricedNode], table: CostTable) -> list[str]:
-    """Operations and memories whose energy, and units whose area, the table does not know; sorted names."""
-    names = {f"{c.count.primitive.value} energy" for n in nodes for c in n.counts if c.energy_pj is None}
-    if table.memory is not None and any(node.memory_energy_pj is None for node in nodes):
-        names.add("memory traffic energy")
-    area = "luts" if table.technology == "fpga" else "area_um2"
+def known_total(costs: Iterable[Cost]) -> Cost:
+    """Sum of the parts that are known; None where none is."""
+    sums: dict[str, float | None] = dict.fromkeys(FIELDS)
+    for cost in costs:
+        for name, value in cost.to_dict().items():
+            if value is not None:
+                sums[name] = (sums[name] or 0.0) + value
+    return Cost(**sums)
+
+
+MEMORY_TRAFFIC = "memory traffic"
+"""What is unpriced where bits go through a memory without a figure; counted in bits."""
+_RESOURCES = {"fpga": ("luts", "ffs", "dsps"), "asic": ("area_um2",)}
+
+
+def unpriced(nodes: Sequence[PricedNode], table: CostTable) -> dict[str, dict[str, int]]:
+    """Field -> what the table has no figure of -> how many.
+
+    energy_pj: operations of one inference, and bits of memory traffic; luts, ffs, dsps of FPGAs, area_um2 of silicon:
+    units. Names are sorted, fields without a hole left out.
+    """
+    found: dict[str, Counter[str]] = {}
     for node in nodes:
-        names |= {f"{u.op} {area}" for u in node.units if getattr(unit_cost(u, table), area) is None}
-    return sorted(names)
+        energy = found.setdefault("energy_pj", Counter())
+        for counted in node.counts:
+            if counted.energy_pj is None:
+                energy[counted.count.primitive.value] += counted.count.count
+        if table.memory is not None and node.memory_energy_pj is None:
+            energy[MEMORY_TRAFFIC] += node.traffic.unknown_bits(table.memory)
+        for unit in node.units:
+            cost = unit_cost(unit, table).to_dict()
+            for field in _RESOURCES[table.technology]:
+                if cost[field] is None:
+                    found.setdefault(field, Counter())[unit.op] += unit.count
+    return {field: dict(sorted(names.items())) for field, names in found.items() if names}
 
 
 def unit_cost(unit: Unit, table: CostTable, side: Side = "value") -> Cost:
     """Cost of one instance of `unit`: resources and area; energy is counted per operation instead."""
-    return replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
+    cost = replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
+    return cost.scaled(unit.width) if (unit.op, _stand_in(unit.op, table)) == ("and", "xnor") else cost
 
 
 def read(price: UnitPrice, side: Side) -> Cost:
@@ -112,12 +142,13 @@ def read(price: UnitPrice, side: Side) -> Cost:
 
 def price_of_unit(unit: Unit, table: CostTable) -> UnitPrice:
     """What the table says of a unit of this size, or of its narrowest."""
-    return table.price(unit.op, **_priced_size(table, unit.op, {"exponents": 1, **unit.size}))
+    op = _stand_in(unit.op, table)
+    return table.price(op, **_priced_size(table, op, {"exponents": 1, **unit.size}))
 
 
 def price_of_count(count: Count, table: CostTable) -> UnitPrice:
     """What the table says of one operation of this size, or of its narrowest."""
-    op = count.primitive.value
+    op = _stand_in(count.primitive.value, table)
     return table.price(op, **_priced_size(table, op, {"exponents": 1, **sizes_given(count)}))
 
 
@@ -126,14 +157,14 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
     counts = counts_of(graph, node, width)
     units = units_of(node, counts, organisation)
     traffic = traffic_of(graph, node, width)
+    moved = traffic.known_energy_pj(table.memory) if table.memory is not None else None
 
     def reading(side: Side) -> Reading:
         memory = traffic.energy_pj(table.memory, side) if table.memory is not None else None
         cost = total(unit_cost(unit, table, side).scaled(unit.count) for unit in units)
-        energies = [_energy(count, table, side) for count in counts]
+        energies = [*(_energy(count, table, side) for count in counts), *([memory] if table.memory else [])]
         known = [energy for energy in energies if energy is not None]
-        energy = sum(known) + (memory or 0.0) if len(known) == len(energies) else None
-        return Reading(replace(cost, energy_pj=energy), memory)
+        return Reading(replace(cost, energy_pj=sum(known) if len(known) == len(energies) else None), memory)
 
     return PricedNode(
         node=node,
@@ -143,7 +174,18 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
         value=reading("value"),
         low=reading("low"),
         high=reading("high"),
+        known=_known(counts, units, moved, table),
+        known_memory_energy_pj=moved,
     )
+
+
+def _known(counts: Sequence[Count], units: Sequence[Unit], moved: float | None, table: CostTable) -> Cost:
+    """Sums of what has a figure; what is free has none, and is no reason to say 0. moved: energy of memory traffic."""
+    parts = [replace(unit_cost(unit, table).scaled(unit.count), energy_pj=None) for unit in units]
+    parts += [
+        Cost(energy_pj=_energy(count, table, "value")) for count in counts if count.primitive not in FREE
+    ]
+    return known_total([*parts, Cost(energy_pj=moved)])
 
 
 def _energy(count: Count, table: CostTable, side: Side) -> float | None:
@@ -151,6 +193,13 @@ def _energy(count: Count, table: CostTable, side: Side) -> float | None:
         return 0.0
     energy = read(price_of_count(count, table), side).energy_pj
     return None if energy is None else energy * count.count
+
+
+def _stand_in(op: str, table: CostTable) -> str:
+    """An AND takes no more than an XNOR of one bit, and a word of them no more than a select of that width."""
+    if op != "and" or table.has(op):
+        return op
+    return "xnor" if table.has("xnor") else "mux"
 
 
 def _priced_size(table: CostTable, op: str, size: dict[str, int]) -> dict[str, int]:

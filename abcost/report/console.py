@@ -57,6 +57,9 @@ def _header(reports: Sequence[Report]) -> Text:
             else f" (fvcore: {report.fvcore_macs:,})"
         ),
     ]
+    if len(macs.by_bits) > 1:
+        parts = (f"{count:,} {bits}" for bits, count in macs.by_bits.items())
+        lines.append(f"MACs by bits, activation x weight: {', '.join(parts)}")
     return Text("\n".join(lines) + "\n")
 
 
@@ -96,6 +99,7 @@ def _origins(report: Report, stages: Sequence[Stage]) -> Table:
 
 
 _Row = tuple[str, Callable[[Stage], float | None], Callable[[float | None], str]]
+_KNOWN = "  of it known"
 _INTERVAL = "  low to high"  # over the sources of the figures; a short name keeps four stages on 100 columns
 
 
@@ -123,7 +127,7 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
     for used in report.figures:
         sure.setdefault(used.confidence, []).append(f"{used.unit} {used.field}")
     lines = [f"figures {confidence}: {', '.join(names)}" for confidence, names in sure.items()]
-    lines += [f"no figure for: {', '.join(report.unpriced)}"] if report.unpriced else []
+    lines += [f"no figure for: {', '.join(report.lacking)}"] if report.lacking else []
     table.caption, table.caption_justify = "\n".join(lines), "left"
     return table
 
@@ -131,11 +135,14 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
 def _cost_rows(
     table: Table, stages: Sequence[Stage], field: str, name: str, text_of: Callable[[float | None], str]
 ) -> None:
-    """One field of the cost, and below it the interval of its figures if there is one."""
+    """One field of the cost, and below it its known part and the interval of its figures, if there are such."""
     low, values, high = (
         [getattr(s.cost_at(side), field) for s in stages] for side in ("low", "value", "high")
     )
     table.add_row(name, *map(text_of, values), quantity.change(values[0], values[-1]))
+    known = [getattr(s.cost_known, field) for s in stages]
+    if known != values:  # some are unknown, and parts of them are not
+        table.add_row(_KNOWN, *map(text_of, known), quantity.change(known[0], known[-1]))
     if low != values or high != values:
         interval = quantity.energy_interval if field == "energy_pj" else quantity.amount_interval
         table.add_row(_INTERVAL, *(interval(a, b) for a, b in zip(low, high, strict=True)))

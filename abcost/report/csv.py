@@ -1,4 +1,4 @@
-"""The CSV report: one row per layer, stage and kind of operation."""
+"""The CSV report: one row per layer, stage and kind of operation, and one per stage for memory traffic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from abcost.report.format import FORMATS, View
-from abcost.report.frame import frame, sum_if_known
+from abcost.report.frame import frame, memory_rows, sum_if_known
 from abcost.report.report import Report
 
 _KEYS = ["model", "variant", "target", "layer", "block", "stage", "kind", "class"]
@@ -18,14 +18,15 @@ _SUMS = ["energy_pj", "luts", "ffs", "dsps", "area_um2"]
 def render(reports: Sequence[Report], _view: View) -> str:
     """Header first; layers in execution order; an unknown cost is an empty field.
 
-    width_bits and origin list the distinct values of the row's operations, joined by ";".
+    width_bits and origin list the distinct values of the row's operations, joined by ";". Where the target has a
+    memory table, a row of kind `memory` per stage makes the energies of its rows sum to its total.
     """
     text: str = pd.concat([_table(report) for report in reports]).to_csv(index=False, lineterminator="\n")
     return text
 
 
 def _table(report: Report) -> pd.DataFrame:
-    rows = frame(report)
+    rows = pd.concat([part for part in (frame(report), memory_rows(report)) if len(part)] or [frame(report)])
     rows = rows.assign(model=report.model, variant=report.variant or "", target=report.table.target)
     grouped = rows.groupby(_KEYS, sort=False)
     table = grouped.agg(

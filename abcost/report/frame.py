@@ -8,6 +8,7 @@ from abcost.cost.price import PricedNode, unit_cost
 from abcost.cost.table import CostTable
 from abcost.report.report import Report, block_of
 
+MEMORY = "memory"  # kind and class of the rows that carry the energy of memory traffic
 _POPCOUNT = "popcount"  # the row that carries the cost of an XNOR-popcount unit
 _ROW_OF_UNIT = {"xnor_popcount": _POPCOUNT, "prelu": "multiply", "qprelu": "mux", "shift_select": None}
 
@@ -41,6 +42,33 @@ def frame(report: Report) -> pd.DataFrame:
                         **resources.pop(count.primitive.value, dict.fromkeys(_RESOURCES, 0.0)),
                     }
                 )
+    return pd.DataFrame(rows, columns=[*_COLUMNS])
+
+
+def memory_rows(report: Report) -> pd.DataFrame:
+    """A row per stage with the energy of memory traffic, in the columns of `frame`; none without a memory table.
+
+    It is no operation and builds nothing: its count is 0, and so are the resources that the stage knows. With these
+    rows the energies of a stage sum to its total.
+    """
+    if report.table.memory is None:
+        return pd.DataFrame(columns=[*_COLUMNS])
+    names = {
+        "layer": "",
+        "block": "",
+        "node": "",
+        "kind": MEMORY,
+        "class": MEMORY,
+        "origin": "",
+        "width_bits": "",
+    }
+    rows = [
+        {
+            "stage": stage.name, **names, "count": 0, "energy_pj": stage.memory_energy_pj,
+            **{name: None if getattr(stage.cost, name) is None else 0.0 for name in _RESOURCES},
+        }
+        for stage in report.stages
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=[*_COLUMNS])
 
 

@@ -84,7 +84,19 @@ def _operations(report: Report) -> Section:
     return Section(
         "operations",
         "Operations",
-        (Table("classes", "Operations of one inference by class", columns, rows(found)),),
+        (Table("classes", "Operations of one inference by class", columns, rows(found)), _macs(report)),
+    )
+
+
+def _macs(report: Report) -> Table:
+    """Multiply-accumulates by the bits of both operands."""
+    macs = report.stages[0].tally.macs
+    found = [
+        (text(bits), number(count, quantity.count(count)), text(f"{count / macs.total:.1%}"))
+        for bits, count in macs.by_bits.items()
+    ]
+    return Table(
+        "macs", "Multiply-accumulates by bits, activation x weight", ("bits", "count", "share"), rows(found)
     )
 
 
@@ -98,12 +110,16 @@ def _cost(report: Report) -> Section:
     for field, name in [("energy_pj", "energy per inference"), *resources]:
         low, values, high = ([getattr(s.cost_at(side), field) for s in stages] for side in _SIDES)
         found.append(_by_stage(name, values, quantity.energy if field == "energy_pj" else quantity.amount))
+        known = [getattr(s.cost_known, field) for s in stages]
+        if known != values:
+            shown = quantity.energy if field == "energy_pj" else quantity.amount
+            found.append(_by_stage(f"{name}, of it known", known, shown))
         if low != high:
             interval = quantity.energy_interval if field == "energy_pj" else quantity.amount_interval
             cells = [text(interval(a, b) or "unknown") for a, b in zip(low, high, strict=True)]
             found.append((text(f"{name}, low to high"), *cells, text("")))
     found.append(_by_stage("parameter storage", [s.weight_bits for s in stages], quantity.bits))
-    lacking = f"No figure for: {', '.join(report.unpriced)}." if report.unpriced else ""
+    lacking = f"No figure for: {', '.join(report.lacking)}." if report.lacking else ""
     summary = Table(
         f"cost-{target}", f"Cost on {target} ({report.table.title})", ("", *(s.name for s in stages), "change"),
         rows(found), note=lacking,

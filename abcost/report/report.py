@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from abcost.accelerator.result import Organised
@@ -11,7 +12,7 @@ from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
 from abcost.cost.organisation import SIZES, Unit
-from abcost.cost.price import PricedNode, total, unit_cost
+from abcost.cost.price import PricedNode, known_total, total, unit_cost
 from abcost.cost.provenance import Used
 from abcost.cost.side import Side
 from abcost.cost.table import CostTable
@@ -35,11 +36,36 @@ class Stage:
     log: tuple[LogEntry, ...]
     max_abs_error: float | None = None
     organisation: Organised | None = None  # of a whole accelerator, where one was asked for
+    unpriced: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # as `abcost.cost.price.unpriced` has it
 
     @property
     def cost(self) -> Cost:
         """Energy of one inference, and resources of all units."""
         return self.cost_at("value")
+
+    @property
+    def cost_known(self) -> Cost:
+        """The cost, and where that is unknown the sum of what has a price; None only where nothing has one."""
+        known = known_total(node.known for node in self.nodes).to_dict()
+        whole = {name: value for name, value in self.cost.to_dict().items() if value is not None}
+        return Cost(**{**known, **whole})
+
+    @property
+    def known_memory_energy_pj(self) -> float | None:
+        """The part of it that is memory traffic."""
+        known = [x for node in self.nodes if (x := node.known_memory_energy_pj) is not None]
+        return sum(known) if known else None
+
+    @property
+    def unpriced_units(self) -> dict[str, int]:
+        """What a price lacks -> how many: operations without an energy; of the rest, units without a resource."""
+        found: dict[str, int] = {}
+        for names in self.unpriced.values():  # energy is the first
+            for name, count in names.items():
+                found.setdefault(name, count)
+        return dict(sorted(found.items()))
 
     def cost_at(self, side: Side) -> Cost:
         """The cost by the figures' values, or by the least or most that their sources say."""
@@ -86,6 +112,16 @@ class Report:
     unpriced: tuple[str, ...] = ()  # operations and units that the table has no figure for
     figures: tuple[Used, ...] = ()  # figures of the table that the costs rest on
     verified: bool = True  # False: executed, and an exact rewrite was not exact
+
+    @property
+    def lacking(self) -> list[str]:
+        """What has no figure and how many, at the last stage that has it: "rom energy (125)"."""
+        names = {"energy_pj": "energy"}
+        found: dict[str, int] = {}
+        for stage in self.stages:
+            for of, units in stage.unpriced.items():
+                found |= {f"{unit} {names.get(of, of)}": count for unit, count in units.items()}
+        return [f"{name} ({found[name]:,})" for name in self.unpriced if name in found]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report, as CONTRACT fixes it: schema 1, keys may be added, none renamed; unknown is None."""
@@ -147,6 +183,13 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
         "ops": {op_class.value: count for op_class, count in stage.tally.by_class().items()},
         "multiplications": {origin.value: count for origin, count in stage.tally.by_origin().items()},
         "cost": _cost(stage, "value"),
+        "cost_known": {
+            **stage.cost_known.to_dict(),
+            "weight_bits": stage.weight_bits,
+            "memory_energy_pj": stage.known_memory_energy_pj,
+        },
+        "unpriced": stage.unpriced_units,
+        "unpriced_by_field": {name: dict(of) for name, of in stage.unpriced.items()},
         "cost_low": _cost(stage, "low"),
         "cost_high": _cost(stage, "high"),
         "units": _units(report, stage),

@@ -30,6 +30,8 @@ class RewriteOptions:
     digits with `fraction_bits` bits after the point.
     slopes: layer -> exponents that its power-of-two PReLU may take: slopes are rounded to the nearest of them
     (lossy), and hardware offers all of them. Other layers keep the exponents that they have.
+    leave_out_softmax: a softmax or log-softmax that makes the only output gives way to what it reads: the order in each
+    row stays, and with it an argmax.
     Raises UsageError for fraction bits that the arithmetic cannot hold.
     """
 
@@ -37,6 +39,7 @@ class RewriteOptions:
     constant_multiply: Literal["keep", "csd"] = "keep"
     fraction_bits: int = 12
     slopes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    leave_out_softmax: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.fraction_bits <= MOST_FRACTION_BITS:

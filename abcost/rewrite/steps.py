@@ -109,7 +109,7 @@ def find_steps(
                     lambda x: condition(cone.run(x, fixed)),
                     limit,
                     2.0**-fraction_bits,
-                    shape,  # noqa: B023
+                    shape,
                 )
                 real = _search_real(lambda x: condition(cone.run(x, floating)), limit, shape)  # noqa: B023
         except GraphError:

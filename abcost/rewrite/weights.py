@@ -69,7 +69,7 @@ class Behind:
             return source
         scale = scale.flatten()
         scale = scale[:1] if bool((scale == scale[0]).all()) else scale
-        consts = {"factor": Constant(self.per_channel(scale))}
+        consts = {"factor": Constant(self.per_channel(scale), shared=self.node.consts["weight"].shared)}
         return self.then(OpKind.SCALE, [source], {"role": "weight_scale"}, consts, "scale")
 
     def per_channel(self, values: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Behind:
         """Add the bias, and give the last node the name of the dot product."""
         bias = self.node.const("bias")
         if bias is not None:
-            consts = {"value": Constant(self.per_channel(bias.values))}
+            consts = {"value": Constant(self.per_channel(bias.values), shared=bias.shared)}
             self.edit.replace(self.node, [last], kind=OpKind.ADD_CONST, attrs={}, consts=consts)
             return
         step = self.edit.draft(last)

@@ -61,6 +61,15 @@ class Budget:
             for name, limit in self.limits.items()
         )
 
+    def excess(self, cost: Mapping[str, float | None]) -> dict[str, float]:
+        """Cost with a limit -> how far beyond it, in parts of it; above 0 is over, and so is what is unknown."""
+        found = {}
+        for name, limit in self.costs.items():
+            value = cost.get(name)
+            known = value is not None and not math.isnan(value)
+            found[name] = (value - limit) / max(limit, 1.0) if known and value is not None else math.inf
+        return found
+
     def __str__(self) -> str:
         return ",".join(
             f"{name}{'>=' if QUANTITIES[name].least else '='}{limit:.12g}"

@@ -31,6 +31,7 @@ JUDGED = ("evaluated", "diverged")
 EXHAUSTED = "exhausted"
 _PATIENCE = 20  # proposals in a row that bring nothing new, before a random one is looked for
 _ATTEMPTS = 20_000
+_FAR_OVER = 1e9  # how far over budget, in budgets, a cost without a price is for the sampler
 _WORST = 1e3  # a loss for the sampler where there is none: larger than any that is measured
 _WAIT_S = 0.5
 _LOOK_S = 0.05
@@ -120,8 +121,10 @@ class Explorer:
         trial.set_user_attr("cost", cost)
         fits = bool(priced.fits[0])
         trial.set_constraint("device", 0.0 if fits else 1.0)
-        for name, limit in problem.budget.costs.items():
-            trial.set_constraint(name, ((cost[name] or 0.0) - limit) / max(limit, 1.0))
+        for name, excess in problem.budget.excess(cost).items():
+            trial.set_constraint(
+                name, min(excess, _FAR_OVER)
+            )  # unknown is over, and databases hold no infinity
         costs = tuple(_known(cost[name]) for name in problem.objectives)
         if not priced.within(problem.budget)[0]:
             trial.set_user_attr("end", "over")

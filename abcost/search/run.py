@@ -121,9 +121,9 @@ def check_budget(problem: Problem) -> None:
     least = min(range(len(singles)), key=lambda i: tuple(_or_inf(priced.of(i)[name]) for name in objectives))
     found = priced.of(least)
     broken = [
-        f"{found[name]:.6g} {QUANTITIES[name].unit} of {limit:.6g}"
+        f"{_shown(found[name])} {QUANTITIES[name].unit} of {limit:.6g}"
         for name, limit in budget.costs.items()
-        if (found[name] or 0) > limit
+        if budget.excess(found)[name] > 0
     ]
     if not priced.fits[least]:
         broken.append(_misfit(problem, priced, least))
@@ -260,6 +260,10 @@ def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Poi
             cost = quantities(graph, problem.hardware)
             finalists.append(Point(name, design, cost, tuple(reached)))
     return finalists, others
+
+
+def _shown(value: float | None) -> str:
+    return "an unknown number of" if value is None else f"{value:.6g}"
 
 
 def _or_inf(value: float | None) -> float:

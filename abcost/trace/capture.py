@@ -24,6 +24,7 @@ from abcost.core.inputs import InputSpec, example_inputs, of_models_type
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
 from abcost.onnx.program import OnnxProgram, Step
+from abcost.trace.provenance import Provenance
 from abcost.trace.recorder import Recorder
 from abcost.trace.recurrent import with_state
 from abcost.trace.tracer import Tracer, node_of
@@ -99,6 +100,7 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
         stack.enter_context(_recurrent_slow_path(model))
         stack.enter_context(torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH))
         stack.enter_context(_watch_modules(model, recorder))
+        recorder.provenance = stack.enter_context(Provenance(model, Tracer))
         try:
             result = run(*tracers)
         except AbcostError:

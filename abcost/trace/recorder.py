@@ -15,6 +15,7 @@ import torch
 from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
+from abcost.trace.provenance import Provenance
 
 _NOT_THE_USER = tuple(
     f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__)
@@ -32,6 +33,7 @@ class Recorder:
         self.operators: tuple[
             str, ...
         ] = ()  # of an exported program, while it runs: name of its present node's target
+        self.provenance: Provenance | None = None  # where constants come from, while the model runs
         self.source: str | None = None  # set by captures that know the source line themselves
 
     def here(self) -> str:

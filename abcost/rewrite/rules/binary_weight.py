@@ -45,7 +45,7 @@ class BinaryWeight:
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
         """The dot product gets a name of its own; the last node of the chain keeps the old one."""
         scale: torch.Tensor = match.data["scale"]
-        weight = Constant(match.data["signs"], binary=True)
+        weight = Constant(match.data["signs"], binary=True, shared=node.consts["weight"].shared)
         if bool((scale == 1).all()) and "bias" not in node.consts:
             edit.replace(node, consts={"weight": weight})
             return

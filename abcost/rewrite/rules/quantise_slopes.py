@@ -38,7 +38,7 @@ class QuantiseSlopes:
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The slope constant gives way to its exponent, and to those that hardware offers besides."""
-        exponent = Constant(match.data["exponent"].to(torch.int32))
+        exponent = Constant(match.data["exponent"].to(torch.int32), shared=node.consts["slope"].shared)
         allowed = match.data["allowed"]
         attrs = node.attrs if allowed is None else {**node.attrs, "allowed": sorted(allowed)}
         edit.replace(node, kind=OpKind.SHIFT_PRELU, attrs=attrs, consts={"exponent": exponent})

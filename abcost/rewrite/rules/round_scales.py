@@ -43,7 +43,9 @@ class RoundScales:
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The scale stays one; only its factors change."""
-        edit.replace(node, consts={"factor": Constant(match.data["factor"])})
+        edit.replace(
+            node, consts={"factor": Constant(match.data["factor"], shared=node.consts["factor"].shared)}
+        )
 
 
 rules.add("round-weight-scales")(RoundScales())

@@ -47,7 +47,9 @@ class RoundSlopes:
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The PReLU stays one; only its slopes change."""
-        edit.replace(node, consts={"slope": Constant(match.data["slope"])})
+        edit.replace(
+            node, consts={"slope": Constant(match.data["slope"], shared=node.consts["slope"].shared)}
+        )
 
 
 def _nearest(exponent: torch.Tensor, allowed: Sequence[int]) -> torch.Tensor:

@@ -35,7 +35,7 @@ class ScaleToShift:
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The factor gives way to its exponent."""
-        exponent = Constant(match.data["exponent"].to(torch.int32))
+        exponent = Constant(match.data["exponent"].to(torch.int32), shared=node.consts["factor"].shared)
         edit.replace(node, kind=OpKind.SHIFT, consts={"exponent": exponent})
 
 

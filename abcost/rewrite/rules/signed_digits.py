@@ -44,7 +44,8 @@ class SignedDigits:
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The node keeps its kind: it is the same product, performed by shifts and adds."""
-        consts = {**node.consts, _ROLE[node.kind]: Constant(match.data["values"])}
+        role = _ROLE[node.kind]
+        consts = {**node.consts, role: Constant(match.data["values"], shared=node.consts[role].shared)}
         attrs = {**node.attrs, "csd_fraction_bits": match.data["fraction_bits"]}
         edit.replace(node, attrs=attrs, consts=consts)
 

@@ -114,8 +114,6 @@ def _one_step(graph: OpGraph, cone: Cone) -> dict[str, Any] | None:
             if at is None or not all(beside[:place] + beside[place + 1 :]):
                 return None
             exact = bool((hardware[place] == (low if at == -1 else high)).all())
-            if at and not exact:
-                return None  # torch's side of the level is not hardware's
             expands = tuple(cone.root.shape) != tuple(cone.last.shape)
             data = {"level": level, "low": float(low), "high": float(high), "at_zero": at}
             return {**data, "expands": expands, "x": cone.root.name, "exact": exact}

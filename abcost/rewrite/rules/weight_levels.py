@@ -58,7 +58,7 @@ class WeightLevels:
         if levels is None:
             _apply_bases(behind, match.data["bases"])
             return
-        weight = Constant(as_weight(levels.values, node))
+        weight = Constant(as_weight(levels.values, node), shared=node.consts["weight"].shared)
         if bool((levels.scale == 1).all()) and "bias" not in node.consts:
             edit.replace(node, consts={"weight": weight})
             return
@@ -69,8 +69,9 @@ def _apply_bases(behind: Behind, bases: Bases) -> None:
     """The first basis stands for the multiply-accumulates as written; the others say that they belong to it."""
     parts = []
     first = ""
+    origin = behind.node.consts["weight"].shared
     for signs, scale in zip(bases.signs, bases.scales, strict=True):
-        weight = Constant(as_weight(signs, behind.node), binary=True)
+        weight = Constant(as_weight(signs, behind.node), binary=True, shared=origin)
         attrs = {"basis_of": first} if first else {"bases": len(bases.signs)} if len(bases.signs) > 1 else {}
         dot = behind.dot(weight, name="binary", attrs=attrs)
         first = first or dot

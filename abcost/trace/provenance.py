@@ -1,0 +1,78 @@
+"""Which parameters of the model a constant was computed from: followed through torch while the model runs.
+
+    w -> sign(w) -> sign(w) * mean(|w|)        all of them come from {w}
+
+A tensor is known by its storage, so that views of a parameter come from it too. What the model makes anew (torch.zeros)
+comes from no parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Origins = frozenset[str]
+
+
+class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, results of operations on constants alone get the origins of their operands."""
+
+    def __init__(self, model: nn.Module, activation: type[torch.Tensor]) -> None:
+        """`activation`: the class of tensors that are no constants."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._activation = activation
+        self._known: dict[int, tuple[StorageWeakRef, Origins]] = {}
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            self._keep(tensor, frozenset({name}))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run the operation as it is; remember where its results come from."""
+        result = func(*args, **(kwargs or {}))
+        operands = [*_tensors((args, kwargs or {}))]
+        if not any(isinstance(operand, self._activation) for operand in operands):
+            found = self.of(operands)
+            if found:
+                for tensor in _tensors(result):
+                    self._keep(tensor, found)
+        return result
+
+    def of(self, tensors: Iterable[torch.Tensor]) -> Origins:
+        """Names of the parameters that any of the constants come from."""
+        return frozenset[str]().union(*(self._of(tensor) for tensor in tensors))
+
+    def _of(self, tensor: torch.Tensor) -> Origins:
+        storage = _storage(tensor)
+        known = None if storage is None else self._known.get(storage.cdata)
+        return frozenset() if known is None or known[0].expired() else known[1]  # type: ignore[no-untyped-call]
+
+    def _keep(self, tensor: torch.Tensor, origins: Origins) -> None:
+        storage = None if isinstance(tensor, self._activation) else _storage(tensor)
+        if storage is not None:  # the weak reference keeps its address from being used again
+            self._known[storage.cdata] = (storage, origins | self._of(tensor))
+
+
+def _storage(tensor: torch.Tensor) -> StorageWeakRef | None:
+    """None for tensors without memory of their own."""
+    try:
+        return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+    except (NotImplementedError, RuntimeError):  # sparse tensors, wrappers
+        return None
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """All tensors in nested arguments."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for part in value:
+            yield from _tensors(part)
