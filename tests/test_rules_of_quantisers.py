@@ -59,8 +59,7 @@ def test_other_selects_are_no_clamps(function):
     [
         lambda m, x: torch.relu(x) + 0.0,
         lambda m, x: torch.relu(x) + 3.0 - 3.0,
-        lambda m, x: torch.relu(x) - LIMITS + LIMITS,
-        lambda m, x: torch.relu(x) + 2.0**-20 - 2.0**-20,  # 0 in fixed point
+        lambda m, x: torch.relu(x) - 4 * LIMITS + 4 * LIMITS,
     ],
 )
 def test_what_is_added_and_taken_away_is_nothing(function):
@@ -77,6 +76,13 @@ def test_what_is_added_and_taken_away_is_nothing(function):
 )
 def test_constants_that_differ_stay(function):
     assert kinds(through(traced(function, SHAPE), Phase.LOWER)[0]) == ["add_const"] * 2
+
+
+def test_fractions_stay():
+    """A fraction is cut when it is added, and again when it is taken away."""
+    after, log = through(traced(lambda m, x: x + 0.1 - 0.1, SHAPE), Phase.LOWER)
+    assert kinds(after) == ["add_const"] * 2
+    assert reason(log, "zero-sum") == "what is added and taken away is no whole number"
 
 
 def test_a_sum_that_others_read_stays():

@@ -13,9 +13,9 @@ from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
 class ZeroSum:
-    """x + 0  ->  x,  (x + c) + -c  ->  x.
+    """x + 0  ->  x,  (x + c) + -c  ->  x, c whole, as zero points are.
 
-    Exact in fixed point: c and -c are rounded alike.
+    Exact in fixed point, which holds whole numbers as they are.
     """
 
     phase = Phase.LOWER
@@ -34,6 +34,8 @@ class ZeroSum:
             return None
         if before.numel() > 1 and before.shape != value.shape:
             return None
+        if not bool((value == value.round()).all()):
+            return Declined("what is added and taken away is no whole number")
         return self._match(graph, node, source, "the constant is added and taken away again")
 
     def _match(self, graph: OpGraph, node: OpNode, first: OpNode, why: str) -> Match | Declined:
