@@ -11,10 +11,10 @@ from torch import nn
 
 from abcost import analyze
 from abcost.classify.functions import REALISED
-from abcost.core.replay import FUNCTIONS
+from abcost.core.kinds import OpKind
 from abcost.core.tables import ABSOLUTE, NAMES, RELATIVE, WORDS, approximate
 from abcost.errors import GraphError
-from strategies import traced
+from strategies import single, traced
 from test_classify import primitives
 
 FRACTION = 12
@@ -22,6 +22,7 @@ EXACT = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "erf": torch.erf,
+    "erfc": torch.erfc,
     "gelu": F.gelu,
     "silu": F.silu,
     "mish": F.mish,
@@ -33,7 +34,10 @@ EXACT = {
     "sqrt": torch.sqrt,
     "rsqrt": torch.rsqrt,
     "log": torch.log,
+    "log2": torch.log2,
+    "log10": torch.log10,
     "exp": torch.exp,
+    "exp2": torch.exp2,
     "sin": torch.sin,
     "cos": torch.cos,
 }
@@ -42,7 +46,7 @@ EXACT = {
 def inputs(name, width):
     """Every value of the format that the function takes."""
     x = torch.arange(-(2 ** (width - 1)), 2 ** (width - 1), dtype=torch.float64) / 2**FRACTION
-    if name in ("sqrt", "rsqrt", "log"):
+    if name in ("sqrt", "rsqrt", "log", "log2", "log10"):
         return x[x > 0]
     if name in ("exp of x <= 0", "elu"):  # of an ELU the table serves what is below 0
         return x[x <= 0] if name.startswith("exp") else x[x < 0]
@@ -86,8 +90,10 @@ def test_every_function_has_an_error_and_no_other_name_is_computed():
         approximate("gamma", torch.zeros(1), width=16, fraction_bits=FRACTION)
 
 
-def test_realised_operators_are_ones_that_are_traced():
-    assert set(REALISED) <= FUNCTIONS
+def test_realised_operators_are_ones_of_torch():
+    for name in REALISED:
+        packet, overload = name.split(".")
+        assert hasattr(getattr(torch.ops.aten, packet), overload), name
 
 
 def rounding(x, how):
@@ -163,6 +169,38 @@ def plus(*parts):
 )
 def test_counts_of_realisations(function, wanted):
     assert primitives(traced(lambda m, x: function(x), (2, 3))) == wanted
+
+
+RECORDED = {
+    "log2.default": ([{"in": 0}], {"compare": 4 * N, "mux": 4 * N, "rom": N}),
+    "log10.default": ([{"in": 0}], LOG),
+    "exp2.default": ([{"in": 0}], {"rom": N, "mux": 5 * N, "compare": N}),
+    "expm1.default": ([{"in": 0}], plus(EXP, {"add": N})),
+    "erfc.default": ([{"in": 0}], CLAMP),
+    "celu.default": ([{"in": 0}, 2.0], {"compare": N, "mux": 2 * N, "rom": N}),
+    "pow.Scalar": ([3.0, {"in": 0}], EXP),
+    "div.Tensor_mode": ([{"in": 0}, {"in": 0}, "floor"], plus(RECIPROCAL, {"multiply": N})),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_counts_of_recorded_calls(name):
+    arguments, wanted = RECORDED[name]
+    assert primitives(single(OpKind.FUNCTION, (2, 3), (2, 3), {"aten": name, "args": arguments})) == wanted
+
+
+def test_a_quotient_towards_0_and_a_power_of_2():
+    def counted(name, arguments):
+        return primitives(single(OpKind.FUNCTION, (2, 3), (2, 3), {"aten": name, "args": arguments}))
+
+    trunc = counted("div.Tensor_mode", [{"in": 0}, {"in": 0}, "trunc"])
+    assert trunc == plus(RECIPROCAL, {"multiply": N}, {"add": N, "mux": N})
+    assert counted("pow.Scalar", [2.0, {"in": 0}]) == {"rom": N, "mux": 5 * N, "compare": N}
+
+
+@pytest.mark.parametrize("rounding", [torch.round, torch.floor, torch.ceil, torch.trunc])
+def test_whole_numbers_are_rounded_already(rounding):
+    assert primitives(traced(lambda m, x: rounding(torch.sign(x)), (2, 3))) == {"sign": N}
 
 
 def test_a_table_has_no_more_words_than_there_are_operands():

@@ -292,7 +292,7 @@ def test_wrong_digits_are_caught(monkeypatch):
 def test_a_threshold_at_the_border_needs_the_probe(monkeypatch):
     # normal inputs never fall on a threshold; the probe puts every sign there
     monkeypatch.setattr(BiasSign, "apply", threshold_off_by_a_step)
-    found = verified(Module(lambda m, x: torch.sign(0.7 * x + 0.3)), (1, 4, 5, 5))
+    found = verified(Module(lambda m, x: torch.sign(torch.relu(x) * x + 0.3)), (1, 4, 5, 5))
     assert "thresholds" in {c.inputs for c in failures(found)}
 
 
@@ -300,16 +300,34 @@ def test_a_threshold_at_the_border_needs_the_probe(monkeypatch):
 
 
 def test_the_probe_puts_signs_on_and_around_their_thresholds():
-    graph = graph_of(
+    # the sign of 3 * (a + 0.5) says whether a >= -0.5
+    before = graph_of(
         ("a", OpKind.NEGATE, (1, 6), ["x0"], {}, {}),
         ("b", OpKind.ADD_CONST, (1, 6), ["a"], {}, {"value": const(0.5)}),
         ("s", OpKind.SCALE, (1, 6), ["b"], {}, {"factor": const(3.0)}),
         ("y", OpKind.SIGN, (1, 6), ["s"], {"at_zero": 0}, {}),
         inputs=((1, 6),),
     )
-    overrides = threshold_probe(graph, graph, FixedPoint(12))
+    after = graph_of(
+        ("a", OpKind.NEGATE, (1, 6), ["x0"], {}, {}),
+        ("y", OpKind.THRESHOLD, (1, 6), ["a"], {"at_zero": 1}, {"level": const(-0.5)}),
+        inputs=((1, 6),),
+    )
+    overrides = threshold_probe(before, after, FixedPoint(12))
     assert list(overrides) == ["a"]
     assert (overrides["a"] + 0.5).flatten().tolist() == [-STEP, 0, STEP, -STEP, 0, STEP]
+
+
+def test_the_probe_takes_the_levels_of_a_quantiser_in_turn():
+    levels = const([[1.0], [3.0]])
+    attrs = {"levels": 3, "step": 1.0, "offset": -1.0}
+    graph = graph_of(
+        ("a", OpKind.NEGATE, (1, 6), ["x0"], {}, {}),
+        ("y", OpKind.QUANTISE, (1, 6), ["a"], attrs, {"levels": levels}),
+        inputs=((1, 6),),
+    )
+    found = threshold_probe(graph, graph, FixedPoint(12))["a"].flatten().tolist()
+    assert found == [1 - STEP, 1, 1 + STEP, 3 - STEP, 3, 3 + STEP]
 
 
 def test_an_input_is_no_probe():

@@ -272,7 +272,10 @@ def _realised(site: _Site, elements: int, steps: Iterable[functions.Step]) -> It
 
 
 def _function(site: _Site) -> Iterator[Count]:
-    """By the ATen operator: exact forms, or a table."""
+    """By the ATen operator: exact forms, or a table; a whole number is rounded already."""
+    values = site.graph.values(site.graph.sources(site.node)[0]).grid
+    if site.node.attrs.get("aten") in functions.ROUNDINGS and values is not None and values.whole:
+        return iter(())
     return _realised(site, site.n, functions.steps_of(site.node, site.real_width))
 
 

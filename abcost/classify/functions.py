@@ -126,8 +126,13 @@ def exp_below_0() -> Steps:
 
 
 def exponential(width: int) -> Steps:
-    """2**(x * log2(e)): a table of the fraction, shifted by the whole part, saturated."""
+    """2**(x * log2(e))."""
     yield Step(Primitive.MULTIPLY)
+    yield from power_of_two(width)
+
+
+def power_of_two(width: int) -> Steps:
+    """2**y: a table of the fraction, shifted by the whole part, saturated."""
     yield from table()
     yield from shift_back(width)
     yield from clamped(1)
@@ -195,11 +200,11 @@ def _remainder(node: OpNode, width: int) -> Steps:
 
 
 def _elu(node: OpNode, _width: int) -> Steps:
-    """A table below 0, selected by the sign; x times the scale of SELU above."""
+    """A table below 0, selected by the sign; x times the scale of SELU above. CELU is the same with other words."""
     yield from exp_below_0()
     yield Step(Primitive.MUX)
     scale = _plain(node, 2)
-    if scale not in (None, 1, 1.0):
+    if scale not in (None, 1):
         yield Step(Primitive.MULTIPLY)
 
 
@@ -240,6 +245,33 @@ def _log1p(_node: OpNode, width: int) -> Steps:
 
 def _exp(_node: OpNode, width: int) -> Steps:
     yield from exponential(width)
+
+
+def _exp2(_node: OpNode, width: int) -> Steps:
+    yield from power_of_two(width)
+
+
+def _exp_minus_1(_node: OpNode, width: int) -> Steps:
+    yield from exponential(width)
+    yield Step(Primitive.ADD)
+
+
+def _log2(_node: OpNode, width: int) -> Steps:
+    """Both side by side: e is whole, and the table's word less than 1."""
+    yield from normalise(width)
+    yield from table()
+
+
+def _constant_to(node: OpNode, width: int) -> Steps:
+    """From b ** x = 2**(x * log2(b))."""
+    base = _plain(node, 0)
+    yield from power_of_two(width) if base == 2.0 else exponential(width)
+
+
+def _whole_quotient(node: OpNode, width: int) -> Steps:
+    """As a / b, with the bits behind the point dropped."""
+    yield from _divide(node, width)
+    yield from _trunc(node, width) if _argument(node, 2) == "trunc" else ()
 
 
 def _wave(_node: OpNode, _width: int) -> Steps:
@@ -294,6 +326,9 @@ def _power_of_two(node: OpNode, argument: Any) -> bool:
     return bool((mantissa == 0.5).all())
 
 
+ROUNDINGS = frozenset({"floor.default", "ceil.default", "round.default", "trunc.default"})
+"""They leave whole numbers as they are."""
+
 REALISED: Mapping[str, Formula] = {
     "abs.default": _abs,
     "floor.default": _wiring,
@@ -305,22 +340,30 @@ REALISED: Mapping[str, Formula] = {
     "sigmoid.default": _bounded,
     "tanh.default": _bounded,
     "erf.default": _bounded,
+    "erfc.default": _bounded,
     "gelu.default": _remainder,
     "silu.default": _remainder,
     "mish.default": _remainder,
     "softplus.default": _remainder,
     "log_sigmoid_forward.default": _remainder,
     "elu.default": _elu,
+    "celu.default": _elu,
     "reciprocal.default": _reciprocal,
     "div.Tensor": _divide,
+    "div.Tensor_mode": _whole_quotient,
     "sqrt.default": _sqrt,
     "rsqrt.default": _rsqrt,
     "log.default": _log,
+    "log2.default": _log2,
+    "log10.default": _log,
     "log1p.default": _log1p,
     "exp.default": _exp,
+    "exp2.default": _exp2,
+    "expm1.default": _exp_minus_1,
     "sin.default": _wave,
     "cos.default": _wave,
     "pow.Tensor_Scalar": _power,
+    "pow.Scalar": _constant_to,
     "pow.Tensor_Tensor": _any_power,
 }
 """ATen operator -> steps of one element. What is not here is a FUNCTION without a price."""

@@ -52,6 +52,7 @@ BOUNDED: Mapping[str, Bounded] = {
     "sigmoid": Bounded(torch.sigmoid, -8.0, 8.0),
     "tanh": Bounded(torch.tanh, -4.0, 4.0),
     "erf": Bounded(torch.erf, -4.0, 4.0),
+    "erfc": Bounded(torch.erfc, -4.0, 4.0),
     "gelu": Bounded(functional.gelu, -4.0, 4.0, torch.relu),
     "silu": Bounded(functional.silu, -8.0, 8.0, torch.relu),
     "mish": Bounded(functional.mish, -8.0, 8.0, torch.relu),
@@ -98,16 +99,18 @@ def _root(x: torch.Tensor, width: int, grid: float, *, power: float) -> torch.Te
     return _cut(table[torch.floor(m * WORDS / 4).long()] * torch.exp2(e * power), width, grid)
 
 
-def _log(x: torch.Tensor, width: int, grid: float) -> torch.Tensor:
+def _log(x: torch.Tensor, width: int, grid: float, *, base: float = math.e) -> torch.Tensor:
     m, e = _normalised(x, even=False)
-    table = _table(torch.log, 1.0, 1.0, grid)
-    whole = torch.round(e * math.log(2.0) * grid) / grid  # a table of its own, one word per e
+    table = _table(lambda v: torch.log(v) / math.log(base), 1.0, 1.0, grid)
+    whole = torch.round(e * math.log(2.0, base) * grid) / grid  # a table of its own, one word per e
     return _cut(table[torch.floor((m - 1) * WORDS).long()] + whole, width, grid)
 
 
 def _exp(x: torch.Tensor, width: int, grid: float) -> torch.Tensor:
-    factor = round(math.log2(math.e) * 2 ** (width - 2)) / 2 ** (width - 2)
-    y = x * factor
+    return _exp2(x * (round(math.log2(math.e) * 2 ** (width - 2)) / 2 ** (width - 2)), width, grid)
+
+
+def _exp2(y: torch.Tensor, width: int, grid: float) -> torch.Tensor:
     whole = torch.floor(y)
     table = _table(torch.exp2, 0.0, 1.0, 2.0 ** (width - 2))
     return _cut(table[torch.floor((y - whole) * WORDS).long()] * torch.exp2(whole), width, grid)
@@ -125,7 +128,10 @@ _OTHERS: Mapping[str, Realised] = {
     "sqrt": lambda x, width, grid: _root(x, width, grid, power=0.5),
     "rsqrt": lambda x, width, grid: _root(x, width, grid, power=-0.5),
     "log": _log,
+    "log2": lambda x, width, grid: _log(x, width, grid, base=2.0),
+    "log10": lambda x, width, grid: _log(x, width, grid, base=10.0),
     "exp": _exp,
+    "exp2": _exp2,
     "sin": lambda x, width, grid: _wave(x, width, grid, function=torch.sin),
     "cos": lambda x, width, grid: _wave(x, width, grid, function=torch.cos),
 }
@@ -137,6 +143,7 @@ ABSOLUTE: Mapping[str, float] = {
     "sigmoid": 0.0021,
     "tanh": 0.0040,
     "erf": 0.0044,
+    "erfc": 0.0044,
     "gelu": 0.0020,
     "silu": 0.0040,
     "mish": 0.0047,
@@ -145,12 +152,20 @@ ABSOLUTE: Mapping[str, float] = {
     "elu": 0.0040,
     "exp of x <= 0": 0.0040,
     "log": 0.00072,
+    "log2": 0.00082,
+    "log10": 0.00036,
     "sin": 0.0033,
     "cos": 0.0033,
 }
 """Bounds of |approximate - exact|: 12 fraction bits, 16 or 20 bits of width, all inputs (tests/test_tables.py)."""
 
-RELATIVE: Mapping[str, float] = {"reciprocal": 4.9e-4, "sqrt": 9.7e-4, "rsqrt": 9.8e-4, "exp": 3.4e-4}
+RELATIVE: Mapping[str, float] = {
+    "reciprocal": 4.9e-4,
+    "sqrt": 9.7e-4,
+    "rsqrt": 9.8e-4,
+    "exp": 3.4e-4,
+    "exp2": 3.4e-4,
+}
 """Bounds of (|approximate - exact| - one step of the grid) / |exact|, where the format holds the result; as above."""
 
 

@@ -108,7 +108,7 @@ def _dot(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
     return affine(found, ONE, bias.real().reshape(shape))
 
 
-def _add(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
+def _add(_node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
     return total(inputs[0], inputs[1])
 
 
@@ -310,22 +310,15 @@ def _moved(node: OpNode, x: Values, shape: tuple[int, ...]) -> Values:
     grid = x.grid
     if grid is None or grid.uniform:
         return x
+    if grid.varies == frozenset() and grid.scale.numel() == 1 == grid.offset.numel():
+        return x  # one computed factor for the whole tensor
     if grid.varies is not None or math.prod(shape) > _LARGEST_MOVED:
-        return _moved_factor(node, x, shape)
+        return Values(x.least, x.most)
     parts = [_follow(node, part, shape) for part in (grid.scale, grid.offset)]
     if any(part is None for part in parts):
         return Values(x.least, x.most)
     scale, offset = (part for part in parts if part is not None)
     return replace(x, grid=replace(grid, scale=scale, offset=offset))
-
-
-def _moved_factor(node: OpNode, x: Values, shape: tuple[int, ...]) -> Values:
-    """A computed factor is followed through a change of shape that keeps the axes on which it does not vary."""
-    grid = x.grid
-    plain = grid is not None and grid.scale.numel() == 1 and grid.offset.numel() == 1
-    if grid is not None and plain and grid.varies == frozenset():
-        return x
-    return Values(x.least, x.most)
 
 
 def _follow(node: OpNode, part: Tensor, shape: tuple[int, ...]) -> Tensor | None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from abcost.errors import AbcostError, ModelError
+from abcost.errors import AbcostError, ModelError, one_line
 from abcost.onnx.op import LARGEST_CONSTANT, Op
 from abcost.onnx.registry import Handler
 
@@ -20,7 +20,8 @@ from abcost.onnx.registry import Handler
 class Step:
     """One node. `name` is unique; inputs that are left out are "".
 
-    live: for each input, whether it depends on the network's input; last_use: values that nobody reads afterwards.
+    types: of the elements of each input; live: for each input, whether it depends on the network's input; last_use: values
+    that nobody reads afterwards.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    types: tuple[int, ...] = ()
     live: tuple[bool, ...] = ()
     last_use: tuple[str, ...] = ()
 
@@ -49,8 +51,7 @@ class Step:
         except AbcostError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split()) or "no message"
-            raise ModelError(f"{self.label} fails: {type(error).__name__}: {reason[:200]}") from error
+            raise ModelError(f"{self.label} fails: {type(error).__name__}: {one_line(error, 200)}") from error
         if len(results) < len([name for name in self.outputs if name]):
             raise op.refuse(f"gives {len(results)} results here, not {len(self.outputs)}")
         values.update(zip(self.outputs, results, strict=False))
@@ -58,7 +59,8 @@ class Step:
             values.pop(name, None)
 
     def _op(self, inputs: Sequence[torch.Tensor | None], dtype: torch.dtype) -> Op:
-        return Op(self.label, self.version, inputs, self.live, self.attributes, dtype, len(self.outputs))
+        results = len(self.outputs)
+        return Op(self.label, self.version, inputs, self.live, self.attributes, dtype, results, self.types)
 
     def _check_size(self, inputs: Sequence[torch.Tensor | None], dtype: torch.dtype) -> None:
         """Refuse constants that take more memory than is reasonable before any is taken. Raises ModelError.

@@ -9,12 +9,15 @@ comes from no parameter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from abcost.core.node import Constant
 
 Origins = frozenset[str]
 
@@ -42,6 +45,22 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 for tensor in _tensors(result):
                     self._keep(tensor, found)
         return result
+
+    def mark(self, consts: Mapping[str, Constant], arguments: Iterable[Any]) -> dict[str, Constant]:
+        """The constants of a node with the names of the parameters that they come from.
+
+        arguments: of the call that the node stands for. A constant is one of them or a view of one, or was computed
+        from it by a handler: then it comes from those of as many elements, or from all.
+        """
+        given = [value for value in arguments if isinstance(value, torch.Tensor)]
+        given = [value for value in given if not isinstance(value, self._activation)]
+        found = {}
+        for role, constant in consts.items():
+            alike = [value for value in given if value.numel() == constant.count]
+            origins = self.of([constant.values]) or self.of(alike) or self.of(given)
+            known = constant.shared is not None or not origins
+            found[role] = constant if known else replace(constant, shared=", ".join(sorted(origins)))
+        return found
 
     def of(self, tensors: Iterable[torch.Tensor]) -> Origins:
         """Names of the parameters that any of the constants come from."""

@@ -10,7 +10,6 @@ constant until an activation is written into it (`y[x < 0] = -1`).
 from __future__ import annotations
 
 import weakref
-from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -140,7 +139,8 @@ class Call:
         shape: tuple[int, ...] | None = None,
     ) -> str:
         """Append a node (of the call's first result shape unless told otherwise); returns its name."""
-        consts = {role: self._from_parameters(constant) for role, constant in (consts or {}).items()}
+        if self.recorder.provenance is not None:
+            consts = self.recorder.provenance.mark(consts or {}, self.arguments.values())
         return self.recorder.emit(
             kind, shape if shape is not None else self.shapes[0], inputs, attrs=attrs, consts=consts
         )
@@ -169,21 +169,6 @@ class Call:
 
         args = [kept(value) for value in self.arguments.values()]
         return self.emit(kind, inputs, attrs={"aten": self.name, "args": args, **attrs}, consts=consts)
-
-    def _from_parameters(self, constant: Constant) -> Constant:
-        """The constant with the names of the parameters that it comes from.
-
-        It is one of the call's constants or a view of one, or was computed from it by the handler: then it is that of
-        as many elements, or any.
-        """
-        provenance = self.recorder.provenance
-        if provenance is None or constant.shared is not None:
-            return constant
-        given = [value for value in self.arguments.values() if isinstance(value, torch.Tensor)]
-        given = [value for value in given if not isinstance(value, Tracer)]
-        alike = [value for value in given if value.numel() == constant.count]
-        origins = provenance.of([constant.values]) or provenance.of(alike) or provenance.of(given)
-        return replace(constant, shared=", ".join(sorted(origins))) if origins else constant
 
     def refuse(self, why: str) -> TraceError:
         """The error for a form of the operator that is not supported, with the place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,9 +36,8 @@ class Quantiser:
         chain = (*chain_above(graph, node), node)
         if not any(n.attrs.get("aten") in _ROUNDINGS for n in chain):
             return None
-        conditions = [
-            lambda value, least=least: value >= least for least in range(levels[0] + 1, levels[1] + 1)
-        ]
+        least = range(levels[0] + 1, levels[1] + 1)
+        conditions = [partial(torch.le, torch.tensor(float(value))) for value in least]
         found = find_steps(graph, chain, conditions, options.fraction_bits)
         if found is None:
             return Declined("the quantiser is more than fixed-point execution holds exactly")
