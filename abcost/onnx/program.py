@@ -20,8 +20,8 @@ from abcost.onnx.registry import Handler
 class Step:
     """One node. `name` is unique; inputs that are left out are "".
 
-    types: of the elements of each input; live: for each input, whether it depends on the network's input; last_use: values
-    that nobody reads afterwards.
+    types: of the elements of each input; live: for each input, whether it depends on the network's input;
+    last_use: values that nobody reads afterwards.
     """
 
     name: str
@@ -76,6 +76,11 @@ class Step:
             op.fits(result.shape)
 
 
+def _computed(x: torch.Tensor) -> torch.Tensor:
+    """An input in a type that is computed with: whole numbers of any width are int64."""
+    return x if x.is_floating_point() or x.dtype in (torch.bool, torch.int64) else x.to(torch.int64)
+
+
 def _listed(result: torch.Tensor | Sequence[torch.Tensor]) -> list[torch.Tensor]:
     return [result] if isinstance(result, torch.Tensor) else list(result)
 
@@ -122,7 +127,7 @@ class OnnxProgram(nn.Module):
         if len(inputs) != len(self.input_names):
             raise ModelError(f"the ONNX graph has {len(self.input_names)} inputs, {len(inputs)} were given")
         values = self._initializers()
-        values.update(zip(self.input_names, inputs, strict=True))
+        values.update(zip(self.input_names, (_computed(x) for x in inputs), strict=True))
         for step in self.steps:
             with around(step):
                 step.run(values, self._precision.dtype)
