@@ -390,9 +390,10 @@ def stage_graphs_of(file):
         ("Expand", [floats(1), ints(2**20, 2**20)], {}, "spreads a constant to 1048576x1048576"),
         ("Tile", [floats(1), ints(2**40)], {}, "spreads a constant to 1099511627776"),
         ("Cast", [IMAGE], {"to": TensorProto.STRING}, "a cast to type 8 is not supported"),
-        ("Resize", [IMAGE, np.float32([]), np.float32([1, 1, 1.5, 2])], {"mode": "cubic", "antialias": 1}, "antialias 1"),
-        ("Resize", [IMAGE, np.float32([]), np.float32([1, 1, 1.5, 2])], {"mode": "linear", "coordinate_transformation_mode":
-         "asymmetric"}, "mode 'linear' with 'asymmetric' from 2x4x6x5 to 2x4x9x10 is not supported"),
+        ("Resize", [IMAGE, np.float32([]), np.float32([1, 1, 1.5, 2])], {"mode": "cubic", "exclude_outside": 1},
+         "exclude_outside 1 is not supported"),
+        ("Resize", [IMAGE, np.float32([]), np.float32([1, 1, 1.5, 2])],
+         {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}, "from 2x4x6x5 to 2x4x9x10 is not supported"),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path, name, inputs, attributes, reason):
