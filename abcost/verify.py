@@ -29,6 +29,9 @@ from abcost.trace.double import float64_only
 _FLOAT_TOLERANCE = 1e-9
 """Largest relative difference that counts as rounding in float64 (2**-53 each, over some thousand operations)."""
 
+_BEYOND = 2.0**16
+"""Levels of this magnitude are no thresholds of a value that fixed point holds with bits to spare."""
+
 ROUNDING = ", rounding"
 """Behind the name of a stage: its lossy first part, executed apart so that the exact rest is held to exactness."""
 
@@ -252,12 +255,16 @@ def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> 
         (root,) = after.sources(decision)
         if root.name not in before or root.shape != decision.shape or root.kind is OpKind.INPUT:
             continue
-        code = after.values(root).code
-        step = 1.0 if code is not None and code.whole else 2.0**-arithmetic.fraction_bits
+        values = after.values(root)
+        whole = values.code is not None and values.code.whole
+        step = 1.0 if whole else 2.0**-arithmetic.fraction_bits
         place = torch.arange(root.elements).reshape(root.shape)
-        overrides[root.name] = (
-            _levels(decision, place // 3, arithmetic) + (place % 3 - 1).to(torch.float64) * step
-        )
+        level = _levels(decision, place // 3, arithmetic)
+        level = torch.where(
+            level.abs() < _BEYOND, level, 0.0
+        )  # a channel that is constant has its level far away
+        probe = level + (place % 3 - 1).to(torch.float64) * step
+        overrides[root.name] = probe.clamp(values.least, values.most) if whole else probe
     return overrides
 
 

@@ -277,5 +277,8 @@ def test_too_little_memory_to_load_anything(unchanged, megabytes):
 def test_a_preset_of_all_models_is_for_those_that_take_one(capfd, unchanged):
     """The ONNX file says its input size itself."""
     network = "reactnet_18,base_width=4,blocks=1x1"
-    assert run(["compare", "good.onnx", network, "--preset", "digits", "-t", "fpga-lut6", "--format", "json"]) == 0
+    assert (
+        run(["compare", "good.onnx", network, "--preset", "digits", "-t", "fpga-lut6", "--format", "json"])
+        == 0
+    )
     assert json.loads(capfd.readouterr().out)

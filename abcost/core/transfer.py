@@ -310,15 +310,26 @@ def _moved(node: OpNode, x: Values, shape: tuple[int, ...]) -> Values:
     grid = x.grid
     if grid is None or grid.uniform:
         return x
-    if grid.varies == frozenset() and grid.scale.numel() == 1 == grid.offset.numel():
-        return x  # one computed factor for the whole tensor
-    if grid.varies is not None or math.prod(shape) > _LARGEST_MOVED:
+    if math.prod(shape) > _LARGEST_MOVED:
         return Values(x.least, x.most)
-    parts = [_follow(node, part, shape) for part in (grid.scale, grid.offset)]
+    parts = [_follow(node, part, shape) for part in (grid.scale, grid.offset, _factor(grid, shape))]
     if any(part is None for part in parts):
         return Values(x.least, x.most)
-    scale, offset = (part for part in parts if part is not None)
-    return replace(x, grid=replace(grid, scale=scale, offset=offset))
+    scale, offset, factor = (part for part in parts if part is not None)
+    varies = frozenset(-n for n, size in enumerate(reversed(factor.shape), start=1) if size > 1)
+    return replace(
+        x,
+        grid=replace(grid, scale=scale, offset=offset, varies=None if grid.varies is None else varies),
+    )
+
+
+def _factor(grid: Grid, shape: tuple[int, ...]) -> Tensor:
+    """A stand-in for the computed factor: another number wherever it may differ."""
+    sizes = [
+        size if -n in (grid.varies or ()) else 1
+        for n, size in zip(range(len(shape), 0, -1), shape, strict=True)
+    ]
+    return torch.arange(math.prod(sizes), dtype=torch.float64).reshape(sizes)
 
 
 def _follow(node: OpNode, part: Tensor, shape: tuple[int, ...]) -> Tensor | None:

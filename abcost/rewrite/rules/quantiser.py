@@ -41,8 +41,6 @@ class Quantiser:
         found = find_steps(graph, chain, conditions, options.fraction_bits)
         if found is None:
             return Declined("the quantiser is more than fixed-point execution holds exactly")
-        if any(not _same_gain(step, found[0]) for step in found):
-            return Declined("a channel is constant over some of the quantiser's levels")
         data = {"steps": found, "first": levels[0], "x": graph.inputs(chain[0].name)}
         return Match(chain, f"{len(found) + 1} levels: {len(found)} comparisons", data=data)
 
@@ -52,8 +50,11 @@ class Quantiser:
         values = torch.stack([step.level.values for step in steps])
         fixed = torch.stack([_fixed(step.level) for step in steps])
         consts = {"levels": Constant(values, fixed=fixed)}
-        if steps[0].gain is not None:
-            consts["gain"] = steps[0].gain
+        gains = [
+            torch.ones_like(step.level.values) if step.gain is None else step.gain.values for step in steps
+        ]
+        if any(step.gain is not None for step in steps):
+            consts["gain"] = Constant(torch.stack(gains).to(torch.int8), binary=True)
         attrs: dict[str, Any] = {"levels": len(steps) + 1, "step": 1.0, "offset": float(match.data["first"])}
         edit.replace(node, match.data["x"], kind=OpKind.QUANTISE, attrs=attrs, consts=consts)
 
@@ -77,12 +78,6 @@ def _goes_on(graph: OpGraph, node: OpNode) -> bool:
     return (
         len(users) == 1 and users[0].kind in Quantiser.kinds and _levels(graph.values(users[0])) is not None
     )
-
-
-def _same_gain(step: Step, other: Step) -> bool:
-    if step.gain is None or other.gain is None:
-        return step.gain is other.gain
-    return torch.equal(step.gain.values, other.gain.values)
 
 
 rules.add("quantiser")(Quantiser())
