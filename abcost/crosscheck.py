@@ -97,7 +97,8 @@ def _matmul_macs(inputs: list[Any], outputs: list[Any]) -> int:
     """Elements of the result times the length of the sum."""
     from fvcore.nn.jit_handles import get_shape  # noqa: PLC0415 - slow to import
 
-    return prod(get_shape(outputs[0]) or [1]) * int(get_shape(inputs[0])[-1])
+    result, left = get_shape(outputs[0]), get_shape(inputs[0])
+    return prod(int(size) for size in result) * int(left[-1])
 
 
 def _einsum_of_two(inputs: list[Any], outputs: list[Any]) -> Any:

@@ -83,3 +83,12 @@ class ToolError(AbcostError):
 
 class OutputError(AbcostError):
     """Example: `--output` in a folder that cannot be written."""
+
+
+def one_line(error: BaseException, longest: int = 300) -> str:
+    """The message of an error on one line, cut at `longest` characters; what a user's code raised may have none."""
+    try:
+        text = " ".join(str(error).split())
+    except (Exception, SystemExit, GeneratorExit) as inner:  # noqa: BLE001 - an error's own __str__ may raise anything
+        text = f"no message, for its __str__ raises {type(inner).__name__}"
+    return (text or "no message")[:longest]

@@ -13,6 +13,7 @@ from torch import nn
 from abcost.accelerator.devices import check_target
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
+from abcost.classify.suspicions import suspicions
 from abcost.classify.tally import tally
 from abcost.core.garbage import collector_paused
 from abcost.core.graph import OpGraph
@@ -282,6 +283,7 @@ def _report(
         warnings=(
             *subject.warnings,
             *staged.warnings,
+            *suspicions(staged.stages[0].graph),
             *_warnings(subject, stages, fvcore, restricted=bool(rewriting.slopes)),
             *_kept_softmax(stages, rewriting),
         ),

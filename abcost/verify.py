@@ -23,11 +23,14 @@ from abcost.core.interpret import Arithmetic, FixedPoint, Floating, execute
 from abcost.core.kinds import OpKind
 from abcost.core.log import LogEntry
 from abcost.core.node import OpNode
-from abcost.errors import ModelError
+from abcost.errors import ModelError, one_line
 from abcost.trace.double import float64_only
 
 _FLOAT_TOLERANCE = 1e-9
 """Largest relative difference that counts as rounding in float64 (2**-53 each, over some thousand operations)."""
+
+_BEYOND = 2.0**16
+"""Levels of this magnitude are no thresholds of a value that fixed point holds with bits to spare."""
 
 ROUNDING = ", rounding"
 """Behind the name of a stage: its lossy first part, executed apart so that the exact rest is held to exactness."""
@@ -99,8 +102,10 @@ def double_copy(model: nn.Module) -> nn.Module:
     """A float64 copy, so that rounding cannot flip a sign between the model and its graph."""
     try:
         return copy.deepcopy(model).double().eval()
-    except Exception as error:
-        raise ModelError(f"verification needs a float64 copy of the model, which failed: {error}") from error
+    except (Exception, GeneratorExit) as error:
+        raise ModelError(
+            f"verification needs a float64 copy of the model, which failed: {one_line(error)}"
+        ) from error
 
 
 def verify_stages(
@@ -241,31 +246,39 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> dict[str, torch.Tensor]:
-    """Values for the nodes in front of every sign: on the threshold, one grid step below, one above."""
-    step = 2.0**-arithmetic.fraction_bits
+    """Values for what every decision of `after` reads, if `before` has it too: on each threshold, a step below, above.
+
+    A step is one of the fixed-point grid, or 1 where only whole numbers can come.
+    """
     overrides: dict[str, torch.Tensor] = {}
-    for sign in before.of_kind(OpKind.SIGN, OpKind.THRESHOLD):
-        root, level = _root(before, sign, arithmetic)
-        if root.name in after and root.shape == sign.shape and root.kind is not OpKind.INPUT:
-            pattern = (torch.arange(root.elements) % 3 - 1).reshape(root.shape) * step
-            overrides[root.name] = level + pattern.to(torch.float64)
+    for decision in after.of_kind(OpKind.SIGN, OpKind.THRESHOLD, OpKind.QUANTISE):
+        (root,) = after.sources(decision)
+        if root.name not in before or root.shape != decision.shape or root.kind is OpKind.INPUT:
+            continue
+        values = after.values(root)
+        whole = values.code is not None and values.code.whole
+        step = 1.0 if whole else 2.0**-arithmetic.fraction_bits
+        place = torch.arange(root.elements).reshape(root.shape)
+        level = _levels(decision, place // 3, arithmetic)
+        level = torch.where(
+            level.abs() < _BEYOND, level, 0.0
+        )  # a channel that is constant has its level far away
+        probe = level + (place % 3 - 1).to(torch.float64) * step
+        overrides[root.name] = probe.clamp(values.least, values.most) if whole else probe
     return overrides
 
 
-def _root(graph: OpGraph, sign: OpNode, arithmetic: FixedPoint) -> tuple[OpNode, torch.Tensor]:
-    """The value a sign decides on, before masks, positive scales and the bias; and its threshold."""
-    level = (
-        arithmetic.constant(sign.consts["level"])
-        if sign.kind is OpKind.THRESHOLD
-        else torch.zeros(1, dtype=torch.float64)
-    )
-    (node,) = graph.sources(sign)
-    while node.kind in (OpKind.MASK, OpKind.SCALE):
-        (node,) = graph.sources(node)
-    if node.kind is OpKind.ADD_CONST:
-        level = level - arithmetic.constant(node.consts["value"])
-        (node,) = graph.sources(node)
-    return node, level
+def _levels(decision: OpNode, turn: torch.Tensor, arithmetic: FixedPoint) -> torch.Tensor:
+    """A threshold for each element: of several each in its turn."""
+    match decision.kind:
+        case OpKind.SIGN:
+            return torch.zeros(decision.shape, dtype=torch.float64)
+        case OpKind.THRESHOLD:
+            return arithmetic.constant(decision.consts["level"]).expand(decision.shape)
+        case _:
+            levels = arithmetic.constant(decision.consts["levels"])
+            every = torch.stack([level.expand(decision.shape) for level in levels])
+            return torch.gather(every, 0, (turn % len(levels))[None])[0]
 
 
 def _sign_convention(graph: OpGraph, values: Sequence[torch.Tensor]) -> tuple[int, int, float]:

@@ -4,7 +4,10 @@ As a program (`install`) it appends the module of every job to the file `log` be
 be said in the Verilog:
 
     // crash      an ERROR line among others, status 1           // silent    status 0, nothing written
-    // strange    a cell that no flow knows                      // hang      sleeps for a minute
+    // strange    a cell that no flow knows                      // hang      sleeps for an hour
+
+With FAKE_YOSYS_HOLD=N in the environment, all but the first N jobs hang: whoever waits for N answers can then do what
+it likes, however fast the machine is.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import time
 from pathlib import Path
 
 VERSION = "9.9"
+_FOREVER_S = 3600
 
 
 def top_of(verilog: str) -> str:
@@ -44,7 +48,7 @@ def synthesize(folder: Path) -> None:
     verilog = (folder / "unit.v").read_text()
     assert "stat -json" in (folder / "run.ys").read_text()
     if "// hang" in verilog:
-        time.sleep(60)
+        time.sleep(_FOREVER_S)
     if "// crash" in verilog:
         sys.stdout.write("1. Executing Verilog-2005 frontend: unit.v\n")
         sys.stderr.write(f"unit.v:1: ERROR: no way to read {top_of(verilog)}\n")
@@ -63,10 +67,14 @@ def main() -> None:
         sys.stdout.write(f"Yosys {VERSION} (git sha1 0, a compiler on a host)\n")
         return
     here = Path.cwd()
-    time.sleep(float(os.environ.get("FAKE_YOSYS_SLEEP", "0")))
     line = top_of((here / "unit.v").read_text()) + "\n"
-    with (Path(__file__).parent / "log").open("a") as log:
+    path = Path(__file__).parent / "log"
+    with path.open("a") as log:
         log.write(line)
+        log.flush()
+        before = path.read_bytes()[: log.tell() - len(line)].count(b"\n")
+    if before >= int(os.environ.get("FAKE_YOSYS_HOLD", "1000000")):
+        time.sleep(_FOREVER_S)
     synthesize(here)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
-import threading
+import sys
 from pathlib import Path
 
 import torch
@@ -27,17 +28,34 @@ def steps():
     )  # fmt: skip
 
 
-def train(folder, *, after=None, writing=None):
-    """Train both steps, or go on with them. SIGKILL after so many seconds, or in the middle of the n-th file."""
+def train(folder, *, after=None, writing=None, counted=None):
+    """Train both steps, or go on with them.
+
+    after: SIGKILL once so many functions were called or left, of Python or of C: a moment that does not depend on the
+    machine. writing: SIGKILL in the middle of the n-th file. counted: file that gets the number of calls.
+    """
     torch.manual_seed(hash(folder))  # where torch's random numbers stand must not matter
     run.load = lambda *_, **__: noise(48)
-    if after is not None:
-        timer = threading.Timer(after, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        timer.daemon = True
-        timer.start()
+    if after is not None or counted is not None:
+        done = _count(after)
     if writing is not None:
         _die_in_the_middle(writing)
     run.train(steps(), Path(folder), resume=True)
+    if counted is not None:
+        sys.setprofile(None)
+        Path(counted).write_text(str(next(done)))
+
+
+def _count(last):
+    """Count calls from here on; SIGKILL at the `last`-th."""
+    done = itertools.count()
+
+    def see(*_):
+        if next(done) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(see)
+    return done
 
 
 def _die_in_the_middle(number):

@@ -10,7 +10,7 @@ from abcost.classify import tally
 from abcost.classify.counts import counts_of
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import execute
-from abcost.core.kinds import OpKind
+from abcost.core.kinds import DOTS, OpKind
 from abcost.trace import trace
 from abcost.trace.double import float64_only
 from strategies import Module
@@ -54,10 +54,15 @@ def kinds(graph):
 
 
 def counts(graph):
-    """Primitive -> how many of it, over the whole graph, without those of dot products."""
+    """Primitive -> how many of it, over the whole graph, without those of dot products.
+
+    Functions count once per element here; what hardware makes of one is tested elsewhere.
+    """
     found = Counter()
     for node in graph:
-        if node.kind not in (OpKind.CONV, OpKind.LINEAR, OpKind.MATMUL):
+        if node.kind is OpKind.FUNCTION:
+            found["function"] += node.elements
+        elif node.kind not in DOTS:
             for count in counts_of(graph, node, 16):
                 found[count.primitive.value] += count.count
     return dict(found)

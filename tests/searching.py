@@ -14,20 +14,30 @@ from abcost.search.studies import join
 
 NETWORK = ("reactnet_18", "--data", "digits", "--base-width", "4", "--blocks", "1,1")
 WIDE = os.environ | {"COLUMNS": "100"}
+WAIT_S = 900  # a safety net: nothing takes minutes, but on a machine that is busy with other things
 COMMAND = (sys.executable, "-c", "from abcost.cli import main; main()")
 
 
-def start(*arguments):
+def start(*arguments, **environment):
     """A command of abcost in a process of its own, whose stderr can be read."""
     return subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, *map(str, arguments)], env=WIDE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *map(str, arguments)],
+        env=WIDE | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
 def run(*arguments):
     """Exit status, stdout and stderr."""
     done = subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, *map(str, arguments)], env=WIDE, capture_output=True, text=True, check=False, timeout=300
+        [*COMMAND, *map(str, arguments)],
+        env=WIDE,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WAIT_S,
     )
     return done.returncode, done.stdout, done.stderr
 

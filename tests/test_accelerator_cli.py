@@ -229,8 +229,8 @@ def test_without_device_and_rate_there_is_no_accelerator(call):
     ("arguments", "reason"),
     [
         (("--device", "xc7z02"), r"no device 'xc7z02'; did you mean 'xc7z020'\?"),
-        (("--fps", "0"), "--fps must be above 0 and below 1e9, got 0"),
-        (("--fps", "60", "--clock-mhz", "0"), "--clock-mhz must be above 0 and at most 10000, got 0"),
+        (("--fps", "0"), "--fps must be at least 1e-06 and below 1e9, got 0"),
+        (("--fps", "60", "--clock-mhz", "0"), "--clock-mhz must be at least 1e-06 and at most 10000, got 0"),
         (
             ("--fps", "60", "--organisation", "shard"),
             "no --organisation choice 'shard'; did you mean 'shared'",

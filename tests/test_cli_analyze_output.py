@@ -47,7 +47,8 @@ def test_what_a_model_prints_goes_to_stderr(capsys, form, monkeypatch):
     quiet = output_of(capsys, f"{MODELS}:Sequence", "--input-size", "1x3x8x8", "--format", form)[0]
     out, err = output_of(capsys, f"{MODELS}:Talkative", "--input-size", "1x3x8x8", "--format", form)
     assert err.splitlines()[:2] == ["building", "running"]
-    assert out.replace("Talkative", "Sequence") == quiet
+    # words, for the longer name may wrap a line elsewhere
+    assert out.replace("Talkative", "Sequence").split() == quiet.split()
 
 
 def test_csv_has_one_row_per_layer_stage_and_kind(capsys):
@@ -109,7 +110,7 @@ def test_csv_sums_to_the_json(capsys, command, target):
 
 @pytest.mark.parametrize("form", ["json", "csv", "rich"])
 def test_same_command_same_bytes(capsys, form):
-    command = (*SMALL, "-t", "asic-45nm", "-t", "fpga-lut6", "--by", "layer", "--format", form)
+    command = (*SMALL, "-t", "asic-45nm", "-t", "fpga-lut6", "--format", form)
     assert output_of(capsys, *command) == output_of(capsys, *command)
 
 

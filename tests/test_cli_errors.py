@@ -459,7 +459,7 @@ def test_interrupted_by_a_signal(tmp_path):
     )  # fmt: skip
     assert process.stderr.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
 
 
@@ -500,7 +500,7 @@ def test_reader_that_has_seen_enough_is_no_error(command):
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(timeout=60), err) == (0, "")
+    assert (process.wait(timeout=600), err) == (0, "")
 
 
 def test_an_endless_argument_is_not_repeated_in_full(capsys):

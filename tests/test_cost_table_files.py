@@ -208,7 +208,7 @@ def test_memory_refuses(tmp_path, old, new, reason):
         (b"", r"empty; start from one of the bundled tables"),
         (b"  \n", r"empty"),
         (b"title = '\xff'", r"not UTF-8 at byte 9; save it as UTF-8"),
-        (b"#" * ((1 << 20) + 1), r"larger than 1 MiB"),
+        (b"#" * ((1 << 20) + 1), r"cannot read .*: it has 1,048,577 bytes, more than 1,048,576"),
     ],
 )
 def test_files_that_are_no_table(tmp_path, content, reason):

@@ -266,7 +266,18 @@ def test_training_crops_a_random_part_and_flips(gradients):
     assert shape.max() / shape.min() > 1.5
 
 
-def test_lighting_has_the_published_spread(tmp_path):
+def test_published_lighting_takes_a_grey_level_or_nothing(tmp_path):
+    for name in ("a", "b"):
+        for number in range(3):
+            save(grey(128), tmp_path / name / f"{number}.png")
+    levels = (255 * in_many_epochs(tmp_path, lighting="8-bit")).round(3)
+    assert set(levels.flatten().tolist()) == {127.0, 128.0}
+    assert (levels == levels[:, :, :1, :1]).all()  # of one epoch, all pixels alike
+    assert 0.4 < (levels[:, 0, 0, 0] == 127).mean() < 0.6  # the noise of a colour is below 0 half of the time
+    assert set((255 * in_many_epochs(tmp_path, lighting="none")).round(3).flatten().tolist()) == {128.0}
+
+
+def test_lighting_of_floats_has_the_spread_of_alexnet(tmp_path):
     for name in ("a", "b"):
         for number in range(3):
             save(grey(128), tmp_path / name / f"{number}.png")

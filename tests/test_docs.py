@@ -86,7 +86,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # the theme's news about other products
     done = subprocess.run(  # noqa: S603
-        command, check=False, cwd=ROOT, env=quiet, capture_output=True, text=True, timeout=300
+        command, check=False, cwd=ROOT, env=quiet, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import sys
@@ -16,7 +17,6 @@ from abcost.core.interpret import FixedPoint, execute
 from abcost.data import load
 from abcost.errors import ModelError, UsageError
 from abcost.models import build
-from abcost.models.accuracies import published
 from abcost.models.subject import Request, Subject, resolve
 from abcost.pipeline import double_stages
 from abcost.rewrite import RewriteOptions
@@ -246,37 +246,94 @@ def test_a_factory_of_ones_own(tmp_path, capsys):
     assert "gives [256, 7] for 256 images, not [256, 10]: a logit per class" in capsys.readouterr().err
 
 
-def test_published_accuracies_stand_next_to_the_result():
-    data = replace(noise(0, side=32, classes=10), name="cifar10")
-    subject = resolve(Request("reactnet_18", preset="cifar10"))
-    shown = [(figure.percent, figure.slopes) for figure in assess(subject, data, Form()).published]
-    assert shown == [(91.94, "quantized RPReLU"), (92.30, "fixed 2^-3"), (92.07, "fixed 2^-7")]
-    reduced = resolve(Request("reactnet_18", preset="cifar10", base_width=4, blocks=(1,)))
-    assert assess(reduced, data, Form()).published == ()
-    small = resolve(Request("reactnet_18", preset="cifar10", base_width=4, blocks=(1,), alpha_exponent=-3))
-    assert (small.step, small.alpha_exponent) == (2, -3)
+# the confusion matrix
 
 
-@pytest.mark.parametrize(
-    ("arguments", "options", "percents"),
-    [
-        (("reactnet_a", "ab", "cifar10"), {}, [89.44]),
-        (("reactnet_34", "ab", "imagenet"), {}, [65.19]),
-        (("birealnet_18", "ab", "imagenet"), {}, [60.38]),
-        (("bnn_18", "bn", "imagenet"), {}, [42.2]),
-        (("reactnet_a", "bn-free", "cifar100"), {}, [55.00]),
-        (("xnornet_18", "bn", "cifar100"), {}, [65.35]),
-        (("reactnet_18", "ab", "imagenet"), {"step": 1}, [65.40, 65.00, 64.66]),
-        (("reactnet_18", "ab", "cifar100"), {"alpha_exponent": -3}, [68.35]),
-        (("reactnet_a", "ab", "imagenet"), {"step": 1}, []),  # not printed
-        (("reactnet_a", "ab", "imagenet"), {"alpha_exponent": -3}, []),
-        (("reactnet_34", "ab", "cifar10"), {}, []),
-        (("reactnet_18", "ab", "digits"), {}, []),
-        (("my/net.py:make", "ab", "cifar10"), {}, []),
-    ],
-)
-def test_published_accuracies(arguments, options, percents):
-    assert [figure.percent for figure in published(*arguments, **options)] == percents
+def test_confusion_matrix_by_hand(evaluated, by_hand, folder, tmp_path, capsys):
+    _, labels, logits = by_hand
+    wanted = [[0] * 10 for _ in range(10)]
+    for label, digit in zip(labels.tolist(), logits.argmax(1).tolist(), strict=True):
+        wanted[label][digit] += 1
+    found = evaluated()
+    assert found["confusion"] == wanted  # rows are the truth
+    mistakes = {(t, p): n for t, row in enumerate(wanted) for p, n in enumerate(row) if n and t != p}
+    assert {(int(c["true"]), int(c["predicted"])): c["images"] for c in found["confused"]} == mistakes
+    counts = [c["images"] for c in found["confused"]]
+    assert counts == sorted(counts, reverse=True)
+    command = ["evaluate", "reactnet_18", "--checkpoint", str(folder / "best.pt"), "--data", "digits"]
+    assert run([*command, "--confusion", str(tmp_path / "matrix.csv")]) == 0
+    assert (tmp_path / "matrix.csv").read_text() == (folder / "confusion.csv").read_text()
+    shown = capsys.readouterr().out.partition("Confusion matrix")[2].splitlines()
+    rows = [line.split() for line in shown if line.split() and line.split()[0].isdigit()][-10:]
+    assert rows == [[str(t), str(t), *(str(n) if n else "·" for n in wanted[t])] for t in range(10)]
+
+
+def test_the_matrix_is_that_of_what_was_executed(evaluated, by_hand, folder):
+    images, labels, _ = by_hand
+    some = torch.tensor([i * 359 // 60 for i in range(60)])
+    classes = one_by_one(folder, images[some], 3)
+    wanted = [[0] * 10 for _ in range(10)]
+    for label, digit in zip(labels[some].tolist(), classes.tolist(), strict=True):
+        wanted[label][digit] += 1
+    found = evaluated("--as", "fixed-point", "--images", "60", "--fraction-bits", "3")
+    assert found["confusion"] == wanted
+
+
+MANY = """
+import torch
+def images():
+    labels = torch.arange({classes} * 10) % {classes}
+    return torch.rand(len(labels), 1, 8, 8, generator=torch.Generator().manual_seed(0)), labels
+def net():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, {classes}))
+"""
+
+
+@pytest.mark.parametrize("classes", [12, 13, 100, 101])
+def test_of_many_classes_what_is_confused_most_is_shown(classes, tmp_path, capsys):
+    """On the terminal a matrix has up to 12 classes, in JSON up to 100; a CSV file has all."""
+    (tmp_path / "many.py").write_text(MANY.format(classes=classes))
+    torch.manual_seed(0)
+    torch.save(
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, classes)).state_dict(), tmp_path / "m.pt"
+    )
+    many = f"{tmp_path}/many.py"
+    command = [
+        "evaluate", f"{many}:net", "--checkpoint", f"{tmp_path}/m.pt", "--data", f"{many}:images",
+        "--confusion", f"{tmp_path}/all.csv",
+    ]  # fmt: skip
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert ("Confusion matrix" in shown) == (classes <= 12)
+    assert ("Confused most" in shown) == (classes > 12)
+    with (tmp_path / "all.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["true", *map(str, range(classes))]
+    assert run([*command, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    counts = [[int(n) for n in row[1:]] for row in rows]
+    assert sum(map(sum, counts)) == found["images"] == 2 * classes  # a fifth of ten images of each class
+    assert sum(counts[c][c] for c in range(classes)) / found["images"] == found["top1"]
+    if classes > 12:
+        assert found["confusion"] == (counts if classes <= 100 else None)
+        mistakes = sorted(
+            (n for t, row in enumerate(counts) for p, n in enumerate(row) if n and t != p), reverse=True
+        )
+        assert [pair["images"] for pair in found["confused"]] == mistakes[:100]
+        first = found["confused"][0]
+        assert counts[int(first["true"])][int(first["predicted"])] == first["images"] == mistakes[0]
+        assert f"Confused most: 20 of {len(mistakes):,} pairs" in shown
+
+
+def test_the_matrix_and_the_result_go_to_two_files(folder, tmp_path, capfd):
+    out = str(tmp_path / "same")
+    command = ["evaluate", "reactnet_18", "--checkpoint", str(folder / "best.pt"), "--data", "digits"]
+    assert run([*command, "--output", out, "--confusion", out]) == 2
+    assert capfd.readouterr().err == f"error: --output and --confusion name one file, {out}: name two\n"
+    assert run([*command, "--confusion", str(tmp_path / "none" / "m.csv")]) == 2
+    assert "error: --confusion " in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 # refusals

@@ -81,7 +81,7 @@ def test_forms_of_a_bit(name):
 def test_a_level_that_expands_its_input_is_a_threshold():
     before = traced(lambda m, x: torch.where(x >= torch.arange(3.0).reshape(3, 1, 1, 1), 1.0, -1.0), SHAPE)
     after, _ = through(before, Phase.RECOGNISE)
-    assert kinds(after) == ["threshold"]
+    assert kinds(after)[-1] == "threshold"
     assert after.of_kind(OpKind.THRESHOLD)[0].shape == (3, *SHAPE[1:])
     assert_equal_values(before, after)
 

@@ -7,14 +7,16 @@ import shutil
 import signal
 import time
 import warnings
+from pathlib import Path
 
 import psutil
 import pytest
 
-from searching import judgements, options, rows, run, start, trained
+from searching import WAIT_S, judgements, options, rows, run, start, trained
 
 KILLS = pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 """Ten take minutes."""
+DYING = Path(__file__).parent / "data" / "dying"
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +59,13 @@ def test_the_main_process_is_killed(init, tmp_path, kills):
     for _ in range(kills):
         process = start(*arguments)
         began = time.monotonic()
-        while not workers(process) and process.poll() is None and time.monotonic() < began + 60:
+        while not workers(process) and process.poll() is None and time.monotonic() < began + WAIT_S:
             time.sleep(0.05)
         children = workers(process)
         time.sleep(generator.uniform(0.0, 6.0))
         process.kill()
         process.communicate()
-        _, alive = psutil.wait_procs(children, timeout=60)
+        _, alive = psutil.wait_procs(children, timeout=WAIT_S)
         assert not alive
         found = known(tmp_path)
         assert seen.items() <= found.items()
@@ -73,34 +75,40 @@ def test_the_main_process_is_killed(init, tmp_path, kills):
     assert_finished(tmp_path, seen, trials)
 
 
+def dying(folder, calls):
+    """The environment of a search whose workers die, one after so many calls each (see data/dying)."""
+    folder.mkdir()
+    for number, count in enumerate(calls):
+        (folder / f"kill-{number:02}").write_text(str(count))
+    return {"DYING_FOLDER": str(folder), "PYTHONPATH": str(DYING)}
+
+
+def dead(folder):
+    """How many of them have died."""
+    return len(list(folder.glob("died-*")))
+
+
 @KILLS
 def test_workers_are_killed(init, tmp_path, kills):
-    """Others take their place, and their trials."""
-    trials, generator, seen = 12, random.Random(1), {}
-    process = start(*options(tmp_path, init, trials=trials, epochs=2))
-    killed = 0
-    while process.poll() is None and killed < kills:
-        time.sleep(generator.uniform(0.5, 2.5))
-        running = workers(process)
-        if running and known(tmp_path) is not None:
-            generator.choice(running).kill()
-            killed += 1
-            seen |= known(tmp_path)
-    _, said = process.communicate(timeout=280)
+    """At random places in their code; others take their place, and their trials."""
+    trials, generator = 12, random.Random(1)
+    environment = dying(tmp_path / "dying", [generator.randint(1, 300_000) for _ in range(kills)])
+    process = start(*options(tmp_path / "run", init, trials=trials, epochs=2), **environment)
+    _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, said
-    assert killed == kills
-    assert_finished(tmp_path, seen, trials)
+    assert dead(tmp_path / "dying") == kills
+    assert_finished(tmp_path / "run", {}, trials)
 
 
-def test_a_worker_that_always_dies_ends_the_search(init, tmp_path):
-    process = start(*options(tmp_path, init, trials=40, workers=1))
-    while process.poll() is None:
-        for worker in workers(process):
-            worker.kill()
-        time.sleep(0.05)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 2
+@pytest.mark.parametrize("calls", [0, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_a_worker_that_always_dies_ends_the_search(init, tmp_path, calls):
+    """Before it has read what it is asked, or at work."""
+    environment = dying(tmp_path / "dying", [calls] * 40)
+    process = start(*options(tmp_path / "run", init, trials=40, workers=1), **environment)
+    _, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 2, said
     assert f"workers were killed 6 times (signal {int(signal.SIGKILL)})" in said
+    assert dead(tmp_path / "dying") == 6
 
 
 def shared(url, init, tmp_path):
@@ -111,12 +119,12 @@ def shared(url, init, tmp_path):
     second = options(tmp_path / "b", init, storage=url, study=name, trials=trials, workers=1, epochs=2)
     processes = [start(*first)]
     began = time.monotonic()
-    while not (tmp_path / "a" / "trials").exists() and time.monotonic() < began + 120:
+    while not (tmp_path / "a" / "trials").exists() and time.monotonic() < began + WAIT_S:
         assert processes[0].poll() is None, processes[0].communicate()
         time.sleep(0.1)
     processes += [start(*second), start("search", "--join", url, "--study", name)]
     for process in processes:
-        _, said = process.communicate(timeout=280)
+        _, said = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, said
     found = judgements(tmp_path, url, name)
     assert len(found) == trials

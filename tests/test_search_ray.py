@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from searching import judgements, options, rows, start, trained
+from searching import WAIT_S, judgements, options, rows, start, trained
 
 pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
 
@@ -39,7 +39,7 @@ def test_a_study_survives_the_death_of_a_worker(cluster, tmp_path):
     folder = tmp_path / "run"
     process = start(*options(folder, init, trials=TRIALS, epochs=2, executor="ray"))
     began = time.monotonic()
-    while time.monotonic() < began + 120 and not (len(workers()) == 2 and (folder / "trials").exists()):
+    while time.monotonic() < began + WAIT_S and not (len(workers()) == 2 and (folder / "trials").exists()):
         assert process.poll() is None, process.communicate()
         time.sleep(0.2)
     running = workers()
@@ -47,7 +47,7 @@ def test_a_study_survives_the_death_of_a_worker(cluster, tmp_path):
     while len(judgements(folder)) < 2:
         time.sleep(0.2)
     running[0].kill()
-    _, said = process.communicate(timeout=400)
+    _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, said
     found = judgements(folder)
     assert len(found) == TRIALS

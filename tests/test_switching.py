@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,13 +166,28 @@ def test_missing_file(tmp_path):
         read_liberty(tmp_path / "none.lib")
 
 
-def test_a_large_file_is_fast():
+def calls_of(function, *arguments):
+    """How many functions are called and left on the way, of Python and of C; and the result."""
+    calls = itertools.count()
+    sys.setprofile(lambda *_: next(calls))
+    try:
+        found = function(*arguments)
+    finally:
+        sys.setprofile(None)
+    return next(calls), found
+
+
+def test_a_large_file_takes_as_much_longer_as_it_is_larger():
     head, body = TEXT[: TEXT.index("  cell (INV)")], TEXT[TEXT.index("  cell (INV)") : TEXT.rindex("}")]
-    text = head + "".join(body.replace("cell (", f"cell (C{i}_") for i in range(900)) + "}"
-    assert len(text) > 1e6
-    start = time.perf_counter()
-    assert len(liberty_of(text).cells) == 2700
-    assert time.perf_counter() - start < 5  # 0.4 s here; a quadratic reader would take minutes
+    small, large = (
+        head + "".join(body.replace("cell (", f"cell (C{i}_") for i in range(count)) + "}"
+        for count in (90, 900)
+    )
+    assert len(large) > 1e6
+    few, _ = calls_of(liberty_of, small)
+    many, library = calls_of(liberty_of, large)
+    assert len(library.cells) == 2700
+    assert many < 11 * few  # a quadratic reader would take a hundred times as many
 
 
 # --- functions

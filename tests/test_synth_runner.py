@@ -237,10 +237,9 @@ def test_standard_cells_need_a_liberty_file(synthesizer, tmp_path, program):
 
 
 def test_hanging_yosys_is_stopped(synthesizer, monkeypatch):
+    synthesizer.run(job())  # before there is a limit that a busy machine could exceed
     monkeypatch.setattr(tools, "TIMEOUT", 0.5)
-    before = time.monotonic()
     found = synthesizer.run_all([job("stuck", does="hang"), job()], workers=2)
-    assert time.monotonic() - before < 10
     stuck = found[synthesizer.key(job("stuck", does="hang"))]
     assert stuck.reason == "Yosys ran longer than 0.5 s; try a smaller unit"
     assert isinstance(found[synthesizer.key(job())], Answer)
@@ -407,6 +406,8 @@ def test_unknown_flow_names_the_known_ones():
 
 # --- a killed sweep
 
+WAIT_S = 600  # a safety net: nothing here takes a minute
+
 
 class Sweep:
     """`abcost calibrate fpga-ice40 --quick` of some units, in a process group of its own."""
@@ -426,12 +427,13 @@ main()
         self.table.parent.mkdir()
         self.path = str(program.parent)
 
-    def start(self, sleep: float) -> subprocess.Popen[str]:
+    def start(self, hold: int | None = None) -> subprocess.Popen[str]:
+        """hold: how many syntheses come to an end."""
         command = ["calibrate", "fpga-ice40", "--quick", "--yosys", "yosys", "--jobs", "2"]
         files = ["--output", str(self.table), "--cache", str(self.cache)]
         return subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-c", self.CODE, *command, *files],
-            env={**os.environ, "PATH": self.path, "FAKE_YOSYS_SLEEP": str(sleep)},
+            env={**os.environ, "PATH": self.path, **({} if hold is None else {"FAKE_YOSYS_HOLD": str(hold)})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -439,20 +441,20 @@ main()
         )
 
     def finish(self) -> None:
-        process = self.start(0)
-        _, err = process.communicate(timeout=120)
+        process = self.start()
+        _, err = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, err
 
     def stop_after(self, points: int, how: signal.Signals) -> tuple[int, str]:
         """Send a signal to the whole group once so many points are finished -> exit status, stderr."""
-        process = self.start(0.2)
-        deadline = time.monotonic() + 60
+        process = self.start(hold=points)
+        deadline = time.monotonic() + WAIT_S
         try:
             while len(self.answers()) < points and time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.02)
         finally:
             os.killpg(process.pid, how)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=WAIT_S)
         return process.returncode, err
 
     def answers(self) -> list[Path]:
@@ -478,7 +480,7 @@ def test_kill_9_loses_no_point(tmp_path):
 
     finished = killed.finished()
     started = fake_yosys.started(program)
-    assert 20 <= len(finished) < 70  # of 80
+    assert len(finished) == 20  # of 80
     assert len(set(started) - set(finished)) <= 2  # only those under way were lost
     # a power cut could also leave half a file
     torn = sorted(finished)[7]
@@ -505,6 +507,6 @@ def test_ctrl_c_ends_the_sweep_at_once_and_keeps_its_points(tmp_path):
     assert status == 130
     assert err.splitlines()[-1] == "interrupted"
     assert "Traceback" not in err
-    assert 3 <= len(sweep.finished()) < 70
+    assert len(sweep.finished()) == 3
     assert not sweep.table.exists()
     assert not list(sweep.cache.glob("run-*"))

@@ -180,19 +180,6 @@ REFUSED = {
         lambda m, x: F.batch_norm(x, None, None, training=True),
         "statistics of the batch are not constants; use track_running_stats=True",
     ),
-    "unequal windows": (
-        lambda m, x: F.adaptive_avg_pool2d(x, 4),
-        r"an adaptive pool from \[6, 6\] to \[4, 4\] has unequal windows",
-    ),
-    "border divisor": (
-        lambda m, x: F.avg_pool2d(x, 3, padding=1, count_include_pad=False),
-        r"a divisor that varies at the border \(count_include_pad=False\)",
-    ),
-    "overhanging window": (
-        lambda m, x: F.avg_pool2d(x, 4, ceil_mode=True),
-        r"a divisor that varies at the border \(ceil_mode where the windows do not fit\)",
-    ),
-    "divisor override": (lambda m, x: F.avg_pool2d(x, 2, divisor_override=3), "divisor_override is not supported"),
     "indices": (lambda m, x: F.max_pool2d(x, 2, return_indices=True)[1], "a result without a node"),
     "write into a constant": (
         lambda m, x: torch.zeros(1, 4, 6, 6).add_(x),

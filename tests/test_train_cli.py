@@ -19,6 +19,7 @@ from abcost.cli import run
 from abcost.models import build, load_checkpoint
 from abcost.models.subject import Request, resolve
 from abcost.nn import Scale
+from searching import WAIT_S
 
 SMALL = ["--base-width", "4", "--blocks", "1,1", "--seed", "1", "--batch-size", "64"]
 
@@ -174,11 +175,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     process = subprocess.Popen(  # noqa: S603 - our own command
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + WAIT_S
     while not (tmp_path / "step1" / "last.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130
     assert f"stopped; go on with: abcost train reactnet_18 --run-dir {tmp_path} --resume" in told
     assert "Traceback" not in told

@@ -25,14 +25,19 @@ def losses(config, folder, monkeypatch):
     return watch.losses
 
 
-def test_mixed_precision_stays_within_a_twentieth(tmp_path, monkeypatch):
-    # bfloat16 has 8 bits of mantissa: rounding errors of 2**-9, and now and then a sign that falls otherwise, which
-    # a loss over many images and channels averages out
+def test_mixed_precision_trains_alike(tmp_path, monkeypatch):
     plain = losses(WIDER, tmp_path / "plain", monkeypatch)
     mixed = losses(replace(WIDER, precision="bf16-mixed"), tmp_path / "mixed", monkeypatch)
     assert mixed != plain
-    assert mixed == pytest.approx(plain, rel=0.05)
-    assert sum(mixed) == pytest.approx(sum(plain), rel=0.02)
+    # bfloat16 has 8 bits of mantissa: a rounding moves a number by 2**-9 of it at most, and the mean over many
+    # images and channels by no more
+    assert mixed[0] == pytest.approx(plain[0], rel=2**-8)
+    # then the two part: a sign near 0 falls otherwise, and Adam's first steps are as large as the learning rate
+    # however small the gradient. Over 8 seeds single losses were up to a tenth apart, twice that is allowed;
+    # without training they would end more than half too high
+    assert mixed == pytest.approx(plain, rel=0.2)
+    assert sum(mixed) == pytest.approx(sum(plain), rel=0.05)
+    assert mixed[-1] < 0.8 * mixed[0]
     state = torch.load(tmp_path / "mixed" / "last.pt", weights_only=True)["state_dict"]
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
 

@@ -13,6 +13,7 @@ import torch
 from abcost.cli import run
 from abcost.errors import UsageError
 from abcost.train.order import epoch_order, share_of_batches
+from searching import WAIT_S
 
 COMMAND = [
     "train", "reactnet_18", "--data", "digits", "--base-width", "4", "--blocks", "1,1", "--epochs", "2", "--step", "1",
@@ -39,7 +40,11 @@ def test_two_processes_train_what_one_does(tmp_path):
         str(abcost),
     ]
     done = subprocess.run(  # noqa: S603 - our own command
-        [*launch, *COMMAND, "--run-dir", str(two)], capture_output=True, text=True, timeout=200, check=False
+        [*launch, *COMMAND, "--run-dir", str(two)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch   2/2") == 1  # the first process tells, the second is silent

@@ -8,7 +8,6 @@ import math
 import multiprocessing
 import shutil
 import signal
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +21,7 @@ from abcost.train.files import PREFIX, write_tensors
 from abcost.train.run import resumed, stored
 from training import Losses, noise
 
+WAIT_S = 600  # a safety net: nothing here takes a minute
 TIMES = {"seconds", "images_per_second"}  # of the clock, not of the training
 
 
@@ -44,18 +44,18 @@ def whole(processes, tmp_path_factory):
 
 
 @pytest.fixture
-def duration(processes, whole, tmp_path_factory):
-    """Seconds that a training takes here and now, once everything is imported."""
-    began = time.monotonic()
-    assert launch(processes, tmp_path_factory.mktemp("timed")) == 0
-    return time.monotonic() - began
+def calls(processes, whole, tmp_path_factory):
+    """How many functions a training calls and leaves: its length, however fast the machine is."""
+    folder = tmp_path_factory.mktemp("counted")
+    assert launch(processes, folder, counted=str(folder / "calls")) == 0
+    return int((folder / "calls").read_text())
 
 
 def launch(processes, folder, **ways_to_die):
     """Exit code of a training in a process of its own; minus the signal if it was killed."""
     process = processes.Process(target=killed.train, args=(str(folder),), kwargs=ways_to_die)
     process.start()
-    process.join(120)
+    process.join(WAIT_S)
     return process.exitcode
 
 
@@ -100,11 +100,11 @@ def reached(folder):
     return sum(len(log(place)) for place in (folder / "step1", folder) if (place / "log.csv").exists())
 
 
-def test_killed_ten_times_at_random_moments(processes, whole, duration, tmp_path):
+def test_killed_ten_times_at_random_moments(processes, whole, calls, tmp_path):
     rng = np.random.default_rng(0)
     deaths = []
     while len(deaths) < 10:
-        exit_code = launch(processes, tmp_path, after=rng.uniform(0, 0.8) * duration)
+        exit_code = launch(processes, tmp_path, after=int(rng.uniform(0, 0.8) * calls))
         if exit_code == 0:  # done before it was killed: once more from the start
             assert_same_runs(whole, tmp_path)
             shutil.rmtree(tmp_path)
@@ -199,6 +199,12 @@ def test_a_resumed_run_is_the_same_run(tmp_path):
     ]
 
 
+def begun(folder):
+    """Write down that the second step is trained in the folder, as a training does before all else."""
+    (config,) = killed.steps()[1:]
+    (folder / "config.json").write_text(json.dumps({"schema": 1, "steps": [config.to_dict()]}))
+
+
 def test_what_was_started_is_read_back(whole, tmp_path):
     assert stored(whole) == killed.steps()
     assert stored(tmp_path) is None
@@ -216,6 +222,7 @@ def test_damaged_checkpoint(damage, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "load", lambda *_, **__: noise(48))
     content = (whole / "last.pt").read_bytes()
     bytes_of = {"empty": b"", "foreign": b"text", "cut": content[: len(content) // 2]}
+    begun(tmp_path)
     (tmp_path / "last.pt").write_bytes(bytes_of[damage])
     with pytest.raises(CheckpointError, match=r"'.*last\.pt' is (empty, )?damaged"):
         run.train(killed.steps()[1:], tmp_path, resume=True)
@@ -223,6 +230,7 @@ def test_damaged_checkpoint(damage, whole, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_another_step(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "load", lambda *_, **__: noise(48))
+    begun(tmp_path)
     (tmp_path / "last.pt").write_bytes((whole / "step1" / "last.pt").read_bytes())
     with pytest.raises(CheckpointError, match="it is step 1 of reactnet_18, not step 2 of reactnet_18"):
         run.train(killed.steps()[1:], tmp_path, resume=True)

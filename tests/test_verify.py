@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from abcost.core.inputs import InputSpec
+from abcost.core.inputs import InputSpec, of_models_type
 from abcost.core.interpret import FixedPoint
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.errors import GraphError, ModelError, UsageError
 from abcost.models.subject import Request, Subject, resolve
-from abcost.pipeline import verify_subject
+from abcost.pipeline import analyze, verify_subject
 from abcost.rewrite import RewriteOptions
 from abcost.rewrite.rule import Match
 from abcost.rewrite.rules.bias_sign import BiasSign
@@ -29,6 +29,8 @@ from abcost.rewrite.rules.select_prelu import SelectPrelu
 from abcost.rewrite.rules.signed_digits import SignedDigits
 from abcost.rewrite.rules.step_function import StepFunction
 from abcost.rewrite.rules.straight_through import StraightThrough
+from abcost.trace.double import float64_only
+from abcost.trace.tracer import Tracer
 from abcost.verify import Comparison, Verification, _distance, double_copy, threshold_probe
 from strategies import STEP, Module, const, graph_of
 
@@ -290,7 +292,7 @@ def test_wrong_digits_are_caught(monkeypatch):
 def test_a_threshold_at_the_border_needs_the_probe(monkeypatch):
     # normal inputs never fall on a threshold; the probe puts every sign there
     monkeypatch.setattr(BiasSign, "apply", threshold_off_by_a_step)
-    found = verified(Module(lambda m, x: torch.sign(0.7 * x + 0.3)), (1, 4, 5, 5))
+    found = verified(Module(lambda m, x: torch.sign(torch.relu(x) * x + 0.3)), (1, 4, 5, 5))
     assert "thresholds" in {c.inputs for c in failures(found)}
 
 
@@ -298,16 +300,34 @@ def test_a_threshold_at_the_border_needs_the_probe(monkeypatch):
 
 
 def test_the_probe_puts_signs_on_and_around_their_thresholds():
-    graph = graph_of(
+    # the sign of 3 * (a + 0.5) says whether a >= -0.5
+    before = graph_of(
         ("a", OpKind.NEGATE, (1, 6), ["x0"], {}, {}),
         ("b", OpKind.ADD_CONST, (1, 6), ["a"], {}, {"value": const(0.5)}),
         ("s", OpKind.SCALE, (1, 6), ["b"], {}, {"factor": const(3.0)}),
         ("y", OpKind.SIGN, (1, 6), ["s"], {"at_zero": 0}, {}),
         inputs=((1, 6),),
     )
-    overrides = threshold_probe(graph, graph, FixedPoint(12))
+    after = graph_of(
+        ("a", OpKind.NEGATE, (1, 6), ["x0"], {}, {}),
+        ("y", OpKind.THRESHOLD, (1, 6), ["a"], {"at_zero": 1}, {"level": const(-0.5)}),
+        inputs=((1, 6),),
+    )
+    overrides = threshold_probe(before, after, FixedPoint(12))
     assert list(overrides) == ["a"]
     assert (overrides["a"] + 0.5).flatten().tolist() == [-STEP, 0, STEP, -STEP, 0, STEP]
+
+
+def test_the_probe_takes_the_levels_of_a_quantiser_in_turn():
+    levels = const([[1.0], [3.0]])
+    attrs = {"levels": 3, "step": 1.0, "offset": -1.0}
+    graph = graph_of(
+        ("a", OpKind.NEGATE, (1, 6), ["x0"], {}, {}),
+        ("y", OpKind.QUANTISE, (1, 6), ["a"], attrs, {"levels": levels}),
+        inputs=((1, 6),),
+    )
+    found = threshold_probe(graph, graph, FixedPoint(12))["a"].flatten().tolist()
+    assert found == [1 - STEP, 1, 1 + STEP, 3 - STEP, 3, 3 + STEP]
 
 
 def test_an_input_is_no_probe():
@@ -359,10 +379,92 @@ def test_a_model_that_cannot_be_copied():
         double_copy(Stubborn())
 
 
-def test_a_model_that_insists_on_float32():
-    model = Module(lambda m, x: m.fc(x.float().relu()), fc=nn.Linear(4, 2))
-    with pytest.raises(ModelError, match=r"float64|dtype"):
-        verified(model, (1, 4))
+class Mixed(nn.Module):
+    """Casts and types of its own wherever a model can have them; a plain attribute beside parameters and buffers."""
+
+    def __init__(self, dtype=torch.float32):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(2, 4, 3, bias=False), nn.Linear(4, 2)
+        self.level = torch.full((1, 4, 1, 1), 0.25, dtype=dtype)
+        self.to(dtype)
+        self.dtype = dtype
+
+    def forward(self, x):
+        signs = torch.sign(self.conv(x).float()).half().to(self.dtype)
+        signs = torch.where(signs > self.level, signs, torch.zeros(1, dtype=torch.float32).to(self.dtype))
+        held = torch.ones(1, 4, 1, 1, dtype=torch.float16)
+        held.mul_(2)
+        mean = (signs.float() * held.float()).mean((2, 3), dtype=torch.float32).type_as(x)
+        return self.fc(mean).to(torch.bfloat16).float()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_a_model_of_any_floating_type_takes_inputs_of_its_own(dtype):
+    """Its casts are nothing in the float64 copy, as they are in the fixed-point data path."""
+    torch.manual_seed(0)
+    model = Mixed(dtype)
+    found = verified(model, (1, 2, 6, 6))
+    assert found.holds
+    assert found.comparisons[0].error < 1e-9  # against the model itself
+    report = analyze(model, input_shape=(1, 2, 6, 6), verify=True)
+    assert report.fvcore_ran
+    assert report.capture == "shapes"
+    assert [w for w in report.warnings if "fvcore" in w] == []
+    macs = 16 * 4 * 18 + 4 * 2  # 4x4 positions, 4 channels of 2 * 3 * 3 taps; the linear layer
+    assert report.fvcore_macs == macs == report.stages[0].tally.macs.total
+
+
+def test_an_input_of_another_type_may_be_named():
+    assert InputSpec.parse("1x3:bfloat16").dtype == torch.bfloat16
+    assert InputSpec.parse("1x3:float16").dtype == torch.float16
+    integers = (InputSpec((1, 3), torch.int64),)
+    assert of_models_type(integers, nn.Linear(3, 2).double()) == integers
+    assert of_models_type((InputSpec((1, 3)),), nn.Linear(3, 2).double())[0].dtype == torch.float64
+    assert of_models_type((InputSpec((1, 3)),), nn.ReLU())[0].dtype == torch.float32
+
+
+RANDOM = {
+    "rand": lambda m, x: x.sign() * torch.rand(4),
+    "bernoulli": lambda m, x: x + torch.bernoulli(torch.full((4,), 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RANDOM))
+def test_a_random_model_is_said_to_be_one(name):
+    with pytest.raises(
+        ModelError,
+        match=r"^two runs of the model on the same input differ by up to [\d.]+: it draws random numbers in forward "
+        r"\(torch\.rand, bernoulli, dropout that is always on\) or keeps state between calls; a model that answers one "
+        r"input in two ways cannot be verified$",
+    ):
+        verified(Module(RANDOM[name]), (16, 4))
+
+
+def test_analysis_warns_of_random_numbers():
+    report = analyze(Module(RANDOM["rand"]), input_shape=(1, 4))
+    assert [w for w in report.warnings if w.startswith("the model draws random numbers")]
+    assert not [
+        w
+        for w in analyze(Module(lambda m, x: m.d(x), d=nn.Dropout()), input_shape=(1, 4)).warnings
+        if "random" in w
+    ]
+
+
+def test_the_default_type_is_put_back():
+    with pytest.raises(
+        ModelError, match=r"verification runs the model in float64, which failed: .* has no attribute 'no'"
+    ):
+        verified(Module(lambda m, x: x if isinstance(x, Tracer) else [].no), (1, 4))
+    assert torch.get_default_dtype() == torch.float32
+    with float64_only():
+        assert (torch.ones(2).float() + torch.zeros(2, dtype=torch.half)).dtype == torch.float64
+        held = torch.zeros(2, dtype=torch.int8)
+        held.add_(1)
+        assert held.tolist() == [1, 1]
+    narrow = torch.zeros(2)
+    with float64_only():
+        narrow.add_(1)  # what is written keeps its type
+    assert (narrow.dtype, narrow.tolist()) == (torch.float32, [1, 1])
 
 
 @pytest.mark.parametrize("bits", [0, 21])

@@ -32,8 +32,10 @@ from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.core.precision import popcount_bits
 from abcost.cost.fused import rom
-from abcost.cost.organisation import Lanes, Unit, units_of
+from abcost.cost.memory import parameter_bits as bits_of_weights
+from abcost.cost.organisation import Lanes, Unit, masks, units_of
 
+POPCOUNTED = frozenset({DotArithmetic.XNOR, DotArithmetic.MASKED, DotArithmetic.PLANES})
 ONE_BIT = frozenset({OpKind.THRESHOLD, OpKind.COMPARE})
 
 
@@ -47,8 +49,9 @@ def streamed(engine: Engine, folding: Folding, *, width: int, fraction_bits: int
     cycles = engine.cycles(folding.pe, folding.simd)
     folded = engine.taps > folding.simd or engine.digits > 1
     found = [*_dot(engine, folding, width, fraction_bits), *_shared(engine, folding, cycles, width)]
-    before = 2 if engine.arithmetic is DotArithmetic.REAL else 1  # registers before the accumulator
-    age = before + folded + (engine.arithmetic is DotArithmetic.XNOR)  # 2p - K
+    multiplied = engine.arithmetic in (DotArithmetic.REAL, DotArithmetic.NARROW)
+    before = 2 if multiplied else 1  # registers before the accumulator
+    age = before + folded + (engine.arithmetic in POPCOUNTED)  # 2p - K
     fold_bits, fold_delay = 0, 0
     for work in engine.chain:
         size = (lanes_of(work, cycles), width, fraction_bits)
@@ -96,7 +99,7 @@ def memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> li
 def weight_word(engine: Engine, width: int) -> int:
     """Bits of one stored weight; 0 for a product of computed tensors."""
     weight = engine.dot.const("weight")
-    return 0 if weight is None else 1 if weight.binary else width
+    return 0 if weight is None else bits_of_weights(engine.dot, width)["weight"] // max(1, weight.count)
 
 
 def lanes_of(work: Work, cycles: int) -> int:
@@ -108,28 +111,24 @@ def _dot(engine: Engine, folding: Folding, width: int, fraction_bits: int) -> It
     pe, simd = folding.pe, folding.simd
     folded = engine.taps > simd
     match engine.arithmetic:
-        case DotArithmetic.XNOR:
-            sum_width = popcount_bits(engine.taps)
-            part_width = popcount_bits(simd)
-            yield Unit("xnor_popcount", pe, 1, bits=simd)
-            yield from _accumulate(pe, sum_width, part_width, folded=folded)
-            if engine.scale is None:
-                yield Unit("add", pe, sum_width + 1)  # 2p - K
-                yield Unit("register", pe, sum_width + 1)
+        case DotArithmetic.XNOR | DotArithmetic.MASKED | DotArithmetic.PLANES:
+            yield from _popcounts(engine, folding)
         case DotArithmetic.SIGNED_ADD:
-            sum_width = width + popcount_bits(engine.taps)
-            yield Unit("signed_sum", pe, width, bits=simd)
-            yield from _accumulate(pe, sum_width, width + popcount_bits(simd), folded=folded)
-        case DotArithmetic.REAL:
-            sum_width = width + popcount_bits(engine.taps)
+            each = _operand_width(engine, width)
+            sum_width = each + popcount_bits(engine.taps)
+            yield Unit("signed_sum", pe, each, bits=simd)
+            yield from _accumulate(pe, sum_width, each + popcount_bits(simd), folded=folded)
+        case DotArithmetic.REAL | DotArithmetic.NARROW:
+            each = width if engine.arithmetic is DotArithmetic.REAL else sum(engine.bits)
+            sum_width = each + popcount_bits(engine.taps)
             for unit in units_of(engine.dot, engine.counts, Lanes(pe * simd, simd)):
                 if unit.op != "add":
                     yield unit
-            yield Unit("register", pe * simd, width)
+            yield Unit("register", pe * simd, each)
             if simd > 1:
-                yield Unit("add", pe * (simd - 1), width + popcount_bits(simd))
+                yield Unit("add", pe * (simd - 1), each + popcount_bits(simd))
             yield from _accumulate(
-                pe, sum_width, width + popcount_bits(simd), folded=folded or engine.digits > 1
+                pe, sum_width, each + popcount_bits(simd), folded=folded or engine.digits > 1
             )
     if "bias" in engine.dot.consts:
         bias = engine.dot.consts["bias"]
@@ -137,6 +136,27 @@ def _dot(engine: Engine, folding: Folding, width: int, fraction_bits: int) -> It
         yield Unit("add", pe, width)
         if bias.count > pe:
             yield rom(pe, -(-bias.count // pe), stored)
+
+
+def _popcounts(engine: Engine, folding: Folding) -> Iterator[Unit]:
+    """A popcount for each pair of bits of the operands, put together by shifts and adders; 2p - K."""
+    pe, simd = folding.pe, folding.simd
+    planes = engine.bits[0] * engine.bits[1] if engine.arithmetic is DotArithmetic.PLANES else 1
+    sum_width = popcount_bits(engine.taps)
+    yield Unit("xnor_popcount", pe * planes, 1, bits=simd)
+    if engine.arithmetic is DotArithmetic.MASKED:
+        yield masks(pe, simd)
+    yield from _accumulate(pe * planes, sum_width, popcount_bits(simd), folded=engine.taps > simd)
+    if planes > 1:
+        yield Unit("add", pe * (planes - 1), sum_width + sum(engine.bits))
+    if engine.scale is None:
+        yield Unit("add", pe, sum_width + sum(engine.bits) - 1)  # 2p - K
+        yield Unit("register", pe, sum_width + sum(engine.bits) - 1)
+
+
+def _operand_width(engine: Engine, width: int) -> int:
+    """Bits of what is added or subtracted: of whole numbers their own, at most the residual path's."""
+    return min(width, max(engine.bits))
 
 
 def _accumulate(pe: int, sum_width: int, part_width: int, *, folded: bool) -> Iterator[Unit]:
@@ -151,8 +171,8 @@ def _shared(engine: Engine, folding: Folding, cycles: int, width: int) -> Iterat
     lanes = lanes_of(engine.chain[0], cycles) if engine.chain else folding.pe
     if lanes < folding.pe:
         count = popcount_bits(engine.taps)
-        binary = count if engine.scale else count + 1
-        yield Unit("mux", folding.pe - lanes, binary if engine.arithmetic is DotArithmetic.XNOR else width)
+        binary = count if engine.scale else count + sum(engine.bits) - 1
+        yield Unit("mux", folding.pe - lanes, binary if engine.arithmetic in POPCOUNTED else width)
 
 
 def _chain(work: Work, lanes: int, width: int, fraction_bits: int, scaled: int | None) -> Iterator[Unit]:
@@ -187,7 +207,8 @@ def varies(node: OpNode, role: str) -> bool:
 def parameter_bits(node: OpNode, role: str, width: int, fraction_bits: int) -> int:
     """Bits of one stored parameter: the code of an exponent, or what its values need."""
     if role != "exponent":
-        return stored_bits(node.consts[role], width, fraction_bits)
+        constant = node.consts[role]
+        return 1 if constant.binary else stored_bits(constant, width, fraction_bits)
     exponents = {max(e, 1 - width) for e in exponents_of(node)}
     return max(1, code_bits(selected(exponents, identity=node.kind is OpKind.SHIFT_PRELU)))
 

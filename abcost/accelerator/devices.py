@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from abcost.core.reading import check_columns, read_text
 from abcost.cost.bundled import cost_models_dir
 from abcost.cost.entry import CONFIDENCES
-from abcost.errors import UsageError
+from abcost.errors import UsageError, one_line
 from abcost.registry import unknown_name
 
 COUNTS = ("luts", "ffs", "dsps", "blocks", "uram")
@@ -19,6 +22,8 @@ NEEDED = ("part", "family", *COUNTS, "source", "confidence")
 """Columns of a description; `board` and `note` may be there too."""
 
 _MOST_BYTES = 100_000
+_NUMBER = re.compile(r"\s*[0-9]{1,10}\s*", re.ASCII)
+_MOST_COUNT = 10**9  # of any resource; the largest parts have some ten million LUTs
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,7 @@ def devices() -> dict[str, Device]:
 
 def _device(row: Mapping[str, str]) -> Device:
     """Raises KeyError, ValueError or TypeError for a row that is not whole."""
-    numbers = {name: int(row[name]) for name in COUNTS}
-    if min(numbers.values()) < 0:
-        raise ValueError("a count is negative")
+    numbers = {name: _count(name, row[name]) for name in COUNTS}
     return Device(
         part=row["part"],
         board=row.get("board") or "",
@@ -110,6 +113,14 @@ def _device(row: Mapping[str, str]) -> Device:
         note=row.get("note") or "",
         **numbers,
     )
+
+
+def _count(name: str, text: str) -> int:
+    if text.strip().startswith("-"):
+        raise ValueError(f"a count is negative, {name} {text[:40]}")
+    if not _NUMBER.fullmatch(text) or int(text) > _MOST_COUNT:
+        raise ValueError(f"{name} is {text[:40]!r}, not between 0 and {_MOST_COUNT:,}")
+    return int(text)
 
 
 def device(part: str) -> Device:
@@ -127,20 +138,18 @@ def device(part: str) -> Device:
 
 def _own(path: Path) -> Device:
     """A file with the columns of cost_models/devices.csv and one row."""
+    text = read_text(path, f"--device {path}", UsageError, most=_MOST_BYTES)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(
-                f"--device {path} is larger than {_MOST_BYTES:,} bytes: not the description of a part"
-            )
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise UsageError(f"cannot read --device {path}: {error.strerror or error}") from error
+        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows = list(table)
     except (ValueError, csv.Error) as error:
-        raise UsageError(f"--device {path} is not CSV: {error}") from error
+        raise UsageError(f"--device {path} is not CSV: {one_line(error)}") from error
+    check_columns(table.fieldnames or (), f"--device {path}", UsageError)
     if len(rows) != 1:
         raise UsageError(f"--device {path} has {len(rows)} rows: describe one part")
     (row,) = rows
+    if None in row:
+        raise UsageError(f"--device {path} has more values than columns: quote texts that hold a comma")
     missing = [name for name in NEEDED if not row.get(name)]
     if missing:
         raise UsageError(f"--device {path} lacks {', '.join(missing)} (columns: {', '.join(NEEDED)})")
@@ -151,7 +160,9 @@ def _own(path: Path) -> Device:
     try:
         return _device(row)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"--device {path}: {', '.join(COUNTS)} must be whole numbers: {error}") from error
+        raise UsageError(
+            f"--device {path}: {', '.join(COUNTS)} must be whole numbers: {one_line(error)}"
+        ) from error
 
 
 def check_target(found: Device | None, target: str, technology: str) -> None:

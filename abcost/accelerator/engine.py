@@ -34,6 +34,7 @@ class Engine:
     """One dot product and its post-processing chain.
 
     channels: outputs per position; taps: K, products per output; positions: of the output, batch included;
+    bits: of an element of each operand;
     digits: signed digits of one weight that are worked off one by one (1 unless weights are in signed digits);
     scale: the multiplication that alone reads a binary dot product, if there is one.
     """
@@ -45,6 +46,7 @@ class Engine:
     channels: int
     taps: int
     positions: int
+    bits: tuple[int, int]
     digits: int = 1
     scale: OpNode | None = None
 
@@ -98,6 +100,7 @@ def _engine(graph: OpGraph, dot: OpNode, chain: Sequence[Work], width: int) -> E
         channels=channels,
         taps=taps(dot),
         positions=dot.elements // channels,
+        bits=graph.dot_product(dot).bits(width),
         digits=digits,
         scale=_scale(graph, dot),
     )

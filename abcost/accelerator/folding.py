@@ -10,7 +10,14 @@ from abcost.accelerator.engine import Engine
 from abcost.core.kinds import DotArithmetic
 from abcost.errors import CostError
 
-MOST_SIMD = {DotArithmetic.XNOR: 1152, DotArithmetic.SIGNED_ADD: 64, DotArithmetic.REAL: 1024}
+MOST_SIMD = {
+    DotArithmetic.XNOR: 1152,
+    DotArithmetic.MASKED: 1152,
+    DotArithmetic.PLANES: 1152,
+    DotArithmetic.SIGNED_ADD: 64,
+    DotArithmetic.NARROW: 1024,
+    DotArithmetic.REAL: 1024,
+}
 """Widest dot products that the units' laws were measured at (real ones: any, the limit keeps searches short)."""
 
 

@@ -140,8 +140,8 @@ class Shared:
         return True
 
     def _saved(self, kind: DotArithmetic, now: Folding, larger: Folding) -> float:
-        """Cycles saved per added LUT-equivalent; a real product is priced as its width in binary ones."""
-        weight = self.width if kind is not DotArithmetic.XNOR else 1
+        """Cycles saved per added LUT-equivalent; a product of more bits is priced as so many of one bit."""
+        weight = min(self.width, max(m * n for m, n in (engine.bits for engine in self._groups[kind])))
         saved = _cycles(self._groups[kind], now) - _cycles(self._groups[kind], larger)
         return saved / ((larger.pe * larger.simd - now.pe * now.simd) * weight)
 
@@ -207,7 +207,7 @@ class Shared:
         if any(bits for _, bits in parameters):
             word = max(word for word, _ in parameters)
             yield Memory("parameters", word, sum(-(-bits // word) for _, bits in parameters), reads=0)
-        read = (f.simd * (1 if kind is DotArithmetic.XNOR else self.width) for kind, f in chosen.items())
+        read = (f.simd * max(e.bits[0] for e in self._groups[kind]) for kind, f in chosen.items())
         word = max(64, *read)
         yield Memory("activations", word, -(-live_bits(self.graph, self.width) // word), reads=0)
 

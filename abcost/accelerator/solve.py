@@ -16,6 +16,8 @@ from abcost.errors import UsageError
 
 KINDS: dict[str, Callable[..., Architecture]] = {"pipelined": Pipelined, "shared": Shared}
 DEFAULT_CLOCK_MHZ = 100.0
+LEAST_CLOCK_MHZ = 1e-6  # one cycle a second
+LEAST_FPS = 1e-6  # one frame in twelve days
 _ROUNDING = 1 + 1e-9
 
 
@@ -31,10 +33,12 @@ class Wishes:
     def __post_init__(self) -> None:
         if self.device is None and self.fps is None:
             raise UsageError("an accelerator needs --device, --fps, or both")
-        if self.fps is not None and not 0 < self.fps < 1e9:
-            raise UsageError(f"--fps must be above 0 and below 1e9, got {self.fps:g}")
-        if not 0 < self.clock_mhz <= 10_000:
-            raise UsageError(f"--clock-mhz must be above 0 and at most 10000, got {self.clock_mhz:g}")
+        if self.fps is not None and not LEAST_FPS <= self.fps < 1e9:
+            raise UsageError(f"--fps must be at least {LEAST_FPS:g} and below 1e9, got {self.fps:g}")
+        if not LEAST_CLOCK_MHZ <= self.clock_mhz <= 10_000:
+            raise UsageError(
+                f"--clock-mhz must be at least {LEAST_CLOCK_MHZ:g} and at most 10000, got {self.clock_mhz:g}"
+            )
         if self.kind not in KINDS:
             raise UsageError(f"--organisation {self.kind!r} is unknown; choose {' or '.join(KINDS)}")
 

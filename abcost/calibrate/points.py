@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from abcost.calibrate.point import Measured
 from abcost.cost.formula import VARIABLES
 
+HEAD = f"unit,module,{next(iter(VARIABLES))},"
+"""How every file of points begins."""
+
 
 def points_csv(measured: Sequence[Measured]) -> str:
     """One row per point: unit, module (its name says the parameters), sizes, role, values and bounds."""

@@ -38,8 +38,13 @@ def table_text(
     return "\n".join(blocks)
 
 
+def head_line(command: str) -> str:
+    """The first line of a table, which says what wrote it."""
+    return f"# Written by `{command}`; do not edit, measure again."
+
+
 def _head(target: Target, provenance: Provenance) -> str:
-    return f"""# Written by `{provenance.command}`; do not edit, measure again.
+    return f"""{head_line(provenance.command)}
 schema = 1
 target = {_text(target.name)}
 title = {_text(target.title)}

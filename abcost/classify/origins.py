@@ -11,7 +11,7 @@ from abcost.core.kinds import DOTS, DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.primitives import Origin
 
-_OF_ROLE = {"weight_scale": Origin.WEIGHT_SCALE, "avg_pool": Origin.AVG_POOL}
+_OF_ROLE = {"weight_scale": Origin.WEIGHT_SCALE, "avg_pool": Origin.AVG_POOL, "quantiser": Origin.QUANTISER}
 """Scales that say themselves where they come from; "avg_pool": 1/taps of windows of unequal sizes."""
 
 
@@ -37,7 +37,7 @@ def _scale(reach: Reach, node: OpNode) -> Origin:
 
 
 def _scales_weights(reach: Reach, node: OpNode) -> bool:
-    """One factor per channel right behind a product with a weight of few bits, or one for all that is no residual scale."""
+    """Right behind a product with few-valued weights: one factor per channel, or one that is no residual scale."""
     dot = reach.is_behind(node)
     if dot is None or not dot.const("weight") or not _has_binary_operand(reach.graph, dot):
         return False

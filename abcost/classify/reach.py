@@ -56,7 +56,7 @@ class Reach:
         return self._before_sign[node.name]
 
     def is_behind(self, node: OpNode) -> OpNode | None:
-        """The dot product right in front of `node`: only added constants, views and the scale of its weights between."""
+        """The dot product right in front of `node`; only a bias, views and the scale of its weights lie between."""
         return self._behind[node.name]
 
     def reaches_softmax(self, node: OpNode) -> bool:
@@ -136,9 +136,7 @@ class Reach:
     def _before_function(self) -> dict[str, bool]:
         products = {n.name for n in self.graph.of_kind(OpKind.MULTIPLY) if self.is_gated(n)}
         through = _AFFINE | {OpKind.NEGATE}
-        return self._downstream(
-            all, {OpKind.FUNCTION}, through, lambda n: False, lambda n: n.name in products
-        )
+        return self._downstream(all, {OpKind.FUNCTION}, through, goals=lambda n: n.name in products)
 
     @cached_property
     def _of_function(self) -> dict[str, bool]:

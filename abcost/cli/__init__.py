@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import sys
@@ -25,8 +27,16 @@ from abcost.cli.search import search
 from abcost.cli.targets import app as targets
 from abcost.cli.train import train
 from abcost.cli.verify import verify
-from abcost.errors import AbcostError
+from abcost.errors import AbcostError, one_line
 
+_OF_STREAMS = {errno.ENOSPC, errno.EBADF, errno.EIO, errno.EDQUOT, errno.EFBIG}
+_OF_MEMORY = (
+    "failed to map segment",
+    "Cannot allocate memory",
+    "can't start new thread",
+    "not enough memory",
+)
+LEAST_MEMORY = 1 << 30  # bytes of address space in which torch can be loaded
 LONGEST_ERROR = 2000  # characters; some errors repeat what was given, and anything may be given
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
@@ -82,17 +92,14 @@ def run(arguments: Sequence[str]) -> int:
         # the reader of a pipe has seen enough; or Typer has answered a shell
         if isinstance(stop.__context__, BrokenPipeError) or _completing(arguments):
             return 0
-        return _fail(f"the model's code called sys.exit({stop.code!r})", debug=debug)
+        return _fail(f"the model's code called sys.exit({_shown(stop.code)})", debug=debug)
     except _CLI_ERROR as error:
         hint = "; see abcost --help" if isinstance(error, _USAGE_ERROR) else ""
         return _fail(f"{_text(error)}{hint}", debug=debug)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is one line too
-        return _fail(
-            f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)",
-            debug=debug,
-        )
+    except BaseException as error:  # noqa: BLE001 - the last line of defence: a bug is one line too
+        return 0 if isinstance(error, BrokenPipeError) else _fail(_reason(error), debug=debug)
     if status == 130:  # Typer turns Ctrl-C into this status
-        print("interrupted", file=sys.stderr)  # noqa: T201
+        _say("interrupted")
     return status if isinstance(status, int) else 0
 
 
@@ -105,10 +112,60 @@ def _completing(arguments: Sequence[str]) -> bool:
 
 def main() -> None:
     """Entry point of the `abcost` command."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without box characters shows question marks
-    sys.exit(run(sys.argv[1:]))
+    status = _fail(short, debug=False) if (short := _short_of_memory()) else run(sys.argv[1:])
+    sys.exit(_flushed(status, debug="--debug" in sys.argv))
+
+
+def _short_of_memory() -> str:
+    """What to say where the system lets a process have too little memory; "" where it does not.
+
+    Libraries that find none while they are loaded end the process themselves, with statuses and lines of their own.
+    """
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return ""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or limit >= LEAST_MEMORY:
+        return ""
+    return (
+        f"not enough memory: the limit is {limit >> 20} MiB (ulimit -v), and loading torch takes "
+        f"{LEAST_MEMORY >> 20}; raise it"
+    )
+
+
+def _open_streams() -> None:
+    """Put something in the place of streams that the caller closed.
+
+    Python has None there, and a file opened later would get the number of the stream: what a library prints
+    would land in it. Writing to a closed stdout fails as it should; what goes to a closed stderr is lost.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
+            if (
+                descriptor != number
+            ):  # the lowest free one is the closed stream's, as streams are looked at in order
+                os.dup2(descriptor, number)
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _flushed(status: int, *, debug: bool) -> int:
+    """The status, once stdout is written: 2 if it can't be; the interpreter would say so in lines of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush succeeds
+        if not isinstance(error, BrokenPipeError) and status != 2:
+            return _fail(_reason(error), debug=debug)
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    return status
 
 
 def _text(error: Exception) -> str:
@@ -124,5 +181,34 @@ def _fail(message: str, *, debug: bool) -> int:
     if len(line) > LONGEST_ERROR:  # an endless argument stands in the middle: what and why stand at the ends
         half = LONGEST_ERROR // 2
         line = f"{line[:half]}… ({len(line)} characters) …{line[-half:]}"
-    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    _say(f"error: {line}")
     return 2
+
+
+def _say(line: str) -> None:
+    """A line on stderr, if that can be written."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _reason(error: BaseException) -> str:
+    """What to say of an error that nobody raised on purpose."""
+    if isinstance(error, OSError) and error.filename is None and error.errno in _OF_STREAMS:
+        return f"cannot write the result: {error.strerror}; redirect it to a place that can be written"
+    if isinstance(error, MemoryError) or any(sign in one_line(error, 5000) for sign in _OF_MEMORY):
+        return f"not enough memory ({type(error).__name__}: {one_line(error)}); give more, or take a smaller input"
+    if isinstance(error, SystemError) and "error return without exception set" in str(error):
+        return "not enough memory, or a library that is broken (SystemError while it was loaded); give more"
+    if not isinstance(error, Exception):  # such as GeneratorExit
+        return f"the model's code raised {type(error).__name__}: {one_line(error)}"
+    return (
+        f"internal error, please report it: {type(error).__name__}: {one_line(error)} (--debug shows where)"
+    )
+
+
+def _shown(code: object) -> str:
+    """What was given to sys.exit, in short."""
+    try:
+        return " ".join(repr(code).split())[:100]
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - its __repr__ may raise anything
+        return f"a {type(code).__name__}"

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, quiet, view, write, write_bytes
+from abcost.cli.given import given, refuse
+from abcost.cli.output import note, quiet, view, write, write_bytes
+from abcost.cli.places import check_places
 
 
 def analyze(
+    context: typer.Context,
     model: options.Model,
     target: Annotated[
         list[str] | None,
@@ -61,12 +64,14 @@ def analyze(
     """Count multiplications, adds, bit operations and shifts of a network, and price them on a target."""
     from abcost.html.still import check_suffix
 
-    check_writable(output)
-    check_writable(plot, "--plot")
+    there = given(context)
+    chosen = target or [options.default_target(device)]
+    check_places({"--output": output, "--plot": plot}, [model, checkpoint, slopes, device, *chosen])
+    if output_format != "rich":
+        refuse(there, ["by"], f"with --format {output_format}, which has all rows")
     form = None if plot is None else check_suffix(plot)
     from abcost.cost import CostTable
 
-    chosen = target or [options.default_target(device)]
     tables = [CostTable.load(name) for name in dict.fromkeys(chosen)]  # fails before torch is loaded
     from abcost.cost.organisation import Lanes
     from abcost.models.subject import resolve
@@ -74,7 +79,12 @@ def analyze(
     from abcost.report.format import FORMATS
 
     render = FORMATS.get(output_format)
-    wishes = options.accelerator(device, fps, clock_mhz, organisation)
+    wishes = options.accelerator(
+        device,
+        fps,
+        clock_mhz if "clock_mhz" in there else None,
+        organisation if "organisation" in there else None,
+    )
     rewriting = options.rewriting(
         weight_scale, constant_multiply, fraction_bits, slopes, model, leave_out_softmax=leave_out_softmax
     )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abcost.cli.output import check_writable, note, write
+from abcost.cli.output import note, write
+from abcost.cli.places import check_places
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ def calibrate(
 
     Finished points are kept: an interrupted run goes on where it stopped, a repeated one changes nothing.
     """
+    from abcost.calibrate.points import HEAD as POINTS_HEAD
+    from abcost.calibrate.table import head_line
     from abcost.calibrate.targets import target as find_target
 
     chosen = find_target(target)
     table, points = _files(chosen, output, quick=quick)
-    check_writable(table)
+    check_places({"--output": table}, [liberty])
     if points.parent.exists() and not points.parent.is_dir():
         raise OutputError(f"{points.parent} must be a folder: the raw points go there")
     if jobs is not None and jobs < 1:
@@ -64,6 +67,9 @@ def calibrate(
             )
         chosen = chosen.with_cells(output.stem, liberty.name)
         command += f" --output {output.name}"
+    command += (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
+    _check_own(table, head_line(command), "a table")
+    _check_own(points, POINTS_HEAD, "a file of points")
     found = _measure(chosen, command, liberty, yosys, jobs, cache, quick=quick, points=points)
     points.parent.mkdir(exist_ok=True)
     write(found.points, points)
@@ -82,6 +88,19 @@ def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, P
         Path(f"{target.name}-quick.toml") if quick else cost_models_dir() / f"{target.name}.toml"
     )
     return table, table.parent / "points" / f"{table.stem}.csv"
+
+
+def _check_own(file: Path, head: str, what: str) -> None:
+    """Raise UsageError if there is a file that another command, or this one with other options, has written."""
+    if not file.exists():
+        return
+    with file.open("rb") as stream:
+        found = stream.read(len(head.encode()))
+    if found != head.encode():
+        raise UsageError(
+            f"{file} is not {what} that this abcost calibrate command has written, and would be lost: "
+            "name another --output, or remove it"
+        )
 
 
 def _measure(
@@ -115,11 +134,10 @@ def _measure(
     note(f"using {tool}")
     synthesizer = Synthesizer(tool, cache, liberty=liberty)
     library = f"{liberty.name}, sha256 {synthesizer.library_digest[:12]}" if liberty else ""
-    options = (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
     provenance = Provenance(
         str(tool),
         flow(target.flow).title,
-        f"{command}{options}",
+        command,
         f"{points.parent.name}/{points.name}",
         library,
     )

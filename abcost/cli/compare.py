@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, quiet, view, write, write_bytes
+from abcost.cli.output import note, quiet, view, write, write_bytes
+from abcost.cli.places import check_places
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
     from abcost.compare.saved import Side
 
+_SAVED = (".json", ".csv")  # endings of reports
 _PATHS = ("checkpoint", "slopes")
 _WHOLE = ("width", "step", "num_classes", "base_width", "fraction_bits")
 _REAL = ("fps", "clock_mhz")
@@ -55,8 +57,7 @@ def compare(
     """Totals, layers and settings that differ; unknown stays unknown."""
     from abcost.html.still import check_suffix
 
-    check_writable(output)
-    check_writable(plot, "--plot")
+    check_places({"--output": output, "--plot": plot}, _files_of(sides, target, device))
     form = None if plot is None else check_suffix(plot)
     from abcost.compare.condition import parse_condition
     from abcost.compare.delta import compare as compared
@@ -66,12 +67,14 @@ def compare(
     conditions = [parse_condition(text) for text in fail_if or ()]
     if len(sides) < 2:
         raise UsageError("compare needs two or more reports or models")
-    common = {
+    asked = {
         "target": target, "preset": preset, "width": width, "device": device, "fps": fps,
         "leave_out_softmax": leave_out_softmax or None,
     }  # fmt: skip
+    common = {name: value for name, value in asked.items() if value is not None}
+    _check_common(sides, common)
     with quiet():
-        first, *others = [_side(text, {k: v for k, v in common.items() if v is not None}) for text in sides]
+        first, *others = [_side(text, common) for text in sides]
     found = [compared(first, other) for other in others]
     broken = [
         f"{c.after.name}: {text}"
@@ -95,20 +98,51 @@ def compare(
         raise typer.Exit(1)
 
 
+def _files_of(sides: Sequence[str], *named: str | None) -> list[str | None]:
+    """What the command reads: reports, models, checkpoints, slopes, tables and devices."""
+    return [
+        *named,
+        *(part.rpartition("=")[2] if i else part for text in sides for i, part in enumerate(text.split(","))),
+    ]
+
+
+def _check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
+    """Raise UsageError for an option of all models that no model takes: saved reports have their own values."""
+    models = [text for text in sides if not text.split(",")[0].endswith(_SAVED)]
+    for name in common:
+        if not models:
+            raise UsageError(
+                f"--{name.replace('_', '-')} does nothing to saved reports: leave it out, or analyze again with it"
+            )
+        own = [_own(text.split(",")[0], text.split(",")[1:]) for text in models]
+        if all(name in values or _has_no(name, text) for text, values in zip(models, own, strict=True)):
+            raise UsageError(
+                f"--{name.replace('_', '-')} does nothing: every model has its own {name}; leave one of them out"
+            )
+
+
+def _has_no(option: str, text: str) -> bool:
+    """Whether it cannot be said of a model: a file that holds a network says its input size itself."""
+    from abcost.models.subject import holds_weights
+
+    return option == "preset" and holds_weights(text.split(",", maxsplit=1)[0])
+
+
 def _side(text: str, common: Mapping[str, Any]) -> Side:
     """A saved report, or an analysis made now."""
     from abcost.compare.saved import read_report, side_of
     from abcost.compare.saved_csv import side_of_csv
 
     name, *given = text.split(",")
-    if name.endswith((".json", ".csv")):
+    if name.endswith(_SAVED):
         own = _own(name, given)
         if set(own) - {"target"}:
             raise UsageError(f"{text!r}: a saved report takes no options but target, where it has several")
         if name.endswith(".csv"):
             return side_of_csv(Path(name), text, own.get("target"))
         return side_of(read_report(Path(name), own.get("target")), text)
-    return side_of(_analysed(name, {**common, **_own(name, given)}), text)
+    fitting = {option: value for option, value in common.items() if not _has_no(option, name)}
+    return side_of(_analysed(name, {**fitting, **_own(name, given)}), text)
 
 
 def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
@@ -139,7 +173,7 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
 
     device, fps = asked.get("device"), asked.get("fps")
     table = CostTable.load(asked.get("target") or options.default_target(device))
-    wishes = options.accelerator(device, fps, asked.get("clock_mhz", 100.0), "pipelined")
+    wishes = options.accelerator(device, fps, asked.get("clock_mhz"), None)
     slopes = asked.get("slopes")
     rewriting = options.rewriting(
         asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),

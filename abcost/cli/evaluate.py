@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abcost.cli import confusion as matrix
 from abcost.cli import options
-from abcost.cli.output import check_writable, quiet, view, write
+from abcost.cli.given import given, refuse
+from abcost.cli.output import quiet, view, write
+from abcost.cli.places import check_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,7 @@ _FORMATS = ("rich", "json")
 
 
 def evaluate(
+    context: typer.Context,
     model: options.Model,
     checkpoint: Annotated[
         Path,
@@ -72,15 +76,28 @@ def evaluate(
     model_arg: options.ModelArg = None,
     output_format: Annotated[str, typer.Option("--format", help="rich or json.")] = "rich",
     output: options.Output = None,
+    confusion: Annotated[
+        Path | None, typer.Option(help="File for the whole confusion matrix, as CSV: rows are the truth.")
+    ] = None,
 ) -> None:
-    """Top-1 and top-5 on the test split; as rewritten or fixed-point also the agreement with the trained network."""
-    check_writable(output)
+    """Top-1, top-5 and confusion matrix on the test split.
+
+    As rewritten or fixed-point also the agreement with the trained network.
+    """
+    check_places({"--output": output, "--confusion": confusion}, [model, checkpoint, data])
+    if form == "trained":
+        refuse(
+            given(context),
+            ["fraction_bits", "weight_scale", "constant_multiply"],
+            "to the network as it was trained; with --as rewritten or --as fixed-point it would",
+        )
     chosen = options.choice("--format", output_format, _FORMATS)
     import torch
 
     from abcost.data import load
     from abcost.extras import require
     from abcost.train.assessment import FORMS, Form, assess, trained_network
+    from abcost.train.outcome import confusion_csv
     from abcost.train.recipes import RECIPES
 
     require("scipy.stats", "train", "evaluating")
@@ -96,6 +113,8 @@ def evaluate(
     loaded = load(data, data_root, image_size=image_size, workers=workers)
     with quiet(), _progress() as progress:
         found = assess(trained_network(asked, loaded), loaded, wanted, images=images, progress=progress)
+    if confusion is not None:
+        write(confusion_csv(found.classes, found.score.confusion), confusion)
     if chosen == "json":
         write(json.dumps(_plain(found, checkpoint), indent=2, allow_nan=False) + "\n", output)
         return
@@ -105,7 +124,7 @@ def evaluate(
     from abcost.report.drawing import draw
 
     summary, left = Text(_summary(found) + "\n"), _left(found) if found.left else Text()
-    parts = Group(_scores(found, checkpoint), left, summary, _classes(found))
+    parts = Group(_scores(found, checkpoint), left, summary, _classes(found), matrix.table(found))
     write(draw(parts, view("block", output)), output)
 
 
@@ -156,13 +175,14 @@ def _plain(found: Assessment, checkpoint: Path) -> dict[str, Any]:
             "overflows": fixed.overflows,
         },
         "published": [
-            {"top1": figure.top1, "slopes": figure.slopes or None, "source": SOURCE}
+            {"top1": figure.top1, "row": figure.row, "slopes": figure.slopes or None, "source": SOURCE}
             for figure in found.published
         ],
         "classes": [
             {"name": name, "images": images, "top1": right / images if images else None}
             for name, (images, right) in zip(found.classes, score.by_class, strict=True)
         ],
+        **matrix.plain(found),
     }
 
 
@@ -193,7 +213,8 @@ def _scores(found: Assessment, checkpoint: Path) -> Table:
         table.add_row("trained", *_row(found.trained))
     table.add_row(found.form.name, *_row(found.score))
     for figure in found.published:
-        table.add_row(f"published{f', {figure.slopes}' if figure.slopes else ''}", f"{figure.top1:.2%}")
+        label = ", ".join(filter(None, ("published", figure.row, figure.slopes)))
+        table.add_row(label, f"{figure.top1:.2%}")
     return table
 
 

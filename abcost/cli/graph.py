@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, quiet, write
+from abcost.cli.given import given, refuse
+from abcost.cli.output import note, quiet, write
+from abcost.cli.places import check_places
 from abcost.registry import unknown_name
 
 
 def graph(
+    context: typer.Context,
     model: options.Model,
     output_format: Annotated[
         str,
@@ -41,7 +44,7 @@ def graph(
     output: options.Output = None,
 ) -> None:
     """Write the op graph of a network at one stage."""
-    check_writable(output)
+    check_places({"--output": output}, [model, checkpoint])
     from abcost.models.subject import resolve
     from abcost.pipeline import STAGES, stage_graphs
     from abcost.report.graph import GRAPH_FORMATS
@@ -49,6 +52,10 @@ def graph(
     from abcost.rewrite import RewriteOptions
 
     picture, render = PICTURES.find(output_format), GRAPH_FORMATS.find(output_format)
+    if output_format != "json":
+        refuse(given(context), ["constants"], f"with --format {output_format}, which holds no values")
+    if render and not picture:
+        refuse(given(context), ["width"], f"with --format {output_format}, which shows no counts")
     if not picture and not render:
         raise unknown_name("graph format", output_format, [*GRAPH_FORMATS.names(), *PICTURES.names()])
     names = [name for name, _ in STAGES]

@@ -135,17 +135,27 @@ def default_target(device: str | None) -> str:
     return "fpga-lut6" if device is None else find_device(device).family.targets[0]
 
 
-def accelerator(device: str | None, fps: float | None, clock_mhz: float, organisation: str) -> Wishes | None:
-    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError or UnknownName."""
+def accelerator(
+    device: str | None, fps: float | None, clock_mhz: float | None, organisation: str | None
+) -> Wishes | None:
+    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError or UnknownName.
+
+    clock_mhz, organisation: None where the user did not say.
+    """
     from abcost.accelerator.devices import device as find_device
     from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, Wishes
 
-    choice("--organisation", organisation, tuple(KINDS))
+    choice("--organisation", organisation or "pipelined", tuple(KINDS))
     if device is None and fps is None:
-        if clock_mhz != DEFAULT_CLOCK_MHZ or organisation != "pipelined":
+        if clock_mhz is not None or organisation is not None:
             raise UsageError("--clock-mhz and --organisation size an accelerator: add --device or --fps")
         return None
-    return Wishes(None if device is None else find_device(device), fps, clock_mhz, organisation)
+    return Wishes(
+        None if device is None else find_device(device),
+        fps,
+        DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz,
+        organisation or "pipelined",
+    )
 
 
 def rewriting(

@@ -54,8 +54,15 @@ def write(text: str, path: Path | None) -> None:
     A link is followed; a device or pipe, such as /dev/null, is written and stays what it is.
     """
     if path is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise  # the reader has seen enough, which is no error
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to stdout: {_reason(error)}; redirect it to a place that can be written"
+            ) from error
         return
     write_bytes(text.encode("utf-8", errors="replace"), path)
 
@@ -92,7 +99,8 @@ def quiet() -> contextlib.AbstractContextManager[object]:
 
 def note(text: str) -> None:
     """A line for people on stderr; data never goes there."""
-    print(text, file=sys.stderr)  # noqa: T201 - stderr is where notes belong
+    with contextlib.suppress(OSError):  # stderr is full or closed: what matters is the result
+        print(text, file=sys.stderr)  # noqa: T201 - stderr is where notes belong
 
 
 def _umask() -> int:

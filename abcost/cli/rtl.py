@@ -9,6 +9,7 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.output import note, quiet, write
+from abcost.cli.places import named_folder
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 def rtl(
     model: options.Model,
     layer: Annotated[str, typer.Option(help="Binary layer, by its module path (layer1.0.conv1).")],
-    out: Annotated[Path, typer.Option(help="Folder to write; made if it is not there.")],
+    out: Annotated[
+        Path,
+        typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
+    ],
     pe: Annotated[int, typer.Option(help="Channels per cycle; divides the layer's channels.")] = 1,
     simd: Annotated[
         int | None,
@@ -52,8 +56,7 @@ def rtl(
         raise UsageError(f"--width {width} is not between 4 and 32 bits")
     if fraction_bits is not None and not 0 <= fraction_bits < width:
         raise UsageError(f"--fraction-bits {fraction_bits} is not between 0 and the width {width}")
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {out} is not a folder")
+    _check_folder(out)
     from abcost.emit.make import make
     from abcost.models.subject import resolve
 
@@ -67,12 +70,42 @@ def rtl(
             subject, layer, pe=pe, simd=simd, width=width, fraction_bits=fraction_bits, pipelined=pipelined,
             windows=windows,
         )  # fmt: skip
+    _check_same(found, out)
     if not subject.trained:
         note("note: weights are untrained (no --checkpoint); biases, slopes and scales are random here")
     _write(found, out)
     note(f"wrote {len(found.files)} files to {out}; run them: make -C {out}")
     if simulate:
         _simulate(found, out)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a bad --out before the slow work. Raises OutputError or UsageError."""
+    try:
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"--out {out} is not a folder")
+    except (OSError, ValueError) as error:  # a name too long; a NUL in it
+        raise OutputError(f"--out {out}: {getattr(error, 'strerror', None) or error}") from error
+    from abcost.train.ownership import check_owner
+
+    check_owner(out, "rtl", (), "--out")
+
+
+def _check_same(found: Project, out: Path) -> None:
+    """Raise UsageError if the folder holds files of these names that say anything else.
+
+    The same command writes the same files, so it goes on where it was killed.
+    """
+    for name, text in found.files.items():
+        file = out / name
+        content = text.encode("utf-8")
+        if not file.exists() or (
+            file.is_file() and file.stat().st_size == len(content) and file.read_bytes() == content
+        ):
+            continue
+        raise UsageError(
+            f"--out {out} holds another {name} than this command writes: name another folder, or remove it"
+        )
 
 
 def _write(found: Project, out: Path) -> None:

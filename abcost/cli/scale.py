@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from abcost.cli.options import Output
-from abcost.cli.output import check_writable, note, write
+from abcost.cli.output import note, write
+from abcost.cli.places import check_places
 
 
 def scale(
@@ -26,7 +27,7 @@ def scale(
     from abcost.cost.scaled import scale as scale_table
     from abcost.cost.scaling import Corner
 
-    check_writable(output)
+    check_places({"--output": output}, [target])
     scaled = scale_table(target, Corner(node, voltage), from_node=from_node, from_voltage=from_voltage)
     write(scaled.text, output)
     for line in scaled.notes:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli import options
+from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet
+from abcost.cli.places import named_folder
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,11 +20,17 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     model: Annotated[
         str | None, typer.Argument(help="Network of the zoo (abcost models); none with --join.")
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the results; the same command again continues.")
+        Path | None,
+        typer.Option(
+            parser=named_folder,
+            metavar="PATH",
+            help="Folder of the results; the same command again continues.",
+        ),
     ] = None,
     data: Annotated[
         str,
@@ -109,21 +117,28 @@ def search(
 
     Over budget is found out before training. The same command continues where it was broken off.
     """
+    there = given(context)
     if join is not None:
+        refuse(
+            there,
+            sorted(there - {"join", "study", "run_dir"}),
+            "with --join: the study says what is searched",
+        )
         _join(join, study, run_dir)
         return
     if model is None or run_dir is None:
         raise UsageError("name the model and --run-dir, or --join a running search")
     from abcost.search.storage import check_extra, sqlite_url
 
+    _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
     check_extra()
-    given = {
+    values = {
         "data": data, "data_root": None if data_root is None else str(data_root), "base_width": base_width,
         "blocks": None if blocks is None else options.blocks_of(blocks), "seed": seed,
     }  # fmt: skip
     from abcost.train.recipes import configs
 
-    steps = configs(model, (1, 2), file=config, given={k: v for k, v in given.items() if v is not None})
+    steps = configs(model, (1, 2), file=config, given={k: v for k, v in values.items() if v is not None})
     asked = {
         "target": target or options.default_target(device), "device": device, "clock_mhz": clock_mhz,
         "budget": budget or "", "width": width, "fraction_bits": fraction_bits, "keep": keep,
@@ -141,9 +156,31 @@ def search(
     EXECUTORS.get(executor)
     place = Place(
         run_dir, storage or sqlite_url(run_dir), study, executor, workers or _cores(), cpus_per_trial,
-        gpus_per_trial,
+        gpus_per_trial, init,
     )  # fmt: skip
     _run(settings, place, steps, init)
+
+
+def _check_used(
+    there: frozenset[str],
+    device: str | None,
+    budget: str | None,
+    executor: str,
+    epochs: str | None,
+    shares: tuple[float, float],
+) -> None:
+    """Raise UsageError for an option that changes nothing, or shares of a machine that are none."""
+    from abcost.search.budget import parse_budget
+
+    if device is None and not (budget and parse_budget(budget).fps):
+        refuse(there, ["clock_mhz"], "without --device or a budget of fps>=…")
+    if executor != "ray":
+        refuse(there, ["cpus_per_trial", "gpus_per_trial"], "without --executor ray")
+    if epochs is not None and epochs.strip() == "0":
+        refuse(there, ["keep"], "with --epochs 0: there are no rungs")
+    for name, share in zip(("--cpus-per-trial", "--gpus-per-trial"), shares, strict=True):
+        if not 0 <= share < 1e6:
+            raise UsageError(f"{name} must be at least 0 and below 1e6, got {share:g}")
 
 
 def _settings(

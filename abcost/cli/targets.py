@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abcost.cli.given import given, refuse
 from abcost.cli.output import view, write
 from abcost.cli.scale import scale
 from abcost.core.cost import FIELDS
 from abcost.core.exponents import sizes_of
 from abcost.cost import CostTable, Detail, bundled_targets
 from abcost.cost.rows import law_text, table_rows
-from abcost.errors import UsageError
+from abcost.errors import CostError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +43,7 @@ class Format(str, Enum):  # noqa: UP042 - Typer shows the values of a str enumer
 
 
 _FRACTION_BITS = 12
+_OF_EXPONENTS = ("exponents", "choices", "span", "left", "factored", "inner")  # variables of a table
 _SLOPES = ("qprelu", "qprelu_add")  # units that pass their positive branch unshifted
 _FORMAT = Annotated[Format, typer.Option("--format", help="rich: for people; json: for programs.")]
 _TARGET = Annotated[str, typer.Argument(help="Bundled target, or the path of your own .toml file.")]
@@ -143,6 +145,7 @@ def check(file: Annotated[Path, typer.Argument(help="Cost table to check, a .tom
 
 @app.command()
 def cost(
+    context: typer.Context,
     target: _TARGET,
     unit: Annotated[str, typer.Argument(help="multiply, add, compare, mux, shift_select, prelu, qprelu, …")],
     *,
@@ -163,7 +166,7 @@ def cost(
     sizes = sizes_of(allowed, identity=unit in _SLOPES) if allowed else {}
     size = {
         "bits": bits,
-        **{name: sizes.get(name) for name in ("exponents", "choices", "span", "left", "factored", "inner")},
+        **{name: sizes.get(name) for name in _OF_EXPONENTS},
         "fraction_bits": fraction_bits,
         "depth": depth,
     }
@@ -176,15 +179,22 @@ def cost(
         size["fraction_bits"] = min(_FRACTION_BITS, width)
         typer.echo(f"note: --fraction-bits {size['fraction_bits']}, as abcost analyze has it", err=True)
     price = table.price(unit, width=width, **size)
+    _check_used(table, unit, width, size, given(context))
     size = {"width": width, **size}
     if not price.details:
         typer.echo(f"note: {table.target} prices no {unit}; unknown is not 0", err=True)
     if output_format is Format.JSON:
         _write_json({"schema": 1, "target": table.target, "unit": unit, "size": size, **price.to_dict()})
         return
-    given = ", ".join(f"{name} {value}" for name, value in size.items() if value is not None)
+    sizes_given = ", ".join(f"{name} {value}" for name, value in size.items() if value is not None)
     grid = _grid(
-        f"{unit} on {table.target} at {given}", "field", "value", "bounds", "method", "confidence", "source"
+        f"{unit} on {table.target} at {sizes_given}",
+        "field",
+        "value",
+        "bounds",
+        "method",
+        "confidence",
+        "source",
     )
     for name in dict.fromkeys((*FIELDS, *price.details)):
         detail = price.details.get(name)
@@ -199,6 +209,23 @@ def cost(
         _print_text(f"[{source.name}] {source}")
     for note in dict.fromkeys(detail.note for detail in price.details.values() if detail.note):
         _print_text(note)
+
+
+def _check_used(
+    table: CostTable, unit: str, width: int, size: dict[str, int | None], there: frozenset[str]
+) -> None:
+    """Raise UsageError for a size that no law of the unit depends on."""
+    figures = [figure for (op, _), found in table.figures.items() if op == unit for figure in found]
+    for option in ("bits", "exponents", "fraction_bits", "depth"):
+        names = _OF_EXPONENTS if option == "exponents" else (option,)
+        if option not in there or any(name in figure.valid for figure in figures for name in names):
+            continue
+        try:
+            without = table.price(unit, width=width, **{**size, **dict.fromkeys(names)})
+        except CostError:
+            continue  # it is needed
+        if without == table.price(unit, width=width, **size):
+            refuse(there, [option], f"to {unit} on {table.target}, whose figures do not depend on it")
 
 
 def _exponents(text: str) -> set[int]:
@@ -240,10 +267,8 @@ def _print(grid: Table) -> None:
 
 
 def _print_text(text: str) -> None:
-    from rich.console import Console
-
-    Console(markup=False, highlight=False, soft_wrap=True).print(text)
+    write(text + "\n", None)
 
 
 def _write_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))
+    write(json.dumps(value, indent=2) + "\n", None)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli import options
+from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet
+from abcost.cli.places import named_folder
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,9 +18,15 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Network of the zoo (abcost models).")],
     run_dir: Annotated[
-        Path, typer.Option(help="Folder of the results: best.pt, last.pt, log.csv, metrics.json, ….")
+        Path,
+        typer.Option(
+            parser=named_folder,
+            metavar="PATH",
+            help="Folder of the results: best.pt, last.pt, log.csv, metrics.json, ….",
+        ),
     ],
     data: Annotated[
         str | None,
@@ -35,17 +43,29 @@ def train(
     flip: Annotated[
         bool | None, typer.Option("--flip/--no-flip", help="Left to right; default: as suits the data.")
     ] = None,
+    lighting: Annotated[
+        str | None,
+        typer.Option(
+            help="Noise along ImageNet's colours, for image files: 8-bit (default) adds it to 8-bit pixels and cuts, "
+            "as published; float in 0 to 1; none."
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that read image files.")] = None,
     select_on: Annotated[
         str | None,
         typer.Option(help="Split that chooses the best epoch: validation (default), or test as published."),
     ] = None,
+    ties: Annotated[
+        str | None,
+        typer.Option(
+            help="Of epochs that share the best top-1: later keeps the last, as published; loss that of least loss, "
+            "the default of short recipes."
+        ),
+    ] = None,
     step: Annotated[
         str | None, typer.Option(help="1: real weights; 2: binary; both (default), one after the other.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --run-dir, if there is one.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir.")] = False,
     config: Annotated[
         Path | None, typer.Option(help="TOML with values of the recipe; [step1] and [step2] for one step.")
     ] = None,
@@ -101,10 +121,10 @@ def train(
     The defaults are the published recipe of the data set, and a short one for digits and mnist5k. Under torchrun the
     same command trains on several GPUs or machines.
     """
-    given = {
+    values = {
         "data": data, "data_root": _text(data_root), "image_size": image_size, "augment": augment,
-        "shift": shift, "flip": flip, "workers": workers,
-        "select_on": select_on, "init": _text(init), "variant": variant, "preset": preset,
+        "shift": shift, "flip": flip, "lighting": lighting, "workers": workers,
+        "select_on": select_on, "ties": ties, "init": _text(init), "variant": variant, "preset": preset,
         "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
         "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
@@ -114,8 +134,9 @@ def train(
         "accelerator": accelerator, "devices": devices, "threads": threads,
     }  # fmt: skip
     steps = _steps(
-        model, step, run_dir, config, {k: v for k, v in given.items() if v is not None}, resume=resume
+        model, step, run_dir, config, {k: v for k, v in values.items() if v is not None}, resume=resume
     )
+    _check_used(given(context), steps)
     from abcost.cli.training import Console
     from abcost.train.interrupt import catching
     from abcost.train.run import train as run
@@ -129,6 +150,18 @@ def train(
             raise
 
 
+def _check_used(there: frozenset[str], steps: tuple[Config, ...]) -> None:
+    """Raise UsageError for an option that changes nothing in any step."""
+    if not any(config.distillation for config in steps):
+        refuse(there, ["teacher", "teacher_model"], "without --distillation")
+    if all(config.teacher == "resnet34" for config in steps):
+        refuse(there, ["teacher_model"], "beside --teacher resnet34")
+    if all(config.fixed_slope is not None or config.variant != "ab" for config in steps):
+        refuse(there, ["slope_lr"], "where no slope exponent is trained")
+    if not any(config.augment for config in steps):
+        refuse(there, ["shift", "flip", "lighting"], "with --no-augment")
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
@@ -139,11 +172,16 @@ def _steps(
     """What is trained: as asked, or as the run to be resumed was started."""
     from abcost.train.recipes import asked_for, configs
     from abcost.train.run import resumed, stored
+    from abcost.train.surroundings import CONFIG
 
     numbers = {"1": (1,), "2": (2,), "both": (1, 2)}
     if step is not None:
         options.choice("--step", step, tuple(numbers))
     started = stored(run_dir) if resume else None
+    if resume and started is None:
+        raise UsageError(
+            f"--resume: --run-dir {run_dir} holds no training ({CONFIG}): leave --resume out to start one"
+        )
     if started is None:
         return configs(model, numbers[step or "both"], file=file, given=given)
     if started[0].model != model:

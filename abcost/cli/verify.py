@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import check_writable, note, quiet, view, write
+from abcost.cli.output import note, quiet, view, write
+from abcost.cli.places import check_places
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +39,7 @@ def verify(
 
     Untrained zoo networks get random parameters first, so that no bias is zero and slopes differ.
     """
-    check_writable(output)
+    check_places({"--output": output}, [model, checkpoint])
     from abcost.models.subject import resolve
     from abcost.pipeline import verify_subject
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from abcost.core.reading import read_json
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
@@ -43,14 +44,7 @@ def read_report(path: Path, target: str | None = None) -> dict[str, Any]:
     Raises UsageError for a file that is missing, too large, or no report of this schema, UnknownName for a target that
     it does not have.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} is larger than {MOST_BYTES:,} bytes: no report of abcost")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON: {' '.join(str(error).split())[:200]}") from error
+    content = read_json(path, str(path), UsageError, most=MOST_BYTES)
     if (
         isinstance(content, dict)
         and content.get("schema") == SCHEMA

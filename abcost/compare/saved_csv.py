@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from abcost.compare.saved import MOST_BYTES, Quantities, Side
-from abcost.errors import UsageError
+from abcost.core.reading import check_columns, read_text
+from abcost.errors import UsageError, one_line
 from abcost.registry import unknown_name
 
 _COSTS = ("energy_pj", "luts", "ffs", "dsps", "area_um2")
@@ -54,15 +55,13 @@ def side_of_csv(path: Path, name: str, target: str | None = None) -> Side:
 
 
 def _read(path: Path) -> Sequence[_Row]:
+    text = read_text(path, str(path), UsageError, most=MOST_BYTES)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} is larger than {MOST_BYTES:,} bytes: no report of abcost")
-        text = path.read_text(encoding="utf-8")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        rows = list(table)
     except (ValueError, csv.Error) as error:
-        raise UsageError(f"{path} is not CSV: {' '.join(str(error).split())[:200]}") from error
+        raise UsageError(f"{path} is not CSV: {one_line(error, 200)}") from error
+    check_columns(table.fieldnames or (), str(path), UsageError)
     if not rows or any(row.get(column) is None for row in rows for column in _NEEDED):
         raise UsageError(
             f"{path} is not a report of abcost analyze --format csv: it has columns {', '.join(_NEEDED)}"

@@ -36,7 +36,7 @@ class Cone:
 
 
 def cone_of(graph: OpGraph, last: OpNode, is_root: Callable[[OpNode], bool], most: int) -> Cone | None:
-    """What computes `last` from the one node above it that `is_root`; None if there are several, or more than `most` nodes."""
+    """What computes `last` from the one node above it that `is_root`; None for several, or more than `most` nodes."""
     found: dict[str, OpNode] = {}
     roots: dict[str, OpNode] = {}
     stack = [last]
@@ -57,4 +57,4 @@ def cone_of(graph: OpGraph, last: OpNode, is_root: Callable[[OpNode], bool], mos
     if len(roots) != 1:
         return None
     (root,) = roots.values()
-    return Cone(graph, root, tuple(sorted(found.values(), key=lambda n: graph.position(n))))
+    return Cone(graph, root, tuple(sorted(found.values(), key=graph.position)))

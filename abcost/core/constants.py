@@ -11,14 +11,12 @@ from abcost.core.values import (
     ANY,
     MOST_MEMBERS,
     ZERO,
-    Grid,
     Values,
     affine,
-    canonical,
     from_values,
     interval,
-    of_grid,
     two_values,
+    whole_numbers,
 )
 
 _FEW_ELEMENTS = 2**16
@@ -28,7 +26,7 @@ _known: WeakKeyDictionary[Constant, Values] = WeakKeyDictionary()
 
 
 def constant_values(constant: Constant) -> Values:
-    """The set of a constant's values: +-1 for binary ones (a 0 is stored as +1), whole numbers, few reals, an interval."""
+    """What a constant holds: +-1 if it is binary (a 0 is stored as +1), whole numbers, few reals, an interval."""
     found = _known.get(constant)
     if found is None:
         found = _known[constant] = _read(constant)
@@ -36,10 +34,7 @@ def constant_values(constant: Constant) -> Values:
 
 
 def _read(constant: Constant) -> Values:
-    if constant.binary:
-        plain = two_values(-1.0, 1.0)
-    else:
-        plain = _of_tensor(constant.values)
+    plain = two_values(-1.0, 1.0) if constant.binary else _of_tensor(constant.values)
     return plain if constant.scale is None else affine(plain, constant.scale, ZERO)
 
 
@@ -49,13 +44,8 @@ def _of_tensor(values: torch.Tensor) -> Values:
     if values.dtype is torch.bool:
         return two_values(0.0, 1.0)
     least, most = (float(v) for v in torch.aminmax(values))
-    if values.is_floating_point():
-        few = values.numel() <= _FEW_ELEMENTS and torch.unique(values)
-        if few is not False and few.numel() <= MOST_MEMBERS:
+    if values.numel() <= _FEW_ELEMENTS or (not values.is_floating_point() and most - least < MOST_MEMBERS):
+        few = torch.unique(values)
+        if few.numel() <= MOST_MEMBERS:
             return from_values(few.to(torch.float64).tolist())
-        return interval(least, most)
-    if most - least < MOST_MEMBERS:
-        return from_values(torch.unique(values).tolist())
-    if values.numel() <= _FEW_ELEMENTS and (few := torch.unique(values)).numel() <= MOST_MEMBERS:
-        return from_values(few.tolist())
-    return of_grid(canonical(Grid(torch.ones((), dtype=torch.float64), ZERO, int(least), int(most))))
+    return interval(least, most) if values.is_floating_point() else whole_numbers(int(least), int(most))

@@ -4,9 +4,9 @@ With a = s_a * u + o_a and w = s_w * v + o_w, u and v whole numbers of m and n b
 
     sum(a * w) = s_a * s_w * sum(u * v) + s_a * o_w * sum(u) + s_w * o_a * sum(v) + K * o_a * o_w
 
-sum(v) is known offline, sum(u) is shared by all channels, and scales move behind the sum. They may only where they are the same
-for all that is summed: per tensor, per image, per output channel, per channel of a depthwise convolution; never per input
-channel. Zero padding leaves products out, which hardware corrects at the border.
+sum(v) is known offline, sum(u) is shared by all channels, and scales move behind the sum. They may only where they
+are the same for all that is summed: per tensor, per image, per output channel, per channel of a depthwise convolution;
+never per input channel. Zero padding leaves products out, which hardware corrects at the border.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ def dot_product(node: OpNode, inputs: Sequence[Values], shapes: Sequence[tuple[i
     """What `node` is, given the values and shapes of what it reads."""
     weight = node.const("weight")
     left = _code(node, inputs[0], shapes[0], slot=0)
-    if weight is not None:
-        right = _weight_code(weight)
-    else:
-        right = _code(node, inputs[1], shapes[1], slot=1)
-    return DotProduct(_arithmetic(left, right), left and left.bits, right and right.bits)
+    right = _code(node, inputs[1], shapes[1], slot=1) if weight is None else _weight_code(weight)
+    return DotProduct(
+        _arithmetic(left, right),
+        None if left is None else left.bits,
+        None if right is None else right.bits,
+    )
 
 
 def _arithmetic(left: Grid | None, right: Grid | None) -> DotArithmetic:

@@ -46,14 +46,6 @@ class Edit:
         self._read(node.name, inputs)
         return node.name
 
-    def node(self, name: str) -> OpNode:
-        """The node called `name`, as it stands."""
-        return self._nodes[name]
-
-    def inputs(self, name: str) -> tuple[str, ...]:
-        """Names of the nodes that `name` reads, slot by slot."""
-        return tuple(self._inputs[name])
-
     def insert_before(self, user: OpNode, node: OpNode, inputs: Sequence[str]) -> str:
         """Add a node that is executed just before `user`; returns its name."""
         self._before.setdefault(user.name, []).append(node.name)

@@ -286,19 +286,20 @@ def _sign(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.
     return _decided(node, x[0], arithmetic)
 
 
-def _above(node: OpNode, x: torch.Tensor, role: str, arithmetic: Arithmetic) -> torch.Tensor:
-    """How far x is beyond a threshold, on the side that the node's gain says."""
-    difference = x - _c(node, role, arithmetic)
-    return difference * node.consts["gain"].real() if "gain" in node.consts else difference
-
-
 def _threshold(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    return _decided(node, _above(node, x[0], "level", arithmetic), arithmetic)
+    difference = x[0] - _c(node, "level", arithmetic)
+    if "gain" in node.consts:
+        difference = difference * node.consts["gain"].real()
+    return _decided(node, difference, arithmetic)
 
 
 def _quantise(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    """Offset + step * (number of thresholds that x reaches)."""
-    reached = (_above(node, x[0][None], "levels", arithmetic) >= 0).sum(0).to(torch.float64)
+    """Offset + step * (number of thresholds that x reaches, each on the side that its gain says)."""
+    levels = _c(node, "levels", arithmetic)
+    gains = node.consts["gain"].real() if "gain" in node.consts else torch.ones_like(levels)
+    reached = torch.zeros(node.shape, dtype=torch.float64)
+    for level, gain in zip(levels, gains, strict=True):
+        reached = reached + ((x[0] - level) * gain >= 0)
     return arithmetic.settle(float(node.attrs["offset"]) + float(node.attrs["step"]) * reached)
 
 

@@ -1,7 +1,7 @@
-"""Reading weights of few values off real ones, by value: {p, q}, whole multiples of a step, powers of two, sums of bases.
+"""Reading few-valued weights off real ones: {p, q}, whole multiples of a step, powers of two, sums of bases.
 
-Every reader takes a weight as rows, one for each output channel, and says nothing (None) of any other weight. Rounding noise
-(`abcost.core.binary`) is forgiven, so that `a - c + c` and scales applied in single precision are seen through.
+Every reader takes a weight as rows, one for each output channel, and says nothing (None) of any other weight. Rounding
+noise (`abcost.core.binary`) is forgiven, so that `a - c + c` and scales applied in single precision are seen through.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _common(a: float, b: float, allowed: float) -> float:
 
 
 def sums_of_bases(rows: Tensor) -> Bases | None:
-    """Rows of sums of two or three +-scales (and an offset): four or eight values each, symmetric about their middle."""
+    """Rows of sums of two or three +-scales (and an offset): four or eight values, symmetric about their middle."""
     sample = torch.unique(rows[0, :_SAMPLE])
     if rows.shape[1] < FEWEST_TAPS or sample.numel() > _SAMPLE // 2:
         return None

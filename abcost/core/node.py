@@ -19,8 +19,8 @@ class Constant:
     values: any shape; a floating or integer tensor, or int8 holding +1/-1 when `binary` (and 0 where
     torch.sign met exactly 0, which a bit cannot store: hardware has +1 there).
     scale: a factor that was taken out of real values without loss; the constant is values * scale.
-    fixed: what fixed-point execution holds, where that is not `real()` rounded to the grid: a threshold found by running
-    what it replaces, a product of constants that were rounded one by one.
+    fixed: what fixed-point execution holds, where that is not `real()` rounded to the grid: a threshold found by
+    running what it replaces, a product of constants that were rounded one by one.
     shared: names of the parameters that it was computed from, None if that is not known. Constants of the same
     parameters and the same values are one in memory (`abcost.cost.stored`); what derives a constant from
     another keeps it: `dataclasses.replace(constant, values=...)`.

@@ -4,12 +4,12 @@ A graph node (`OpKind`) performs a number of primitives; a cost table prices pri
 Conventions (stated in every report):
 
 - One real multiply-accumulate is 1 multiply and 1 add.
-- A binary dot product of K bits is K XNORs, a K-bit popcount (counted in bits) and 1 add of a constant. One bit is any two
-  values: {0, 1} against +-1 is 2p - K with other constants.
+- A binary dot product of K bits is K XNORs, a K-bit popcount (counted in bits) and 1 add of a constant. One bit is
+  any two values: {0, 1} against +-1 is 2p - K with other constants.
 - A binary operand against a real one is K sign-controlled adds; so are ternary weights, an add for each that is not 0.
 - A bit against ternary weights is K XNORs, K ANDs with the mask, a K-bit popcount and 1 add.
-- Whole numbers of m and n bits, m * n <= 4, are m * n times K XNORs and popcount bits, and m * n adds that put them together;
-  of up to 8 bits and m * n > 4, K multiplies as wide as the wider of them, and K adds.
+- Whole numbers of m and n bits, m * n <= 4, are m * n times K XNORs and popcount bits, and m * n adds that put them
+  together; of up to 8 bits and m * n > 4, K multiplies as wide as the wider of them, and K adds.
 - A shift by one constant amount is wiring; a shift by a per-channel amount is a multiplexer.
 """
 

@@ -108,7 +108,7 @@ def _dot(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
     return affine(found, ONE, bias.real().reshape(shape))
 
 
-def _add(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
+def _add(_node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
     return total(inputs[0], inputs[1])
 
 
@@ -194,6 +194,7 @@ def _extremum(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Value
 
 def _sum(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
     padded = any(node.attrs.get("padding", [])) or bool(node.attrs.get("ceil_mode", False))
+    padded = padded or "windows" in node.attrs  # of unequal sizes, taps of the largest
     return repeated(inputs[0], int(node.attrs["taps"]), padded=padded)
 
 
@@ -309,22 +310,26 @@ def _moved(node: OpNode, x: Values, shape: tuple[int, ...]) -> Values:
     grid = x.grid
     if grid is None or grid.uniform:
         return x
-    if grid.varies is not None or math.prod(shape) > _LARGEST_MOVED:
-        return _moved_factor(node, x, shape)
-    parts = [_follow(node, part, shape) for part in (grid.scale, grid.offset)]
+    if math.prod(shape) > _LARGEST_MOVED:
+        return Values(x.least, x.most)
+    parts = [_follow(node, part, shape) for part in (grid.scale, grid.offset, _factor(grid, shape))]
     if any(part is None for part in parts):
         return Values(x.least, x.most)
-    scale, offset = (part for part in parts if part is not None)
-    return replace(x, grid=replace(grid, scale=scale, offset=offset))
+    scale, offset, factor = (part for part in parts if part is not None)
+    varies = frozenset(-n for n, size in enumerate(reversed(factor.shape), start=1) if size > 1)
+    return replace(
+        x,
+        grid=replace(grid, scale=scale, offset=offset, varies=None if grid.varies is None else varies),
+    )
 
 
-def _moved_factor(node: OpNode, x: Values, shape: tuple[int, ...]) -> Values:
-    """A computed factor is followed through a change of shape that keeps the axes on which it does not vary."""
-    grid = x.grid
-    plain = grid is not None and grid.scale.numel() == 1 and grid.offset.numel() == 1
-    if grid is not None and plain and grid.varies == frozenset():
-        return x
-    return Values(x.least, x.most)
+def _factor(grid: Grid, shape: tuple[int, ...]) -> Tensor:
+    """A stand-in for the computed factor: another number wherever it may differ."""
+    sizes = [
+        size if -n in (grid.varies or ()) else 1
+        for n, size in zip(range(len(shape), 0, -1), shape, strict=True)
+    ]
+    return torch.arange(math.prod(sizes), dtype=torch.float64).reshape(sizes)
 
 
 def _follow(node: OpNode, part: Tensor, shape: tuple[int, ...]) -> Tensor | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from abcost.errors import AbcostError
+from abcost.errors import AbcostError, one_line
 
 
 def made_by(text: str, arguments: Mapping[str, Any], *, what: str, failure: type[AbcostError]) -> Any:
@@ -32,15 +32,10 @@ def made_by(text: str, arguments: Mapping[str, Any], *, what: str, failure: type
         with _importable(Path(where).parent if in_file else Path.cwd()):
             makes = callable(function) and not isinstance(function, nn.Module)
             return function(**arguments) if makes else function
-    except AbcostError:
+    except (AbcostError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
+    except BaseException as error:  # the user's code may raise anything; it becomes one line
         raise failure(f"{text} raised {type(error).__name__}: {one_line(error)}") from error
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error on one line, cut at 300 characters."""
-    return (" ".join(str(error).split()) or "no message")[:300]
 
 
 def _load_file(path: Path, what: str, failure: type[AbcostError]) -> ModuleType:
@@ -54,7 +49,9 @@ def _load_file(path: Path, what: str, failure: type[AbcostError]) -> ModuleType:
     try:
         with _importable(path.parent):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's code may raise anything; it becomes one line
         raise failure(
             f"{path} raised {type(error).__name__} while it was loaded: {one_line(error)}"
         ) from error
@@ -73,7 +70,9 @@ def _import(name: str, failure: type[AbcostError]) -> ModuleType:
     try:
         with _importable(Path.cwd()):
             return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # the user's code may raise anything; it becomes one line
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's code may raise anything; it becomes one line
         raise failure(f"cannot import {name!r}: {type(error).__name__}: {one_line(error)}") from error
 
 

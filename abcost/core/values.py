@@ -4,9 +4,9 @@ A set is an interval of real numbers, and where more is known a grid in it:
 
     value = factor * (scale * k + offset),   k a whole number of `low` … `high`, or one of `members`
 
-`scale` and `offset` are constants, one for the tensor or broadcast over some of its axes (one per channel); `factor` is a
-computed tensor of which only the axes along which it varies are known (a mean per image). Sets are meant with hardware's
-signs: a sign of 0 is one of its two values.
+`scale` and `offset` are constants, one for the tensor or broadcast over some of its axes (one per channel); `factor` is
+a computed tensor of which only the axes along which it varies are known (a mean per image). Sets are meant with
+hardware's signs: a sign of 0 is one of its two values.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ INFINITY = math.inf
 class Grid:
     """scale * k + offset, times a computed factor where `varies` is not None.
 
-    scale, offset: float64, broadcastable to the tensor's shape. low, high: least and largest k. members: the k that occur,
-    in rising order, where they are fewer than all. padded: 0 occurs besides, where a tensor was padded with it.
-    varies: axes, counted from the last (-1), along which the computed factor differs; None where there is no such factor.
+    scale, offset: float64, broadcastable to the tensor's shape. low, high: least and largest k. members: the k that
+    occur, in rising order, where they are fewer than all. padded: 0 occurs besides, where a tensor was padded with it.
+    varies: axes, counted from the last (-1), along which the computed factor differs; None where there is none.
     """
 
     scale: Tensor
@@ -99,7 +99,7 @@ class Grid:
         return tuple(sorted(found | {0.0} if self.padded else found))
 
     def contains(self, values: Tensor, tolerance: float = 1e-9) -> bool:
-        """Whether every element of a tensor of the right shape is in the set (of a computed factor: nothing is asked)."""
+        """Whether every element of a tensor of the right shape is in the set; nothing is asked of a computed factor."""
         if self.varies is not None:
             return True
         k = (values.to(torch.float64) - self.offset) / torch.where(self.scale == 0, 1.0, self.scale)
@@ -180,7 +180,7 @@ def two_values(low: float, high: float) -> Values:
 
 
 def from_values(values: Iterable[float]) -> Values:
-    """The set of these numbers: a grid if they are few whole multiples of one step, else the interval that they span."""
+    """The set of these numbers: a grid if they are few whole multiples of one step, else the interval they span."""
     found = sorted({float(v) for v in values})
     if not found or any(math.isnan(v) for v in found):
         return ANY
@@ -250,23 +250,16 @@ def _times(factor: float, end: float) -> float:
 
 def canonical(grid: Grid) -> Grid:
     """The same values with whole numbers at scale 1, where they are: 2 * {0, 1} - 1 is {-1, 1}."""
-    if not grid.uniform or grid.padded:
+    if not grid.uniform or grid.padded or (float(grid.scale), float(grid.offset)) == (1.0, 0.0):
         return grid
-    scale, offset = float(grid.scale), float(grid.offset)
-    if not scale.is_integer() or not offset.is_integer() or scale == 0 or abs(scale) > 2**20:
-        few = grid.values()
-        if few is not None and all(v.is_integer() for v in few):
-            return _grid_of([int(v) for v in few], ONE, ZERO)
-        return _positive(grid)
-    if (scale, offset) == (1.0, 0.0):
-        return grid
-    if grid.levels <= MOST_MEMBERS:
-        ks = sorted({int(scale) * k + int(offset) for k in grid.ks()})
-        return _grid_of(ks, ONE, ZERO)
-    if abs(scale) == 1 and grid.members is None:
-        ends = sorted(int(scale) * k + int(offset) for k in (grid.low, grid.high))
-        return Grid(ONE, ZERO, ends[0], ends[1])
-    return _positive(grid)
+    few = grid.values()
+    if few is not None and all(v.is_integer() and abs(v) < UNBOUNDED for v in few):
+        return _grid_of([int(v) for v in few], ONE, ZERO)
+    grid = _positive(grid)
+    if float(grid.scale) == 1 and float(grid.offset).is_integer() and grid.members is None:
+        shift = int(grid.offset)
+        return Grid(ONE, ZERO, grid.low + shift, grid.high + shift)
+    return grid
 
 
 def _positive(grid: Grid) -> Grid:
@@ -341,10 +334,7 @@ def aligned(a: Grid, b: Grid) -> tuple[Grid, Grid] | None:
         ends = sorted((r * grid.low, r * grid.high))
         members: tuple[int, ...] | None = None
         if abs(r) != 1 or grid.members is not None:
-            if grid.levels > MOST_MEMBERS:
-                members = None
-            else:
-                members = tuple(sorted(r * k for k in grid.ks()))
+            members = None if grid.levels > MOST_MEMBERS else tuple(sorted(r * k for k in grid.ks()))
         found.append(Grid(scalar(small), grid.offset, ends[0], ends[1], members))
     return found[0], found[1]
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from abcost.core.reading import read_bytes
 from abcost.cost.formula import shown
 from abcost.errors import CostError
 
@@ -23,15 +24,13 @@ def read_document(path: Path) -> tuple[dict[str, Any], str]:
     Raises CostError: not there, not a file, too large, empty, not UTF-8, not TOML (a key given twice).
     """
     try:
-        if not path.is_file():
-            raise CostError(f"{path}: no such file; give a bundled target or the path of a .toml file")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CostError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        there = path.exists() and not path.is_dir()
+    except (OSError, ValueError):  # a name too long; a NUL in it
+        there = False
+    if not there:
+        raise CostError(f"{path}: no such file; give a bundled target or the path of a .toml file")
+    data = read_bytes(path, str(path), CostError, most=MAX_BYTES)
     with located(str(path)):
-        if len(data) > MAX_BYTES:
-            raise CostError("larger than 1 MiB; a cost table is a few kilobytes, is this the right file?")
         if not data.strip():
             raise CostError("empty; start from one of the bundled tables in cost_models/")
         try:

@@ -108,6 +108,12 @@ def units_of(node: OpNode, counts: tuple[Count, ...], organisation: Lanes) -> tu
     return tuple(dict.fromkeys(found))
 
 
+def masks(lanes: int, bits: int) -> Unit:
+    """ANDs over `bits` products in each of so many lanes, in words as wide as the laws reach."""
+    words = -(-bits // _AND_WORD)
+    return Unit("and", lanes * words, -(-bits // words))
+
+
 def _is_wire(node: OpNode, count: Count) -> bool:
     """Free primitives have no unit, except the digits of a time-multiplexed constant multiplication."""
     return count.primitive in FREE and "csd_fraction_bits" not in node.attrs
@@ -118,9 +124,7 @@ def _unit(node: OpNode, count: Count, organisation: Lanes) -> Unit:
         bits = min(organisation.simd, count.bits or organisation.simd)
         return Unit("xnor_popcount", organisation.lanes, count.width, bits=bits)
     if count.primitive is Primitive.AND:  # in front of a popcount of as many bits
-        columns = min(organisation.simd, count.bits or organisation.simd)
-        words = -(-columns // _AND_WORD)
-        return Unit("and", organisation.lanes * words, -(-columns // words))
+        return masks(organisation.lanes, min(organisation.simd, count.bits or organisation.simd))
     if count.primitive is Primitive.SHIFT_CONSTANT:
         # signed digits of constants below 1; one position per cycle, chosen per constant
         positions = int(node.attrs["csd_fraction_bits"]) + 1

@@ -12,7 +12,7 @@ from abcost.data.folder import preset_for
 from abcost.data.memory import MemorySplit
 from abcost.data.moves import Moves
 from abcost.data.options import Options
-from abcost.errors import DataError
+from abcost.errors import DataError, one_line
 
 MOVES = Moves(shift=0, flip=False, padding="constant")  # nothing is known about the images
 
@@ -29,6 +29,7 @@ def from_code(text: str, options: Options) -> DataSet:
     images, labels = _pair(text, made_by(text, {}, what="data set", failure=DataError))
     side = images.shape[-1]
     options.refuse_image_size(text, side)
+    options.refuse_workers(text)
     whole = MemorySplit(images, labels, options.moves(MOVES, side), options.seed)
     classes = [str(label) for label in range(int(labels.max()) + 1)]
     keys = [str(index) for index in range(len(whole))]
@@ -43,8 +44,8 @@ def _pair(text: str, made: object) -> tuple[Tensor, Tensor]:
         )
     try:
         images, labels = (torch.as_tensor(part) for part in made)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{text} gave what is no tensor: {error}") from error
+    except (Exception, GeneratorExit) as error:  # its __array__ may raise anything
+        raise DataError(f"{text} gave what is no tensor: {one_line(error)}") from error
     if images.dim() != 4 or images.shape[1] not in {1, 3} or images.shape[2] != images.shape[3]:
         shape = "x".join(map(str, images.shape))
         raise DataError(f"{text} gave images of shape {shape}; they must be Nx1xHxH or Nx3xHxH")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from abcost.core.reading import check_regular
 from abcost.data.draws import number
 from abcost.data.normalize import normalize
 from abcost.errors import DataError
@@ -110,6 +111,7 @@ def _decode(path: Path) -> Any:
     """The picture, red, green and blue."""
     from PIL import Image  # noqa: PLC0415 - comes with torchvision
 
+    check_regular(path, f"the image {path}", DataError, advice="copy it again, or remove it")
     try:
         with Image.open(path) as picture:
             return picture.convert("RGB")

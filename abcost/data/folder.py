@@ -24,8 +24,8 @@ def image_folder(path: Path, options: Options) -> DataSet:
 
     Without test/, val/ is for testing; without val/ (or where it is for testing), a tenth of train/ is for
     validation.  Without train/, the classes are split 64 / 16 / 20 %.  Which image is where depends on the
-    names of the files only.  224x224 pixels unless the image size says otherwise; cropped, lightened and
-    flipped as published for ImageNet.
+    names of the files only.  224x224 pixels unless the image size says otherwise; cropped, lightened (in the way
+    that `options.lighting` says) and flipped as published for ImageNet.
 
     Raises DataError if folders are missing, empty or differ in their classes, and MissingExtra.
     """
@@ -63,7 +63,7 @@ class Reader:
                 "a shift is for data sets in memory; image files are cropped at random: leave it out"
             )
         self.side = options.image_size or SIDE
-        self._crops = Crops(self.side, flip=options.flip is not False)
+        self._crops = Crops(self.side, flip=options.flip is not False, lighting=options.lighting or "float")
         self._options = options
 
     def split(self, found: Listing) -> FileSplit:

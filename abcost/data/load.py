@@ -13,7 +13,7 @@ from abcost.data.registry import DATA
 from abcost.errors import UnknownName, UsageError
 
 
-def load(
+def load(  # noqa: PLR0913 - what `Options` has, by name
     name_or_path: str | PathLike[str],
     root: str | PathLike[str] | None = None,
     *,
@@ -23,6 +23,7 @@ def load(
     flip: bool | None = None,
     workers: int | None = None,
     select_on: str = "validation",
+    lighting: str | None = None,
 ) -> DataSet:
     """The data set called `name_or_path`, the images in that folder, or those of `path/to/file.py:function`.
 
@@ -30,7 +31,7 @@ def load(
 
     root: folder that holds its files; sets that ship with a package take none.
     seed: of the augmentation; which image is in which split never changes.
-    image_size, shift, flip, workers, select_on: see `Options`.
+    image_size, shift, flip, workers, select_on, lighting: see `Options`.
 
     Raises UnknownName, UsageError, MissingExtra (with what to install), and DataError if files are missing,
     damaged or not what they should be (with which files are wanted where, and how to get them).
@@ -38,7 +39,7 @@ def load(
     >>> load("digits").input_shape
     (3, 8, 8)
     """
-    options = Options(seed, image_size, shift, flip, workers, select_on)
+    options = Options(seed, image_size, shift, flip, workers, select_on, lighting)
     name = str(name_or_path)
     if ":" in name:
         if root is not None:

@@ -108,9 +108,9 @@ class Lane:
         It holds powers of two exactly, below the grid too. cut: what such a one acts as on values that are on the
         grid; without it, it is refused. more: added, in multiples of the grid.
         """
-        values = constant.real().flatten()
+        values = (constant.real() if constant.fixed is None else constant.fixed).flatten()
         scaled = values * 2.0**self.fraction_bits
-        fine = is_power_of_two(values) & (scaled != torch.floor(scaled))
+        fine = (scaled != torch.floor(scaled)) & (is_power_of_two(values) | (constant.fixed is not None))
         if cut is None and bool(fine.any()):
             raise UsageError(
                 f"a factor of {float(values[fine][0])} is below {self.fraction_bits} fraction bits; "
@@ -139,6 +139,8 @@ def supported(node: OpNode) -> bool:
     return (
         node.kind in _UNITS
         and all(size in (1, channels) for size in sizes)
+        and "gain" not in node.consts  # a comparison that channels turn round
+        and "low" not in node.attrs  # a bit that is not +-1
         and "csd_fraction_bits" not in node.attrs
     )
 

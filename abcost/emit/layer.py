@@ -79,7 +79,7 @@ def scope_of(graph: OpGraph, engine: Engine, folding: Folding, width: int) -> Sc
     Raises UsageError for a dot product that has none (real, grouped, …), a folding that does not divide it, or a
     width too small for it.
     """
-    _check(engine, folding, width)
+    _check(graph, engine, folding, width)
     chain = _chain(graph, engine)
     inside = {engine.dot.name, *(node.name for node in chain)}
     outside = dict.fromkeys(s for n in chain for s in graph.sources(n) if s.name not in inside)
@@ -173,10 +173,15 @@ def _output(builder: Builder, port: str, signals: Sequence[Signal], age: int) ->
     return Port(port, late[0].width, len(late), signed=late[0].width > 1)
 
 
-def _check(engine: Engine, folding: Folding, width: int) -> None:
+def _check(graph: OpGraph, engine: Engine, folding: Folding, width: int) -> None:
     if engine.arithmetic is not DotArithmetic.XNOR or "weight" not in engine.dot.consts:
         raise UsageError(
             f"layer {engine.name} is not binary x binary ({engine.arithmetic.value}); choose a binary layer"
+        )
+    grid = graph.values(graph.sources(engine.dot)[0]).code
+    if grid is None or grid.values() != (-1.0, 1.0) or not engine.dot.consts["weight"].binary:
+        raise UsageError(
+            f"layer {engine.name} has bits that are not -1 and +1, which have no datapath here yet"
         )
     if int(engine.dot.attrs.get("groups", 1)) != 1 or engine.digits != 1:
         raise UsageError(f"layer {engine.name} is a grouped convolution, which has no datapath here yet")

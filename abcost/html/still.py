@@ -17,9 +17,10 @@ _WIDE = 9.0  # inches
 
 
 def check_suffix(path: Path) -> str:
-    """The format that a file's name asks for. Raises UsageError for another."""
+    """The format that a file's name asks for. Raises UsageError for another, MissingExtra without Matplotlib."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path}: name a file that ends in {' or '.join(SUFFIXES)}")
+    require("matplotlib", "plot", "--plot")  # before the work whose result would be drawn
     return path.suffix.lower().removeprefix(".")
 
 

@@ -1,5 +1,13 @@
 """Accuracies that were published for networks of the zoo.
 
+The paper has three rows per network. "A&B" is what its own recipe reached, which is that of `abcost train`. "BN" and
+"BN-free" are what it compares with: the network with batch normalisation, and one without it whose multiplications by
+alpha, beta and slopes were left in (92.08 and 68.34 of ReActNet-18 and 68.0 of ReActNet-A are the figures of Chen et
+al., CVPR workshops 2021, arXiv:2104.08215).
+
+XNOR-Net-18 and Bi-Real-18 have no slopes in their blocks, so that their "ab" and "bn-free" are one network with two
+printed accuracies; both are given, by the name of their row.
+
 Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739), top-1 in percent, as printed.
 """
 
@@ -11,6 +19,8 @@ from types import MappingProxyType
 
 SOURCE = "Ma et al., A&B BNN, CVPR 2024, arXiv:2403.03739"
 DATA = ("imagenet", "cifar10", "cifar100")
+ROWS: Mapping[str, str] = MappingProxyType({"ab": "A&B", "bn-free": "BN-free", "bn": "BN"})
+"""Variant -> the row of the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +28,7 @@ class Published:
     """One printed figure."""
 
     percent: float  # top-1
+    row: str  # of the paper: one of `ROWS`' values
     slopes: str = ""  # how the slopes of RPReLU were chosen, where the paper prints several
 
     @property
@@ -31,8 +42,10 @@ def published(
 ) -> tuple[Published, ...]:
     """What the paper prints for a network as published, not a reduced one, on `data`; () if it prints nothing.
 
-    >>> [figure.percent for figure in published("reactnet_a", "ab", "imagenet")]
-    [66.89]
+    The row of `variant` comes first; that of a variant which is the same network follows.
+
+    >>> [(figure.row, figure.percent) for figure in published("xnornet_18", "ab", "cifar10")]
+    [('A&B', 89.94), ('BN-free', 79.67)]
     """
     if data not in DATA:
         return ()
@@ -40,13 +53,18 @@ def published(
     if (model, variant) == ("reactnet_18", "ab"):
         exponent = -2 if alpha_exponent is None else alpha_exponent
         rows = _ABLATION.get((step, exponent), {})
-        return tuple(Published(figures[column], slopes) for slopes, figures in rows.items())
+        return tuple(Published(figures[column], ROWS[variant], slopes) for slopes, figures in rows.items())
     if step != 2 or alpha_exponent not in {None, -2}:
         return ()
-    figure = _STEP_2.get((model, variant), _NOTHING)[column]
-    return () if figure is None else (Published(figure),)
+    variants = [variant]
+    if model in _ONE_NETWORK and variant in _SAME:
+        variants.append(_SAME[variant])
+    figures = {each: _STEP_2.get((model, each), _NOTHING)[column] for each in variants}
+    return tuple(Published(figure, ROWS[each]) for each, figure in figures.items() if figure is not None)
 
 
+_ONE_NETWORK = ("xnornet_18", "birealnet_18", "birealnet_34")
+_SAME: Mapping[str, str] = MappingProxyType({"ab": "bn-free", "bn-free": "ab"})
 _Row = tuple[float | None, float | None, float | None]  # as in DATA
 _NOTHING: _Row = (None, None, None)
 

@@ -13,10 +13,12 @@ from os import PathLike
 import torch
 from torch import Tensor, nn
 
+from abcost.core.reading import check_regular
 from abcost.errors import CheckpointError
 from abcost.models.factory import fitting
 from abcost.models.origin import Origin, origin_of
 
+MOST_BYTES = 2**36  # of a file: 64 GiB, and ReActNet-A with its optimizer has 0.4
 SCHEMA = 1  # of abcost's own checkpoints
 
 
@@ -69,6 +71,7 @@ def restore(model: nn.Module, checkpoint: Checkpoint) -> None:
 
 def _read(path: str | PathLike[str], shown: str) -> object:
     """What torch.load makes of the file."""
+    check_regular(path, f"checkpoint {shown}", CheckpointError, most=MOST_BYTES)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; the outcome is judged below

@@ -28,7 +28,8 @@ def build(
 ) -> nn.Module:
     """A network of the zoo with fresh weights, in training mode; (N, 3, H, W) -> (N, num_classes).
 
-    variant: "ab" (A&B BNN), "bn-free" (real slopes) or "bn" (batch-norm baseline).
+    variant: "ab" (A&B BNN), "bn-free" (real slopes) or "bn" (batch-norm baseline). XNOR-Net and Bi-Real Net have no
+        slopes in their blocks: their "ab" and "bn-free" are one network.
     step: 1, real weights in the blocks, or 2, binary ones.
     stem: "imagenet" (224x224) or "cifar" (32x32).
     base_width: channels of the first stage, of the stem in reactnet_a; every further stage has twice as many.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from abcost.core.reading import read_json
 from abcost.errors import UsageError
 
 SCHEMA = 1
+MOST_BYTES = 10_000_000  # of a file; that of ReActNet-A has some thousand
 LEAST, MOST = -126, 127  # a float32 holds 2**exponent
 
 
@@ -17,12 +18,7 @@ def read_slope_sets(path: Path, model: str) -> dict[str, tuple[int, ...]]:
 
     Raises UsageError if the file is missing, is not of that form, or is for another network than `model`.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read --slopes {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # JSON, UTF-8, or nesting without end
-        raise UsageError(f"--slopes {path} is not JSON: {error}") from error
+    content = read_json(path, f"--slopes {path}", UsageError, most=MOST_BYTES)
     layers = content.get("layers") if isinstance(content, dict) else None
     if not isinstance(layers, dict):
         raise UsageError(

@@ -24,9 +24,10 @@ import torch
 from torch import nn
 
 from abcost.core.inputs import InputSpec
-from abcost.core.usercode import is_file, made_by, one_line
-from abcost.errors import ModelError, UnknownName, UsageError
-from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
+from abcost.core.reading import check_regular
+from abcost.core.usercode import made_by
+from abcost.errors import ModelError, UnknownName, UsageError, one_line
+from abcost.models.checkpoint import MOST_BYTES, Checkpoint, read_checkpoint, restore
 from abcost.models.factory import build, check_images
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
@@ -166,6 +167,8 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key.isidentifier():
             raise UsageError(f"--model-arg {text!r} is not of the form name=value")
+        if key in arguments:
+            raise UsageError(f"--model-arg {key} is given twice; give it once")
         try:
             with warnings.catch_warnings(action="ignore"):  # "1if" warns about a literal that it is not
                 arguments[key] = ast.literal_eval(value)
@@ -181,6 +184,13 @@ def _check_options(request: Request, *, zoo: bool) -> None:
             "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes, "
             "--base-width, --blocks"
         )
+    if request.preset is not None and not zoo and (request.inputs or holds_weights(request.model)):
+        raise UsageError(
+            f"--preset does nothing to {request.model}: its input size is "
+            f"{'given by --input-size' if request.inputs else 'in the file'}; leave it out"
+        )
+    if request.arguments and request.model.endswith(".pt2"):
+        raise UsageError(f"{request.model} holds a network and its weights; leave --model-arg out")
     for option in ("variant", "step", "num_classes", "base_width", "blocks", "alpha_exponent"):
         if not zoo and getattr(request, option) is not None:
             raise UsageError(
@@ -220,8 +230,9 @@ def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
-    if not is_file(path):
+    if not os.path.lexists(path):
         raise ModelError(f"no exported program {path}")
+    check_regular(path, str(path), ModelError, most=MOST_BYTES)
     if not _is_zip(path):
         raise ModelError(f"{path} is not a program saved by torch.export.save: it is no zip archive")
     try:

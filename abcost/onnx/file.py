@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from abcost.errors import ModelError
+from abcost.core.reading import read_bytes
+from abcost.errors import ModelError, one_line
 from abcost.extras import require
 from abcost.onnx.external import load_external
 
@@ -24,7 +25,7 @@ def read_proto(path: Path) -> Any:
     try:
         proto = onnx.ModelProto.FromString(data)
     except Exception as error:  # protobuf's own
-        raise ModelError(f"{path} is no ONNX model: {_one_line(error)}") from error
+        raise ModelError(f"{path} is no ONNX model: {one_line(error)}") from error
     if not proto.HasField("graph"):
         raise ModelError(f"{path} is no ONNX model: it has no graph")
     if any(isinstance(name, bytes) for name in _names(proto)):  # what protobuf gives for text that is none
@@ -36,7 +37,7 @@ def read_proto(path: Path) -> Any:
             require("onnx.inliner", "onnx", f"reading {path}")
             proto = onnx.inliner.inline_local_functions(proto)
     except Exception as error:  # the checker's, or protobuf's for what it cannot write
-        raise ModelError(f"{path} does not pass onnx's checker: {_one_line(error)}") from error
+        raise ModelError(f"{path} does not pass onnx's checker: {one_line(error)}") from error
     _check_opset(path, proto, onnx.defs.onnx_opset_version())
     if proto.graph.sparse_initializer:
         raise ModelError(f"{path} holds sparse initializers, which are not supported; export dense ones")
@@ -79,14 +80,12 @@ def _names(proto: Any) -> Iterator[Any]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        if not path.is_file():
-            raise ModelError(f"no ONNX file {path}")
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise ModelError(f"{path} has {size:,} bytes; an ONNX file has at most {LARGEST_FILE:,}")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # unreadable; a name too long; a NUL in it
-        raise ModelError(f"cannot read {path}: {_one_line(error)}") from error
+        there = path.exists()
+    except (OSError, ValueError) as error:  # a name too long; a NUL in it
+        raise ModelError(f"cannot read {path}: {one_line(error)}") from error
+    if not there:
+        raise ModelError(f"no ONNX file {path}")
+    return read_bytes(path, str(path), ModelError, most=LARGEST_FILE)
 
 
 def _check_opset(path: Path, proto: Any, newest: int) -> None:
@@ -98,7 +97,3 @@ def _check_opset(path: Path, proto: Any, newest: int) -> None:
             f"{path} uses opset {version}; {FIRST_OPSET} and later are supported: "
             "export it anew, or convert it with onnx.version_converter"
         )
-
-
-def _one_line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or "no message")[:300]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from abcost.errors import AbcostError, ModelError
+from abcost.errors import AbcostError, ModelError, one_line
 from abcost.onnx.op import LARGEST_CONSTANT, Op
 from abcost.onnx.registry import Handler
 
@@ -49,8 +49,7 @@ class Step:
         except AbcostError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split()) or "no message"
-            raise ModelError(f"{self.label} fails: {type(error).__name__}: {reason[:200]}") from error
+            raise ModelError(f"{self.label} fails: {type(error).__name__}: {one_line(error, 200)}") from error
         if len(results) < len([name for name in self.outputs if name]):
             raise op.refuse(f"gives {len(results)} results here, not {len(self.outputs)}")
         values.update(zip(self.outputs, results, strict=False))

@@ -14,7 +14,6 @@ from abcost.reproduce.reproduction import Reproduction
 from abcost.reproduce.units import MEASURED, TARGET, Saving, Unit
 from abcost.rtl.readings import WIDTH
 
-_LEFT_OUT = tuple(origin for origin in Origin if origin not in PUBLISHED_ORIGINS)
 _HEADS = {
     Origin.ACTIVATION_SCALE: "beta",
     Origin.RESIDUAL_SCALE: "alpha",
@@ -26,8 +25,16 @@ _HEADS = {
     Origin.STEM: "stem",
     Origin.CLASSIFIER: "classifier",
     Origin.GLOBAL_POOL: "global pool",
+    Origin.QUANTISER: "quantiser",
+    Origin.ATTENTION: "attention",
+    Origin.ACTIVATION_FUNCTION: "functions",
+    Origin.SQUEEZE_EXCITE: "squeeze-excite",
     Origin.OTHER: "other",
 }
+_OF_OTHER_NETWORKS = frozenset(
+    {Origin.QUANTISER, Origin.ATTENTION, Origin.ACTIVATION_FUNCTION, Origin.SQUEEZE_EXCITE}
+)
+"""Columns that are left out while they are 0: the networks of the paper have no such multiplications."""
 _RESOURCES = {"luts": "LUT", "slices": "slice", "dsps": "DSP"}
 
 
@@ -100,13 +107,19 @@ def _counted(rows: Sequence[Multiplications]) -> Grid:
 
 
 def _left_out(rows: Sequence[Multiplications]) -> Grid:
+    origins = [
+        origin
+        for origin in _HEADS
+        if origin not in PUBLISHED_ORIGINS
+        and (origin not in _OF_OTHER_NETWORKS or any(row.strict[origin] for row in rows))
+    ]
     return Grid(
         "Strict trace: what the paper leaves out",
-        ("network", *(_HEADS[origin] for origin in _LEFT_OUT), "all"),
+        ("network", *(_HEADS[origin] for origin in origins), "all"),
         tuple(
             (
                 row.paper.network,
-                *(f"{row.strict[origin]:,}" for origin in _LEFT_OUT),
+                *(f"{row.strict[origin]:,}" for origin in origins),
                 f"{sum(row.strict.values()):,}",
             )
             for row in rows

@@ -7,15 +7,16 @@ decides, to the bit, in both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 
 from abcost.core.cone import Cone
 from abcost.core.graph import OpGraph
-from abcost.core.interpret import FixedPoint, Floating
+from abcost.core.interpret import Arithmetic, FixedPoint, Floating
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.core.values import Grid
@@ -36,11 +37,13 @@ _MONOTONE = frozenset(
 MOST_CHAIN = 12
 _LARGEST = 2**16
 """Elements of a tensor of levels."""
+_MOST_BITS = 50
+"""Whole numbers of more bits are searched as reals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`level`: where it is, broadcast to the input. `gain`: +1 where the step is up, -1 where it is down; None: all up."""
+    """`level`: where it is, broadcast to the input. `gain`: +1 where it is up, -1 where it is down; None: all up."""
 
     level: Constant
     gain: Constant | None
@@ -82,11 +85,15 @@ def chain_above(graph: OpGraph, node: OpNode) -> tuple[OpNode, ...]:
 
 
 def find_steps(
-    graph: OpGraph, nodes: tuple[OpNode, ...], reached: list[Callable[[Tensor], Tensor]], fraction_bits: int
+    graph: OpGraph,
+    nodes: tuple[OpNode, ...],
+    reached: Sequence[Callable[[Tensor], Tensor]],
+    fraction_bits: int,
 ) -> list[Step] | None:
     """Where the chain `nodes` comes to be `reached`, a condition on its value, one step for each condition.
 
-    Each condition must hold from some value of the chain on upwards. None if the arithmetic cannot hold the chain.
+    Each condition must hold from some value of the chain on upwards. None if the arithmetic cannot hold the chain, or
+    its rounded constants turn it round where the real ones do not.
     """
     root = graph.sources(nodes[0])[0]
     cone = Cone(graph, root, nodes)
@@ -94,37 +101,37 @@ def find_steps(
     if shape is None:
         return None
     grid = graph.values(root).code
-    whole = grid if grid is not None and grid.whole and grid.bits < 50 else None
-    limit = None if whole is not None else _limit(nodes, fraction_bits)
+    if grid is not None and grid.whole and grid.bits < _MOST_BITS:
+        exact = real = _whole_numbers(grid)
+    else:
+        limit = _limit(nodes, fraction_bits)
+        exact, real = _multiples(limit, 2.0**-fraction_bits), _floats(limit)
+    fixed, floating = FixedPoint(fraction_bits), Floating(hardware_sign=True)
     steps = []
-    for condition in reached:
-        fixed, floating = FixedPoint(fraction_bits), Floating(hardware_sign=True)
-        try:
-            if whole is not None:
-                exact = _search_whole(lambda x: condition(cone.run(x, fixed)), whole, shape)  # noqa: B023
-                real = _search_whole(lambda x: condition(cone.run(x, floating)), whole, shape)  # noqa: B023
-            else:
-                assert limit is not None
-                exact = _search_grid(
-                    lambda x: condition(cone.run(x, fixed)),
-                    limit,
-                    2.0**-fraction_bits,
-                    shape,
-                )
-                real = _search_real(lambda x: condition(cone.run(x, floating)), limit, shape)  # noqa: B023
-        except GraphError:
-            return None
-        if not torch.equal(exact.gain, real.gain):
-            return None  # rounded constants turn the function round, or flatten it
-        gain = None if bool((exact.gain == 1).all()) else Constant(exact.gain.to(torch.int8), binary=True)
-        steps.append(Step(Constant(real.level, fixed=exact.level), gain))
+    try:
+        for condition in reached:
+            at_bits = _search(cone, fixed, condition, exact, shape)
+            at_reals = _search(cone, floating, condition, real, shape)
+            if not torch.equal(at_bits.gain, at_reals.gain):
+                return None
+            falls = bool((at_bits.gain < 0).any())
+            gain = Constant(at_bits.gain.to(torch.int8), binary=True) if falls else None
+            steps.append(Step(Constant(at_reals.level, fixed=at_bits.level), gain))
+    except GraphError:
+        return None
     return steps
 
 
 def _shape(nodes: tuple[OpNode, ...]) -> list[int] | None:
-    shapes = [tuple(c.values.shape) for node in nodes for role, c in node.consts.items() if role != "levels"]
-    shape = list(torch.broadcast_shapes(*shapes)) if shapes else [1]
-    return shape if torch.Size(shape).numel() <= _LARGEST else None
+    """What the constants of the chain broadcast to; None if that is large."""
+    shape = [1]
+    for node in nodes:
+        for role, constant in node.consts.items():
+            sizes = list(constant.values.shape[1:] if role == "levels" else constant.values.shape)
+            shape = [1] * (len(sizes) - len(shape)) + shape
+            sizes = [1] * (len(shape) - len(sizes)) + sizes
+            shape = [max(pair) for pair in zip(sizes, shape, strict=True)]
+    return shape if prod(shape) <= _LARGEST else None
 
 
 def _limit(nodes: tuple[OpNode, ...], fraction_bits: int) -> float:
@@ -143,6 +150,35 @@ def _limit(nodes: tuple[OpNode, ...], fraction_bits: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class _Inputs:
+    """Whole numbers low … high, and the input that each of them stands for, in rising order."""
+
+    low: int
+    high: int
+    at: Callable[[Tensor], Tensor]
+
+
+def _whole_numbers(grid: Grid) -> _Inputs:
+    ends = sorted(int(float(grid.scale) * k + float(grid.offset)) for k in (grid.low, grid.high))
+    return _Inputs(ends[0], ends[1], lambda k: k.to(torch.float64))
+
+
+def _multiples(limit: float, step: float) -> _Inputs:
+    return _Inputs(int(-limit / step), int(limit / step), lambda k: k.to(torch.float64) * step)
+
+
+def _floats(limit: float) -> _Inputs:
+    """All float64 numbers: read as whole numbers, positive ones are in the same order."""
+    end = int(torch.tensor(limit, dtype=torch.float64).view(torch.int64))
+
+    def at(order: Tensor) -> Tensor:
+        magnitude = order.abs().view(torch.float64)
+        return torch.where(order < 0, -magnitude, magnitude)
+
+    return _Inputs(-end, end, at)
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """level: the least (gain +1) or largest (gain -1) input at which the condition holds."""
 
@@ -150,46 +186,26 @@ class _Found:
     gain: Tensor
 
 
-def _directions(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """From the condition at both ends: where it falls, always holds, never holds."""
-    return low & ~high, low & high, ~low & ~high
-
-
 def _search(
-    holds: Callable[[Tensor], Tensor], at: Callable[[Tensor], Tensor], low: int, high: int, shape: list[int]
+    cone: Cone,
+    arithmetic: Arithmetic,
+    condition: Callable[[Tensor], Tensor],
+    inputs: _Inputs,
+    shape: list[int],
 ) -> _Found:
-    """Bisection over whole numbers low … high, element by element; `at` makes an input of one."""
-    down = torch.full(shape, low, dtype=torch.int64)
-    up = torch.full(shape, high, dtype=torch.int64)
-    first, last = holds(at(down)).expand(shape), holds(at(up)).expand(shape)
-    falls, always, never = _directions(first, last)
+    """Bisection, element by element. What always holds has the lowest level; what never does, gain -1 and one below."""
+
+    def holds(k: Tensor) -> Tensor:
+        return condition(cone.run(inputs.at(k), arithmetic)).expand(shape)
+
+    down = torch.full(shape, inputs.low, dtype=torch.int64)
+    up = torch.full(shape, inputs.high, dtype=torch.int64)
+    first, last = holds(down), holds(up)
+    falls, always, never = first & ~last, first & last, ~first & ~last
     while bool((up > down + 1).any()):
         middle = (down >> 1) + (up >> 1) + (down & up & 1)  # their sum may not fit
-        holding = holds(at(middle)).expand(shape)
-        upper = holding ^ falls  # on the same side of the step as the upper end
+        upper = holds(middle) ^ falls  # on the same side of the step as the upper end
         up, down = torch.where(upper, middle, up), torch.where(upper, down, middle)
     level = torch.where(falls, down, up)
-    level = torch.where(always, low, torch.where(never, low - 1, level))
-    return _Found(at(level), torch.where(falls | never, -1, 1))
-
-
-def _search_whole(holds: Callable[[Tensor], Tensor], grid: Grid, shape: list[int]) -> _Found:
-    """Over the whole numbers of a grid."""
-    ends = sorted(float(grid.scale) * k + float(grid.offset) for k in (grid.low, grid.high))
-    return _search(holds, lambda k: k.to(torch.float64), int(ends[0]), int(ends[1]), shape)
-
-
-def _search_grid(holds: Callable[[Tensor], Tensor], limit: float, step: float, shape: list[int]) -> _Found:
-    """Over multiples of a step."""
-    return _search(holds, lambda k: k.to(torch.float64) * step, int(-limit / step), int(limit / step), shape)
-
-
-def _search_real(holds: Callable[[Tensor], Tensor], limit: float, shape: list[int]) -> _Found:
-    """Over float64 numbers, in their order: as whole numbers of the same order."""
-    end = int(torch.tensor(limit, dtype=torch.float64).view(torch.int64))
-
-    def at(order: Tensor) -> Tensor:
-        magnitude = order.abs().view(torch.float64)
-        return torch.where(order < 0, -magnitude, magnitude)
-
-    return _search(holds, at, -end, end, shape)
+    level = torch.where(always, inputs.low, torch.where(never, inputs.low - 1, level))
+    return _Found(inputs.at(level), torch.where(falls | never, -1, 1))

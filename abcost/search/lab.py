@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +26,7 @@ from abcost.train.losses import label_loss
 from abcost.train.lowered import Lowered
 from abcost.train.network import described, network
 from abcost.train.outcome import exponents_by_layer
+from abcost.train.run import metrics
 from abcost.train.runtime import start as start_runtime
 from abcost.train.slopes import plain_state, restrict_slopes
 from abcost.train.standing import Standing, checkpoint
@@ -109,7 +109,7 @@ class Lab:
         """
         place = self._place(name)
         if (place / METRICS).exists():
-            found = json.loads((place / METRICS).read_text(encoding="utf-8"))
+            found = metrics(place)
         else:
             around = Surroundings(
                 self._fabric, self._problem.data_with(config.seed), place, Nobody(), self._stop

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from abcost.errors import SearchError
-from abcost.models.checkpoint import read_checkpoint
+from abcost.models.checkpoint import read_checkpoint, restore
 from abcost.search.baselines import cost_of
 from abcost.search.budget import QUANTITIES
+from abcost.search.claim import check_folder, write_claim
 from abcost.search.executors.executor import EXECUTORS, Crew
 from abcost.search.explore import EXHAUSTED, finished
 from abcost.search.finals import all_done, candidate_of, enqueue, plan, results
@@ -24,11 +25,12 @@ from abcost.search.progress import Progress, Watch, explored
 from abcost.search.proposals import first_proposals, parameters
 from abcost.search.sensitivity import Sensitivity, sensitivities
 from abcost.search.settings import Settings
-from abcost.search.storage import open_storage, reported
+from abcost.search.storage import open_storage, reported, sqlite_url
 from abcost.search.studies import Studies, begin
 from abcost.search.worker import START, digest_of
 from abcost.train.config import Config
 from abcost.train.files import alone, copy_whole, sweep
+from abcost.train.network import network
 from abcost.train.run import train
 from abcost.train.surroundings import BEST
 from abcost.train.watch import Watch as TrainWatch
@@ -51,6 +53,7 @@ class Place:
     workers: int = 2
     cpus: float = 1.0
     gpus: float = 0.0
+    init: Path | None = None  # the checkpoint that was given to start from
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,21 @@ def search(
 
     start: puts the checkpoint that candidates start from at a path, unless it is there. Raises Impossible if no
     candidate can meet the budget; KeyboardInterrupt, after all workers have saved, if asked to stop; UsageError
-    if another process is in the run folder; SearchError, OutputError, and what training raises.
+    if another process is in the run folder, or it is another command's; SearchError, OutputError, and what training
+    raises.
     """
+    check_folder(settings, place.study, place.init, place.folder)  # before anything is written
     problem = Problem(settings, place.folder / START)
     check_budget(problem)
+    if place.init is not None:
+        check_start_fits(problem, place.init)
+    if place.url != sqlite_url(place.folder):
+        open_storage(place.url)
     with alone(place.folder):
+        check_folder(
+            settings, place.study, place.init, place.folder
+        )  # again: now nobody else can write there
+        write_claim(settings, place.study, place.init, place.folder)
         sweep(place.folder)
         open_storage(place.url)  # fails before the start is trained
         start(problem.start)
@@ -108,6 +121,12 @@ def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[
         sensitivities(problem, lab, trained),
         progress,
     )
+
+
+def check_start_fits(problem: Problem, init: Path) -> None:
+    """Raise CheckpointError or SearchError for a checkpoint that candidates cannot start from."""
+    exponents_of_start(init)
+    restore(network(problem.config, problem.data), read_checkpoint(init))
 
 
 def check_budget(problem: Problem) -> None:

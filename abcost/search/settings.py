@@ -8,6 +8,7 @@ from typing import Any
 
 from abcost.errors import SearchError, UsageError
 from abcost.registry import unknown_name
+from abcost.train.config import Config
 
 SCHEMA = 1
 SAMPLERS = ("nsga2", "tpe", "random")
@@ -73,7 +74,10 @@ class Settings:
             )
         try:
             values = {field.name: plain[field.name] for field in fields(Settings)}
-            return Settings(**{**values, "epochs": tuple(plain["epochs"])})
+            recipe = Config.from_dict(
+                plain["recipe"]
+            ).to_dict()  # with values that an older abcost did not have
+            return Settings(**{**values, "recipe": recipe, "epochs": tuple(plain["epochs"])})
         except (LookupError, TypeError, ValueError) as error:
             raise SearchError(f"{where} is damaged ({type(error).__name__}: {error})") from error
 

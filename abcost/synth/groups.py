@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from abcost.core.reading import read_bytes
 from abcost.errors import ToolError
 
+MOST_BYTES = 1_000_000_000  # of a Liberty file; those of 7 nm have some hundred million
 _COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*+")|/\*.*?\*/|//[^\n]*|\\[ \t\r]*(?=\n)', re.DOTALL)
 _SPACE = re.compile(r"[\s;]*+")
 _SIMPLE = re.compile(
@@ -101,11 +103,14 @@ class Source:
 
 def read_groups(file: Path) -> Group:
     """The `library` group of a file. Raises ToolError with file, line and reason."""
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ToolError(f"{file}: {error.strerror}; give the path of a Liberty file (.lib)") from None
-    return parse(text, str(file))
+    return parse(read_liberty_bytes(file).decode("utf-8", errors="replace"), str(file))
+
+
+def read_liberty_bytes(file: Path) -> bytes:
+    """A Liberty file as it is. Raises ToolError for what is no regular file, or too large."""
+    return read_bytes(
+        file, str(file), ToolError, most=MOST_BYTES, advice="give the path of a Liberty file (.lib)"
+    )
 
 
 def parse(text: str, name: str) -> Group:

@@ -24,6 +24,7 @@ from typing import Any
 
 from abcost.errors import ToolError
 from abcost.synth.flows import LIBERTY, Flow, Resources
+from abcost.synth.groups import read_liberty_bytes
 from abcost.synth.liberty import Library, read_liberty
 from abcost.synth.tools import TIMEOUT, Yosys, cache_folder
 
@@ -74,7 +75,9 @@ class Synthesizer:
         self.liberty = liberty
         self._library: Library | None = None  # read when it is asked for
         try:
-            self._liberty_bytes = liberty.read_bytes() if liberty else b""  # the key says what was used
+            self._liberty_bytes = (
+                read_liberty_bytes(liberty) if liberty else b""
+            )  # the key says what was used
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ToolError(f"{error.filename}: {error.strerror}") from None

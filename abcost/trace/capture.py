@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec, example_inputs, of_models_type
 from abcost.core.kinds import OpKind
-from abcost.errors import AbcostError, DataDependent, ModelError, TraceError
+from abcost.errors import AbcostError, DataDependent, ModelError, TraceError, one_line
 from abcost.onnx.program import OnnxProgram, Step
 from abcost.trace.provenance import Provenance
 from abcost.trace.recorder import Recorder
@@ -105,11 +105,10 @@ def _capture(model: nn.Module, inputs: tuple[InputSpec, ...], *, real_values: bo
             result = run(*tracers)
         except AbcostError:
             raise
-        except Exception as error:
-            reason = " ".join(str(error).split()) or "no message"
+        except (Exception, GeneratorExit) as error:
             raise ModelError(
                 f"the model fails on an input of shape {' and '.join(s.text for s in inputs)}: "
-                f"{type(error).__name__}: {reason[:300]}"
+                f"{type(error).__name__}: {one_line(error)}"
             ) from error
     _record_outputs(result, recorder)
     return recorder.edit.freeze()

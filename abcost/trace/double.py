@@ -24,13 +24,13 @@ def float64_only() -> Iterator[None]:
     was = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with _Widened():
+        with _Widened():  # type: ignore[no-untyped-call]
             yield
     finally:
         torch.set_default_dtype(was)
 
 
-class _Widened(TorchDispatchMode):
+class _Widened(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

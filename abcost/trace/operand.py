@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from abcost.core.kinds import OpKind
+from abcost.core.node import Constant
 from abcost.trace.constants import constant, tensor_of
 from abcost.trace.tracer import Call, Tracer, node_of
 
@@ -35,7 +36,7 @@ def operand(value: Any) -> Operand:
 
 
 def _shape(*operands: Operand) -> tuple[int, ...]:
-    return tuple(torch.broadcast_shapes(*(tuple(o.shape) for o in operands)))
+    return tuple(torch.broadcast_shapes(*(tuple(o.shape) for o in operands)))  # type: ignore[no-untyped-call]
 
 
 def emit(call: Call, kind: OpKind, x: Made, shape: tuple[int, ...] | None = None, **attrs: Any) -> Made:
@@ -97,7 +98,9 @@ def over(call: Call, a: Operand, b: Operand) -> Operand:
 
 def binary_function(call: Call, aten: str, a: Operand, b: Operand, *more: Any) -> Made:
     """An elementwise function of a and b, at most one of them constant, as torch has it; more: further arguments."""
-    inputs, args, consts = [], [], {}
+    inputs: list[str] = []
+    args: list[dict[str, Any]] = []
+    consts: dict[str, Constant] = {}
     for value in (a, b):
         if isinstance(value, Made):
             args.append({"in": len(inputs)})

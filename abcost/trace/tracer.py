@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 import torch._dynamo  # torch imports these two at the first dispatch; better here than inside the first analysis
 import torch.distributed.tensor
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_map
 
 from abcost.core.kinds import OpKind
@@ -224,6 +225,9 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names: list[str | None] = [*nodes] if isinstance(nodes, list) else [nodes]
     names += [None] * (len(outs) - len(names))
     if mutable:
+        if torch.Tag.inplace_view in func.tags:  # the outer tensor's own sizes change, too
+            with no_dispatch():
+                func(written, *args[1:], **kwargs)
         return _rebind(written, outs[0], names[0])
     wrapped = [Tracer(out, node, recorder) for out, node in zip(outs, names, strict=True)]
     _join_families(func, written, wrapped)
@@ -312,6 +316,7 @@ def _inner(value: Any, device: str) -> Any:
 
 def _functional(func: Any, recorder: Recorder) -> Any:
     packet, overload = func.__name__.split(".")
+    overload = "int" if packet == "transpose_" else overload  # the one pair of which the names differ
     twin = getattr(getattr(torch.ops.aten, packet.rstrip("_"), None), overload, None)
     if not packet.endswith("_") or twin is None:
         raise TraceError(

@@ -14,7 +14,7 @@ from abcost.core.inputs import InputSpec
 from abcost.core.interpret import Arithmetic, FixedPoint, Floating
 from abcost.core.primitives import Origin
 from abcost.data import DataSet
-from abcost.errors import ModelError, UsageError
+from abcost.errors import ModelError, UsageError, one_line
 from abcost.models.accuracies import Published, published
 from abcost.models.checkpoint import read_checkpoint
 from abcost.models.subject import Request, Subject, holds_weights, resolve
@@ -63,7 +63,11 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Accuracies between 0 and 1 on `images` images, and per class the images and how many of them are right."""
+    """Accuracies between 0 and 1 on `images` images, and how many of a class were taken for which.
+
+    by_class: images of each class, and how many of them are right. confusion: rows are the true classes, columns the
+    predicted ones.
+    """
 
     images: int
     top1: float
@@ -71,6 +75,7 @@ class Score:
     top5: float
     loss: float  # cross-entropy with the labels
     by_class: tuple[tuple[int, int], ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +198,10 @@ def _logits(model: nn.Module, images: Tensor, classes: int) -> Tensor:
     try:
         with torch.no_grad():
             logits = model(images)
-    except Exception as error:  # the user's code may raise anything
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"the model fails on images of shape {list(images.shape)}: {reason}") from error
+    except (Exception, GeneratorExit) as error:  # the user's code may raise anything
+        raise ModelError(
+            f"the model fails on images of shape {list(images.shape)}: {one_line(error)}"
+        ) from error
     if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
         found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ModelError(
@@ -210,7 +216,8 @@ def _score(tally: Tally) -> Score:
     if confusion is None:
         raise ValueError("the tally kept no confusion matrix")
     by_class = zip(confusion.sum(dim=1).tolist(), confusion.diagonal().tolist(), strict=True)
-    return Score(tally.images, top1, wilson(tally.right, tally.images), top5, loss, tuple(by_class))
+    rows = tuple(tuple(row) for row in confusion.tolist())
+    return Score(tally.images, top1, wilson(tally.right, tally.images), top5, loss, tuple(by_class), rows)
 
 
 def _published(subject: Subject, data: DataSet) -> tuple[Published, ...]:

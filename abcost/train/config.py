@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 
+from abcost.data.lighting import LIGHTINGS
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
 PRECISIONS = ("32", "64", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda")
 SELECTIONS = ("validation", "test")
+TIES = ("later", "loss")
 STEPS = (1, 2)
 
 
@@ -23,7 +25,8 @@ STEPS = (1, 2)
 class Config:
     """What one step of the recipe is trained with. Raises UsageError or UnknownName for values that make no sense.
 
-    `published` values and those of short runs: see `abcost.train.recipes`.
+    `published` values and those of short runs: see `abcost.train.recipes`. A value that an older run does not have
+    written down is the one given here, which is what that run was trained with.
     """
 
     # the network
@@ -41,8 +44,10 @@ class Config:
     augment: bool = True  # move and flip training images
     shift: int | None = None  # pixels, at most; None: as documented for the data, as the next two
     flip: bool | None = None
+    lighting: str | None = None  # of image files: 8-bit (published), float or none; None: float
     workers: int | None = None  # processes that read image files
     select_on: str = "validation"  # the split that chooses the best epoch
+    ties: str = "loss"  # of equal top-1, "later" (published) keeps the last epoch, "loss" that of least loss
     # the recipe
     seed: int = 2023
     epochs: int = 256
@@ -67,8 +72,9 @@ class Config:
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise unknown_name(_option(name), str(getattr(self, name)), known)
+            value = getattr(self, name)
+            if value not in known and not (value is None and name in _OPTIONAL):
+                raise unknown_name(_option(name), str(value), known)
         for name, (least, most) in _WHOLE.items():
             _check_whole(name, getattr(self, name), least, most)
         for name, (least_, most_) in _REAL.items():
@@ -114,7 +120,14 @@ NAMES = tuple(field.name for field in fields(Config))
 
 _MOST = 2**63 - 1
 _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
-    {"step": STEPS, "precision": PRECISIONS, "accelerator": ACCELERATORS, "select_on": SELECTIONS}
+    {
+        "step": STEPS,
+        "precision": PRECISIONS,
+        "accelerator": ACCELERATORS,
+        "select_on": SELECTIONS,
+        "ties": TIES,
+        "lighting": LIGHTINGS,
+    }
 )
 _WHOLE: Mapping[str, tuple[int, int]] = MappingProxyType(  # name -> least and greatest value
     {

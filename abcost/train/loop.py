@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from abcost.data import DataSet
 from abcost.errors import TrainError
 from abcost.models.checkpoint import load_checkpoint
 from abcost.train.agc import clip_
@@ -45,13 +46,13 @@ def train_step(config: Config, around: Surroundings, *, start: Path | None = Non
     """
     fabric, data = around.fabric, around.data
     torch.manual_seed(config.seed)
+    teacher = None
+    if config.teacher and config.distillation:  # made first, as published: making it takes random numbers
+        teacher = load_teacher(config.teacher, config.teacher_model, data).to(config.dtype)
     model = network(config, data)
     if start is not None:
         load_checkpoint(model, start)
     restrict_slopes(model, config)
-    teacher = None
-    if config.teacher and config.distillation:
-        teacher = load_teacher(config.teacher, config.teacher_model, data).to(config.dtype)
 
     adam = torch.optim.Adam(parameter_groups(model, config), fused=True)
     compiled: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
@@ -77,6 +78,18 @@ def train_step(config: Config, around: Surroundings, *, start: Path | None = Non
         if board is not None:
             board.close()
     return test(config, around, standing)
+
+
+def check_step(config: Config, data: DataSet, processes: int, *, start: Path | None = None) -> None:
+    """Make all that `train_step` makes before it trains, and write nothing. Raises as it does."""
+    model = network(config, data)
+    if start is not None:
+        load_checkpoint(model, start)
+    restrict_slopes(model, config)
+    parameter_groups(model, config)
+    share_of_batches(torch.arange(len(data.train)), config.batch_size, rank=0, processes=processes)
+    if config.teacher and config.distillation:
+        load_teacher(config.teacher, config.teacher_model, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +205,7 @@ class _Trainer:
         """best.pt if it is one, then the log, then last.pt."""
         config, fabric, folder = self.config, self.around.fabric, self.around.folder
         ended = standing.batch == 0
-        if ended and _better(standing, config.select_on):
+        if ended and _better(standing, config.select_on, config.ties):
             standing.best = standing.epoch
         if fabric.is_global_zero:
             description = described(config, self.around.data)
@@ -225,9 +238,11 @@ def _row(
     }
 
 
-def _better(standing: Standing, split: str) -> bool:
-    """Whether the last epoch is the best: by top-1, and between equals by the loss."""
+def _better(standing: Standing, split: str, ties: str) -> bool:
+    """Whether the last epoch is the best: by top-1; of equal ones the later, or that of less loss."""
     if standing.best == 0:
         return True
     last, best = standing.rows[-1], standing.rows[standing.best - 1]
-    return (last[f"{split}_top1"], -last[f"{split}_loss"]) > (best[f"{split}_top1"], -best[f"{split}_loss"])
+    if last[f"{split}_top1"] != best[f"{split}_top1"]:
+        return last[f"{split}_top1"] > best[f"{split}_top1"]
+    return ties == "later" or last[f"{split}_loss"] < best[f"{split}_loss"]

@@ -47,7 +47,8 @@ def test(config: Config, around: Surroundings, standing: Standing) -> dict[str, 
         "exponents_by_layer": exponents_by_layer(model),
     }
     if fabric.is_global_zero:
-        write_text(folder / CONFUSION, confusion_csv(data.classes, tally))
+        counts = [] if tally.confusion is None else tally.confusion.tolist()
+        write_text(folder / CONFUSION, confusion_csv(data.classes, counts))
         write_json(folder / METRICS, found)
         around.watch.tested(found, folder)
     fabric.barrier()
@@ -100,11 +101,10 @@ def exponents_by_layer(model: nn.Module) -> dict[str, tuple[int, ...]]:
     }
 
 
-def confusion_csv(classes: Sequence[str], tally: Tally) -> str:
+def confusion_csv(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     """One row per true class, one column per predicted one."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["true", *classes])
-    counts = [] if tally.confusion is None else tally.confusion.tolist()
     writer.writerows([name, *row] for name, row in zip(classes, counts, strict=True))
     return out.getvalue()

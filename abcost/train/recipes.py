@@ -10,6 +10,8 @@ slope_lr       as lr       as lr       5e-2
 clip           0.001       0.02        0.02
 weight_decay   5e-6 in step 1, 0 in step 2, everywhere
 loss           labels      teacher     labels
+lighting       none        8-bit       none
+ties           later       later       loss
 =============  ==========  ==========  =========================
 
 Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739). Short runs are abcost's own: at the published learning
@@ -24,19 +26,37 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from abcost.errors import UsageError
+from abcost.core.reading import read_text
+from abcost.errors import UsageError, one_line
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
 from abcost.train.config import NAMES, STEPS, Config
 
 CIFAR: Mapping[str, Any] = MappingProxyType(
-    {"epochs": 256, "batch_size": 256, "lr": 1e-3, "clip": 1e-3, "distillation": 0.0, "seed": 2023}
+    {
+        "epochs": 256,
+        "batch_size": 256,
+        "lr": 1e-3,
+        "clip": 1e-3,
+        "distillation": 0.0,
+        "seed": 2023,
+        "ties": "later",
+    }
 )
 IMAGENET: Mapping[str, Any] = MappingProxyType(
-    {**CIFAR, "clip": 0.02, "distillation": 1.0, "teacher": "resnet34"}
+    {**CIFAR, "clip": 0.02, "distillation": 1.0, "teacher": "resnet34", "lighting": "8-bit"}
 )
 SHORT: Mapping[str, Any] = MappingProxyType(
-    {**CIFAR, "epochs": 40, "batch_size": 64, "lr": 1e-2, "slope_lr": 5e-2, "clip": 0.02, "threads": 1}
+    {
+        **CIFAR,
+        "epochs": 40,
+        "batch_size": 64,
+        "lr": 1e-2,
+        "slope_lr": 5e-2,
+        "clip": 0.02,
+        "threads": 1,
+        "ties": "loss",  # a few hundred validation images often tell epochs apart by the loss alone
+    }
 )
 MNIST5K: Mapping[str, Any] = MappingProxyType({**SHORT, "epochs": 15})
 WEIGHT_DECAY = {1: 5e-6, 2: 0.0}  # step -> of parameters of four dimensions
@@ -46,7 +66,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 FOLDER: Mapping[str, Any] = MappingProxyType({**IMAGENET, "distillation": 0.0, "teacher": None})
 """Of any other folder of images: as ImageNet, but with labels, for no teacher knows its classes."""
+FUNCTION: Mapping[str, Any] = MappingProxyType({**FOLDER, "lighting": None})
+"""Of a function of the user's that gives images: as a folder, but in memory, where there is no lighting."""
 
+MOST_BYTES = 1_000_000  # of a TOML file
 _NOT_IN_FILES = {"model", "step"}
 
 
@@ -68,10 +91,16 @@ def configs(
     found = []
     for step, asked in asked_for(model, steps, file=file, given=given):
         data = asked.setdefault("data", "digits")
-        recipe = RECIPES.get(data, FOLDER) if isinstance(data, str) else FOLDER
         base = {"weight_decay": WEIGHT_DECAY[step]}
-        found.append(Config(model=model, step=step, **{**base, **recipe, **asked}))
+        found.append(Config(model=model, step=step, **{**base, **_recipe(data), **asked}))
     return tuple(found)
+
+
+def _recipe(data: object) -> Mapping[str, Any]:
+    """The values for a data set; a name that is no text is found out later."""
+    if not isinstance(data, str):
+        return FOLDER
+    return RECIPES.get(data, FUNCTION if ":" in data else FOLDER)
 
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -86,12 +115,11 @@ def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
     """What stands at the top of a TOML file, and per step."""
+    text = read_text(file, f"--config {file}", UsageError, most=MOST_BYTES)
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read --config {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # TOML, UTF-8, or nesting without end
-        raise UsageError(f"--config {file} is not TOML: {error}") from error
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOML, or nesting without end
+        raise UsageError(f"--config {file} is not TOML: {one_line(error)}") from error
     own: dict[int, dict[str, Any]] = {}
     for step in STEPS:
         table = content.pop(f"step{step}", {})

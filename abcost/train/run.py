@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from abcost.core.reading import read_json
 from abcost.data import DataSet, load
-from abcost.errors import AbcostError, CheckpointError, OutputError, UsageError
-from abcost.train.config import Config
+from abcost.errors import AbcostError, CheckpointError, OutputError, UsageError, one_line
+from abcost.train.config import NAMES, Config
 from abcost.train.files import alone, sweep, write_json
-from abcost.train.loop import train_step
+from abcost.train.loop import check_step, train_step
+from abcost.train.ownership import TRAINED, check_owner
 from abcost.train.runtime import start
 from abcost.train.surroundings import BEST, CONFIG, METRICS, Surroundings
 from abcost.train.watch import Nobody, Watch
 
 SCHEMA = 1
+MOST_BYTES = 100_000_000  # of a JSON file in a run folder
 MACHINE = ("accelerator", "devices", "threads", "compile", "data_root", "workers")
 """What a resumed run may change: where it runs, not what it computes."""
 
@@ -36,22 +38,25 @@ def train(
     The last step's results are in `folder`, those of a step before it in `folder`/step1. With `resume` the steps are
     those of `stored`; what is finished is passed over, and a step in between goes on where it was saved.
 
-    Raises KeyboardInterrupt, after saving, when `stop` says so; UsageError if the folder holds another run or another
-    process is in it, and what `train_step` raises.
+    Raises KeyboardInterrupt, after saving, when `stop` says so; UsageError if the folder holds another run, anything
+    else that would be written over, or another process is in it; and what `train_step` raises.
     """
-    fabric = start(steps[0])
+    fabric, first = start(steps[0]), steps[0]
+    before = None if first.init is None else Path(first.init)
+    if fabric.is_global_zero:
+        check_folder(steps, folder, resume=resume)
+    data = images(first)
+    for config in steps:  # whatever is wrong is found before anything is written
+        check_step(config, data, fabric.world_size, start=before if config is first else None)
     with alone(folder) if fabric.is_global_zero else nullcontext():
         if fabric.is_global_zero:
             _prepare(steps, folder, resume=resume)
         fabric.barrier()
-        first = steps[0]
-        data = images(first)
         found: dict[str, Any] = {}
-        before = None if first.init is None else Path(first.init)
         for config in steps:
             place = folder if config is steps[-1] else folder / f"step{config.step}"
             if (place / METRICS).exists():
-                found = json.loads((place / METRICS).read_text(encoding="utf-8"))
+                found = metrics(place)
             else:
                 around = Surroundings(fabric, data, place, watch or Nobody(), stop)
                 found = train_step(config, around, start=before)
@@ -70,21 +75,40 @@ def images(config: Config) -> DataSet:
         flip=config.flip,
         workers=config.workers,
         select_on=config.select_on,
+        lighting=config.lighting,
     )
+
+
+def metrics(place: Path) -> dict[str, Any]:
+    """What a finished training of `place` has reached. Raises CheckpointError if that cannot be read."""
+    found = read_json(place / METRICS, str(place / METRICS), CheckpointError, most=MOST_BYTES)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{place / METRICS} is damaged: remove it, and the epochs are tested again")
+    return found
+
+
+def check_folder(steps: Sequence[Config], folder: Path, *, resume: bool) -> None:
+    """Raise UsageError if training these steps in the folder would write over what it holds; write nothing."""
+    check_owner(folder, "train", TRAINED)
+    if not resume and (folder / CONFIG).exists():
+        raise UsageError(f"--run-dir {folder} holds a run: continue it with --resume, or name another folder")
+    started = stored(folder)
+    if started is not None:
+        asked = [(c.step, {name: getattr(c, name) for name in NAMES if name != "step"}) for c in steps]
+        resumed(started, folder, asked)
 
 
 def _prepare(steps: Sequence[Config], folder: Path, *, resume: bool) -> None:
     """Make the folders of earlier steps, write down what is trained, remove what a killed process left half-written."""
-    if not resume and (folder / CONFIG).exists():
-        raise UsageError(f"--run-dir {folder} holds a run: continue it with --resume, or name another folder")
+    check_folder(steps, folder, resume=resume)  # again: now nobody else can write there
     try:
+        write_json(folder / CONFIG, {"schema": SCHEMA, "steps": [config.to_dict() for config in steps]})
         for config in steps[:-1]:
             (folder / f"step{config.step}").mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"--run-dir {folder}: {error.strerror or error}") from error
     for place in (folder, *folder.glob("step*/")):
         sweep(place)
-    write_json(folder / CONFIG, {"schema": SCHEMA, "steps": [config.to_dict() for config in steps]})
 
 
 def stored(folder: Path) -> tuple[Config, ...] | None:
@@ -93,19 +117,12 @@ def stored(folder: Path) -> tuple[Config, ...] | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, str(path), CheckpointError, most=MOST_BYTES)
         return tuple(Config.from_dict(step) for step in content["steps"])
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        AbcostError,
-    ) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AbcostError) as error:
         raise CheckpointError(
-            f"cannot resume: {path} is damaged ({type(error).__name__}: {error}); start again in another folder"
+            f"cannot resume: {path} is damaged ({type(error).__name__}: {one_line(error)}); "
+            "start again in another folder"
         ) from error
 
 

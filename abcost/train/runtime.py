@@ -45,6 +45,8 @@ def start(config: Config) -> Fabric:
     precision = {"32": "32-true", "64": "64-true"}.get(config.precision, config.precision)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    torch.backends.cudnn.deterministic = True  # both as published
+    torch.backends.cudnn.benchmark = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice about clusters and workers
         fabric = Fabric(

@@ -41,6 +41,7 @@ def cifar100(root: Path | None, options: Options) -> DataSet:
 def _cifar(name: str, kind: str, root: Path | None, options: Options) -> DataSet:
     """Training images moved as published: padded by 4 with their reflection, flipped, cropped to 32x32."""
     options.refuse_image_size(name, SIDE)
+    options.refuse_workers(name)
     moves = options.moves(MOVES, SIDE)
     published = getattr(require("torchvision.datasets", "vision", f"the data set {name}"), kind)
     folder = (root or ROOT) / published.base_folder

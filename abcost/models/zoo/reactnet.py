@@ -22,6 +22,9 @@ class ReActBlock(nn.Module):
 
     def __init__(self, recipe: Recipe, in_ch: int, out_ch: int, stride: int, beta: float) -> None:
         super().__init__()
+        # drawn before the block's own convolution, as published, but last among the parameters
+        shortcut_conv = recipe.real_conv if recipe.batch_norm else recipe.conv
+        shortcut = pooled_shortcut(recipe, in_ch, out_ch, shortcut_conv)
         self.move0 = recipe.move(in_ch, beta)
         self.sign = recipe.sign(beta)
         self.conv1 = recipe.conv(in_ch, out_ch, 3, stride)
@@ -29,8 +32,7 @@ class ReActBlock(nn.Module):
         self.move1 = recipe.move(out_ch)
         self.prelu = recipe.prelu(out_ch)
         self.move2 = recipe.move(out_ch)
-        shortcut_conv = recipe.real_conv if recipe.batch_norm else recipe.conv
-        self.downsample = pooled_shortcut(recipe, in_ch, out_ch, shortcut_conv)
+        self.downsample = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Residual branch plus shortcut, then RPReLU."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,14 +36,11 @@ class Quantiser:
         chain = (*chain_above(graph, node), node)
         if not any(n.attrs.get("aten") in _ROUNDINGS for n in chain):
             return None
-        conditions = [
-            lambda value, least=least: value >= least for least in range(levels[0] + 1, levels[1] + 1)
-        ]
+        least = range(levels[0] + 1, levels[1] + 1)
+        conditions = [partial(torch.le, torch.tensor(float(value))) for value in least]
         found = find_steps(graph, chain, conditions, options.fraction_bits)
         if found is None:
             return Declined("the quantiser is more than fixed-point execution holds exactly")
-        if any(not _same_gain(step, found[0]) for step in found):
-            return Declined("a channel is constant over some of the quantiser's levels")
         data = {"steps": found, "first": levels[0], "x": graph.inputs(chain[0].name)}
         return Match(chain, f"{len(found) + 1} levels: {len(found)} comparisons", data=data)
 
@@ -52,8 +50,11 @@ class Quantiser:
         values = torch.stack([step.level.values for step in steps])
         fixed = torch.stack([_fixed(step.level) for step in steps])
         consts = {"levels": Constant(values, fixed=fixed)}
-        if steps[0].gain is not None:
-            consts["gain"] = steps[0].gain
+        gains = [
+            torch.ones_like(step.level.values) if step.gain is None else step.gain.values for step in steps
+        ]
+        if any(step.gain is not None for step in steps):
+            consts["gain"] = Constant(torch.stack(gains).to(torch.int8), binary=True)
         attrs: dict[str, Any] = {"levels": len(steps) + 1, "step": 1.0, "offset": float(match.data["first"])}
         edit.replace(node, match.data["x"], kind=OpKind.QUANTISE, attrs=attrs, consts=consts)
 
@@ -77,12 +78,6 @@ def _goes_on(graph: OpGraph, node: OpNode) -> bool:
     return (
         len(users) == 1 and users[0].kind in Quantiser.kinds and _levels(graph.values(users[0])) is not None
     )
-
-
-def _same_gain(step: Step, other: Step) -> bool:
-    if step.gain is None or other.gain is None:
-        return step.gain is other.gain
-    return torch.equal(step.gain.values, other.gain.values)
 
 
 rules.add("quantiser")(Quantiser())

@@ -15,6 +15,7 @@ from abcost.core.interpret import FixedPoint, only_moves
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
+from abcost.errors import GraphError
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, only_user, rules
 from abcost.rewrite.weights import Behind
 
@@ -23,22 +24,22 @@ from abcost.rewrite.weights import Behind
 class _Front:
     """`scale` multiplies `code`; `moves` (views, max pools) lie between it and the dot product, first to last.
 
-    factor: the constant; None where `computed` (a node's name) is the factor.
+    factor: the constant, or the name of the node that computes it.
     """
 
     scale: OpNode
     code: OpNode
     moves: tuple[OpNode, ...]
-    factor: Constant | None
-    computed: str | None = None
+    factor: Constant | str
 
 
 class ScaleBehindDot:
     """dot(s * u, w)  ->  s * dot(u, w), u whole numbers of few bits, s the same for all that is summed.
 
-    s may be one for the tensor, the image (a computed s), a token of a linear layer, a channel of a depthwise convolution; a
-    scale per input channel stays where it is. Real weights take s in, dot(u, s * w); else it becomes one with the scale of
-    the weights, if that follows. Such a constant is the product of both as fixed point holds them: no bit changes.
+    s may be one for the tensor, the image (a computed s), a token of a linear layer, a channel of a depthwise
+    convolution; a scale per input channel stays where it is. Real weights take s in, dot(u, s * w); else it becomes
+    one with the scale of the weights, if that follows. Such a constant is the product of both as fixed point holds
+    them: no bit changes.
     """
 
     phase = Phase.LOWER
@@ -49,23 +50,15 @@ class ScaleBehindDot:
         front = _front(graph, node)
         if front is None:
             return None
-        nodes = (node, *front.moves, front.scale)
-        if front.computed is not None:
-            if not _one_per_sum(node, front, graph.node(front.computed).shape):
-                return Declined("the computed scale differs between what is summed: it stays in front")
-            return Match(nodes, "the scale of an image moves behind the product", data={"front": front})
-        factor = front.factor
-        assert factor is not None
-        if not _one_per_sum(node, front, tuple(factor.values.shape)):
-            return Declined("the scale differs between what is summed: it stays in front")
-        if any(m.kind is OpKind.MAX_POOL for m in front.moves) and not bool((factor.real() > 0).all()):
-            return Declined("a scale that is not positive does not commute with a max pool")
         arithmetic = FixedPoint(options.fraction_bits)
-        units = arithmetic.constant(factor) * 2.0**options.fraction_bits
-        if not torch.equal(torch.floor(units), units):
-            return Declined("the scale is below the grid of fixed point")
-        data = {"front": front, "fixed": arithmetic.constant}
-        if factor.count == 1 and node.consts["weight"].values.is_floating_point():
+        reason = _stays(graph, node, front, arithmetic)
+        if reason is not None:
+            return Declined(reason)
+        nodes = (node, *front.moves, front.scale)
+        if isinstance(front.factor, str):
+            return Match(nodes, "the scale of an image moves behind the product", data={"front": front})
+        data = {"front": front, "arithmetic": arithmetic}
+        if front.factor.count == 1 and node.consts["weight"].values.is_floating_point():
             return Match(nodes, "the activation's scale goes into the weights", data={**data, "into": True})
         own = _weight_scale(graph, node)
         more = () if own is None else (own,)
@@ -76,30 +69,42 @@ class ScaleBehindDot:
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
         """The last node has the old value and name."""
         front: _Front = match.data["front"]
-        fixed = match.data.get("fixed")
         last = front.code.name
         for move in front.moves:
             twin = dataclasses.replace(move, name=edit.unique(f"{move.name}/code"))
             last = edit.insert_before(node, twin, [last])
         if match.data.get("into"):
-            assert front.factor is not None
-            weight = _product(front.factor, front.factor.real(), node.consts["weight"], fixed)
+            weight = _product(front.factor, node.consts["weight"], match.data["arithmetic"])
             edit.replace(node, [last], consts={**node.consts, "weight": weight})
             return
         behind = Behind(edit, graph, node)
         dot = behind.dot(node.consts["weight"], name="code", inputs=[last])
-        if front.computed is not None:
-            behind.finish(behind.then(OpKind.MULTIPLY, [dot, front.computed], {}, {}, "scale"))
+        if isinstance(front.factor, str):
+            behind.finish(behind.then(OpKind.MULTIPLY, [dot, front.factor], {}, {}, "scale"))
             return
-        assert front.factor is not None
-        factor = _of_outputs(node, front.factor.real())
-        stored = Constant(factor, fixed=_of_outputs(node, fixed(front.factor)))
+        fixed = match.data["arithmetic"].constant(front.factor)
+        stored = Constant(_of_outputs(node, front.factor.real()), fixed=_of_outputs(node, fixed))
         own: OpNode | None = match.data["own"]
         if own is not None:
-            edit.replace(own, [dot], consts={"factor": _product(stored, factor, own.consts["factor"], fixed)})
+            both = _product(stored, own.consts["factor"], match.data["arithmetic"])
+            edit.replace(own, [dot], consts={"factor": both})
             return
-        attrs = {"role": "activation_scale"}
+        attrs = {"role": "quantiser"}
         behind.finish(behind.then(OpKind.SCALE, [dot], attrs, {"factor": stored}, "scale"))
+
+
+def _stays(graph: OpGraph, node: OpNode, front: _Front, arithmetic: FixedPoint) -> str | None:
+    """Why the scale must stay in front; None if it need not."""
+    factor = front.factor
+    shape = graph.node(factor).shape if isinstance(factor, str) else tuple(factor.values.shape)
+    if not _one_per_sum(node, front, shape):
+        return "the scale differs between what is summed: it stays in front"
+    if isinstance(factor, str):
+        return None
+    if any(m.kind is OpKind.MAX_POOL for m in front.moves) and not bool((factor.real() > 0).all()):
+        return "a scale that is not positive does not commute with a max pool"
+    units = arithmetic.constant(factor) * 2.0**arithmetic.fraction_bits
+    return None if torch.equal(torch.floor(units), units) else "the scale is below the grid of fixed point"
 
 
 def _front(graph: OpGraph, node: OpNode) -> _Front | None:
@@ -121,7 +126,7 @@ def _front(graph: OpGraph, node: OpNode) -> _Front | None:
     if source.kind is OpKind.MULTIPLY:
         for code, computed in (sources, reversed(sources)):
             if code.shape == source.shape and _code(graph, code) and graph.values(computed).grid is None:
-                return _Front(source, code, tuple(moves), None, computed.name)
+                return _Front(source, code, tuple(moves), computed.name)
     return None
 
 
@@ -144,7 +149,7 @@ def _one_per_sum(node: OpNode, front: _Front, shape: tuple[int, ...]) -> bool:
     if not axes:
         return True
     allowed = free_axes(node, front.code.shape)
-    if front.computed is not None and node.kind is OpKind.CONV:
+    if isinstance(front.factor, str) and node.kind is OpKind.CONV:
         allowed = {-len(front.code.shape)}
     return not front.moves and axes <= allowed
 
@@ -167,10 +172,12 @@ def _weight_scale(graph: OpGraph, node: OpNode) -> OpNode | None:
     return user if user.attrs.get("role") == "weight_scale" else None
 
 
-def _product(left: Constant, values: Tensor, right: Constant, fixed: object) -> Constant:
+def _product(left: Constant | str, right: Constant, arithmetic: FixedPoint) -> Constant:
     """Two constants as one: in fixed point the product of what it held of each."""
-    assert callable(fixed)
-    return Constant(values * right.real(), fixed=fixed(left) * fixed(right))
+    if isinstance(left, str):
+        raise GraphError(f"{left!r} is computed, and no factor of a constant")
+    fixed = arithmetic.constant(left) * arithmetic.constant(right)
+    return Constant(left.real() * right.real(), fixed=fixed)
 
 
 rules.add("scale-behind-dot")(ScaleBehindDot())

@@ -1,4 +1,4 @@
-"""Every way to write a sign -> sign(x): where, 2 * (x >= 0) - 1, -sign(x), (x > 0) - (x < 0), clamp(sign(x)), sign(sign(x) + c)."""
+"""where(x >= 0, 1, -1), 2 * (x >= 0) - 1, (x > 0) - (x < 0), clamp(sign(x)), sign(sign(x) + c), … -> sign(x)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from abcost.core.cone import Cone, cone_of
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
-from abcost.core.interpret import Floating
+from abcost.core.interpret import FixedPoint, Floating
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
@@ -39,7 +39,7 @@ class StepFunction:
     phase = Phase.RECOGNISE
     kinds = _ELEMENTWISE
 
-    def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+    def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """Everything between x and the result acts on single elements, and only decisions read x."""
         if node.kind in _DECISIONS and not _few(graph, graph.sources(node)[0]):
             return None
@@ -52,12 +52,13 @@ class StepFunction:
         cone = cone_of(graph, node, lambda n: not _few(graph, n), _MOST_NODES)
         if cone is None or any(n.kind not in _ELEMENTWISE | _DECISIONS for n in cone.nodes):
             return None
-        data = _one_step(graph, cone)
+        data = _one_step(graph, cone, FixedPoint(options.fraction_bits))
         if data is None:
             return None
-        return Match(
-            (node, *cone.nodes), f"a step from {data['low']:g} to {data['high']:g} is one bit", data=data
-        )
+        detail = f"a step from {data['low']:g} to {data['high']:g} is one bit"
+        if not data["exact"]:
+            detail += "; hardware has another value at the level itself, or where constants are rounded"
+        return Match((node, *cone.nodes), detail, exact=data["exact"], data=data)
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """What lies between dies if nobody else reads it."""
@@ -84,40 +85,47 @@ def _are_bits(graph: OpGraph, node: OpNode) -> bool:
     return few is not None and set(few) <= _BITS
 
 
-def _one_step(graph: OpGraph, cone: Cone) -> dict[str, Any] | None:
+def _one_step(graph: OpGraph, cone: Cone, fixed: FixedPoint) -> dict[str, Any] | None:
     """Level, values below and above, and which of them holds at the level; None if f is no single step."""
     readers = [n for n in cone.nodes if cone.root.name in graph.inputs(n.name)]
-    if any(n.kind not in _DECISIONS or len(graph.inputs(n.name)) != 1 for n in readers):
-        return None
     found = [_level(n) for n in readers]
-    if not 1 <= len(found) <= _MOST_LEVELS or sum(level.numel() for level in found) > _LARGEST:
+    decides = all(n.kind in _DECISIONS and len(graph.inputs(n.name)) == 1 for n in readers)
+    if not decides or len(found) > _MOST_LEVELS or sum(level.numel() for level in found) > _LARGEST:
         return None
-    levels = torch.unique_consecutive(torch.stack(torch.broadcast_tensors(*found)).sort(dim=0).values, dim=0)
-    between = (levels[:-1] + levels[1:]) / 2
+    together = torch.stack(torch.broadcast_tensors(*found))  # type: ignore[no-untyped-call]
+    levels = torch.unique_consecutive(together.sort(dim=0).values, dim=0)
     samples = [levels[0] - 1]
     for number, level in enumerate(levels):
-        samples += [level, between[number] if number < len(between) else level + 1]
-    results, hardware = (
-        [cone.run(sample, arithmetic) for sample in samples]
-        for arithmetic in (Floating(), Floating(hardware_sign=True))
-    )
-    low, high = results[0].flatten()[0], results[-1].flatten()[0]
-    if low == high:
-        return None
+        samples += [level, (level + levels[number + 1]) / 2 if number + 1 < len(levels) else level + 1]
+    results = [cone.run(sample, Floating()) for sample in samples]
+    hardware = [cone.run(sample, Floating(hardware_sign=True)) for sample in samples]
     for number, level in enumerate(levels):
-        place = 2 * number + 1
-        if not all(bool((r == low).all()) for r in results[:place]):
-            return None
-        if all(bool((r == high).all()) for r in results[place + 1 :]):
-            at = _at_level(results[place], float(low), float(high))
-            beside = [torch.equal(a, b) for a, b in zip(results, hardware, strict=True)]
-            if at is None or not all(beside[:place] + beside[place + 1 :]):
-                return None
-            exact = bool((hardware[place] == (low if at == -1 else high)).all())
+        step = _step_at(results, hardware, 2 * number + 1)
+        if step is not None:
             expands = tuple(cone.root.shape) != tuple(cone.last.shape)
-            data = {"level": level, "low": float(low), "high": float(high), "at_zero": at}
-            return {**data, "expands": expands, "x": cone.root.name, "exact": exact}
+            step["exact"] = step["exact"] and _agrees(cone, samples, hardware, fixed)
+            return {**step, "level": level, "expands": expands, "x": cone.root.name}
     return None
+
+
+def _agrees(cone: Cone, samples: list[Tensor], hardware: list[Tensor], fixed: FixedPoint) -> bool:
+    """Whether fixed point, which rounds the constants of f, has the same values beside the levels."""
+    return all(torch.equal(cone.run(x, fixed), h) for x, h in zip(samples[::2], hardware[::2], strict=True))
+
+
+def _step_at(results: list[Tensor], hardware: list[Tensor], place: int) -> dict[str, Any] | None:
+    """The step, if all samples in front of `place` have one value, and all behind it another, in hardware too."""
+    low, high = results[0].flatten()[0], results[-1].flatten()[0]
+    sides = [low] * place, [high] * (len(results) - place - 1)
+    for found in (results, hardware):
+        beside = (*zip(found[:place], sides[0], strict=True), *zip(found[place + 1 :], sides[1], strict=True))
+        if low == high or not all(bool((value == side).all()) for value, side in beside):
+            return None
+    at = _at_level(results[place], float(low), float(high))
+    if at is None:
+        return None
+    exact = bool((hardware[place] == (low if at == -1 else high)).all())
+    return {"low": float(low), "high": float(high), "at_zero": at, "exact": exact}
 
 
 def _level(node: OpNode) -> Tensor:
@@ -126,7 +134,7 @@ def _level(node: OpNode) -> Tensor:
 
 
 def _at_level(value: Tensor, low: float, high: float) -> int | None:
-    """-1 where the lower side holds at the level, 1 where the upper one does, 0 half-way between them (torch's sign)."""
+    """-1 if the lower side holds at the level, 1 if the upper one does, 0 half-way between them (torch's sign)."""
     for at, wanted in ((-1, low), (1, high), (0, (low + high) / 2)):
         if bool((value == wanted).all()):
             return at

@@ -1,4 +1,4 @@
-"""conv(x, s * v) -> s * conv(x, v): ternary, k-bit, {0, 1} and power-of-two weights hidden in real ones; sums of bases."""
+"""conv(x, s * v) -> s * conv(x, v): ternary, k-bit, {0, 1}, power-of-two weights in real ones; sums of bases."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FEWEST_TAPS = 3
 
 
 class WeightLevels:
-    """conv(x, s_o * v) + bias  ->  conv(x, v) * s_o + bias, with v whole numbers of up to 8 bits or powers of two;
+    """conv(x, s_o * v) + bias  ->  conv(x, v) * s_o + bias, with v whole numbers of up to 8 bits or powers of two.
 
-    conv(x, p_o or q_o)        ->  conv(x, b) * (q_o - p_o) / 2 + box_sum(x) * (p_o + q_o) / 2, with b in {-1, +1};
-    conv(x, sum of s_oi * b_i) ->  sum of conv(x, b_i) * s_oi.
+        conv(x, p_o or q_o)         ->  conv(x, b) * (q_o - p_o) / 2 + box_sum(x) * (p_o + q_o) / 2, b in {-1, +1}
+        conv(x, sum of s_oi * b_i)  ->  sum of conv(x, b_i) * s_oi
 
     The sum of x over the window is one for all output channels (adaptive binary sets; ABC-Net's bases).
     """
@@ -29,21 +29,12 @@ class WeightLevels:
 
     def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
         """Real weights that are not +-s; those are another rule's."""
-        weight = node.consts["weight"]
-        if weight.binary or weight.scale is not None or not weight.values.is_floating_point():
-            return None
-        if bool(node.attrs.get("transposed", False)) and node.attrs["groups"] != 1:
-            return None  # said by binary-weight
-        rows = rows_of(node)
-        if rows.shape[1] < _FEWEST_TAPS or bool((rows.abs() == rows.abs().amax(dim=1, keepdim=True)).all()):
-            return None
-        found = two_valued(rows) or powers_of_two(rows) or whole_multiples(rows) or sums_of_bases(rows)
+        found = _read(node)
         if found is None:
             return None
         if isinstance(found, Levels):
-            if found.values.is_floating_point() and bool((found.scale == 1).all()):
-                return None  # powers of two as they stand
-            return Match((node,), _levels_text(found), data={"levels": found})
+            stands = found.values.is_floating_point() and bool((found.scale == 1).all())
+            return None if stands else Match((node,), _levels_text(found), data={"levels": found})
         box = not exact_zero(found.offset)
         if box and (bool(node.attrs.get("transposed", False)) or int(node.attrs.get("groups", 1)) != 1):
             return Declined("two values per channel that are not +-s, but no one box sum serves all channels")
@@ -63,6 +54,19 @@ class WeightLevels:
             edit.replace(node, consts={"weight": weight})
             return
         behind.finish(behind.scaled(behind.dot(weight, name="levels"), levels.scale))
+
+
+def _read(node: OpNode) -> Levels | Bases | None:
+    """What the weights are; None for +-s, whole numbers, reals, and where output channels are no axis."""
+    weight = node.consts["weight"]
+    if weight.binary or weight.scale is not None or not weight.values.is_floating_point():
+        return None
+    if bool(node.attrs.get("transposed", False)) and node.attrs["groups"] != 1:
+        return None  # said by binary-weight
+    rows = rows_of(node)
+    if rows.shape[1] < _FEWEST_TAPS or bool((rows.abs() == rows.abs().amax(dim=1, keepdim=True)).all()):
+        return None
+    return two_valued(rows) or powers_of_two(rows) or whole_multiples(rows) or sums_of_bases(rows)
 
 
 def _apply_bases(behind: Behind, bases: Bases) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -77,8 +78,9 @@ class Processes:
         )
         if process.stdin is None:
             raise SearchError("a worker could not be started")
-        process.stdin.write(json.dumps(asked) + "\n")  # not an argument: a URL may hold a password
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it is dead already, which `check` finds
+            process.stdin.write(json.dumps(asked) + "\n")  # not an argument: a URL may hold a password
+            process.stdin.close()
         return process
 
 

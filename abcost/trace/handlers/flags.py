@@ -51,7 +51,7 @@ def is_whole(call: Call, name: str) -> bool:
     todo, seen = [name], {name}
     while todo:
         name = todo.pop()
-        node = edit.node(name)
+        node = edit.draft(name)
         if _makes_whole(node):
             continue
         if node.kind not in _KEEP_WHOLE or not _holds_whole(node):
@@ -59,7 +59,7 @@ def is_whole(call: Call, name: str) -> bool:
         condition = (
             node.kind is OpKind.SELECT and "condition" not in node.consts
         )  # in the first slot; no value
-        found = [source for source in edit.inputs(name)[condition:] if source not in seen]
+        found = [source for source in edit.reads(name)[condition:] if source not in seen]
         seen.update(found)
         todo.extend(found)
     return True

@@ -50,6 +50,8 @@ def avg_pool(call: Call) -> str:
 
 def _divided(call: Call, total: str, divisors: torch.Tensor) -> str:
     """Total / divisors, a scale by constants that belongs to the pool; divisors: (*positions)."""
+    if bool((divisors == 1).all()):
+        return total
     factor = {"factor": constant(1.0 / divisors, call.shapes[0], call.shapes[0])}
     return call.emit(OpKind.SCALE, [total], attrs={"role": "avg_pool"}, consts=factor)
 

@@ -57,11 +57,11 @@ def product(call: Call, a: Operand, b: Operand) -> Operand:
         return matmul(call, a, b)
     if isinstance(a, Made) and isinstance(b, torch.Tensor):
         return _with_constant(call, a, b)
-    if isinstance(b, Made):  # (c @ x).T = x.T @ c.T
+    if isinstance(b, Made) and isinstance(a, torch.Tensor):  # (c @ x).T = x.T @ c.T
         axes = [*range(len(b.shape) - 2), len(b.shape) - 1, len(b.shape) - 2]
         flipped = _with_constant(call, _made(permuted(call, b, axes)), a.transpose(-1, -2))
         return permuted(call, flipped, axes)
-    return a @ b
+    raise TypeError("an operation on constants alone needs no handler")
 
 
 def _made(value: Operand) -> Made:

@@ -99,8 +99,9 @@ def index_put(call: Call) -> str:
             "computed values at constant indices are not supported; build the result with torch.cat"
         )
     held = torch.zeros(call.shapes[0], dtype=torch.float64)
-    written = held.bool().index_put(indices, torch.tensor(True))
-    return result(select(call, written, held.index_put(indices, values.double()), x))
+    put = torch.ops.aten.index_put.default
+    written = put(held.bool(), indices, torch.tensor(True))
+    return result(select(call, written, put(held, indices, values.double()), x))
 
 
 def _masked(call: Call, indices: list[torch.Tensor | None], x: Operand) -> str:
