@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -64,9 +66,19 @@ def _read(node: OpNode) -> Levels | Bases | None:
     if bool(node.attrs.get("transposed", False)) and node.attrs["groups"] != 1:
         return None  # said by binary-weight
     rows = rows_of(node)
-    if rows.shape[1] < _FEWEST_TAPS or bool((rows.abs() == rows.abs().amax(dim=1, keepdim=True)).all()):
+    if rows.shape[1] < _FEWEST_TAPS or (_one_magnitude(rows[:1]) and _one_magnitude(rows)):
         return None
-    return two_valued(rows) or powers_of_two(rows) or whole_multiples(rows) or sums_of_bases(rows)
+    for reader in (two_valued, powers_of_two, whole_multiples, sums_of_bases):
+        found = reader(rows)
+        if found is not None:
+            return found
+    return None
+
+
+def _one_magnitude(rows: Tensor) -> bool:
+    """Whether every row is +-s."""
+    magnitude = rows.abs()
+    return bool((magnitude == magnitude[:, :1]).all())
 
 
 def _apply_bases(behind: Behind, bases: Bases) -> None:
