@@ -176,7 +176,7 @@ def _sparse(proto):
         (_sparse, "holds sparse initializers|checker"),
         (lambda p: p.graph.ClearField("output"), "the graph has no output"),
         (lambda p: p.ClearField("opset_import"), "does not pass onnx's checker"),
-        (lambda p: setattr(p.opset_import[0], "version", 12), "uses opset 12; 13 and later are supported"),
+        (lambda p: setattr(p.opset_import[0], "version", 8), "uses opset 8; 9 and later are supported"),
         (lambda p: setattr(p.opset_import[0], "version", 999), "uses opset 999; the installed onnx knows up to"),
         (lambda p: setattr(p.graph.node[0], "op_type", "Celu2"), "does not pass onnx's checker.*Celu2"),
         (lambda p: setattr(p.graph.node[0], "op_type", "Celu"), "does not know the ONNX operator Celu .node 'add'."),

@@ -22,6 +22,8 @@ from abcost.onnx.registry import operators
 from abcost.rewrite import RewriteOptions, rewrite
 from abcost.trace import trace
 from onnx_models import QONNX, graph_file
+from test_onnx_quantised import EXACT as QUANTISED
+from test_onnx_quantised import NEAR as NEARLY
 
 
 def ints(*values):
@@ -73,6 +75,7 @@ CASES = [
     ("AveragePool", [IMAGE], {"kernel_shape": [2, 2]}),
     ("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "strides": [3, 1]}),
     ("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
+    ("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
     ("AveragePool", [IMAGE], {"kernel_shape": [2, 2], "pads": [0, 0, 1, 1], "count_include_pad": 1}),
     ("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
     *[(name, [floats(2, 3, 4), ints(0, -1)], {"keepdims": 0}, 18) for name in (
@@ -113,7 +116,7 @@ FLAGS = [
     *[(name, [np.array([True, False]), np.array([[True], [False]])]) for name in ("And", "Or", "Xor")],
     ("Not", [np.array([True, False])]),
 ]
-BY_HAND = {"Shape", "Size", "ConstantOfShape", "Range", "Mod", "Resize"}  # tested below
+BY_HAND = {"Shape", "Size", "ConstantOfShape", "Range", "Mod", "Resize", "Upsample"}  # tested below
 
 
 def file_of(tmp_path, name, inputs, attributes, opset=17, results=1, domain="", extra=()):
@@ -221,7 +224,12 @@ def test_shapes_and_whole_numbers_agree_with_onnxruntime(tmp_path, nodes, consta
 
 def test_every_operator_is_tested():
     tested = {case[0] for case in CASES} | {case[0] for case in FLAGS} | BY_HAND
-    assert {name for name in operators.names() if not name.startswith("qonnx.")} == tested
+    quantised = {case[0] for case in (*QUANTISED, *NEARLY)} | {
+        "DynamicQuantizeMatMul"
+    }  # in test_onnx_quantised.py
+    tested |= quantised | {f"ms.{name}" for name in quantised}
+    names = {name for name in operators.names() if not name.startswith("qonnx.")}
+    assert names <= tested
 
 
 # QONNX
@@ -383,7 +391,10 @@ def stage_graphs_of(file):
         ("Expand", [floats(1), ints(2**20, 2**20)], {}, "spreads a constant to 1048576x1048576"),
         ("Tile", [floats(1), ints(2**40)], {}, "spreads a constant to 1099511627776"),
         ("Cast", [IMAGE], {"to": TensorProto.STRING}, "a cast to type 8 is not supported"),
-        ("Resize", [IMAGE, np.float32([]), np.float32([1, 1, 1.5, 2])], {}, "only mode nearest by whole factors"),
+        ("Resize", [IMAGE, np.float32([]), np.float32([1, 1, 1.5, 2])], {"mode": "cubic", "exclude_outside": 1},
+         "exclude_outside 1 is not supported"),
+        ("Resize", [IMAGE, np.float32([]), np.float32([1, 1, 1.5, 2])],
+         {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}, "from 2x4x6x5 to 2x4x9x10 is not supported"),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path, name, inputs, attributes, reason):

@@ -10,9 +10,10 @@ from abcost.core.reading import read_bytes
 from abcost.errors import ModelError, one_line
 from abcost.extras import require
 from abcost.onnx.external import load_external
+from abcost.onnx.registry import DOMAINS
 
 LARGEST_FILE = 2**31 - 1  # bytes: protobuf's own limit, for a file and for a model with its external data
-FIRST_OPSET = 13  # where the axes of Squeeze, ReduceSum, … became inputs
+FIRST_OPSET = 9  # the oldest that QONNX files are found in
 
 
 def read_proto(path: Path) -> Any:
@@ -30,6 +31,7 @@ def read_proto(path: Path) -> Any:
         raise ModelError(f"{path} is no ONNX model: it has no graph")
     if any(isinstance(name, bytes) for name in _names(proto)):  # what protobuf gives for text that is none
         raise ModelError(f"{path} is no ONNX model: it holds a name that is not UTF-8")
+    _complete_imports(proto)
     load_external(tensors(proto), path, LARGEST_FILE - len(data))
     try:
         onnx.checker.check_model(proto)
@@ -42,6 +44,14 @@ def read_proto(path: Path) -> Any:
     if proto.graph.sparse_initializer:
         raise ModelError(f"{path} holds sparse initializers, which are not supported; export dense ones")
     return proto
+
+
+def _complete_imports(proto: Any) -> None:
+    """Import the domains that are used and known, but that the file forgets to import, as many QONNX files do."""
+    imported = versions(proto)
+    used = {node.domain for node in proto.graph.node}
+    for domain in sorted((used & DOMAINS) - {"", "ai.onnx", *imported}):
+        proto.opset_import.add(domain=domain, version=1)
 
 
 def versions(proto: Any) -> dict[str, int]:

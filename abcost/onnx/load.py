@@ -15,10 +15,15 @@ from abcost.errors import ModelError, UsageError
 from abcost.extras import require
 from abcost.onnx.file import read_proto, versions
 from abcost.onnx.program import OnnxProgram, Step, ordered
-from abcost.onnx.registry import find_operator, operators
+from abcost.onnx.registry import find_operator, operators, registered_name
 from abcost.onnx.symptoms import symptoms
+from abcost.onnx.types import FLOAT, INT64, LIMITS, NAMES, UNKNOWN, result_types
 
 _DTYPES = {
+    2: torch.uint8,
+    3: torch.int8,
+    5: torch.int16,
+    9: torch.bool,
     1: torch.float32,
     10: torch.float32,  # float16 and bfloat16 are read as single precision
     16: torch.float32,
@@ -26,7 +31,6 @@ _DTYPES = {
     6: torch.int32,
     7: torch.int64,
 }
-_NAMED = {1: "float", 10: "float16", 16: "bfloat16", 11: "double", 6: "int32", 7: "int64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ def load_onnx(path: Path, sizes: Sequence[InputSpec] = ()) -> Loaded:
     inputs = _inputs(path, fed, sizes)
     dtype = torch.float64 if any(spec.dtype == torch.float64 for spec in inputs) else torch.float32
     constants = {tensor.name: _tensor(path, tensor, dtype) for tensor in graph.initializer}
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    types.update((value.name, value.type.tensor_type.elem_type) for value in fed)
     opsets = versions(proto)
     steps = []
     taken: set[str] = set()
@@ -60,8 +66,9 @@ def load_onnx(path: Path, sizes: Sequence[InputSpec] = ()) -> Loaded:
     for node in graph.node:
         if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
             constants[node.output[0]] = _constant(path, node, dtype)
+            types[node.output[0]] = _constant_type(node)
             continue
-        step = _step(path, node, opsets, taken, dtype)
+        step = _step(path, node, opsets, taken, dtype, types)
         if step is None:
             unknown.setdefault(f"{node.domain}.{node.op_type}".lstrip("."), node.name or node.output[0])
         else:
@@ -96,7 +103,9 @@ def _inputs(path: Path, fed: Sequence[Any], sizes: Sequence[InputSpec]) -> tuple
 def _input(path: Path, value: Any, asked: InputSpec | None) -> InputSpec:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or kind.elem_type not in _DTYPES:
-        raise ModelError(f"{path}: input {value.name!r} is none of {', '.join(_NAMED.values())}")
+        raise ModelError(
+            f"{path}: input {value.name!r} is none of {', '.join(NAMES[code] for code in sorted(_DTYPES))}"
+        )
     dims = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in kind.shape.dim]
     said = "x".join(map(str, dims))
     if asked is None:
@@ -113,8 +122,18 @@ def _input(path: Path, value: Any, asked: InputSpec | None) -> InputSpec:
     return InputSpec(asked.shape, _DTYPES[kind.elem_type])
 
 
-def _step(path: Path, node: Any, opsets: dict[str, int], taken: set[str], dtype: torch.dtype) -> Step | None:
-    """The node as a step, None if nobody knows its operator. A name used twice gets the first output's behind it."""
+def _step(
+    path: Path,
+    node: Any,
+    opsets: dict[str, int],
+    taken: set[str],
+    dtype: torch.dtype,
+    types: dict[str, int],
+) -> Step | None:
+    """The node as a step, None if nobody knows its operator. A name used twice gets the first output's behind it.
+
+    types: of the values so far; those of the results are added.
+    """
     handler = find_operator(node.domain, node.op_type)
     if handler is None:
         return None
@@ -125,7 +144,10 @@ def _step(path: Path, node: Any, opsets: dict[str, int], taken: set[str], dtype:
     taken.add(name)
     attributes = {a.name: _attribute(path, name, a, dtype) for a in node.attribute}
     version = opsets.get("" if node.domain == "ai.onnx" else node.domain, 1)
-    return Step(name, node.op_type, version, handler, tuple(node.input), outputs, attributes)
+    read = tuple(types.get(value, UNKNOWN) for value in node.input)
+    operator = registered_name(node.domain, node.op_type)
+    types.update(zip(outputs, result_types(operator, read, attributes, len(outputs)), strict=True))
+    return Step(name, node.op_type, version, handler, tuple(node.input), outputs, attributes, read)
 
 
 def _attribute(path: Path, node: str, attribute: Any, dtype: torch.dtype) -> Any:
@@ -156,19 +178,27 @@ def _constant(path: Path, node: Any, dtype: torch.dtype) -> torch.Tensor:
     value = _attribute(path, node.name or node.output[0], attribute, dtype)
     if isinstance(value, torch.Tensor):
         return value
-    if attribute.name not in ("value_float", "value_floats", "value_int", "value_ints"):
+    if attribute.name not in _PLAIN:
         raise ModelError(f"{path}: constant {node.output[0]!r} is no tensor of numbers ({attribute.name})")
     return torch.tensor(value, dtype=dtype if "float" in attribute.name else torch.int64)
 
 
+_PLAIN = {"value_float": FLOAT, "value_floats": FLOAT, "value_int": INT64, "value_ints": INT64}
+
+
+def _constant_type(node: Any) -> int:
+    attribute = node.attribute[0]
+    return int(attribute.t.data_type) if attribute.HasField("t") else _PLAIN.get(attribute.name, UNKNOWN)
+
+
 def _tensor(path: Path, tensor: Any, dtype: torch.dtype) -> torch.Tensor:
-    """Floats of any width as `dtype`, whole numbers as int64, flags as bool."""
+    """Floats of any width as `dtype`, whole numbers of any width (4 bits, too) as int64, flags as bool."""
     helper = require("onnx.numpy_helper", "onnx", f"reading {path}")
     try:
         values = np.asarray(helper.to_array(tensor))
         if values.dtype == np.bool_:
             return torch.tensor(values)
-        if values.dtype.kind in "iu":
+        if tensor.data_type in LIMITS or values.dtype.kind in "iu":
             return torch.from_numpy(values.astype(np.int64))
         return torch.from_numpy(values.astype(np.float64 if dtype == torch.float64 else np.float32))
     except Exception as error:  # data of another size than its shape; text; a type that numpy does not know

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from abcost.errors import ModelError, TraceError
+from abcost.onnx.types import LIMITS, NAMES, UNKNOWN
 
 LARGEST_CONSTANT = 2**29  # elements, 2 GiB in single precision: the most that a constant may be spread to
 
@@ -17,7 +18,8 @@ class Op:
     """Inputs as torch tensors (None where an optional one is left out) and attributes as plain values.
 
     version: of the operator set. dtype: of all floating values of the program, whatever the file says.
-    live: for each input, whether it depends on the network's input.
+    live: for each input, whether it depends on the network's input. types: of each input's elements in the file, as
+    `abcost.onnx.types` has them.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Op:
         attributes: Mapping[str, Any],
         dtype: torch.dtype,
         results: int,
+        types: Sequence[int] = (),
     ) -> None:
         self.label = label  # for messages: "ONNX Conv '/conv1/Conv'"
         self.version = version
@@ -37,6 +40,7 @@ class Op:
         self.attributes = attributes
         self.dtype = dtype
         self.results = results  # how many the graph asks for
+        self.types = types
 
     def __getitem__(self, position: int) -> torch.Tensor:
         """An input that has to be there. Raises ModelError."""
@@ -52,6 +56,19 @@ class Op:
     def constant(self, position: int) -> bool:
         """Whether the input is there and the same for every image."""
         return self.get(position) is not None and not self.live[position]
+
+    def type(self, position: int) -> int:
+        """Code of the type that an input's elements have in the file; UNKNOWN (0) where nobody says."""
+        return self.types[position] if position < len(self.types) else UNKNOWN
+
+    def limits(self, position: int) -> tuple[int, int]:
+        """Least and largest whole number of an input's type. Raises TraceError where it is none."""
+        code = self.type(position)
+        if code not in LIMITS:
+            raise self.refuse(
+                f"input {position} is of type {NAMES.get(code, 'unknown')}, not of whole numbers of up to 63 bits"
+            )
+        return LIMITS[code]
 
     def ints(self, position: int) -> list[int] | None:
         """An optional input that holds whole numbers (axes, a shape), as a list."""

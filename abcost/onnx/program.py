@@ -20,7 +20,8 @@ from abcost.onnx.registry import Handler
 class Step:
     """One node. `name` is unique; inputs that are left out are "".
 
-    live: for each input, whether it depends on the network's input; last_use: values that nobody reads afterwards.
+    types: of the elements of each input; live: for each input, whether it depends on the network's input;
+    last_use: values that nobody reads afterwards.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    types: tuple[int, ...] = ()
     live: tuple[bool, ...] = ()
     last_use: tuple[str, ...] = ()
 
@@ -57,7 +59,8 @@ class Step:
             values.pop(name, None)
 
     def _op(self, inputs: Sequence[torch.Tensor | None], dtype: torch.dtype) -> Op:
-        return Op(self.label, self.version, inputs, self.live, self.attributes, dtype, len(self.outputs))
+        results = len(self.outputs)
+        return Op(self.label, self.version, inputs, self.live, self.attributes, dtype, results, self.types)
 
     def _check_size(self, inputs: Sequence[torch.Tensor | None], dtype: torch.dtype) -> None:
         """Refuse constants that take more memory than is reasonable before any is taken. Raises ModelError.
@@ -71,6 +74,11 @@ class Step:
             return
         for result in results:
             op.fits(result.shape)
+
+
+def _computed(x: torch.Tensor) -> torch.Tensor:
+    """An input in a type that is computed with: whole numbers of any width are int64."""
+    return x if x.is_floating_point() or x.dtype in (torch.bool, torch.int64) else x.to(torch.int64)
 
 
 def _listed(result: torch.Tensor | Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -119,7 +127,7 @@ class OnnxProgram(nn.Module):
         if len(inputs) != len(self.input_names):
             raise ModelError(f"the ONNX graph has {len(self.input_names)} inputs, {len(inputs)} were given")
         values = self._initializers()
-        values.update(zip(self.input_names, inputs, strict=True))
+        values.update(zip(self.input_names, (_computed(x) for x in inputs), strict=True))
         for step in self.steps:
             with around(step):
                 step.run(values, self._precision.dtype)

@@ -23,8 +23,11 @@ _FAMILIES: Mapping[str, str] = {
     "qonnx.custom_op.general": "qonnx.",
     "onnx.brevitas": "qonnx.",
     "finn.custom_op.general": "qonnx.",
+    "com.microsoft": "ms.",
 }
 """Domain of an operator -> what stands before its name in the registry; QONNX had other domains before."""
+DOMAINS = frozenset(_FAMILIES)
+"""Domains that are known."""
 
 
 def operator(*names: str) -> Callable[[Handler], Handler]:
@@ -38,7 +41,12 @@ def operator(*names: str) -> Callable[[Handler], Handler]:
     return keep
 
 
+def registered_name(domain: str, name: str) -> str:
+    """The name of an operator in the registry ("Conv", "qonnx.Quant", "ms.QGemm"), "" for an unknown domain."""
+    family = _FAMILIES.get(domain)
+    return "" if family is None else family + name
+
+
 def find_operator(domain: str, name: str) -> Handler | None:
     """The handler of an operator, or None."""
-    family = _FAMILIES.get(domain)
-    return None if family is None else operators.find(family + name)
+    return operators.find(registered_name(domain, name))

@@ -11,9 +11,14 @@ from abcost.onnx.op import Op
 
 
 def padded(
-    op: Op, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], value: float = 0.0
+    op: Op,
+    x: torch.Tensor,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    value: float = 0.0,
 ) -> tuple[torch.Tensor, list[int]]:
-    """The input and the padding of both sides per axis; the input is padded itself where the sides differ."""
+    """X and the padding of both sides per axis; x is padded itself where the sides differ."""
     axes = len(kernel)
     for name, given in (
         ("strides", strides),
@@ -22,15 +27,15 @@ def padded(
     ):
         if len(given) != axes or any(size < 1 for size in given):
             raise op.refuse(f"{name} {list(given)} does not fit a window of {axes} axes")
-    begin, end = _pads(op, kernel, strides, dilations)
+    begin, end = _pads(op, x, kernel, strides, dilations)
     if begin == end:
-        return op[0], begin
+        return x, begin
     sides = [side for pair in zip(reversed(begin), reversed(end), strict=True) for side in pair]
-    return F.pad(op[0], sides, value=value), [0] * axes
+    return F.pad(x, sides, value=value), [0] * axes
 
 
 def _pads(
-    op: Op, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+    op: Op, x: torch.Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> tuple[list[int], list[int]]:
     axes, mode = len(kernel), op.attr("auto_pad", "NOTSET")
     if mode == "VALID":
@@ -43,7 +48,7 @@ def _pads(
     if mode not in ("SAME_UPPER", "SAME_LOWER"):
         raise op.refuse(f"auto_pad {mode!r} is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER")
     begin, end = [], []
-    for size, k, stride, dilation in zip(op[0].shape[-axes:], kernel, strides, dilations, strict=True):
+    for size, k, stride, dilation in zip(x.shape[-axes:], kernel, strides, dilations, strict=True):
         total = max(0, (-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size)
         less, more = total // 2, total - total // 2
         begin.append(less if mode == "SAME_UPPER" else more)

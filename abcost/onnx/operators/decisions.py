@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from abcost.onnx.op import Op
 from abcost.onnx.registry import operator, operators
 
+LIMITS_ARE_INPUTS = 11
+"""Operator set from which the limits of Clip are inputs."""
 _COMPARISONS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "And": torch.logical_and,
     "Equal": torch.eq,
@@ -75,6 +77,7 @@ def prelu(op: Op) -> torch.Tensor:
 
 @operator("Clip")
 def clip(op: Op) -> torch.Tensor:
-    """Clamp between two numbers, either of which may be missing."""
-    low, high = op.number(1), op.number(2)
+    """Clamp between two numbers, either of which may be missing; attributes below operator set 11."""
+    low = op.attr("min") if op.version < LIMITS_ARE_INPUTS else op.number(1)
+    high = op.attr("max") if op.version < LIMITS_ARE_INPUTS else op.number(2)
     return op[0] if low is None and high is None else torch.clamp(op[0], low, high)

@@ -15,27 +15,32 @@ _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def _axes(op: Op) -> int:
+def _axes(op: Op, x: torch.Tensor, weight: torch.Tensor) -> int:
     """Axes of the window: 1, 2 or 3."""
-    axes = op[1].dim() - 2
-    if axes not in _CONVOLUTIONS or op[0].dim() != axes + 2:
-        raise op.refuse(f"an input of {op[0].dim()} axes and a weight of {op[1].dim()} are not supported")
+    axes = weight.dim() - 2
+    if axes not in _CONVOLUTIONS or x.dim() != axes + 2:
+        raise op.refuse(f"an input of {x.dim()} axes and a weight of {weight.dim()} are not supported")
     return axes
 
 
 @operator("Conv")
 def conv(op: Op) -> torch.Tensor:
     """conv(x, weight) + bias, of 1 to 3 axes; weight: (out, in/groups, *kernel)."""
-    axes, kernel = _axes(op), list(op[1].shape[2:])
+    return convolve(op, op[0], op[1], _bias(op))
+
+
+def convolve(op: Op, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """conv(x, weight) + bias with the attributes of the node: strides, pads, dilations, group."""
+    axes, kernel = _axes(op, x, weight), list(weight.shape[2:])
     strides, dilations = list(op.attr("strides", [1] * axes)), list(op.attr("dilations", [1] * axes))
-    x, padding = padded(op, kernel, strides, dilations)
-    return _CONVOLUTIONS[axes](x, op[1], _bias(op), strides, padding, dilations, int(op.attr("group", 1)))
+    x, padding = padded(op, x, kernel, strides, dilations)
+    return _CONVOLUTIONS[axes](x, weight, bias, strides, padding, dilations, int(op.attr("group", 1)))
 
 
 @operator("ConvTranspose")
 def conv_transpose(op: Op) -> torch.Tensor:
     """Transposed convolution; weight: (in, out/groups, *kernel)."""
-    axes = _axes(op)
+    axes = _axes(op, op[0], op[1])
     strides, dilations = list(op.attr("strides", [1] * axes)), list(op.attr("dilations", [1] * axes))
     pads, extra = list(op.attr("pads", [0] * 2 * axes)), list(op.attr("output_padding", [0] * axes))
     if op.attr("auto_pad", "NOTSET") != "NOTSET" or op.attr("output_shape") or pads[:axes] != pads[axes:]:
@@ -75,10 +80,14 @@ def _one_row(shape: Sequence[int], outputs: int) -> bool:
 @operator("MatMul")
 def matmul(op: Op) -> torch.Tensor:
     """Numpy's matmul; a constant on the left is turned to the right, where torch has its linear layers."""
-    left, right = op[0], op[1]
-    if op.constant(1) and right.dim() == 2 and left.dim() > 2:
+    return multiply(op[0], op[1], (not op.constant(0), not op.constant(1)))
+
+
+def multiply(left: torch.Tensor, right: torch.Tensor, live: tuple[bool, bool]) -> torch.Tensor:
+    """Left @ right, of which `live` are computed from the network's input."""
+    if not live[1] and right.dim() == 2 and left.dim() > 2:
         return _rows_by(left, right)
-    if op.constant(0) and not op.constant(1) and left.dim() == 2 and right.dim() >= 2:
+    if live == (False, True) and left.dim() == 2 and right.dim() >= 2:
         return _rows_by(right.transpose(-1, -2), left.t()).transpose(-1, -2)
     return torch.matmul(left, right)
 

@@ -16,20 +16,26 @@ _MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def _kernel(op: Op) -> list[int]:
+def _kernel(op: Op, x: torch.Tensor) -> list[int]:
     kernel = list(op.attr("kernel_shape") or [])
-    if len(kernel) not in _MAX or op[0].dim() != len(kernel) + 2:
-        raise op.refuse(f"a window of {kernel} on an input of {op[0].dim()} axes is not supported")
+    if len(kernel) not in _MAX or x.dim() != len(kernel) + 2:
+        raise op.refuse(f"a window of {kernel} on an input of {x.dim()} axes is not supported")
     return kernel
 
 
 @operator("MaxPool")
 def max_pool(op: Op) -> torch.Tensor:
-    """The largest of a window; padding never wins."""
-    kernel = _kernel(op)
+    """The largest of a window; padding never wins. Whole numbers stay whole."""
+    if not op[0].is_floating_point():
+        return _largest(op, op[0].to(torch.float64)).to(torch.int64)
+    return _largest(op, op[0])
+
+
+def _largest(op: Op, x: torch.Tensor) -> torch.Tensor:
+    kernel = _kernel(op, x)
     ones = [1] * len(kernel)
     strides, dilations = list(op.attr("strides", ones)), list(op.attr("dilations", ones))
-    x, padding = padded(op, kernel, strides, dilations, -inf)
+    x, padding = padded(op, x, kernel, strides, dilations, -inf)
     ceil_mode = bool(op.attr("ceil_mode", 0))
     return _MAX[len(kernel)](x, kernel, strides, padding, dilations, ceil_mode)
 
@@ -37,14 +43,20 @@ def max_pool(op: Op) -> torch.Tensor:
 @operator("AveragePool")
 def average_pool(op: Op) -> torch.Tensor:
     """The mean of a window, with or without what was padded."""
-    kernel = _kernel(op)
+    return average(op, op[0])
+
+
+def average(op: Op, x: torch.Tensor) -> torch.Tensor:
+    """The mean of a window of x, with the attributes of the node."""
+    kernel = _kernel(op, x)
     ones = [1] * len(kernel)
     strides, dilations = list(op.attr("strides", ones)), list(op.attr("dilations", ones))
     if dilations != ones:
         raise op.refuse("a dilated average is not supported")
     with_padding = bool(op.attr("count_include_pad", 0))
-    x, padding = padded(op, kernel, strides, dilations)
-    if x is not op[0] and not with_padding:
+    whole = x
+    x, padding = padded(op, x, kernel, strides, dilations)
+    if x is not whole and not with_padding:
         raise op.refuse(
             "a divisor that varies at the border (unequal pads, count_include_pad 0) is not supported"
         )
@@ -54,7 +66,12 @@ def average_pool(op: Op) -> torch.Tensor:
 @operator("GlobalAveragePool")
 def global_average_pool(op: Op) -> torch.Tensor:
     """The mean over all positions."""
-    return op[0].mean(dim=list(range(2, op[0].dim())), keepdim=True)
+    return over_positions(op[0])
+
+
+def over_positions(x: torch.Tensor) -> torch.Tensor:
+    """The mean over all axes but the first two, which stay."""
+    return x.mean(dim=list(range(2, x.dim())), keepdim=True)
 
 
 @operator("GlobalMaxPool")

@@ -24,6 +24,7 @@ _ROUNDING: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "HALF_DOWN": lambda x: torch.sign(x) * torch.ceil(torch.abs(x) - 0.5),
 }
 MOST_BITS = 64
+_INPUTS_OF_TRUNC_2 = 6
 
 
 @operator("qonnx.BipolarQuant")
@@ -51,12 +52,82 @@ def quant(op: Op) -> torch.Tensor:
 
 @operator("qonnx.Trunc")
 def trunc(op: Op) -> torch.Tensor:
-    """Whole numbers without their last (bits in - bits out) bits. Inputs: x, scale, zero, bits in, bits out."""
-    if len(op.inputs) > 5 or op.version > 1:
-        raise op.refuse("only version 1 (five inputs) is supported")
+    """Whole numbers without their last bits; the number of inputs says which version it is.
+
+    Version 1, (bits in - bits out) bits less. Inputs: x, scale, zero, bits in, bits out:
+        (f(round(x / scale + zero) / 2^(bits in - bits out)) - zero) * scale
+    Version 2, log2(scale out / scale) bits less. Inputs: x, scale, zero, bits in, scale out, bits out.
+    With d = scale out / scale:
+        (f(clamp(round(x / scale + zero) / d, limits of bits out)) - zero / d) * scale out
+    """
     y = torch.round(_shifted(op, _divided(op, op[0], 1), 2))
-    y = _rounding(op, "FLOOR")(y * 2.0 ** (_bits(op, 4) - _bits(op, 3)))
-    return _scaled(op, _shifted(op, y, 2, -1), 1)
+    if len(op.inputs) < _INPUTS_OF_TRUNC_2:
+        y = _rounding(op, "FLOOR")(y * 2.0 ** (_bits(op, 4) - _bits(op, 3)))
+        return _scaled(op, _shifted(op, y, 2, -1), 1)
+    divisor = torch.exp2(torch.round(torch.log2(op[4] / op[1])))
+    signed, narrow = bool(op.attr("signed", 1)), bool(op.attr("narrow", 0))
+    y = torch.clamp(y / divisor, *_limits(_bits(op, 5), signed=signed, narrow=narrow))
+    y = _rounding(op, "FLOOR")(y)
+    return _scaled(op, y if _is(op, 2, 0.0) else y - op[2] / divisor, 4)
+
+
+@operator("qonnx.MultiThreshold")
+def multi_threshold(op: Op) -> torch.Tensor:
+    """out_scale * (number of thresholds that x reaches) + out_bias. Inputs: x, thresholds (channels or 1, steps).
+
+    The channels are the axis that `data_layout` calls C; without it the last of three axes, else the second.
+    """
+    x, levels = op[0], op[1]
+    if op.live[1] or levels.dim() != 2:
+        raise op.refuse("thresholds have to be constants for (channels, steps)")
+    axis = _channel_axis(op, x.dim())
+    if levels.shape[0] not in (1, x.shape[axis]):
+        raise op.refuse(f"thresholds of {levels.shape[0]} channels for {x.shape[axis]}")
+    shape = [1] * x.dim()
+    shape[axis] = levels.shape[0]
+    reached = x.unsqueeze(-1) >= levels.reshape(*shape, levels.shape[1]).to(op.dtype)
+    scale, bias = float(op.attr("out_scale", 1.0)), float(op.attr("out_bias", 0.0))
+    if levels.shape[1] == 0:
+        return torch.full(x.shape, bias, dtype=op.dtype)
+    flags = reached.to(op.dtype)
+    y = flags.squeeze(-1) if levels.shape[1] == 1 else flags.sum(-1)
+    y = y if scale == 1.0 else y * scale
+    return y if bias == 0.0 else y + bias
+
+
+def _channel_axis(op: Op, rank: int) -> int:
+    layout = str(op.attr("data_layout", "")) or {3: "NWC"}.get(rank, "NC")
+    axis = layout.index("C") if "C" in layout else 1
+    if axis >= rank:
+        raise op.refuse(f"data_layout {layout!r} does not fit {rank} axes")
+    return axis
+
+
+@operator("qonnx.FloatQuant")
+def float_quant(op: Op) -> torch.Tensor:
+    """Small floating-point numbers: constants are computed, activations refused.
+
+    Inputs: x, scale, exponent bits, mantissa bits, exponent bias, largest value. With v = x / scale and f rounding,
+    e = max(floor(log2|v|), 1 - bias) and a step of 2^(e - mantissa bits): clamp(f(v / step) * step) * scale.
+    """
+    if op.live[0]:
+        raise op.refuse(
+            "activations in small floating-point formats have no integer hardware; quantise them by IntQuant"
+        )
+    exponents, mantissa, bias, largest = (op.number(position) for position in (2, 3, 4, 5))
+    if exponents is None or mantissa is None or bias is None:
+        raise op.refuse("exponent bits, mantissa bits and exponent bias are needed")
+    v = (op[0] / op[1]).to(torch.float64)
+    least = 1.0 - bias
+    e = torch.clamp(torch.floor(torch.log2(v.abs().clamp(min=2.0**-1074))), min=least)
+    step = torch.exp2(e - mantissa)
+    top = 2.0 ** (2.0**exponents - 1 - bias) * (2 - 2.0**-mantissa)
+    top = top if largest is None else min(top, largest)
+    y = _rounding(op, "ROUND")(v / step) * step
+    if not op.attr("saturation", 1) and bool((y.abs() > top).any()):
+        raise op.refuse("values beyond the largest become infinite or no number (saturation 0)")
+    y = torch.clamp(y, -top, top)
+    return (y * op[1]).to(op.dtype)
 
 
 def _bipolar(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -11,6 +11,9 @@ import torch.nn.functional as F
 from abcost.onnx.op import Op
 from abcost.onnx.registry import operator
 
+SLICED_BY_INPUTS, PADDED_BY_INPUTS = 10, 11
+"""Operator sets from which Slice and Pad have inputs instead of attributes."""
+
 
 @operator("Reshape")
 def reshape(op: Op) -> torch.Tensor:
@@ -60,7 +63,7 @@ def concat(op: Op) -> torch.Tensor:
 @operator("Split")
 def split(op: Op) -> list[torch.Tensor]:
     """Pieces along an axis, of given sizes or as equal as possible (the last is smaller)."""
-    axis, sizes = int(op.attr("axis", 0)), op.ints(1)
+    axis, sizes = int(op.attr("axis", 0)), op.attr("split") or op.ints(1)
     if sizes is not None:
         return list(torch.split(op[0], sizes, axis))
     return list(torch.split(op[0], -(-op[0].shape[axis] // op.results), axis))
@@ -68,9 +71,13 @@ def split(op: Op) -> list[torch.Tensor]:
 
 @operator("Slice")
 def cut(op: Op) -> torch.Tensor:
-    """From starts to ends in steps; a negative step runs backwards."""
-    x, starts, ends = op[0], op.ints(1) or [], op.ints(2) or []
-    axes, steps = op.ints(3) or list(range(len(starts))), op.ints(4) or [1] * len(starts)
+    """From starts to ends in steps; a negative step runs backwards. Attributes below operator set 10."""
+    x = op[0]
+    starts, ends, axes = (
+        list(op.attr(name) or []) if op.version < SLICED_BY_INPUTS else op.ints(position) or []
+        for position, name in enumerate(("starts", "ends", "axes"), start=1)
+    )
+    axes, steps = axes or list(range(len(starts))), op.ints(4) or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         size = x.shape[axis]
         if step == 0:
@@ -109,10 +116,13 @@ def gather(op: Op) -> torch.Tensor:
 
 @operator("Pad")
 def pad(op: Op) -> torch.Tensor:
-    """Around the axes, with a constant, mirrored, or by repeating the border."""
+    """Around the axes, with a constant, mirrored, or by repeating the border. Attributes below operator set 11."""
     mode, rank = op.attr("mode", "constant"), op[0].dim()
     axes = op.ints(3) or list(range(rank))
-    pads, sides = op.ints(1) or [], [0] * (2 * rank)
+    old = op.version < PADDED_BY_INPUTS
+    pads, sides = list(op.attr("pads") or []) if old else op.ints(1) or [], [0] * (2 * rank)
+    if len(pads) != 2 * len(axes):
+        raise op.refuse(f"{len(pads)} pads for {len(axes)} axes")
     for number, axis in enumerate(axes):
         place = 2 * (rank - 1 - axis % rank)  # torch counts from the last axis
         sides[place : place + 2] = [pads[number], pads[number + len(axes)]]
@@ -120,7 +130,8 @@ def pad(op: Op) -> torch.Tensor:
     while len(sides) > 2 and not any(sides[-2:]):
         sides = sides[:-2]
     if mode == "constant":
-        return F.pad(op[0], sides, value=op.number(2) or 0.0)
+        value = (op.attr("value") if old else op.number(2)) or 0.0
+        return F.pad(op[0], sides, value=value if op[0].is_floating_point() else int(value))
     if mode not in ("reflect", "edge"):
         raise op.refuse(f"mode {mode!r} is not supported")
     return F.pad(op[0], sides, mode="reflect" if mode == "reflect" else "replicate")
@@ -158,18 +169,3 @@ def space_to_depth(op: Op) -> torch.Tensor:
     n, c, h, w = op[0].shape
     blocks = op[0].reshape(n, c, h // block, block, w // block, block)
     return blocks.permute(0, 3, 5, 1, 2, 4).reshape(n, c * block**2, h // block, w // block)
-
-
-@operator("Resize")
-def resize(op: Op) -> torch.Tensor:
-    """Whole multiples by repeating the nearest; anything else interpolates and is not supported."""
-    sizes = op.ints(3)
-    scales = op.get(2)
-    if sizes is None:
-        factors = [] if scales is None else scales.tolist()
-        sizes = [round(size * factor) for size, factor in zip(op[0].shape, factors, strict=True)]
-    whole = all(new >= old and new % old == 0 for new, old in zip(sizes, op[0].shape, strict=True))
-    if op.attr("mode", "nearest") != "nearest" or not whole or sizes[:2] != list(op[0].shape[:2]):
-        raise op.refuse("only mode nearest by whole factors of height and width is supported")
-    op.fits(sizes)
-    return F.interpolate(op[0], size=sizes[2:], mode="nearest")
