@@ -77,6 +77,7 @@ CASES = [
     ("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
     ("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
     ("AveragePool", [IMAGE], {"kernel_shape": [2, 2], "pads": [0, 0, 1, 1], "count_include_pad": 1}),
+    ("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
     *[(name, [floats(2, 3, 4), ints(0, -1)], {"keepdims": 0}, 18) for name in (
         "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSumSquare")],
     ("ReduceMean", [IMAGE], {"axes": [2, 3]}), ("ReduceSum", [IMAGE, ints(1)], {}),
