@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -11,6 +13,8 @@ from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 from abcost.rewrite.weights import Behind, as_weight, exact_zero, rows_of, span
 
+_FEW = 15
+"""Distance of the whole numbers of four bits."""
 _FEWEST_TAPS = 3
 """Any two weights have two values."""
 
@@ -66,7 +70,15 @@ def _read(node: OpNode) -> Levels | Bases | None:
     rows = rows_of(node)
     if rows.shape[1] < _FEWEST_TAPS or bool((rows.abs() == rows.abs().amax(dim=1, keepdim=True)).all()):
         return None
-    return two_valued(rows) or powers_of_two(rows) or whole_multiples(rows) or sums_of_bases(rows)
+    return two_valued(rows) or powers_of_two(rows) or _multiples_or_bases(rows)
+
+
+def _multiples_or_bases(rows: Tensor) -> Levels | Bases | None:
+    """Whole multiples; but two or three signs rather than whole numbers of more bits than bases could be."""
+    levels = whole_multiples(rows)
+    if levels is not None and int(levels.values.max()) - int(levels.values.min()) <= _FEW:
+        return levels
+    return sums_of_bases(rows) or levels
 
 
 def _apply_bases(behind: Behind, bases: Bases) -> None:
