@@ -50,7 +50,7 @@ def against_qonnx(file, values):
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("opset", [9, 11, 13])
 def test_domains_that_are_not_imported(tmp_path, domain, opset):
-    """sign(x) * 0.5 against weights of +-0.25: 2 * 4 * 26 XNORs, whether or not the file says which operators it uses."""
+    """sign(x) * 0.5 against weights of +-0.25: 2 * 4 * 26 XNORs, whatever domains the file imports."""
     weight = np.sign(np.random.default_rng(0).standard_normal((26, 4))).astype(np.float32)
     nodes = [
         helper.make_node("BipolarQuant", ["x", "s"], ["a"], domain=domain),
