@@ -78,7 +78,9 @@ def graph_file(
         opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(QONNX, 1)],
         ir_version=10,
     )
-    proto.opset_import.append(helper.make_opsetid("onnx.brevitas", 1))
+    proto.opset_import.extend(
+        helper.make_opsetid(domain, 1) for domain in ("onnx.brevitas", "finn.custom_op.general")
+    )
     proto = onnx.shape_inference.infer_shapes(proto)
     for output in proto.graph.output:
         if not output.type.tensor_type.HasField("shape"):

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from abcost.core.binary import noise
 
-LARGEST_WHOLE = 127
-"""Largest whole number of a weight: 8 bits with its sign."""
+LARGEST_WHOLE = 255
+"""Largest whole number of a weight; all together have at most 256 values, 8 bits."""
+_CHANCE = 1e-6
 FEWEST_TAPS = 4
 """Rows of fewer weights are whole multiples of some step by chance."""
 _SAMPLE = 64
@@ -23,7 +24,10 @@ _MOST_BASES = 3
 
 
 class Levels(NamedTuple):
-    """rows = scale[:, None] * values, up to noise. values: int8, or float where powers of two reach further."""
+    """rows = scale[:, None] * values, up to noise.
+
+    values: int8 (int16 beyond it), or float where powers of two reach further.
+    """
 
     values: Tensor
     scale: Tensor
@@ -126,41 +130,50 @@ def _multiples(rows: Tensor) -> Levels | None:
         steps.append(step)
     scale = torch.tensor(steps, dtype=torch.float64)
     values = torch.round(rows.to(torch.float64) / scale[:, None])
-    return Levels(values.to(torch.int8), scale)
+    low, high = int(values.min()), int(values.max())
+    if high - low > LARGEST_WHOLE:
+        return None
+    return Levels(values.to(torch.int8 if low >= -128 and high <= 127 else torch.int16), scale)
 
 
 def _step(row: Tensor, most: float) -> float | None:
-    """The largest step of which all are whole multiples of at most 127; None if there is none."""
+    """The largest step of which all are whole multiples of at most 255, up to noise; None if there is none.
+
+    The largest magnitude is n steps, so every n is tried; a chain of divisions (Euclid's) would add up
+    the rounding errors of float32 products s * q.
+    """
     if most == 0:
         return 1.0
     if not math.isfinite(most):
         return None
-    least = most / (LARGEST_WHOLE + 0.5)
     allowed = float(noise(torch.tensor(most, dtype=row.dtype)))
-    step = 0.0
     row = row.to(torch.float64)
-    for values in (row[:_SAMPLE], row):
-        for _ in range(LARGEST_WHOLE):
-            left = values if step == 0 else values - torch.round(values / step) * step
-            worst = int(left.abs().argmax())
-            rest = abs(float(left[worst]))
-            if rest <= allowed:
-                break
-            step = _common(step, rest, allowed)
-            if step < least:
-                return None
-    whole = torch.round(row / step)
-    exact = float((row[whole != 0] / whole[whole != 0]).mean())  # noise is averaged
-    near = torch.round(row / exact)
-    good = torch.equal(near, whole) and bool(((row - near * exact).abs() <= allowed).all())
-    return exact if good and not bool((row == near * step).all()) else step
+    for n in _fitting(row[:_SAMPLE], most, allowed):
+        step = most / n
+        whole = torch.round(row / step)
+        left = (row - whole * step).abs()
+        if not bool((left <= allowed).all()) or _by_chance(row, step, allowed):
+            continue
+        exact = float((row[whole != 0] / whole[whole != 0]).mean())  # noise is averaged
+        near = torch.round(row / exact)
+        good = torch.equal(near, whole) and bool(((row - near * exact).abs() <= allowed).all())
+        return exact if good and not bool((row == near * step).all()) else step
+    return None
 
 
-def _common(a: float, b: float, allowed: float) -> float:
-    """Euclid's algorithm on two lengths, up to what noise allows."""
-    while b > allowed:
-        a, b = b, abs(math.remainder(a, b))
-    return a
+def _fitting(sample: Tensor, most: float, allowed: float) -> list[int]:
+    """The n for which all of a sample are whole multiples of most / n, in rising order."""
+    counts = torch.arange(1, LARGEST_WHOLE + 1, dtype=torch.float64)
+    steps = most / counts[:, None]
+    left = (sample - torch.round(sample / steps) * steps).abs()
+    return [int(n) for n in counts[(left <= allowed).all(dim=1)]]
+
+
+def _by_chance(row: Tensor, step: float, allowed: float) -> bool:
+    """Whether so few real numbers would be whole multiples of one of all steps more often than once in a million."""
+    share = min(1.0, 2 * allowed / step)
+    others = min(int((row != 0).sum()) - 1, _SAMPLE)
+    return LARGEST_WHOLE * share**others > _CHANCE
 
 
 def sums_of_bases(rows: Tensor) -> Bases | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import onnx
@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from abcost.onnx.load import load_onnx
 from abcost.trace import trace
 from fuzzing.damage import damaged
+from fuzzing.quantised import QUANTISED, quantised_model
 from fuzzing.target import Target, written
 
 
@@ -103,7 +104,8 @@ def _dimension(graph: Any, place: int, number: int, _: str) -> None:
 
 def _tensor_shape(graph: Any, place: int, number: int, _: str) -> None:
     tensor = graph.initializer[place % len(graph.initializer)]
-    tensor.dims[place % len(tensor.dims)] = number
+    if tensor.dims:
+        tensor.dims[place % len(tensor.dims)] = number
 
 
 def _remove(graph: Any, place: int, _: int, __: str) -> None:
@@ -112,7 +114,9 @@ def _remove(graph: Any, place: int, _: int, __: str) -> None:
 
 
 def _wanted_shape(graph: Any, place: int, number: int, _: str) -> None:
-    next(tensor for tensor in graph.initializer if tensor.name == "shape").int64_data[place % 2] = number
+    for tensor in graph.initializer:
+        if tensor.int64_data:
+            tensor.int64_data[place % len(tensor.int64_data)] = number
 
 
 def _node(graph: Any, place: int) -> Any:
@@ -125,25 +129,38 @@ _CHANGES: list[Callable[[Any, int, int, str], None]] = [
 ]  # fmt: skip
 
 
-def _altered(changes: list[tuple[int, int, int, str]]) -> bytes:
-    """The model after some changes, still a readable protobuf."""
+def _altered(original: Any, changes: list[tuple[int, int, int, str]]) -> bytes:
+    """A model after some changes, still a readable protobuf."""
     model = onnx.ModelProto()
-    model.CopyFrom(_model())
+    model.CopyFrom(original)
     for kind, place, number, op in changes:
         _CHANGES[kind](model.graph, place, number, op)
     return model.SerializeToString()  # type: ignore[no-any-return]
 
 
-_ALTERED = st.lists(
-    st.tuples(st.integers(0, len(_CHANGES) - 1), st.integers(0, 1 << 20), _INTEGERS, _OPS),
-    min_size=1,
-    max_size=3,
-).map(_altered)
+def _after_changes(original: Any, operators: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
+    """A model after one to three changes."""
+    change = st.tuples(st.integers(0, len(_CHANGES) - 1), st.integers(0, 1 << 20), _INTEGERS, operators)
+    return st.lists(change, min_size=1, max_size=3).map(partial(_altered, original))
 
 
 def targets() -> list[Target]:
-    """Both kinds."""
+    """Both kinds, and quantised networks of both kinds."""
     return [
         Target("onnx bytes", "FILE.onnx", damaged(_model().SerializeToString()), _read_onnx, 20_000),
-        Target("onnx values", "FILE.onnx, well-formed", _ALTERED, _read_onnx, 20_000),
+        Target("onnx values", "FILE.onnx, well-formed", _after_changes(_model(), _OPS), _read_onnx, 20_000),
+        Target(
+            "quantised onnx",
+            "FILE.onnx, quantised",
+            _after_changes(quantised_model(), QUANTISED),
+            _read_onnx,
+            20_000,
+        ),
+        Target(
+            "quantised bytes",
+            "FILE.onnx, quantised",
+            damaged(quantised_model().SerializeToString()),
+            _read_onnx,
+            20_000,
+        ),
     ]

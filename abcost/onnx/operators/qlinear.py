@@ -1,7 +1,7 @@
 """Elementwise and pooling operators on quantised values, as onnxruntime's quantiser writes them (domain com.microsoft).
 
 Each has its inputs as (x, scale, zero point) and ends in the scale and zero point of its result. Scales meet once.
-Sums, products and means of windows are rounded with the zero point inside, as onnxruntime does it, and unlike
+Sums, products and means of windows are rounded with the zero point inside, as onnxruntime does it, unlike
 QuantizeLinear:
 
     y = saturate(round((a - za) * (sa / sy) + (b - zb) * (sb / sy) + zy))

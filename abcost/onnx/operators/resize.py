@@ -17,13 +17,15 @@ from abcost.onnx.op import Op
 from abcost.onnx.registry import operator
 
 RESIZE_BY_REGION = 11
-"""Operator set from which Resize has a region of interest and modes; before it looks at i / s and rounds down."""
+"""Operator set from which Resize has a region of interest and modes; before it looks at i / s."""
 _ROUNDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "round_prefer_floor": lambda x: torch.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: torch.floor(x + 0.5),
     "floor": torch.floor,
     "ceil": torch.ceil,
 }
+_SIMPLE = "simple"
+"""What onnxruntime does before operator set 11, which does not say: down where an axis grows, up where it shrinks."""
 _INTERPOLATED = {("linear", 3): "linear", ("linear", 4): "bilinear", ("cubic", 4): "bicubic"}
 
 
@@ -35,7 +37,7 @@ def upsample(op: Op) -> torch.Tensor:
 
 def _by_scales(op: Op) -> torch.Tensor:
     scales = op[1].tolist() if op.get(1) is not None else list(op.attr("scales") or [])
-    return _resized(op, _sizes(op, scales), scales, op.attr("mode", "nearest"), "asymmetric", "floor")
+    return _resized(op, _sizes(op, scales), scales, op.attr("mode", "nearest"), "asymmetric", _SIMPLE)
 
 
 @operator("Resize")
@@ -116,7 +118,7 @@ def _nearest(
     op: Op, x: torch.Tensor, sizes: Sequence[int], scales: Sequence[float], transformation: str, nearest: str
 ) -> torch.Tensor:
     """Every axis by the numbers of the elements that it takes; whole factors of one or two axes are torch's own."""
-    if nearest not in _ROUNDED:
+    if nearest not in _ROUNDED and nearest != _SIMPLE:
         raise op.refuse(f"nearest_mode {nearest!r} is not one of {', '.join(sorted(_ROUNDED))}")
     taken = [
         _taken(op, old, new, scale, transformation, nearest)
@@ -145,7 +147,8 @@ def _taken(op: Op, old: int, new: int, scale: float, transformation: str, neares
             place = place * (old - 1) / (new - 1) if new > 1 else place * 0
         case _:
             raise op.refuse(f"coordinate_transformation_mode {transformation!r} is not supported")
-    return torch.clamp(_ROUNDED[nearest](place), 0, old - 1).to(torch.int64)
+    rounding = _ROUNDED["ceil" if scale < 1 else "floor"] if nearest == _SIMPLE else _ROUNDED[nearest]
+    return torch.clamp(rounding(place), 0, old - 1).to(torch.int64)
 
 
 def _repeats(old: Sequence[int], new: Sequence[int], taken: Sequence[torch.Tensor]) -> bool:

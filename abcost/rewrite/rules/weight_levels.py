@@ -13,6 +13,8 @@ from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 from abcost.rewrite.weights import Behind, as_weight, exact_zero, rows_of, span
 
+_FEW = 15
+"""Distance of the whole numbers of four bits."""
 _FEWEST_TAPS = 3
 """Any two weights have two values."""
 
@@ -68,11 +70,15 @@ def _read(node: OpNode) -> Levels | Bases | None:
     rows = rows_of(node)
     if rows.shape[1] < _FEWEST_TAPS or (_one_magnitude(rows[:1]) and _one_magnitude(rows)):
         return None
-    for reader in (two_valued, powers_of_two, whole_multiples, sums_of_bases):
-        found = reader(rows)
-        if found is not None:
-            return found
-    return None
+    return two_valued(rows) or powers_of_two(rows) or _multiples_or_bases(rows)
+
+
+def _multiples_or_bases(rows: Tensor) -> Levels | Bases | None:
+    """Whole multiples; but two or three signs rather than whole numbers of more bits than bases could be."""
+    levels = whole_multiples(rows)
+    if levels is not None and int(levels.values.max()) - int(levels.values.min()) <= _FEW:
+        return levels
+    return sums_of_bases(rows) or levels
 
 
 def _one_magnitude(rows: Tensor) -> bool:
