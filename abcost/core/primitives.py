@@ -88,13 +88,11 @@ class Origin(Enum):
     SHORTCUT = "shortcut"  # real convolution in parallel to the main path
     STEM = "stem"  # real convolution that reads the input, and its batch norm
     CLASSIFIER = "classifier"  # real linear layer or 1x1 convolution that makes the output
-        "squeeze_excite"  # layers between a global pool and the gate that it computes, and the gate
-    )
     GLOBAL_POOL = "global_pool"  # 1/(H*W) of the global average
     QUANTISER = "quantiser"  # scale of an activation of few bits, in front of its rounding or behind it
     ATTENTION = "attention"  # scale of attention scores, in front of their softmax
     ACTIVATION_FUNCTION = "activation_function"  # constants and products of GELU, SiLU, ... as written out
-    SQUEEZE_EXCITE = (
+    SQUEEZE_EXCITE = "squeeze_excite"  # layers between a global pool and the gate it computes, and the gate
     OTHER = "other"
 
 
