@@ -22,7 +22,7 @@ from accelerators import WIDTH, Net, device, layers, organised, residual
 
 def engine_of(channels, taps, positions=1, arithmetic=DotArithmetic.XNOR):
     dot = OpNode("dot", OpKind.CONV, (1, channels, 1, positions), layer="dot")
-    return Engine(dot, arithmetic, (), (), channels, taps, positions)
+    return Engine(dot, arithmetic, (), (), channels, taps, positions, (1, 1))
 
 
 # engines

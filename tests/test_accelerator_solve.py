@@ -278,9 +278,9 @@ def test_shared_weights_are_padded_to_the_array():
     ("wishes", "reason"),
     [
         ({}, "an accelerator needs --device, --fps, or both"),
-        ({"fps": 0}, r"--fps must be above 0 and below 1e9, got 0$"),
-        ({"fps": float("nan")}, "--fps must be above 0 and below 1e9, got nan"),
-        ({"fps": 1, "clock_mhz": 0}, r"--clock-mhz must be above 0 and at most 10000, got 0$"),
+        ({"fps": 0}, r"--fps must be at least 1e-06 and below 1e9, got 0$"),
+        ({"fps": float("nan")}, "--fps must be at least 1e-06 and below 1e9, got nan"),
+        ({"fps": 1, "clock_mhz": 0}, r"--clock-mhz must be at least 1e-06 and at most 10000, got 0$"),
         ({"fps": 1, "kind": "systolic"}, "--organisation 'systolic' is unknown; choose pipelined or shared"),
     ],
 )

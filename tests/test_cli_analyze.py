@@ -31,7 +31,7 @@ from analyzing import (
 
 ORIGINS = [
     "activation_scale", "residual_scale", "rprelu", "avg_pool", "weight_scale", "batch_norm", "shortcut", "stem",
-    "classifier", "global_pool", "other",
+    "classifier", "global_pool", "quantiser", "attention", "activation_function", "squeeze_excite", "other",
 ]  # fmt: skip
 
 
@@ -121,6 +121,7 @@ def test_counts_of_the_small_network(capsys):
     origins = {
         "activation_scale": N, "residual_scale": N, "rprelu": N, "avg_pool": POOLED, "weight_scale": N,
         "batch_norm": 0, "shortcut": 0, "stem": STEM, "classifier": CLASSIFIER, "global_pool": MEANS, "other": 0,
+        "quantiser": 0, "attention": 0, "activation_function": 0, "squeeze_excite": 0,
     }  # fmt: skip
     before, *_, after = data["stages"]
     assert before["multiplications"] == origins

@@ -60,7 +60,7 @@ def diamonds(count):
         before = f"v{i - 1}" if i else "v"
         nodes += [node("Mul", f"{before} c", f"a{i}"), node("Mul", f"{before} c", f"b{i}")]
         nodes += [node("Concat", f"a{i} b{i}", f"d{i}", axis=1), node("Slice", f"d{i} from to axis", f"v{i}")]
-    constants = {"c": VECTOR, "w": np.eye(4, dtype=np.float32) + 0.5}
+    constants = {"c": VECTOR, "w": np.sqrt(np.arange(1, 17, dtype=np.float32)).reshape(4, 4)}
     constants |= {"from": np.array([2]), "to": np.array([6]), "axis": np.array([1])}
     return nodes, constants, {"multiply": 16 + 8 * (count // 4), "add": 16}
 

@@ -34,7 +34,12 @@ def constant_values(constant: Constant) -> Values:
 
 
 def _read(constant: Constant) -> Values:
-    plain = two_values(-1.0, 1.0) if constant.binary else _of_tensor(constant.values)
+    if constant.binary:
+        plain = two_values(-1.0, 1.0)
+    elif constant.scale is not None:  # as tracing holds +-s: signs, and 0 where the weight is 0
+        plain = whole_numbers(-1, 1)
+    else:
+        plain = _of_tensor(constant.values)
     return plain if constant.scale is None else affine(plain, constant.scale, ZERO)
 
 
@@ -44,7 +49,9 @@ def _of_tensor(values: torch.Tensor) -> Values:
     if values.dtype is torch.bool:
         return two_values(0.0, 1.0)
     least, most = (float(v) for v in torch.aminmax(values))
-    if values.numel() <= _FEW_ELEMENTS or (not values.is_floating_point() and most - least < MOST_MEMBERS):
+    if not values.is_floating_point() and most - least < MOST_MEMBERS:
+        return from_values(v for v in range(int(least), int(most) + 1) if bool((values == v).any()))
+    if values.numel() <= _FEW_ELEMENTS:
         few = torch.unique(values)
         if few.numel() <= MOST_MEMBERS:
             return from_values(few.to(torch.float64).tolist())

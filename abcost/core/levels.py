@@ -43,6 +43,8 @@ class Bases(NamedTuple):
 
 def two_valued(rows: Tensor) -> Bases | Levels | None:
     """Rows of two values each: {0, s} as whole numbers, any other {p, q} as (q - p) / 2 * b + (p + q) / 2."""
+    if not _near_ends(rows[:1, :_SAMPLE]):
+        return None
     low, high = torch.aminmax(rows, dim=1)
     allowed = noise(torch.maximum(low.abs(), high.abs()))[:, None]
     up = rows - low[:, None] > (high - low)[:, None] / 2
@@ -59,6 +61,13 @@ def two_valued(rows: Tensor) -> Bases | Levels | None:
     signs[flat] = 1
     half, middle = (high - low) / 2, (high + low) / 2
     return Bases((signs,), (torch.where(flat, high, half),), torch.where(flat, 0.0, middle))
+
+
+def _near_ends(rows: Tensor) -> bool:
+    """Whether each element is the least or the largest of its row, up to noise."""
+    low, high = torch.aminmax(rows, dim=1, keepdim=True)
+    allowed = noise(torch.maximum(low.abs(), high.abs()))
+    return bool((torch.minimum(rows - low, high - rows) <= allowed).all())
 
 
 def _means(rows: Tensor, chosen: Tensor, fallback: Tensor) -> Tensor:
@@ -138,8 +147,9 @@ def _step(row: Tensor, most: float) -> float | None:
     if not math.isfinite(most):
         return None
     allowed = float(noise(torch.tensor(most, dtype=row.dtype)))
-    row = row.to(torch.float64)
-    for n in _fitting(row[:_SAMPLE], most, allowed):
+    fitting = _fitting(row[:_SAMPLE].to(torch.float64), most, allowed)
+    row = row.to(torch.float64) if fitting else row
+    for n in fitting:
         step = most / n
         whole = torch.round(row / step)
         left = (row - whole * step).abs()

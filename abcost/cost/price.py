@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from abcost.classify.counts import Count, counts_of
 from abcost.core.cost import FIELDS, ZERO, Cost
@@ -24,7 +25,7 @@ from abcost.core.node import OpNode
 from abcost.core.primitives import FREE
 from abcost.cost.entry import UnitPrice
 from abcost.cost.memory import Traffic, traffic_of
-from abcost.cost.organisation import Lanes, Unit, sizes_given, units_of
+from abcost.cost.organisation import SIZES, Lanes, Unit, sizes_given, units_of
 from abcost.cost.side import Side, at
 from abcost.cost.table import CostTable
 
@@ -81,20 +82,26 @@ def price(graph: OpGraph, table: CostTable, *, width: int, organisation: Lanes) 
 
 def total(costs: Iterable[Cost]) -> Cost:
     """Sum in which an unknown part makes the field unknown."""
-    result = ZERO
+    sums: list[float | None] = [0.0] * len(FIELDS)
     for cost in costs:
-        result += cost
-    return result
+        if cost is not ZERO:
+            for place, value in enumerate(_values(cost)):
+                so_far = sums[place]
+                sums[place] = None if so_far is None or value is None else so_far + value
+    return Cost(*sums)
+
+
+_values = attrgetter(*FIELDS)
 
 
 def known_total(costs: Iterable[Cost]) -> Cost:
     """Sum of the parts that are known; None where none is."""
-    sums: dict[str, float | None] = dict.fromkeys(FIELDS)
+    sums: list[float | None] = [None] * len(FIELDS)
     for cost in costs:
-        for name, value in cost.to_dict().items():
+        for place, value in enumerate(_values(cost)):
             if value is not None:
-                sums[name] = (sums[name] or 0.0) + value
-    return Cost(**sums)
+                sums[place] = (sums[place] or 0.0) + value
+    return Cost(*sums)
 
 
 MEMORY_TRAFFIC = "memory traffic"
@@ -126,8 +133,19 @@ def unpriced(nodes: Sequence[PricedNode], table: CostTable) -> dict[str, dict[st
 
 def unit_cost(unit: Unit, table: CostTable, side: Side = "value") -> Cost:
     """Cost of one instance of `unit`: resources and area; energy is counted per operation instead."""
-    cost = replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
-    return cost.scaled(unit.width) if (unit.op, _stand_in(unit.op, table)) == ("and", "xnor") else cost
+    key = ("unit", side, unit.op, *_sizes(unit))
+    known = table.remembered.get(key)
+    if known is None:
+        known = replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
+        if (unit.op, _stand_in(unit.op, table)) == ("and", "xnor"):
+            known = known.scaled(unit.width)
+        table.remembered[key] = known
+    found: Cost = known
+    return found
+
+
+_sizes = attrgetter(*SIZES)
+_operation = attrgetter("primitive", *(name for name in SIZES if name != "fraction_bits"))
 
 
 def read(price: UnitPrice, side: Side) -> Cost:
@@ -161,17 +179,19 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
 
     def reading(side: Side) -> Reading:
         memory = traffic.energy_pj(table.memory, side) if table.memory is not None else None
-        cost = total(unit_cost(unit, table, side).scaled(unit.count) for unit in units)
+        cost = total(_times(unit_cost(unit, table, side), unit.count) for unit in units)
         energies = [*(_energy(count, table, side) for count in counts), *([memory] if table.memory else [])]
         known = [energy for energy in energies if energy is not None]
-        return Reading(replace(cost, energy_pj=sum(known) if len(known) == len(energies) else None), memory)
+        energy = sum(known) if len(known) == len(energies) else None
+        return Reading(Cost(energy, *_values(cost)[1:]), memory)
 
+    value = reading("value")
     return PricedNode(
         node=node,
         counts=tuple(PricedCount(count, _energy(count, table, "value")) for count in counts),
         units=units,
         traffic=traffic,
-        value=reading("value"),
+        value=value,
         low=reading("low"),
         high=reading("high"),
         known=_known(counts, units, moved, table),
@@ -179,20 +199,29 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
     )
 
 
+def _times(cost: Cost, count: int) -> Cost:
+    return cost if count == 1 else cost.scaled(count)
+
+
 def _known(counts: Sequence[Count], units: Sequence[Unit], moved: float | None, table: CostTable) -> Cost:
     """Sums of what has a figure; what is free has none, and is no reason to say 0. moved: energy of memory traffic."""
-    parts = [replace(unit_cost(unit, table).scaled(unit.count), energy_pj=None) for unit in units]
-    parts += [
-        Cost(energy_pj=_energy(count, table, "value")) for count in counts if count.primitive not in FREE
-    ]
-    return known_total([*parts, Cost(energy_pj=moved)])
+    energies = [_energy(count, table, "value") for count in counts if count.primitive not in FREE]
+    known = [energy for energy in (*energies, moved) if energy is not None]
+    built = known_total(_times(unit_cost(unit, table), unit.count) for unit in units)
+    return Cost(sum(known) if known else None, *_values(built)[1:])
 
 
 def _energy(count: Count, table: CostTable, side: Side) -> float | None:
     if count.primitive in FREE:
         return 0.0
-    energy = read(price_of_count(count, table), side).energy_pj
-    return None if energy is None else energy * count.count
+    key = ("energy", side, *_operation(count))
+    each = table.remembered.get(key, _NEVER)
+    if each is _NEVER:
+        each = table.remembered[key] = read(price_of_count(count, table), side).energy_pj
+    return None if each is None else float(each) * count.count
+
+
+_NEVER = object()
 
 
 def _stand_in(op: str, table: CostTable) -> str:

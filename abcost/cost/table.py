@@ -59,7 +59,9 @@ class CostTable:
     figures: Mapping[tuple[str, str], tuple[Figure, ...]]  # (unit, field) -> figures with separate ranges
     sources: Mapping[str, Source]
     memory: Memory | None  # None: the target has no table for memory energy
+    # remembered: what `abcost.cost.price` made of prices; networks ask the same few over and over
     _prices: dict[_Key, UnitPrice] = field(default_factory=dict, repr=False, compare=False)
+    remembered: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False, compare=False)
     _narrowest: dict[tuple[str, int | None], dict[str, int]] = field(
         default_factory=dict, repr=False, compare=False
     )

@@ -68,9 +68,13 @@ def _read(node: OpNode) -> Levels | Bases | None:
     if bool(node.attrs.get("transposed", False)) and node.attrs["groups"] != 1:
         return None  # said by binary-weight
     rows = rows_of(node)
-    if rows.shape[1] < _FEWEST_TAPS or bool((rows.abs() == rows.abs().amax(dim=1, keepdim=True)).all()):
+    if rows.shape[1] < _FEWEST_TAPS or (_one_magnitude(rows[:1]) and _one_magnitude(rows)):
         return None
-    return two_valued(rows) or powers_of_two(rows) or _multiples_or_bases(rows)
+    for reader in (two_valued, powers_of_two, _multiples_or_bases):
+        found = reader(rows)
+        if found is not None:
+            return found
+    return None
 
 
 def _multiples_or_bases(rows: Tensor) -> Levels | Bases | None:
@@ -79,6 +83,12 @@ def _multiples_or_bases(rows: Tensor) -> Levels | Bases | None:
     if levels is not None and int(levels.values.max()) - int(levels.values.min()) <= _FEW:
         return levels
     return sums_of_bases(rows) or levels
+
+
+def _one_magnitude(rows: Tensor) -> bool:
+    """Whether every row is +-s."""
+    magnitude = rows.abs()
+    return bool((magnitude == magnitude[:, :1]).all())
 
 
 def _apply_bases(behind: Behind, bases: Bases) -> None:
