@@ -21,7 +21,7 @@ LIMITS = torch.tensor([0.25, -0.5]).reshape(1, 2, 1, 1)
         (lambda m, x: torch.where(x >= 0.5, HALF, x), {"min": None, "max": 0.5}),
         (lambda m, x: torch.where(x < 0.5, x, HALF), {"min": None, "max": 0.5}),
         (lambda m, x: torch.where(x < 0.5, HALF, x), {"min": 0.5, "max": None}),
-        (lambda m, x: torch.where(0.5 >= x, HALF, x), {"min": 0.5, "max": None}),
+        (lambda m, x: torch.where(x <= 0.5, HALF, x), {"min": 0.5, "max": None}),
         (lambda m, x: torch.where(x > 0.5, x, HALF), {"min": 0.5, "max": None}),
     ],
 )

@@ -31,8 +31,8 @@ def test_the_rules_are_these():
         "bias-sign", "binary-weight", "fold-global-pool", "leave-out-softmax", "mask", "mask-before-sign",
         "one-sided-sign", "pool-to-shift", "positive-scale-before-sign", "power-of-two-weights", "quantise-slopes",
         "quantiser", "round-slopes", "round-weight-scales", "scale-behind-dot", "scale-to-shift", "select-clamp",
-        "select-prelu", "signed-digits", "step-function", "straight-through", "threshold", "unit-scale", "weight-levels",
-        "zero-sum",
+        "select-prelu", "signed-digits", "step-function", "straight-through", "threshold", "unit-scale",
+        "weight-levels", "zero-sum",
     ]  # fmt: skip
 
 
