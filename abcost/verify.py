@@ -148,7 +148,7 @@ def _against_model(
     got = execute(graph, feed, Floating())
     wanted = [leaves[int(graph.node(name).attrs["leaf"])] for name in got]
     errors = [_distance(w.double(), g) for w, g in zip(wanted, got.values(), strict=True)]
-    size = max(float(w.abs().max()) for w in wanted)
+    size = max(_largest(w) for w in wanted)
     error, tolerance = max(errors), _FLOAT_TOLERANCE * max(1.0, size)
     if error > tolerance:
         _same_again(model, feed, leaves)
@@ -232,10 +232,13 @@ def _step(
         where,
         sum(value.numel() for value in old.values()),
         promised=after.exact and not (floating and after.changes),
-        tolerance=_FLOAT_TOLERANCE * max([1.0, *(float(v.abs().max()) for v in old.values())])
-        if floating
-        else 0.0,
+        tolerance=_FLOAT_TOLERANCE * max([1.0, *map(_largest, old.values())]) if floating else 0.0,
     )
+
+
+def _largest(values: torch.Tensor) -> float:
+    """The largest magnitude; 0 of a tensor without elements."""
+    return float(values.abs().max()) if values.numel() else 0.0
 
 
 def _distance(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -9,7 +9,7 @@ import torch
 from abcost.classify import tally
 from abcost.classify.counts import counts_of
 from abcost.core.inputs import InputSpec
-from abcost.core.interpret import execute
+from abcost.core.interpret import Floating, execute
 from abcost.core.kinds import DOTS, OpKind
 from abcost.trace import trace
 from abcost.trace.double import float64_only
@@ -26,7 +26,10 @@ def values(shape, seed=0, dtype=torch.float64):
 
 
 def graph_equal_to(function, *shapes, seed=0, tolerance=1e-10, **members):
-    """The graph of `function(module, *inputs)`, after it was executed next to the function itself."""
+    """The graph of `function(module, *inputs)`, after it was executed next to the function itself.
+
+    Every value that was met is in the set that the value analysis gives for its node.
+    """
     model = Module(function, **members).double().eval()
     specs = tuple(s if isinstance(s, InputSpec) else InputSpec(s, torch.float64) for s in shapes)
     inputs = [values(spec.shape, seed + number, spec.dtype) for number, spec in enumerate(specs)]
@@ -40,6 +43,9 @@ def graph_equal_to(function, *shapes, seed=0, tolerance=1e-10, **members):
     for a, b in zip(got, wanted, strict=True):
         assert a.shape == b.shape
         assert torch.allclose(a.double(), b.double(), rtol=tolerance, atol=tolerance)
+    seen = execute(graph, inputs, Floating(hardware_sign=True), keep=lambda node: True)
+    for node in graph:  # what the analysis says a value can be, it is
+        assert graph.values(node).contains(seen[node.name].double()), node
     return graph
 
 

@@ -1,8 +1,8 @@
 """Brevitas' TFC and CNV, as modules and as the QONNX that Brevitas exports: one network, one answer.
 
 Layers as published (Umuroglu et al., FINN, arXiv:1612.07119; Brevitas' bnn_pynq): TFC is 784-64-64-64-10; CNV has six
-3x3 convolutions without padding, of 64, 64, 128, 128, 256 and 256 channels on 32x32 pixels, 2x2 pools behind the second and
-the fourth, and 256-512-512-10 behind them.
+3x3 convolutions without padding, of 64, 64, 128, 128, 256 and 256 channels on 32x32 pixels, 2x2 pools behind the second
+and the fourth, and 256-512-512-10 behind them.
 """
 
 from __future__ import annotations

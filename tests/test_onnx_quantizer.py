@@ -1,7 +1,7 @@
 """Networks as onnxruntime's own quantiser writes them, in its three forms: QDQ, operators, dynamic.
 
 The network has a convolution of 3 -> 8 channels, one of 8 -> 8 (both 3x3 on 8x8 pixels), one of 8 -> 8 of 1x1, and
-linear layers of 128 -> 16 and 16 -> 10; between them sums, products, a pool, a concatenation, and functions.
+layers of 128 -> 16 and 16 -> 10; between them sums, products, a pool, a concatenation, and functions.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ class Edit:
     def __init__(self, graph: OpGraph | None = None) -> None:
         self._nodes: dict[str, OpNode] = {}
         self._inputs: dict[str, list[str]] = {}
+        self._taken: dict[str, int] = {}  # name -> highest number behind it that is known to be taken
         self._users: dict[str, dict[str, None]] = {}  # an ordered set, kept so that rerouting is local
         self._before: dict[str, list[str]] = {}  # node -> names inserted in front of it
         if graph is not None:
@@ -25,10 +26,11 @@ class Edit:
 
     def unique(self, name: str) -> str:
         """`name`, or `name_2`, `name_3`, … if it is taken."""
-        candidate, count = name, 1
+        candidate, count = name, self._taken.get(name, 1)
         while candidate in self._nodes:
             count += 1
             candidate = f"{name}_{count}"
+        self._taken[name] = max(1, count - 1)
         return candidate
 
     def draft(self, name: str) -> OpNode:

@@ -84,17 +84,15 @@ class Origin(Enum):
     RPRELU = "rprelu"  # slope of a (R)PReLU
     AVG_POOL = "avg_pool"  # 1/taps of a windowed average
     WEIGHT_SCALE = "weight_scale"  # gain*s of binary or few-valued weights, in them or behind the product
-    QUANTISER = "quantiser"  # scale of an activation of few bits, in front of its rounding or behind it
     BATCH_NORM = "batch_norm"
     SHORTCUT = "shortcut"  # real convolution in parallel to the main path
     STEM = "stem"  # real convolution that reads the input, and its batch norm
     CLASSIFIER = "classifier"  # real linear layer or 1x1 convolution that makes the output
+    GLOBAL_POOL = "global_pool"  # 1/(H*W) of the global average
+    QUANTISER = "quantiser"  # scale of an activation of few bits, in front of its rounding or behind it
     ATTENTION = "attention"  # scale of attention scores, in front of their softmax
     ACTIVATION_FUNCTION = "activation_function"  # constants and products of GELU, SiLU, ... as written out
-    SQUEEZE_EXCITE = (
-        "squeeze_excite"  # layers between a global pool and the gate that it computes, and the gate
-    )
-    GLOBAL_POOL = "global_pool"  # 1/(H*W) of the global average
+    SQUEEZE_EXCITE = "squeeze_excite"  # layers between a global pool and the gate it computes, and the gate
     OTHER = "other"
 
 

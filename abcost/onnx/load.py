@@ -78,7 +78,8 @@ def load_onnx(path: Path, sizes: Sequence[InputSpec] = ()) -> Loaded:
         raise ModelError(
             f"{path}: abcost does not know the ONNX operator {first} (node {unknown[first]!r})"
             + (f", nor {', '.join(list(unknown)[1:9])}" if len(unknown) > 1 else "")
-            + f"; {len(operators.names())} are known: add one in abcost/onnx/operators/, or export without it"
+            + f"; {len(operators.names())} are known: export without it, or load the model from torch, "
+            "where operators of your own can be declared (docs/howto/own-operator.md)"
         )
     names, outputs = [value.name for value in fed], [value.name for value in graph.output]
     kept = ordered(steps, names, outputs)

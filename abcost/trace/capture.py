@@ -26,7 +26,7 @@ from abcost.errors import AbcostError, DataDependent, ModelError, TraceError, on
 from abcost.onnx.program import OnnxProgram, Step
 from abcost.trace.provenance import Provenance
 from abcost.trace.recorder import Recorder
-from abcost.trace.recurrent import with_state
+from abcost.trace.recurrent import OPERATORS, traced_state, with_state
 from abcost.trace.tracer import Tracer, node_of
 
 
@@ -230,8 +230,16 @@ def _fx_runner(program: torch.fx.GraphModule, recorder: Recorder) -> Callable[..
             with recorder.inside(path.removeprefix("L['self'].").removeprefix("L['self']")):
                 return super().run_node(n)
 
+        def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if getattr(target, "__name__", "").partition(".")[0] in OPERATORS:
+                args = (args[0], traced_state(args[1], args[0], recorder), *args[2:])
+            return super().call_function(target, args, kwargs)
+
     def run(*args: Any) -> Any:
-        result = Runner(program).run(*args)
+        try:
+            result = Runner(program).run(*args)
+        except AbcostError as error:  # the interpreter appends the program's node and its stack
+            raise type(error)(str(error).partition("\n")[0]) from error
         recorder.source, recorder.operators = None, ()
         return result
 

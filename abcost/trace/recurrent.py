@@ -19,6 +19,9 @@ from abcost.core.kinds import OpKind
 from abcost.trace.recorder import Recorder
 from abcost.trace.tracer import Tracer, constant_tracer, node_of
 
+OPERATORS = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+"""Names of torch's operators behind the layers; their second argument is the state."""
+
 
 def with_state(
     module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], recorder: Recorder
@@ -31,11 +34,16 @@ def with_state(
     if not isinstance(x, Tracer) or x.const is not None:
         return None
     state = args[1] if len(args) > 1 else kwargs.get("hx")
-    if state is None:
-        state = _zeros_of(module, x)
-    pair = isinstance(state, tuple | list)
-    traced = [_traced(part, x, recorder) for part in (state if pair else [state])]
-    return (x,), {"hx": tuple(traced) if pair else traced[0]}
+    return (x,), {"hx": traced_state(_zeros_of(module, x) if state is None else state, x, recorder)}
+
+
+def traced_state(state: Any, x: Any, recorder: Recorder) -> Any:
+    """A state (a tensor, or hidden and cell state) beside the activation x, as one that may be written to."""
+    if not isinstance(x, Tracer) or x.const is not None:
+        return state
+    if isinstance(state, tuple | list):
+        return type(state)(_traced(part, x, recorder) for part in state)
+    return _traced(state, x, recorder)
 
 
 def _zeros_of(module: nn.RNNBase | nn.RNNCellBase, x: Tracer) -> Any:
@@ -65,7 +73,6 @@ def _traced(state: Any, x: Tracer, recorder: Recorder) -> Any:
         return recorder.emit(OpKind.WIRING, out, [source], attrs={"aten": aten, "args": [{"in": 0}, *args]})
 
     flat = wired(node_of(x), "reshape.default", (x.numel(),), [x.numel()])
-    none = wired(flat, "slice.Tensor", (0,), 0, 0, 0, 1)
-    zeros = wired(none, "constant_pad_nd.default", (count,), [0, count], 0)
+    zeros = wired(flat, "constant_pad_nd.default", (count,), [-x.numel(), count], 0)
     carried = state if recorder.real_values else torch.empty_like(state, device="meta")
     return Tracer(carried, wired(zeros, "reshape.default", shape, list(shape)), recorder)

@@ -10,6 +10,7 @@ constant until an activation is written into it (`y[x < 0] = -1`).
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
@@ -200,11 +201,11 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     to_inner = lambda x: _inner(x, inner_device)  # noqa: E731
     mutable = func._schema.is_mutable
     target = _functional(func, recorder) if mutable else func
-    inner_kwargs = tree_map(to_inner, kwargs)
+    inner_kwargs = _mapped(to_inner, kwargs)
     if "device" in inner_kwargs:
         inner_kwargs["device"] = inner_device
     try:
-        result = target(*tree_map(to_inner, args), **inner_kwargs)
+        result = target(*_mapped(to_inner, args), **inner_kwargs)
     except NotImplementedError as error:
         raise DataDependent(f"{name} cannot run on shapes alone, in {recorder.place()}") from error
 
@@ -292,7 +293,8 @@ def _views_an_index(func: Any, args: tuple[Any, ...]) -> bool:
 def _recorder_of(args: Any, kwargs: Any) -> tuple[Recorder, str]:
     """The capture in progress; and whether "all", "some" or "none" of the Tracers stand for constants."""
     found: list[Tracer] = []
-    tree_map(lambda x: found.append(x) if isinstance(x, Tracer) else None, (args, kwargs))
+    _find_tracers(args, found)
+    _find_tracers(kwargs, found)
     recorder = found[0].recorder
     constants = 0
     for tracer in found:
@@ -305,6 +307,25 @@ def _recorder_of(args: Any, kwargs: Any) -> tuple[Recorder, str]:
                 raise TraceError(tracer.stale)
             constants += 1
     return recorder, "none" if not constants else "all" if constants == len(found) else "some"
+
+
+def _find_tracers(value: Any, found: list[Tracer]) -> None:
+    if isinstance(value, Tracer):
+        found.append(value)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _find_tracers(part, found)
+    elif isinstance(value, dict):
+        _find_tracers(list(value.values()), found)
+
+
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """Arguments of an operator, which are at most lists of lists, with `function` applied to each leaf."""
+    if isinstance(value, list | tuple):
+        return [_mapped(function, part) for part in value]
+    if isinstance(value, dict):
+        return {name: _mapped(function, part) for name, part in value.items()}
+    return function(value)
 
 
 def _inner(value: Any, device: str) -> Any:

@@ -70,11 +70,7 @@ def _read(node: OpNode) -> Levels | Bases | None:
     rows = rows_of(node)
     if rows.shape[1] < _FEWEST_TAPS or (_one_magnitude(rows[:1]) and _one_magnitude(rows)):
         return None
-    for reader in (two_valued, powers_of_two, _multiples_or_bases):
-        found = reader(rows)
-        if found is not None:
-            return found
-    return None
+    return two_valued(rows) or powers_of_two(rows) or _multiples_or_bases(rows)
 
 
 def _multiples_or_bases(rows: Tensor) -> Levels | Bases | None:
