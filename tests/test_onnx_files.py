@@ -195,6 +195,18 @@ def test_models_that_are_refused(tmp_path, change, reason):
         load_onnx(file)
 
 
+def test_an_unknown_operator_of_several_lines_is_named_in_one(tmp_path):
+    node = helper.make_node("Odd\nname" + "x" * 200, ["x"], ["y"], name="odd", domain="com.microsoft")
+    file = graph_file(tmp_path / "odd.onnx", [RELU], {"x": (1, 4)})
+    proto = onnx.load(file)
+    proto.graph.node[0].CopyFrom(node)
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(
+        ModelError, match=r"does not know the ONNX operator com.microsoft.Odd namex{78} \(node 'odd'\)"
+    ):
+        load_onnx(file)
+
+
 def test_control_flow_is_refused_by_name(tmp_path):
     branch = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["b"])], "g", [], [helper.make_tensor_value_info("b", 1, None)]

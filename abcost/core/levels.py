@@ -147,8 +147,9 @@ def _step(row: Tensor, most: float) -> float | None:
     if not math.isfinite(most):
         return None
     allowed = float(noise(torch.tensor(most, dtype=row.dtype)))
-    row = row.to(torch.float64)
-    for n in _fitting(row[:_SAMPLE], most, allowed):
+    fitting = _fitting(row[:_SAMPLE].to(torch.float64), most, allowed)
+    row = row.to(torch.float64) if fitting else row
+    for n in fitting:
         step = most / n
         whole = torch.round(row / step)
         left = (row - whole * step).abs()

@@ -19,6 +19,7 @@ from abcost.onnx.registry import find_operator, operators, registered_name
 from abcost.onnx.symptoms import symptoms
 from abcost.onnx.types import FLOAT, INT64, LIMITS, NAMES, UNKNOWN, result_types
 
+_LONGEST_NAME = 100  # of an operator, in a message
 _DTYPES = {
     2: torch.uint8,
     3: torch.int8,
@@ -70,7 +71,8 @@ def load_onnx(path: Path, sizes: Sequence[InputSpec] = ()) -> Loaded:
             continue
         step = _step(path, node, opsets, taken, dtype, types)
         if step is None:
-            unknown.setdefault(f"{node.domain}.{node.op_type}".lstrip("."), node.name or node.output[0])
+            operator = " ".join(f"{node.domain}.{node.op_type}".lstrip(".").split())
+            unknown.setdefault(operator[:_LONGEST_NAME], node.name or node.output[0])
         else:
             steps.append(step)
     if unknown:
