@@ -14,18 +14,8 @@ from abcost.core.interpret import Floating, execute
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.precision import REAL, precision_of
-from abcost.core.values import (
-    affine,
-    clamped,
-    from_values,
-    interval,
-    join,
-    product,
-    repeated,
-    total,
-    two_values,
-    whole_numbers,
-)
+from abcost.core.value_algebra import affine, clamped, join, product, repeated, total
+from abcost.core.values import from_values, interval, two_values, whole_numbers
 from abcost.rewrite import RewriteOptions, rewrite
 from strategies import legal_graphs, traced
 

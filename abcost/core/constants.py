@@ -7,12 +7,12 @@ from weakref import WeakKeyDictionary
 import torch
 
 from abcost.core.node import Constant
+from abcost.core.value_algebra import affine
 from abcost.core.values import (
     ANY,
     MOST_MEMBERS,
     ZERO,
     Values,
-    affine,
     from_values,
     interval,
     two_values,

@@ -16,6 +16,18 @@ from abcost.core.constants import constant_values
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
 from abcost.core.replay import replay
+from abcost.core.value_algebra import (
+    affine,
+    canonical,
+    clamped,
+    join,
+    mapped,
+    product,
+    repeated,
+    total,
+    unpadded,
+    without_offset,
+)
 from abcost.core.values import (
     ANY,
     INFINITY,
@@ -24,22 +36,12 @@ from abcost.core.values import (
     ZERO,
     Grid,
     Values,
-    affine,
-    canonical,
-    clamped,
     from_values,
     interval,
-    join,
-    mapped,
     of_grid,
-    product,
-    repeated,
     scalar,
-    total,
     two_values,
-    unpadded,
     whole_numbers,
-    without_offset,
 )
 
 _LARGEST_MOVED = 2**22
