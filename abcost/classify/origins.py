@@ -36,14 +36,23 @@ def _scale(reach: Reach, node: OpNode) -> Origin:
     return Origin.OTHER
 
 
-def _scales_weights(reach: Reach, node: OpNode) -> bool:
-    """Right behind a product with few-valued weights: one factor per channel, or one that is no residual scale."""
-    dot = reach.is_behind(node)
-    if dot is None or not dot.const("weight") or not _has_binary_operand(reach.graph, dot):
-        return False
+def _scales_channels(reach: Reach, node: OpNode) -> bool:
+    """A factor per channel right behind a product with few-valued weights."""
+    dot = _few_valued_product(reach, node)
     (source,) = reach.graph.sources(node)
     bare = source is dot or source.kind in (OpKind.WIRING, OpKind.ADD_CONST)
-    return (bare and node.consts["factor"].count > 1) or not reach.reaches_sum(node)
+    return dot is not None and bare and node.consts["factor"].count > 1
+
+
+def _scales_product(reach: Reach, node: OpNode) -> bool:
+    """Any other factor right behind such a product that is no residual scale."""
+    return _few_valued_product(reach, node) is not None and not reach.reaches_sum(node)
+
+
+def _few_valued_product(reach: Reach, node: OpNode) -> OpNode | None:
+    """The dot product right in front of `node`, if its weights are few-valued or its activations are."""
+    dot = reach.is_behind(node)
+    return dot if dot is not None and dot.const("weight") and _has_binary_operand(reach.graph, dot) else None
 
 
 def _is_residual(reach: Reach, node: OpNode) -> bool:
@@ -161,9 +170,10 @@ _ROUNDINGS = frozenset({"round.default", "floor.default", "ceil.default", "trunc
 _CONTEXTS: tuple[tuple[Origin, Callable[[Reach, OpNode], bool]], ...] = (
     (Origin.SQUEEZE_EXCITE, lambda reach, node: reach.excites(node)),
     (Origin.QUANTISER, _is_of_quantiser),
-    (Origin.WEIGHT_SCALE, _scales_weights),
+    (Origin.WEIGHT_SCALE, _scales_channels),
     (Origin.ATTENTION, lambda reach, node: reach.reaches_softmax(node)),
     (Origin.ACTIVATION_FUNCTION, lambda reach, node: reach.reaches_function(node)),
+    (Origin.WEIGHT_SCALE, _scales_product),
     (Origin.RESIDUAL_SCALE, _is_residual),
 )
 """What a scale that is none of a batch norm, of weights or in front of a sign can be, first match first."""
