@@ -108,6 +108,12 @@ IDIOMS = {
         lambda m, x: conv(F.max_pool2d((0.7 * x.sign()).flatten(1).view(SHAPE), 3, 1, 1)), ONE, N
     ),
     "a scale per image": Idiom(lambda m, x: conv(x.sign() * x.abs().amax((1, 2, 3), keepdim=True)), ONE, N),
+    "a scale per image in front of a max pool": Idiom(
+        lambda m, x: conv(F.max_pool2d(x.sign() * x.abs().amax((1, 2, 3), keepdim=True), 3, 1, 1)), ONE, N
+    ),
+    "a scale per image of either sign in front of a max pool": Idiom(
+        lambda m, x: conv(F.max_pool2d(x.sign() * x.mean((1, 2, 3), keepdim=True), 3, 1, 1)), ONE, N
+    ),
     # weights
     "weights 0 or 1": Idiom(lambda m, x: conv(x.sign(), (W > 0).float()), ONE, most={"add": N}),
     "weights 0 or s": Idiom(lambda m, x: conv(x.sign(), 0.3 * (W > 0).float()), ONE, N),
