@@ -65,6 +65,10 @@ def in_place(x):
     return y
 
 
+def larger_neighbour(x):
+    return torch.maximum(x[..., :8], x[..., 1:9])
+
+
 def straight_through(x):
     surrogate = x.clamp(-1, 1)
     return surrogate + (x.sign() - surrogate).detach()
@@ -196,6 +200,12 @@ TRAPS = {
     ),
     "a grid under zero padding": Idiom(  # 1, 2, 3, 4 and at the border 0: five values
         lambda m, x: F.conv2d(F.pad(torch.round(x).clamp(1, 4), (1, 1, 1, 1)), SIGNS), {"3x1": MACS}
+    ),
+    "zeros of a border under a max pool": Idiom(  # where all signs beside them are -1, and nowhere else
+        lambda m, x: F.conv2d(F.max_pool2d(F.pad(x.sign(), (2, 2, 2, 2)), 3, 1), SIGNS), {"2x1": MACS}
+    ),
+    "the larger of two signs, one of them shifted": Idiom(
+        lambda m, x: conv(larger_neighbour(F.pad(x.sign(), (2, 0)))), {"2x1": MACS}
     ),
     "a sign and a real number, chosen": Idiom(
         lambda m, x: conv(torch.where(x > 3, x, x.sign())), {"16x1": MACS}
