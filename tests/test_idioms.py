@@ -136,6 +136,16 @@ IDIOMS = {
     "powers of two times a scale": Idiom(
         lambda m, x: conv(x, 1.3 * SIGNS * 2.0**-SHIFTS), {"16x16": MACS}, N, {"add": MACS}
     ),
+    "2-bit weights from -2 to 1, powers of two all of them": Idiom(
+        lambda m, x: conv(x.sign(), (W * 1.5).round().clamp(-2, 1) * 0.3), {"1x2": MACS}, N, {"add": 2 * N}
+    ),
+    "2 bits on both sides": Idiom(
+        lambda m, x: conv(torch.round(x.clamp(0, 3)), (W * 1.5).round().clamp(-2, 1) * 0.3),
+        {"2x2": MACS}, N, {"add": 4 * N},
+    ),
+    "powers of two under 3-bit activations": Idiom(
+        lambda m, x: conv(torch.round(x.clamp(0, 7)), (W * 1.5).round().clamp(-2, 1) * 0.3), {"3x16": MACS}, N
+    ),
     "4-bit weights": Idiom(lambda m, x: conv(x, (W * 3).round().clamp(-8, 7) * 0.11), {"16x4": MACS}, MACS + N),
     # activations of few bits
     "2-bit activations": Idiom(
