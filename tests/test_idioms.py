@@ -105,6 +105,7 @@ IDIOMS = {
     "the sign of a rectified value": Idiom(lambda m, x: conv(torch.relu(x).sign()), ONE),
     "no flag": Idiom(lambda m, x: conv(1 - (x > 0).float()), ONE),
     "logical": Idiom(lambda m, x: conv(torch.logical_and(x > -1, x < 1).float()), ONE),
+    "the sum of two flags, their OR": Idiom(lambda m, x: conv(((x > 1) + (x < -1)).float()), ONE),
     "scaled sign, real weights": Idiom(
         lambda m, x: conv(0.7 * x.sign(), W), {"1x16": MACS}, most={"add": MACS}
     ),  # 0.7 goes into the weights
