@@ -206,6 +206,9 @@ TRAPS = {
         lambda m, x: conv(x.sign() * x.abs().mean(1, keepdim=True)), {"16x1": MACS}, None
     ),
     "a sum of two signs": Idiom(lambda m, x: conv(x.sign() + (x - 1).sign()), {"2x1": MACS}),
+    "a sum of two signs of different scales": Idiom(  # -2, -1, 1 and 2 times 0.2
+        lambda m, x: conv(0.3 * x.sign() + 0.1 * (x - 1).sign()), {"3x1": MACS}, None
+    ),
     "padding by another value": Idiom(
         lambda m, x: F.conv2d(F.pad(x.sign(), (1, 1, 1, 1), value=0.5), SIGNS), {"3x1": MACS}  # -2, 1 and 2 halves
     ),
