@@ -34,7 +34,8 @@ def _with_constant(call: Call, kind: OpKind, node: str, role: str, value: Any, s
 def add(call: Call) -> str:
     """Self + alpha * other; of two flags it is a flag, their OR."""
     if call.dtype is torch.bool:
-        return either(call)
+        flag: str = either(call)
+        return flag
     left, right = call["self"], scaled(call, call["other"], call["alpha"])
     if isinstance(left, Tracer) and isinstance(right, str):
         return call.emit(OpKind.ADD, [node_of(left), right])
