@@ -282,6 +282,24 @@ def test_the_bias_of_a_binary_layer_is_an_add_per_output():
     assert primitives(graph)["multiply"] == 18
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        [0.7, 0.0, -0.3, 0.0, 1.9, 0.2, 0.0, 1.1],
+        [70.0, 0.0, -33.0, 0.0, 21.0, 0.0, -60.0, 55.0],  # 8-bit whole numbers
+    ],
+)
+def test_weights_with_zeros_under_a_sign_are_added_as_written(row):
+    graph = recognised(lambda _m, x: F.linear(x.sign(), torch.tensor([row] * 3)), (1, 8))
+    assert primitives(graph)["add"] == 3 * 8
+
+
+def test_of_ternary_weights_one_add_for_each_that_is_not_0():
+    row = [1.0, 0.0, -1.0, 0.0, 1.0, 1.0, 0.0, -1.0]
+    graph = recognised(lambda _m, x: F.linear(x, torch.tensor([row] * 3)), (1, 8))
+    assert primitives(graph)["add"] == 3 * 5
+
+
 def test_binary_attention_is_xnor():
     graph = traced(lambda m, a, b: a.sign() @ b.sign(), (1, 3, 8), (1, 8, 3))
     assert macs(graph) == (72, 72, 0, 0)

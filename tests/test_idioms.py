@@ -65,6 +65,10 @@ def in_place(x):
     return y
 
 
+def larger_neighbour(x):
+    return torch.maximum(x[..., :8], x[..., 1:9])
+
+
 def straight_through(x):
     surrogate = x.clamp(-1, 1)
     return surrogate + (x.sign() - surrogate).detach()
@@ -101,6 +105,7 @@ IDIOMS = {
     "the sign of a rectified value": Idiom(lambda m, x: conv(torch.relu(x).sign()), ONE),
     "no flag": Idiom(lambda m, x: conv(1 - (x > 0).float()), ONE),
     "logical": Idiom(lambda m, x: conv(torch.logical_and(x > -1, x < 1).float()), ONE),
+    "the sum of two flags, their OR": Idiom(lambda m, x: conv(((x > 1) + (x < -1)).float()), ONE),
     "scaled sign, real weights": Idiom(
         lambda m, x: conv(0.7 * x.sign(), W), {"1x16": MACS}, most={"add": MACS}
     ),  # 0.7 goes into the weights
@@ -108,6 +113,12 @@ IDIOMS = {
         lambda m, x: conv(F.max_pool2d((0.7 * x.sign()).flatten(1).view(SHAPE), 3, 1, 1)), ONE, N
     ),
     "a scale per image": Idiom(lambda m, x: conv(x.sign() * x.abs().amax((1, 2, 3), keepdim=True)), ONE, N),
+    "a scale per image in front of a max pool": Idiom(
+        lambda m, x: conv(F.max_pool2d(x.sign() * x.abs().amax((1, 2, 3), keepdim=True), 3, 1, 1)), ONE, N
+    ),
+    "a scale per image of either sign in front of a max pool": Idiom(
+        lambda m, x: conv(F.max_pool2d(x.sign() * x.mean((1, 2, 3), keepdim=True), 3, 1, 1)), ONE, N
+    ),
     # weights
     "weights 0 or 1": Idiom(lambda m, x: conv(x.sign(), (W > 0).float()), ONE, most={"add": N}),
     "weights 0 or s": Idiom(lambda m, x: conv(x.sign(), 0.3 * (W > 0).float()), ONE, N),
@@ -125,6 +136,16 @@ IDIOMS = {
     ),
     "powers of two times a scale": Idiom(
         lambda m, x: conv(x, 1.3 * SIGNS * 2.0**-SHIFTS), {"16x16": MACS}, N, {"add": MACS}
+    ),
+    "2-bit weights from -2 to 1, powers of two all of them": Idiom(
+        lambda m, x: conv(x.sign(), (W * 1.5).round().clamp(-2, 1) * 0.3), {"1x2": MACS}, N, {"add": 2 * N}
+    ),
+    "2 bits on both sides": Idiom(
+        lambda m, x: conv(torch.round(x.clamp(0, 3)), (W * 1.5).round().clamp(-2, 1) * 0.3),
+        {"2x2": MACS}, N, {"add": 4 * N},
+    ),
+    "powers of two under 3-bit activations": Idiom(
+        lambda m, x: conv(torch.round(x.clamp(0, 7)), (W * 1.5).round().clamp(-2, 1) * 0.3), {"3x16": MACS}, N
     ),
     "4-bit weights": Idiom(lambda m, x: conv(x, (W * 3).round().clamp(-8, 7) * 0.11), {"16x4": MACS}, MACS + N),
     # activations of few bits
@@ -185,11 +206,20 @@ TRAPS = {
         lambda m, x: conv(x.sign() * x.abs().mean(1, keepdim=True)), {"16x1": MACS}, None
     ),
     "a sum of two signs": Idiom(lambda m, x: conv(x.sign() + (x - 1).sign()), {"2x1": MACS}),
+    "a sum of two signs of different scales": Idiom(  # -2, -1, 1 and 2 times 0.2
+        lambda m, x: conv(0.3 * x.sign() + 0.1 * (x - 1).sign()), {"3x1": MACS}, None
+    ),
     "padding by another value": Idiom(
         lambda m, x: F.conv2d(F.pad(x.sign(), (1, 1, 1, 1), value=0.5), SIGNS), {"3x1": MACS}  # -2, 1 and 2 halves
     ),
     "a grid under zero padding": Idiom(  # 1, 2, 3, 4 and at the border 0: five values
         lambda m, x: F.conv2d(F.pad(torch.round(x).clamp(1, 4), (1, 1, 1, 1)), SIGNS), {"3x1": MACS}
+    ),
+    "zeros of a border under a max pool": Idiom(  # where all signs beside them are -1, and nowhere else
+        lambda m, x: F.conv2d(F.max_pool2d(F.pad(x.sign(), (2, 2, 2, 2)), 3, 1), SIGNS), {"2x1": MACS}
+    ),
+    "the larger of two signs, one of them shifted": Idiom(
+        lambda m, x: conv(larger_neighbour(F.pad(x.sign(), (2, 0)))), {"2x1": MACS}
     ),
     "a sign and a real number, chosen": Idiom(
         lambda m, x: conv(torch.where(x > 3, x, x.sign())), {"16x1": MACS}

@@ -106,3 +106,17 @@ def test_a_zero_that_expands_stays():
     after, log = through(before, Phase.LOWER)
     assert "add_const" in kinds(after)
     assert "expands its input" in reason(log, "zero-sum")
+
+
+def test_a_level_that_only_rounded_constants_reach_is_not_lost():
+    # 1 / 0.33333334 is 2.9999999, below the third level; in fixed point it is 3
+    step = torch.tensor(1 / 3, dtype=torch.float32).double()
+    before = traced(lambda _m, x: torch.floor(x.clamp(0, 1) / step), SHAPE)
+    _, log = through(before, Phase.LOWER)
+    assert (
+        reason(log, "quantiser") == "constants rounded to fixed point reach a level that the real ones do not"
+    )
+    exact = traced(lambda _m, x: torch.floor(x.clamp(0, 1) * 3), SHAPE)
+    after, log = through(exact, Phase.LOWER)
+    assert "quantiser" in fired(log)
+    assert_equal_values(exact, after)

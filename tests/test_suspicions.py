@@ -13,7 +13,7 @@ SIGNS = torch.randn(4, 4, 3, 3, generator=torch.Generator().manual_seed(0)).sign
 REAL = torch.randn(4, 4, 3, 3, generator=torch.Generator().manual_seed(1))
 FACTORS = torch.linspace(0.3, 1.7, 4).reshape(1, 4, 1, 1)
 DEAD = SIGNS * torch.tensor([1.0, 0.0, 1.0, 1.0]).reshape(4, 1, 1, 1)
-ODD = torch.tensor([0.3, 1.0, 3.7])[torch.arange(4 * 36) % 3].reshape(4, 4, 3, 3)
+ODD = torch.tensor([0.31831, 1.0, 2.71828])[torch.arange(4 * 36) % 3].reshape(4, 4, 3, 3)
 
 
 def conv(x, w=SIGNS):

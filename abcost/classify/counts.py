@@ -141,9 +141,11 @@ def _popcounts(bits: int, k: int) -> Iterator[Count]:
 
 
 def _signed_adds(node: OpNode, macs: int) -> int:
-    """One for each product whose weight is not 0."""
+    """One for each product; of weights -1, 0 and 1 those by 0 are none. Zeros of other weights count as written."""
     weight = node.const("weight")
-    if weight is None or weight.binary or weight.count == 0:
+    if weight is None or weight.binary or weight.count == 0 or weight.values.is_floating_point():
+        return macs
+    if int(weight.values.abs().amax()) > 1:
         return macs
     return int(torch.count_nonzero(weight.values)) * (macs // weight.count)
 

@@ -155,7 +155,7 @@ def _select(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
         values = next(feed) if constant is None else constant_values(constant)
         if role != "condition":
             branches.append(values)
-    return join(*branches)
+    return join(*(unpadded(values) for values in branches))
 
 
 def _prelu(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
@@ -186,12 +186,17 @@ def _extremum(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Value
     """By a constant it is a clamp; of two it is one of them."""
     level = node.const("level")
     if level is None:
-        return join(*inputs)
+        return join(*(unpadded(x) for x in inputs))
     values = level.real()
     if values.numel() == 1:
         limit = float(values)
         return clamped(inputs[0], *((limit, None) if node.attrs["which"] == "max" else (None, limit)))
     return join(inputs[0], constant_values(level))
+
+
+def _max_pool(_node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
+    """One of its inputs; whether a zero of the border comes through depends on the values beside it."""
+    return unpadded(inputs[0])
 
 
 def _sum(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
@@ -370,7 +375,7 @@ _RULES: dict[OpKind, _Rule] = {
     OpKind.SHIFT_PRELU: _prelu,
     OpKind.CLAMP: _clamp,
     OpKind.EXTREMUM: _extremum,
-    OpKind.MAX_POOL: _kept,
+    OpKind.MAX_POOL: _max_pool,
     OpKind.SUM_POOL: _sum,
     OpKind.BOX_SUM: _sum,
     OpKind.AVG_POOL: _mean,

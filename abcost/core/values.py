@@ -55,12 +55,13 @@ class Grid:
     def bits(self) -> int:
         """Bits of one element as hardware codes it: ceil(log2(levels)) where levels are equally spaced.
 
-        Other sets are held as their whole numbers, in two's complement if some are negative.
+        Other sets are held as their whole numbers without a common factor, in two's complement if some are negative.
         """
         if self.members is not None and self.levels > 2:
             gaps = {b - a for a, b in zip(self.members, self.members[1:], strict=False)}
             if len(gaps) > 1:
-                reach = max(self.high, -self.low - 1)
+                step = math.gcd(*self.members)  # a factor of all is a part of the scale
+                reach = max(self.high // step, -self.low // step - 1)
                 return reach.bit_length() + (self.low < 0)
         return max(1, (self.levels - 1).bit_length())
 

@@ -100,12 +100,7 @@ def find_steps(
     shape = _shape(nodes)
     if shape is None:
         return None
-    grid = graph.values(root).code
-    if grid is not None and grid.whole and grid.bits < _MOST_BITS:
-        exact = real = _whole_numbers(grid)
-    else:
-        limit = _limit(nodes, fraction_bits)
-        exact, real = _multiples(limit, 2.0**-fraction_bits), _floats(limit)
+    exact, real = _domains(graph, nodes, fraction_bits)
     fixed, floating = FixedPoint(fraction_bits), Floating(hardware_sign=True)
     steps = []
     try:
@@ -120,6 +115,27 @@ def find_steps(
     except GraphError:
         return None
     return steps
+
+
+def ends_of(graph: OpGraph, nodes: tuple[OpNode, ...], fraction_bits: int) -> tuple[float, float]:
+    """Least and largest value of the chain in fixed point, whose rounded constants may go beyond the real ones.
+
+    Raises GraphError where the arithmetic cannot hold the chain.
+    """
+    cone = Cone(graph, graph.sources(nodes[0])[0], nodes)
+    exact, _ = _domains(graph, nodes, fraction_bits)
+    at = exact.at(torch.tensor([exact.low, exact.high]))
+    found = [cone.run(x.reshape(1), FixedPoint(fraction_bits)) for x in at]
+    return min(float(v.min()) for v in found), max(float(v.max()) for v in found)
+
+
+def _domains(graph: OpGraph, nodes: tuple[OpNode, ...], fraction_bits: int) -> tuple[_Inputs, _Inputs]:
+    """The inputs to search, in fixed and in floating point."""
+    grid = graph.values(graph.sources(nodes[0])[0]).code
+    if grid is not None and grid.whole and grid.bits < _MOST_BITS:
+        return _whole_numbers(grid), _whole_numbers(grid)
+    limit = _limit(nodes, fraction_bits)
+    return _multiples(limit, 2.0**-fraction_bits), _floats(limit)
 
 
 def _shape(nodes: tuple[OpNode, ...]) -> list[int] | None:

@@ -14,7 +14,7 @@ from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
 from abcost.core.values import MOST_MEMBERS, Values
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
-from abcost.rewrite.steps import Step, chain_above, find_steps, monotone
+from abcost.rewrite.steps import Step, chain_above, ends_of, find_steps, monotone
 
 _ROUNDINGS = frozenset({"round.default", "floor.default", "ceil.default", "trunc.default"})
 
@@ -41,6 +41,9 @@ class Quantiser:
         found = find_steps(graph, chain, conditions, options.fraction_bits)
         if found is None:
             return Declined("the quantiser is more than fixed-point execution holds exactly")
+        least_fixed, most_fixed = ends_of(graph, chain, options.fraction_bits)
+        if least_fixed < levels[0] or most_fixed > levels[1]:
+            return Declined("constants rounded to fixed point reach a level that the real ones do not")
         data = {"steps": found, "first": levels[0], "x": graph.inputs(chain[0].name)}
         return Match(chain, f"{len(found) + 1} levels: {len(found)} comparisons", data=data)
 

@@ -99,9 +99,11 @@ def _stays(graph: OpGraph, node: OpNode, front: _Front, arithmetic: FixedPoint) 
     shape = graph.node(factor).shape if isinstance(factor, str) else tuple(factor.values.shape)
     if not _one_per_sum(node, front, shape):
         return "the scale differs between what is summed: it stays in front"
+    pooled = any(m.kind is OpKind.MAX_POOL for m in front.moves)
     if isinstance(factor, str):
-        return None
-    if any(m.kind is OpKind.MAX_POOL for m in front.moves) and not bool((factor.real() > 0).all()):
+        turns = pooled and not graph.values(graph.node(factor)).least >= 0
+        return "a computed scale that may be negative does not commute with a max pool" if turns else None
+    if pooled and not bool((factor.real() > 0).all()):
         return "a scale that is not positive does not commute with a max pool"
     units = arithmetic.constant(factor) * 2.0**arithmetic.fraction_bits
     return None if torch.equal(torch.floor(units), units) else "the scale is below the grid of fixed point"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from abcost.core.constants import constant_values
+from abcost.core.dots import MOST_PLANES
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -31,9 +33,9 @@ class WeightLevels:
     phase = Phase.RECOGNISE
     kinds = frozenset({OpKind.CONV, OpKind.LINEAR})
 
-    def check(self, _graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
+    def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
         """Real weights that are not +-s; those are another rule's."""
-        found = _read(node)
+        found = _read(graph, node)
         if found is None:
             return None
         if isinstance(found, Levels):
@@ -60,7 +62,7 @@ class WeightLevels:
         behind.finish(behind.scaled(behind.dot(weight, name="levels"), levels.scale))
 
 
-def _read(node: OpNode) -> Levels | Bases | None:
+def _read(graph: OpGraph, node: OpNode) -> Levels | Bases | None:
     """What the weights are; None for +-s, whole numbers, reals, and where output channels are no axis."""
     weight = node.consts["weight"]
     if weight.binary or weight.scale is not None or not weight.values.is_floating_point():
@@ -70,7 +72,20 @@ def _read(node: OpNode) -> Levels | Bases | None:
     rows = rows_of(node)
     if rows.shape[1] < _FEWEST_TAPS or (_one_magnitude(rows[:1]) and _one_magnitude(rows)):
         return None
-    return two_valued(rows) or powers_of_two(rows) or _multiples_or_bases(rows)
+    return two_valued(rows) or _powers_of_two(rows, graph.dot_product(node).left) or _multiples_or_bases(rows)
+
+
+def _powers_of_two(rows: Tensor, bits: int | None) -> Levels | None:
+    """None also where they are whole numbers of few bits too (-2, -1, 0, 1), and bit planes count the product.
+
+    bits: of the activations; None if they are real.
+    """
+    powers = powers_of_two(rows)
+    levels = None if powers is None or bits is None else whole_multiples(rows)
+    if levels is None or bits is None:
+        return powers
+    grid = constant_values(Constant(levels.values)).grid
+    return None if grid is not None and bits * grid.bits <= MOST_PLANES else powers
 
 
 def _multiples_or_bases(rows: Tensor) -> Levels | Bases | None:

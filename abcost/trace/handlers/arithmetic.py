@@ -8,6 +8,7 @@ import torch
 
 from abcost.core.kinds import OpKind
 from abcost.trace.constants import constant, tensor_of
+from abcost.trace.handlers.flags import either
 from abcost.trace.handlers.functions import recorded
 from abcost.trace.operand import Made, binary_function, emit, minus, operand, over, plus, result, times
 from abcost.trace.registry import handler
@@ -31,7 +32,10 @@ def _with_constant(call: Call, kind: OpKind, node: str, role: str, value: Any, s
 
 @handler("add")
 def add(call: Call) -> str:
-    """Self + alpha * other."""
+    """Self + alpha * other; of two flags it is a flag, their OR."""
+    if call.dtype is torch.bool:
+        flag: str = either(call)
+        return flag
     left, right = call["self"], scaled(call, call["other"], call["alpha"])
     if isinstance(left, Tracer) and isinstance(right, str):
         return call.emit(OpKind.ADD, [node_of(left), right])
