@@ -256,3 +256,17 @@ def test_counts_of_an_idiom(name):
     assert report.verified  # every rule that fired is exact, to the bit
     lowering = [e for e in report.stages[-1].log if e.fired and e.phase is Phase.LOWER]
     assert all(entry.exact for entry in lowering)
+
+
+@pytest.mark.parametrize("kind", ["4-bit", "binary behind a straight-through estimator"])
+def test_weights_stored_in_single_precision_are_read_through_their_noise(kind):
+    # verify runs in float64: the difference to the model is what the stored weights are off, and is said so
+    latent = weights(8, 8, 3, 3, seed=3)
+    stored = (W * 3).round().clamp(-7, 7) * 0.11 if kind == "4-bit" else 0.3 * SIGNS - latent + latent
+    model = Module(lambda m, x: conv(x.sign(), m.weight), weight=nn.Parameter(stored))
+    report = analyze(model, "fpga-lut6", input_shape=SHAPE, width=WIDTH, verify=True)
+    assert dict(report.stages[0].tally.macs.by_bits) == {"1x4" if kind == "4-bit" else "1x1": MACS}
+    assert report.verified
+    (entry,) = [e for e in report.stages[0].log if e.fired and e.rule in ("weight-levels", "binary-weight")]
+    assert entry.exact
+    assert 0 < entry.error < 1e-6

@@ -112,6 +112,16 @@ def span(scale: Tensor) -> str:
     return f"s = {float(scale.min()):.4g} … {float(scale.max()):.4g}"
 
 
+NOISE_UNIT = "largest |weight - its level|, single-precision noise"
+
+
+def noise_of(rows: Tensor, levels: Tensor) -> float | None:
+    """The largest distance of weights from what they are read as; None where it is no more than float64 rounds."""
+    distance = (rows.to(torch.float64) - levels.to(torch.float64)).abs()
+    largest = float(distance.max()) if distance.numel() else 0.0
+    return largest if largest > 2.0**-40 * float(rows.abs().max()) else None
+
+
 def exact_zero(values: Tensor) -> bool:
     """Whether all are 0."""
     return not bool(torch.count_nonzero(values))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from abcost.core.binary import split
+from abcost.core.binary import Split, split
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
-from abcost.rewrite.weights import Behind, span
+from abcost.rewrite.weights import NOISE_UNIT, Behind, noise_of, out_axis, rows_of, span
 
 
 class BinaryWeight:
@@ -30,17 +30,18 @@ class BinaryWeight:
             return Declined("a grouped transposed convolution: its output channels are no axis of the weight")
         if weight.count // weight.values.shape[1 if transposed else 0] < 2:
             return Declined("one tap per output channel: every weight is +-s, which says nothing")
-        if weight.scale is not None:
-            signs, scale = weight.values, weight.scale.flatten()
-        elif weight.values.is_floating_point() and (found := split(weight.values, 1 if transposed else 0)):
-            signs, scale = found.signs, found.scale
-        else:
+        found = _read(weight, 1 if transposed else 0)
+        if found is None:
             return None
+        signs, scale = found.signs, found.scale
         detail = f"+-s per output channel, {span(scale)}"
         zeros = signs.numel() - int(torch.count_nonzero(signs))
         if zeros:
             detail += f"; {zeros} of {signs.numel()} weights are exactly 0, which hardware stores as +1"
-        return Match((node,), detail, data={"signs": signs, "scale": scale})
+        noise = None if found.lossless else _noise(node, signs, scale)
+        return Match(
+            (node,), detail, error=noise, error_unit=NOISE_UNIT, data={"signs": signs, "scale": scale}
+        )
 
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
         """The dot product gets a name of its own; the last node of the chain keeps the old one."""
@@ -51,6 +52,19 @@ class BinaryWeight:
             return
         behind = Behind(edit, graph, node)
         behind.finish(behind.scaled(behind.dot(weight, name="binary"), scale))
+
+
+def _read(weight: Constant, axis: int) -> Split | None:
+    """The parts of the weight, taken apart already while it was traced, or now."""
+    if weight.scale is not None:
+        return Split(weight.values, weight.scale.flatten(), lossless=True)
+    return split(weight.values, axis) if weight.values.is_floating_point() else None
+
+
+def _noise(node: OpNode, signs: torch.Tensor, scale: torch.Tensor) -> float | None:
+    """How far the weights are from +-s; what is exactly 0 is said apart."""
+    rows, parts = rows_of(node), signs.transpose(0, out_axis(node)).flatten(1)
+    return noise_of(rows, parts.to(scale.dtype) * scale[:, None])
 
 
 rules.add("binary-weight")(BinaryWeight())

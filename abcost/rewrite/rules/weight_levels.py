@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from abcost.core.constants import constant_values
@@ -13,7 +14,7 @@ from abcost.core.levels import Bases, Levels, powers_of_two, sums_of_bases, two_
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
-from abcost.rewrite.weights import Behind, as_weight, exact_zero, rows_of, span
+from abcost.rewrite.weights import NOISE_UNIT, Behind, as_weight, exact_zero, noise_of, rows_of, span
 
 _FEW = 15
 """Distance of the whole numbers of four bits."""
@@ -40,13 +41,13 @@ class WeightLevels:
             return None
         if isinstance(found, Levels):
             stands = found.values.is_floating_point() and bool((found.scale == 1).all())
-            return None if stands else Match((node,), _levels_text(found), data={"levels": found})
+            return None if stands else _match(node, _levels_text(found), found, "levels")
         box = not exact_zero(found.offset)
         if box and (bool(node.attrs.get("transposed", False)) or int(node.attrs.get("groups", 1)) != 1):
             return Declined("two values per channel that are not +-s, but no one box sum serves all channels")
         count = len(found.signs)
         text = "two values per output channel" if count == 1 else f"sums of {count} scaled signs"
-        return Match((node,), f"{text}{', and a box sum' if box else ''}", data={"bases": found})
+        return _match(node, f"{text}{', and a box sum' if box else ''}", found, "bases")
 
     def apply(self, edit: Edit, graph: OpGraph, node: OpNode, match: Match) -> None:
         """Scales become nodes behind the product."""
@@ -94,6 +95,18 @@ def _multiples_or_bases(rows: Tensor) -> Levels | Bases | None:
     if levels is not None and int(levels.values.max()) - int(levels.values.min()) <= _FEW:
         return levels
     return sums_of_bases(rows) or levels
+
+
+def _match(node: OpNode, text: str, found: Levels | Bases, role: str) -> Match:
+    """A match that says how far the weights are from what they are read as."""
+    if isinstance(found, Levels):
+        levels = found.values.to(torch.float64) * found.scale[:, None]
+    else:
+        parts = zip(found.signs, found.scales, strict=True)
+        levels = sum((s.to(torch.float64) * scale[:, None] for s, scale in parts), found.offset[:, None])
+    return Match(
+        (node,), text, error=noise_of(rows_of(node), levels), error_unit=NOISE_UNIT, data={role: found}
+    )
 
 
 def _one_magnitude(rows: Tensor) -> bool:
