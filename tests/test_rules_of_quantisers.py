@@ -57,7 +57,6 @@ def test_other_selects_are_no_clamps(function):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda m, x: torch.relu(x) + 0.0,
         lambda m, x: torch.relu(x) + 3.0 - 3.0,
         lambda m, x: torch.relu(x) - 4 * LIMITS + 4 * LIMITS,
     ],
@@ -68,6 +67,13 @@ def test_what_is_added_and_taken_away_is_nothing(function):
     assert kinds(after) == ["clamp"]
     assert "zero-sum" in fired(log)
     assert_equal_values(before, after)
+
+
+def test_a_zero_point_of_0_goes_and_a_bias_of_0_stays():
+    # hardware for an untrained network, whose biases are 0, has adders
+    for function in (lambda m, x: torch.round(torch.relu(x) + 0.0), lambda m, x: x.sign() + 0.0):
+        assert "add_const" not in kinds(through(traced(function, SHAPE), Phase.LOWER)[0])
+    assert "add_const" in kinds(through(traced(lambda m, x: torch.relu(x) + 0.0, SHAPE), Phase.LOWER)[0])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ def _shared(_module, x):
 
 def test_a_zero_that_expands_stays():
     zero = torch.zeros(1, 2, 3, 3)
-    before = traced(lambda m, x: torch.relu(x) + zero, (1, 2, 1, 1))
+    before = traced(lambda m, x: x.sign() + zero, (1, 2, 1, 1))
     after, log = through(before, Phase.LOWER)
     assert "add_const" in kinds(after)
     assert "expands its input" in reason(log, "zero-sum")

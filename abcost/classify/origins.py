@@ -10,6 +10,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.primitives import Origin
+from abcost.core.roundings import is_rounded
 
 _OF_ROLE = {"weight_scale": Origin.WEIGHT_SCALE, "avg_pool": Origin.AVG_POOL, "quantiser": Origin.QUANTISER}
 """Scales that say themselves where they come from; "avg_pool": 1/taps of windows of unequal sizes."""
@@ -64,20 +65,10 @@ def _is_residual(reach: Reach, node: OpNode) -> bool:
 def _is_of_quantiser(reach: Reach, node: OpNode) -> bool:
     """In front of a rounding, or behind what has few values."""
     graph = reach.graph
-    rounds = [u.attrs.get("aten") in _ROUNDINGS or u.kind is OpKind.CLAMP for u in graph.users(node)]
     grid = graph.values(node).grid
     coded = grid is not None and grid.varies is None and grid.bits <= MOST_CODE_BITS
     coded = coded and reach.is_behind(node) is None  # a dot product of few taps has few values too
-    return (bool(rounds) and all(rounds) and _rounded_below(graph, node)) or coded
-
-
-def _rounded_below(graph: OpGraph, node: OpNode) -> bool:
-    """Whether all that reads the value rounds it, perhaps behind a clamp."""
-    users = graph.users(node)
-    return bool(users) and all(
-        u.attrs.get("aten") in _ROUNDINGS or (u.kind is OpKind.CLAMP and _rounded_below(graph, u))
-        for u in users
-    )
+    return is_rounded(graph, node) or coded
 
 
 def _has_binary_operand(graph: OpGraph, dot: OpNode) -> bool:
@@ -166,7 +157,6 @@ def _avg_pool(_reach: Reach, node: OpNode) -> Origin:
     return Origin.OTHER if "axes" in node.attrs else Origin.AVG_POOL
 
 
-_ROUNDINGS = frozenset({"round.default", "floor.default", "ceil.default", "trunc.default"})
 _CONTEXTS: tuple[tuple[Origin, Callable[[Reach, OpNode], bool]], ...] = (
     (Origin.SQUEEZE_EXCITE, lambda reach, node: reach.excites(node)),
     (Origin.QUANTISER, _is_of_quantiser),

@@ -34,7 +34,7 @@ _MONOTONE = frozenset(
         OpKind.PRELU, OpKind.SHIFT_PRELU, OpKind.FUNCTION, OpKind.EXTREMUM,
     }
 )  # fmt: skip
-MOST_CHAIN = 12
+MOST_CHAIN = 32
 _LARGEST = 2**16
 """Elements of a tensor of levels."""
 _MOST_BITS = 50

@@ -12,11 +12,10 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
+from abcost.core.roundings import ROUNDINGS
 from abcost.core.values import MOST_MEMBERS, Values
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 from abcost.rewrite.steps import Step, chain_above, ends_of, find_steps, monotone
-
-_ROUNDINGS = frozenset({"round.default", "floor.default", "ceil.default", "trunc.default"})
 
 
 class Quantiser:
@@ -34,7 +33,7 @@ class Quantiser:
         if levels is None or not monotone(node) or _goes_on(graph, node):
             return None
         chain = (*chain_above(graph, node), node)
-        if not any(n.attrs.get("aten") in _ROUNDINGS for n in chain):
+        if not any(n.attrs.get("aten") in ROUNDINGS for n in chain):
             return None
         least = range(levels[0] + 1, levels[1] + 1)
         conditions = [partial(torch.le, torch.tensor(float(value))) for value in least]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import torch
 
+from abcost.core.dots import MOST_CODE_BITS
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.core.node import OpNode
+from abcost.core.roundings import is_rounded
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 
 
 class ZeroSum:
     """x + 0  ->  x,  (x + c) + -c  ->  x, c whole, as zero points are.
 
-    Exact in fixed point, which holds whole numbers as they are.
+    Exact in fixed point, which holds whole numbers as they are. A 0 goes only where it is a zero point, added to a code
+    of few bits or in front of its rounding: biases of an untrained network are 0, and hardware for it has adders.
     """
 
     phase = Phase.LOWER
@@ -24,9 +27,10 @@ class ZeroSum:
     def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
         """What is added, here and by the addition in front, is exactly 0 everywhere."""
         value = node.consts["value"].real()
-        if not bool((value != 0).any()):
-            return self._match(graph, node, node, "adding 0 is nothing")
         (source,) = graph.sources(node)
+        if not bool((value != 0).any()):
+            coded = _is_code(graph, source) or is_rounded(graph, node)
+            return self._match(graph, node, node, "adding 0 is nothing") if coded else None
         if source.kind is not OpKind.ADD_CONST:
             return None
         before = source.consts["value"].real()
@@ -46,6 +50,11 @@ class ZeroSum:
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """Readers read what the first addition read."""
         edit.reroute(node.name, match.data["x"])
+
+
+def _is_code(graph: OpGraph, node: OpNode) -> bool:
+    grid = graph.values(node).code
+    return grid is not None and grid.bits <= MOST_CODE_BITS
 
 
 rules.add("zero-sum")(ZeroSum())
