@@ -297,7 +297,7 @@ def _quantise(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> to
     """Offset + step * (number of thresholds that x reaches, each on the side that its gain says)."""
     levels = _c(node, "levels", arithmetic)
     gains = node.consts["gain"].real() if "gain" in node.consts else torch.ones_like(levels)
-    reached = torch.zeros(node.shape, dtype=torch.float64)
+    reached = torch.zeros_like(x[0])
     for level, gain in zip(levels, gains, strict=True):
         reached = reached + ((x[0] - level) * gain >= 0)
     return arithmetic.settle(float(node.attrs["offset"]) + float(node.attrs["step"]) * reached)

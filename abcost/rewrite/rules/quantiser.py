@@ -25,7 +25,7 @@ class Quantiser:
     """
 
     phase = Phase.LOWER
-    kinds = frozenset({OpKind.CLAMP, OpKind.FUNCTION})
+    kinds = frozenset({OpKind.CLAMP, OpKind.FUNCTION, OpKind.QUANTISE})
 
     def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """The last node of the chain that has so few values; what follows (a scale) stays."""
@@ -33,7 +33,10 @@ class Quantiser:
         if levels is None or not monotone(node) or _goes_on(graph, node):
             return None
         chain = (*chain_above(graph, node), node)
-        if not any(n.attrs.get("aten") in ROUNDINGS for n in chain):
+        if node.kind is OpKind.QUANTISE:  # a scale that came in front of it since
+            if len(chain) == 1:
+                return None
+        elif not any(n.attrs.get("aten") in ROUNDINGS for n in chain):
             return None
         least = range(levels[0] + 1, levels[1] + 1)
         conditions = [partial(torch.le, torch.tensor(float(value))) for value in least]
