@@ -285,7 +285,7 @@ QUICK_DEPTHS = (2, 4, 8, 16, 64, 128, 256)
 QUICK_HELD_DEPTHS = (28, 112)
 
 
-def _words(bits: int, depth: int) -> tuple[int, ...]:
+def random_words(bits: int, depth: int) -> tuple[int, ...]:
     """Random words; of a small ROM, words whose columns are neither equal nor inverted, as far as there are so many."""
     if depth > SMALL:
         generator = random.Random(f"{depth} {bits}")
@@ -304,7 +304,7 @@ def _rom(*, quick: bool) -> Sweep:
     for depth in sorted((*fit, *held)):
         for width in (1, 8, 32) if quick else (1, 2, 4, 8, 16, 32):
             size = {"width": width, "depth": depth}
-            parameters = {"width": width, "contents": _words(width, depth)}
+            parameters = {"width": width, "contents": random_words(width, depth)}
             points.append(Point("rom", size, parameters, _role(held_out=depth in held)))
     banks, rest = "ceil(depth / 256)", "(depth - 256 * floor(depth / 256))"  # see the template
     blocks = f"4 * floor(depth / 256) + min(1, {rest}) * 2 ** ceil(log2(max(1, {rest} / 64)))"  # of one LUT6 per bit

@@ -25,7 +25,7 @@ from abcost.cost.entry import PRICED, UNITS, Detail, Figure, Memory, Source, Uni
 from abcost.cost.figures import read_figures
 from abcost.cost.formula import LEAST, VARIABLES
 from abcost.cost.law import Points
-from abcost.cost.timing import MAPPINGS, Delay, Timing, read_timing
+from abcost.cost.timing import MAPPINGS, TIMED, Delay, Timing, read_timing
 from abcost.errors import CostError
 from abcost.registry import unknown_name
 
@@ -44,7 +44,7 @@ _OPTION = {
     "fraction_bits": "--fraction-bits 8",
     "depth": "--depth 64",
 }
-_KNOWN_OPS = frozenset(UNITS) | {primitive.value for primitive in Primitive}
+_KNOWN_OPS = frozenset(TIMED) | {primitive.value for primitive in Primitive}
 
 _Key = tuple[str | int | None, ...]  # unit, and its size in the order of VARIABLES
 

@@ -163,15 +163,26 @@ class Router:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def key(self, job: RouteJob) -> str:
-        """Hash of all that decides the answer. The clock is not among it: nextpnr places alike for each."""
-        options = [option for option in self.options(job) if option != f"{job.clock_mhz:g}"]
-        parts = [self.netlist_key(job), str(self.nextpnr), *options]
+        """Hash of all that decides the answer; the clock does not."""
+        parts = [self.netlist_key(job), str(self.nextpnr), *self._options_but_clock(job)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def placement_key(self, job: RouteJob, netlist: bytes) -> str:
+        """Hash of all that decides a placement: both mappings of a unit may give one netlist, placed once."""
+        parts = [str(self.nextpnr), *self._options_but_clock(job), hashlib.sha256(netlist).hexdigest()]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def _options_but_clock(self, job: RouteJob) -> list[str]:
+        """Nextpnr places alike for every target clock."""
+        return [option for option in self.options(job) if option != f"{job.clock_mhz:g}"]
 
     def known(self, job: RouteJob) -> Routed | None:
         """The kept answer, or None; a damaged file counts as none."""
+        return self._read(self.key(job))
+
+    def _read(self, key: str) -> Routed | None:
         try:
-            data = json.loads(self._file(self.key(job)).read_text())
+            data = json.loads(self._file(key).read_text())
             path = tuple(Step(**step) for step in data.pop("critical_path"))
             return Routed(**{**data, "versions": tuple(data["versions"])}, critical_path=path)
         except (OSError, ValueError, KeyError, TypeError):
@@ -219,15 +230,24 @@ class Router:
         self.yosys.run(self.script(job), folder)
         try:
             statistics = json.loads((folder / "stat.json").read_text())
-            netlist = (folder / "netlist.json").read_bytes()
-            content = {"cells": leaf_cells(statistics, job.top), "netlist": json.loads(netlist)}
+            netlist = json.loads((folder / "netlist.json").read_text())
+            content = {"cells": leaf_cells(statistics, job.top), "netlist": netlist}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise ToolError(f"Yosys ended without an error but left no netlist of {job.name}") from None
         self._keep(gzip.compress(json.dumps(content).encode()), file, folder)
-        return content["cells"], netlist
+        return content["cells"], json.dumps(netlist).encode()
 
     def _place(self, job: RouteJob, folder: Path, cells: Mapping[str, int], netlist: bytes) -> Routed:
         counts = self.part.counts(cells)
+        placement = self.placement_key(job, netlist)
+        routed = self._read(placement)
+        if routed is None:
+            routed = self._place_anew(job, folder, counts, netlist)
+            self._keep(json.dumps(asdict(routed)).encode(), self._file(placement), folder)
+        self._keep(json.dumps(asdict(routed)).encode(), self._file(self.key(job)), folder)
+        return routed
+
+    def _place_anew(self, job: RouteJob, folder: Path, counts: Mapping[str, float], netlist: bytes) -> Routed:
         (folder / "netlist.json").write_bytes(netlist)
         if self.part.sites:
             (folder / "pins.pdc").write_text(_pins(job, json.loads(netlist), self.part))
@@ -236,9 +256,7 @@ class Router:
             report = json.loads((folder / "report.json").read_text())
         except (OSError, ValueError):
             raise ToolError(f"nextpnr ended without an error but left no report of {job.name}") from None
-        routed = read_report(report, counts, self.part, self.versions)
-        self._keep(json.dumps(asdict(routed)).encode(), self._file(self.key(job)), folder)
-        return routed
+        return read_report(report, counts, self.part, self.versions)
 
     def _keep(self, content: bytes, file: Path, folder: Path) -> None:
         (folder / "kept").write_bytes(content)
