@@ -5,14 +5,14 @@
     Split("width", 18, form)        one law up to 18, another from 19 on
 
 No law falls when a unit grows: curves are made monotone, factors are not negative. Its ends are the law times the least
-and the most of (routed delay / law) over all fitted points and seeds, so they hold every row that was fitted.
+and the most of (routed delay / law) over all rows, those held out included: nothing that was seen lies beyond them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,24 +22,47 @@ from abcost.calibrate.laws import Curve as Points
 from abcost.calibrate.laws import Ranges, digits, number
 from abcost.calibrate.rising import isotonic
 from abcost.cost.formula import Formula
+from abcost.cost.law import Points as Straight
 
 
 @dataclass(frozen=True, slots=True)
 class FittedDelay:
-    """One law: value, least and most, all formulas or all points over one size."""
+    """One law: a formula, or points over one size; least, most: what its ends are times the law."""
 
     valid: Ranges
     value: str | Points
-    low: str | Points
-    high: str | Points
     over: str = ""
+    least: float = 1.0
+    most: float = 1.0
+
+    def side(self, factor: float) -> str | Points:
+        """The law times a factor, as a table writes it."""
+        if isinstance(self.value, str):
+            return self.value if factor == 1 else f"{number(factor)} * ({self.value})"
+        return tuple((x, digits(y * factor)) for x, y in self.value)
+
+    def within(self, size: Mapping[str, int]) -> bool:
+        """Whether the law holds at these sizes."""
+        return all(low <= size[name] <= high for name, (low, high) in self.valid.items())
+
+    def at(self, size: Mapping[str, int]) -> float:
+        """The law's value in ns."""
+        if isinstance(self.value, str):
+            return Formula.parse(self.value).at(size)
+        return Straight(self.value, "linear", self.over).at(size)
+
+    def with_ends(self, rows: Sequence[MeasuredDelay]) -> FittedDelay:
+        """The same law with ends that hold all of these rows that are in its range."""
+        ratios = [row.delay_ns / self.at(row.size) for row in rows if self.within(row.size)]
+        least, most = math.floor(min(1, *ratios) * 1000) / 1000, math.ceil(max(1, *ratios) * 1000) / 1000
+        return replace(self, least=least, most=most)
 
 
 class Form(Protocol):
     """A family of laws."""
 
     def fit(self, rows: Sequence[MeasuredDelay]) -> list[FittedDelay]:
-        """The laws of these rows of one unit under one mapping."""
+        """The laws of these rows of one unit under one mapping, without ends."""
         ...
 
 
@@ -53,18 +76,11 @@ class Curve:
         """One law; the other sizes do not matter to it."""
         sizes = sorted({row.size[self.over] for row in rows})
         groups = [[row.delay_ns for row in rows if row.size[self.over] == size] for size in sizes]
-        curve = [float(y) for y in isotonic(np.array([sum(group) / len(group) for group in groups]))]
-        ratios = [delay / y for group, y in zip(groups, curve, strict=True) for delay in group]
-        low, high = min(ratios), max(ratios)
-
-        def points(factor: float) -> Points:
-            return tuple((x, digits(y * factor)) for x, y in zip(sizes, curve, strict=True))
-
+        curve = isotonic(np.array([sum(group) / len(group) for group in groups]))
         if len(sizes) == 1:
-            value, least, most = (number(digits(curve[0] * factor)) for factor in (1.0, low, high))
-            return [FittedDelay({self.over: (sizes[0], sizes[0])}, value, least, most)]
-        valid = {self.over: (sizes[0], sizes[-1])}
-        return [FittedDelay(valid, points(1.0), points(low), points(high), self.over)]
+            return [FittedDelay({self.over: (sizes[0], sizes[0])}, number(digits(float(curve[0]))))]
+        points = tuple((x, digits(float(y))) for x, y in zip(sizes, curve, strict=True))
+        return [FittedDelay({self.over: (sizes[0], sizes[-1])}, points, self.over)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +97,9 @@ class Factors:
             for f, term in zip(factors, self.terms, strict=True)
             if digits(f) >= 1e-4
         )
-        law = Formula.parse(value)
-        ratios = [row.delay_ns / law.at(row.size) for row in rows]
-        low, high = math.floor(min(ratios) * 1000) / 1000, math.ceil(max(ratios) * 1000) / 1000
         names = sorted(rows[0].size)
         valid = {n: (min(r.size[n] for r in rows), max(r.size[n] for r in rows)) for n in names}
-        return [FittedDelay(valid, value, f"{number(low)} * ({value})", f"{number(high)} * ({value})")]
+        return [FittedDelay(valid, value)]
 
     def _factors(self, rows: Sequence[MeasuredDelay]) -> list[float]:
         formulas = [Formula.parse(term) for term in self.terms]

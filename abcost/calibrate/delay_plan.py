@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from abcost.calibrate.delay_fit import Curve, Factors, Form, Split
 from abcost.calibrate.delay_point import DelayPoint
-from abcost.calibrate.plan import random_words
+from abcost.calibrate.plan import modulus, random_words
 from abcost.core.exponents import sizes_of
 from abcost.core.precision import popcount_bits
 
@@ -98,11 +98,24 @@ def _accumulate(dsp: int, *, quick: bool) -> DelaySweep:
     return DelaySweep("accumulate", tuple(points), sweep.form)
 
 
-def _xnor_popcount(dsp: int, *, quick: bool) -> DelaySweep:
+def _by_bits(op: str, most: int) -> Maker:
+    """Popcounts of up to `most` bits: an engine cuts longer words into registered leaves."""
+
+    def make(dsp: int, *, quick: bool) -> DelaySweep:
+        del dsp
+        sizes = _marked(QUICK_LEAVES, QUICK_HELD_LEAVES) if quick else _marked(LEAVES, HELD_LEAVES)
+        points = [_point(op, {"bits": n}, {"bits": n}, out=out) for n, out in sizes if n <= most]
+        return DelaySweep(op, tuple(points), Curve("bits"))
+
+    return make
+
+
+def _counter(dsp: int, *, quick: bool) -> DelaySweep:
+    """Of a modulus that is no power of two, for which the counter has a comparison."""
     del dsp
-    sizes = _marked(QUICK_LEAVES, QUICK_HELD_LEAVES) if quick else _marked(LEAVES, HELD_LEAVES)
-    points = [_point("xnor_popcount", {"bits": n}, {"bits": n}, out=out) for n, out in sizes]
-    return DelaySweep("xnor_popcount", tuple(points), Curve("bits"))
+    widths = _marked((2, 16), (8,)) if quick else _marked((2, 4, 8, 16, 24), (12,))
+    points = [_point("counter", {"width": w}, {"modulus": modulus(w)}, out=out) for w, out in widths]
+    return DelaySweep("counter", tuple(points), Curve("width"))
 
 
 def _dsp_widths(dsp: int, *, quick: bool) -> list[tuple[int, bool]]:
@@ -212,7 +225,7 @@ DELAYS: dict[str, Maker] = {
     "compare": _by_width("compare"),
     "accumulate": _accumulate,
     "mux": _by_width("mux"),
-    "xnor_popcount": _xnor_popcount,
+    "xnor_popcount": _by_bits("xnor_popcount", 576),
     "qprelu": _selecting("qprelu"),
     "multiply": _multiply,
     "scale_dot": _scale_dot,
@@ -220,6 +233,9 @@ DELAYS: dict[str, Maker] = {
     "block_read": _block_read,
     "signed_sum": _signed_sum,
     "max": _by_width("max"),
+    "counter": _counter,
+    "masked_popcount": _by_bits("masked_popcount", 144),
+    "plain_popcount": _by_bits("plain_popcount", 144),
     "shift_select": _selecting("shift_select"),
     "qprelu_add": _selecting("qprelu_add"),
     "prelu": _prelu,

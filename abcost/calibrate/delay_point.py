@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from abcost.calibrate.memories import block_read
-from abcost.calibrate.point import Role
+from abcost.calibrate.point import Role, unit_of
 from abcost.rtl.registered import TOP, registered_source
-from abcost.rtl.unit import Unit, build
+from abcost.rtl.unit import Unit
 from abcost.synth.route import RouteJob
 
 SOURCE = "unit.v"
@@ -28,7 +28,7 @@ class DelayPoint:
     @cached_property
     def unit(self) -> Unit:
         """The hardware between the registers."""
-        return block_read(**self.parameters) if self.op == "block_read" else build(self.op, **self.parameters)
+        return block_read(**self.parameters) if self.op == "block_read" else unit_of(self.op, self.parameters)
 
     @cached_property
     def source(self) -> str:

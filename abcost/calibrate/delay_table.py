@@ -107,7 +107,7 @@ def _row(line: Mapping[str, str]) -> MeasuredDelay:
 def _law(unit: UnitDelays, law: FittedDelay) -> str:
     note = f"fitted {unit.fitted}; held out {unit.held_out}"
     lines = ["[[timing.delay]]", f"op = {_text(unit.op)}", f"mapping = {_text(unit.mapping)}"]
-    for key, side in (("ns", law.value), ("low", law.low), ("high", law.high)):
+    for key, side in (("ns", law.value), ("low", law.side(law.least)), ("high", law.side(law.most))):
         lines.append(f"{key} = {_side(side, law.over)}")
     lines += [f"valid_{name} = [{low}, {high}]" for name, (low, high) in law.valid.items()]
     return "\n".join([*lines, 'confidence = "measured"', f"note = {_text(note)}"]) + "\n"

@@ -9,29 +9,22 @@ from abcost.calibrate.delay_fit import FittedDelay
 from abcost.calibrate.delay_plan import SEEDS, DelaySweep
 from abcost.calibrate.delay_point import DelayPoint, MeasuredDelay
 from abcost.calibrate.point import Role
-from abcost.cost.formula import Formula
-from abcost.cost.law import Points, Range
-from abcost.cost.timing import DelayLaw, Timing
 from abcost.errors import ToolError
 from abcost.synth.parts import MAPPINGS
 from abcost.synth.route import Routed, RouteJob, Router
 
-CHAIN = 1e-3
-"""Paths as long as those between two registers of the chain, within this many ns of wiring, are not the unit's."""
-
 
 @dataclass(frozen=True, slots=True)
 class DelayErrors:
-    """Relative errors |law - mean over seeds| / mean of some points; outside: of how many seeds the ends say else."""
+    """Relative errors |law - mean over seeds| / mean of some points; beyond: points that no law reaches."""
 
     points: int
     mean: float
     worst: float
-    outside: int
-    rows: int
+    beyond: int = 0
 
     def __str__(self) -> str:
-        beyond = f", {self.outside} of {self.rows} rows beyond low and high" if self.outside else ""
+        beyond = f", {self.beyond} beyond the range" if self.beyond else ""
         return f"{self.points} points, mean {self.mean:.1%}, worst {self.worst:.1%}{beyond}"
 
 
@@ -100,39 +93,25 @@ def fit_delays(sweeps: Sequence[DelaySweep], rows: Sequence[MeasuredDelay]) -> l
             fit = _of(mine, "fit")
             if len({tuple(row.size.items()) for row in fit}) < 2:
                 raise ToolError(f"{sweep.op}: the routed points mapped for {mapping} are too few for a law")
-            laws = tuple(sweep.form.fit(fit))
-            errors = [delay_errors(sweep.op, mapping, laws, of) for of in (fit, _of(mine, "held out"))]
+            laws = tuple(law.with_ends(mine) for law in sweep.form.fit(fit))
+            errors = [delay_errors(laws, of) for of in (fit, _of(mine, "held out"))]
             found.append(UnitDelays(sweep.op, mapping, laws, *errors))
     return found
 
 
-def delay_errors(
-    op: str, mapping: str, laws: Sequence[FittedDelay], rows: Sequence[MeasuredDelay]
-) -> DelayErrors:
-    """Errors of laws, read as a table reads them, over these rows."""
-    timing = Timing("", "", "", {(op, mapping): tuple(_read(op, mapping, law) for law in laws)})
+def delay_errors(laws: Sequence[FittedDelay], rows: Sequence[MeasuredDelay]) -> DelayErrors:
+    """Errors of laws over the means of these rows, size by size."""
     by_size: dict[tuple[tuple[str, int], ...], list[float]] = {}
     for row in rows:
         by_size.setdefault(tuple(row.size.items()), []).append(row.delay_ns)
-    errors, outside = [], 0
+    errors = []
     for size, delays in by_size.items():
-        said = timing.at(op, mapping, dict(size))
-        if said is None:  # the law is there
-            continue
         mean = sum(delays) / len(delays)
-        errors.append(abs(said.value - mean) / mean)
-        outside += sum(not said.low * 0.999 <= delay <= said.high * 1.001 for delay in delays)
-    count = max(1, len(errors))
-    return DelayErrors(len(errors), sum(errors) / count, max(errors, default=0.0), outside, len(rows))
-
-
-def _read(op: str, mapping: str, law: FittedDelay) -> DelayLaw:
-    sides = [
-        Formula.parse(side) if isinstance(side, str) else Points(side, "linear", law.over)
-        for side in (law.value, law.low, law.high)
-    ]
-    valid = {name: Range(*ends) for name, ends in law.valid.items()}
-    return DelayLaw(op, mapping, sides[0], sides[1], sides[2], valid, "measured", "")
+        law = next((law for law in laws if law.within(dict(size))), None)
+        if law is not None:
+            errors.append(abs(law.at(dict(size)) - mean) / mean)
+    beyond = len(by_size) - len(errors)
+    return DelayErrors(len(errors), sum(errors) / max(1, len(errors)), max(errors, default=0.0), beyond)
 
 
 def _row(point: DelayPoint, job: RouteJob, answer: Routed) -> MeasuredDelay:

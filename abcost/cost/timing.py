@@ -45,7 +45,6 @@ MAPPINGS: tuple[str, ...] = ("area", "delay")
 TIMED: dict[str, str] = {
     **UNITS,
     "block_read": "read of a block RAM of `depth` words of width bits, from its clock to a register in the fabric",
-    "counter": "counter of width bits with enable, back to 0 after its last value",
 }
 """Units that a table may give delays of -> what one of them is."""
 
