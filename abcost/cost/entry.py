@@ -29,6 +29,9 @@ UNITS: dict[str, str] = {
     "scale_dot": "(2p - K) * factor of a binary dot product of K = `bits` taps",
     "rom": "`depth` words of width bits, in LUTs or gates",
     "max": "larger of two values of width bits",
+    "masked_popcount": "xnor_popcount of `bits` inputs with a mask bit each",
+    "plain_popcount": "how many of `bits` bits are 1",
+    "counter": "width bits with enable and reset, back to 0 after its last value",
 }
 """Units that a table may price -> what one of them is."""
 
