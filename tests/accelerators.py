@@ -21,6 +21,7 @@ from strategies import const, conv_attrs
 
 LAWS = {
     "multiply": ("1", "0", "1"),
+    "multiply_lut": ("width * width", "0", "0"),
     "add": ("width", "0", "0"),
     "compare": ("width", "0", "0"),
     "mux": ("width", "0", "0"),

@@ -213,7 +213,10 @@ def test_weights_that_exceed_the_blocks_leave_the_chip_and_others_stay():
 
 
 def test_uram_comes_before_external_memory_and_takes_what_is_read_most():
-    assert places([BLOCK, LARGE], device(blocks=0, uram=2, bandwidth=1)) == ["external", "uram"]  # 5120 words: 2 x 4096
+    assert places([BLOCK, LARGE], device(blocks=0, uram=2, bandwidth=1)) == [
+        "external",
+        "uram",
+    ]  # 5120 words: 2 x 4096
     assert places([BLOCK, LARGE], device(blocks=0, uram=3, bandwidth=1)) == ["uram", "uram"]
 
 

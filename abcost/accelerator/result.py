@@ -94,6 +94,12 @@ class GivenPart:
         """JSON-able."""
         return {"source": self.source, "given": list(self.given), "found": list(self.found)}
 
+    def text(self) -> str:
+        """For people."""
+        if not self.found:
+            return f"as {self.source} says"
+        return f"as {self.source} says; found for {', '.join(self.found)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Organised:

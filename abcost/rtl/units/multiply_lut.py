@@ -1,7 +1,7 @@
 """Signed multiplier without the `*` that a synthesizer would give to a DSP: radix-4 Booth, rows added one by one.
 
 Written out, because Yosys maps a `*` that may not be a DSP to four times as many LUTs (16 x 16 bits on LUT6: 614
-against 146, on LUT4: 788 against 409): here every row is one adder, whose carry the fabric has for nothing.
+against 145, on LUT4: 788 against 409): here every row is one adder, whose carry the fabric has for nothing.
 """
 
 from __future__ import annotations
