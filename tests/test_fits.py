@@ -31,7 +31,7 @@ from abcost.cost.table import CostTable
 from abcost.errors import UsageError
 from accelerators import WIDTH, Net, device, organised, residual, table
 
-WEIGHTS = Memory("weights", 36, 512, 512)  # one block, or 8 * 36 = 288 LUTs
+WEIGHTS = Memory("weights", 36, 512, 512)  # one block, or 512 * 36 / 57 = 324 LUTs
 BUFFER = Memory("line buffer", 36, 320, 0)  # one block, or 5 * 36 = 180 LUTs
 FIFO = Memory("residual FIFO", 8, 64, 0)  # one block, or 8 LUTs
 
@@ -48,7 +48,8 @@ def test_without_a_memory_outside_no_weights_are_there():
     assert places([WEIGHTS, WEIGHTS], device(blocks=1)) == ["lutram", "block"]
     assert places([WEIGHTS, WEIGHTS], device(blocks=1, bandwidth=1)) == ["external", "block"]
     assert places([WEIGHTS, WEIGHTS], device(blocks=1, bandwidth=1), weights="on-chip") == ["lutram", "block"]
-    assert places([WEIGHTS, WEIGHTS], device(blocks=1, luts=287)) == ["block", "block"]
+    assert places([WEIGHTS, WEIGHTS], device(blocks=1, luts=324)) == ["lutram", "block"]
+    assert places([WEIGHTS, WEIGHTS], device(blocks=1, luts=323)) == ["block", "block"]
 
 
 def test_weights_that_shall_be_outside_all_are():
@@ -76,6 +77,21 @@ def test_lut_ram_of_ecp5_takes_six_luts_for_16_words_of_4_bits():
         6,
     ]
     assert Memory("weights", 5, 17, 0).luts(ecp5) == 5 * 2
+
+
+@pytest.mark.parametrize("family", ["7-series", "iCE40", "ECP5"])
+def test_constants_in_luts_take_what_measured_roms_take(family):
+    """On LUT4s more than half of the LUTs of a deep one select: the table's law is within 8 %."""
+    found = FAMILIES[family]
+    prices = CostTable.load(found.targets[0])
+    for width in (8, 16, 32):
+        for depth in (16, 32, 64, 128, 256, 512, 1024):
+            measured = prices.price("rom", width=width, depth=depth).cost.luts
+            luts = Memory("weights", width, depth, 0).luts(found)
+            assert luts == pytest.approx(measured, rel=0.08), (width, depth)
+
+
+def test_lut_ram_of_the_bundled_ecp5():
     part = known("LFE5U-85F")
     # 669 kbit of distributed RAM (Lattice FPGA-DS-02012): 64 bits in every 8 LUTs, 6 of which that takes
     assert part.lutram // 6 * 64 == pytest.approx(669e3, rel=0.002)
@@ -282,7 +298,8 @@ def test_a_part_with_logic_cells_is_full_before_its_luts_are():
     luts, cells = fitting.resources["luts"], fitting.to_dict()["logic_cells"]
     ffs = fitting.resources["ffs"]
     assert cells["high"] == pytest.approx(1.146 * luts + max(0, ffs - 0.8 * luts))
-    assert (cells["low"], cells["value"]) == (max(1.087 * luts, ffs), max(1.126 * luts, ffs))
+    assert cells["low"] == pytest.approx(max(1.087 * luts, ffs))
+    assert cells["value"] == pytest.approx(max(1.126 * luts, ffs))
     exact = math.ceil(cells["high"])
     assert organised(graph, device=device(family="iCE40", luts=exact, blocks=10**4), fps=1000).fits
     short = organised(graph, device=device(family="iCE40", luts=exact - 1), fps=1000)

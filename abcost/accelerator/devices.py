@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ class LutRam:
 class Family:
     """What a family's memory blocks can be: (width, depth) shapes of one block, and the tables that fit it.
 
-    lut_words: constants of one bit that one LUT holds. ram: None where LUTs cannot be written.
+    lut_words: words of one bit that one LUT holds; constants: (depth of a ROM up to which, constants of one bit per
+    LUT), with the LUTs that select among them, as the family's table has them measured (`rom`).
+    ram: None where LUTs cannot be written.
     blocks_per_bram36: how many blocks one 36 kbit block RAM is, None where the family has none.
     cells: what counts on a part is logic cells, of which its column `luts` has the number; None: LUTs count.
     """
@@ -55,9 +58,15 @@ class Family:
     shapes: tuple[tuple[int, int], ...]
     targets: tuple[str, ...]
     lut_words: int
+    constants: tuple[tuple[float, float], ...]
     ram: LutRam | None
     blocks_per_bram36: int | None = None
     cells: Cells | None = None
+
+    def rom_luts(self, width: int, depth: int) -> int:
+        """LUTs of a ROM: whole LUTs of every bit, and what selects among them."""
+        per_lut = next(constants for most, constants in self.constants if depth <= most)
+        return ceil(-(-depth // self.lut_words) * self.lut_words * width / per_lut)
 
 
 _BRAM18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
@@ -70,6 +79,8 @@ SPRAM = (16, 16384)
 constants (projectf.io/posts/spram-ice40-fpga; Yosys' ice40/spram.txt has one port and no initial contents).
 """
 
+_IN_LUT6 = ((256, 64), (inf, 57))
+_IN_ECP5 = ((32, 16), (64, 15.4), (128, 13), (256, 11.6), (512, 10.1), (inf, 9.6))
 _LUT6 = LutRam(64, 1, 1)
 _LUT4 = LutRam(16, 4, 6)
 """ECP5: four LUT4 hold 16 x 4 bits, and two more of the same PFU write them (Lattice TN1264; nextpnr-ecp5 counts them
@@ -78,18 +89,19 @@ as RAM and RAMW LUTs)."""
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _LUT6, 2),
-        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _LUT6, 2),
+        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
+        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
         Family(
             "iCE40",
             "EBR 4k",
             ((2, 2048), (4, 1024), (8, 512), (16, 256)),
             ("fpga-ice40",),
             16,
+            ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
             None,
             cells=Cells(),
         ),
-        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5",), 16, _LUT4),
+        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5",), 16, _IN_ECP5, _LUT4),
     )
 }
 

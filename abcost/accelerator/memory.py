@@ -1,7 +1,7 @@
 """Memories: where `depth` words of `width` bits go, and what they take.
 
-A ROM of LUTs takes ceil(depth / words per LUT) * width LUTs, a RAM of LUTs as many as the family's units of so many
-words and bits; a block memory the least over the block's shapes (w, d) of ceil(width / w) * ceil(depth / d) blocks,
+A ROM of LUTs takes what the family's LUTs hold and what selects among them, a RAM of LUTs as many as the family's units
+of so many words and bits; a block memory the least over the block's shapes (w, d) of ceil(width / w) * ceil(depth / d) blocks,
 external memory nothing on chip: every read is traffic.
 
 LUT RAM is counted with one port: a delay line, such as a line buffer, reads a word in the cycle that replaces it.
@@ -59,7 +59,7 @@ class Memory:
         """LUTs if it is made of them; where they cannot be written, of a constant alone."""
         ram = family.ram
         if self.constant or ram is None:
-            return -(-self.depth // family.lut_words) * self.width
+            return family.rom_luts(self.width, self.depth)
         return -(-self.depth // ram.words) * -(-self.width // ram.bits) * ram.luts
 
     def blocks(self, shapes: Sequence[tuple[int, int]]) -> int:
