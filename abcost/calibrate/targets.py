@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from abcost.calibrate.delay_plan import DELAYS
 from abcost.calibrate.plan import BITS, SWEEPS
 from abcost.registry import unknown_name
 
@@ -28,6 +29,10 @@ class Target:
     longest: int = BITS[-1]  # bits of a popcount; longer words are derived where they are priced by bit
     library: str = ""  # file name of the standard cells
     published: bool = False  # the device of the published units: their readings are measured too
+    part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
+    dsp: int = 18  # bits by bits that one DSP multiplies
+    delays: tuple[str, ...] = tuple(DELAYS)  # units whose delays are measured
+    delay_note: str = ""
 
     def with_cells(self, name: str, library: str) -> Target:
         """The same measurements on the cells of another library, for a table of another name."""
@@ -81,6 +86,8 @@ hand are from memory (table fpga-zc706-energy).""",
             f"{_UNITS} {_AREA} LUTs are LUT4, DSPs SB_MAC16; a carry is in the cell of its LUT. Energy is unknown.",
             ops=_PLAIN,
             composed=_PRELU,
+            part="iCE40UP5K-SG48",
+            dsp=16,
         ),
         Target(
             "fpga-ecp5",
@@ -91,6 +98,7 @@ hand are from memory (table fpga-zc706-energy).""",
             f"{_UNITS} {_AREA} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. Energy is unknown.",
             ops=_PLAIN,
             composed=_PRELU,
+            part="LFE5U-85F-6CABGA756",
         ),
         Target(
             "asic-osu018",

@@ -8,6 +8,7 @@ from typing import Any
 from abcost.cost import document as doc
 from abcost.cost.entry import CONFIDENCES, Figure, Memory, MemoryLevel, Source
 from abcost.cost.formula import shown
+from abcost.cost.timing import Timing
 from abcost.errors import CostError
 
 HEAD = (
@@ -18,9 +19,11 @@ HEAD = (
     "node",
     "default_width",
     "note",
+    "mapping",
     "memory",
     "source",
     "entry",
+    "timing",
 )
 TECHNOLOGIES = ("asic", "fpga")
 UNKNOWN = "unknown"  # in the place of a memory's name: no figure, so memory energy is unknown
@@ -107,12 +110,14 @@ def _energy(entry: Mapping[str, Any], key: str) -> float | None:
 
 
 def check_citations(
-    figures: tuple[Figure, ...], memory: Memory | None, sources: Mapping[str, Source]
+    figures: tuple[Figure, ...], memory: Memory | None, timing: Timing | None, sources: Mapping[str, Source]
 ) -> None:
     """Raise CostError for a source that is cited but not given, or given but not cited."""
     cited = {name: f"entry {figure.entry} ({figure.op})" for figure in figures for name in figure.sources}
     for level in memory.levels.values() if memory else ():
         cited |= dict.fromkeys(level.sources, f"memory level {level.name}")
+    if timing is not None:
+        cited |= {timing.source: "timing"}
     for name, where in cited.items():
         if name not in sources:
             hint = doc.suggestion(name, sources)
