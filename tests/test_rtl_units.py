@@ -28,6 +28,7 @@ WIDTHS = (4, 8, 13)
 
 UNITS: dict[str, list[dict[str, object]]] = {
     "multiply": [*({"width": w} for w in WIDTHS), {"width": 32}, {"width": 8, "full": False}],
+    "multiply_lut": [{"width": w} for w in (2, 3, *WIDTHS, 31, 32)],
     "multiply_constant": [{"width": w, "constant": c} for w in WIDTHS for c in (7, -45, 1, 64, 0)],
     "add": [{"width": w, "subtract": s} for w in (*WIDTHS, 64) for s in (False, True)],
     "compare": [{"width": w} for w in WIDTHS],
@@ -84,6 +85,7 @@ UNITS: dict[str, list[dict[str, object]]] = {
 
 MUTATIONS: dict[str, tuple[str, str]] = {
     "multiply": ("a * b", "a * b ^ 1"),
+    "multiply_lut": ("(d1[2] ^ d1[1])", "(d1[2] | d1[1])"),
     "multiply_constant": ("<<< 0", "<<< 1"),
     "add": ("a + b", "a | b"),
     "compare": (">=", ">"),
@@ -125,6 +127,7 @@ MUTATED: dict[str, dict[str, object]] = {
     "popcount": {"bits": 36},
     "counter": {"modulus": 37},
     "burst": {"length": 3},
+    "multiply_lut": {"width": 8},
 }
 
 

@@ -21,6 +21,9 @@ _LINE = Terms(("width", "1"))
 _PAIRS = Terms(("ceil(width / 2)", "width", "1"))
 LINEAR = Pieces("width", (_LINE, _PAIRS))  # ECP5 has two carries in one cell
 QUADRATIC = Pieces("width", (_LINE, Terms(("width ** 2", "width", "1"))))
+BOOTH = Pieces(
+    "width", (Terms(("width * ceil(width / 2)", "width", "1")), Terms(("width ** 2", "width", "1")))
+)
 COMPARED = Pieces("width", (Terms(("ceil(width / 3)",)), _LINE, _PAIRS))  # 7-series: three bits per two LUTs
 
 WIDTHS = (2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 16, 17, 18, 19, 20, 22, 24, 25, 26, 28, 30, 32)
@@ -358,5 +361,6 @@ SWEEPS: dict[str, Maker] = {
     "masked_popcount": _by_bits("masked_popcount", 288),
     "plain_popcount": _by_bits("plain_popcount", 288),
     "counter": _counter,
+    "multiply_lut": _by_width("multiply_lut", BOOTH),
 }
 """Unit of a cost table -> its sweep."""

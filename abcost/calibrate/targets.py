@@ -55,6 +55,9 @@ _AREA = "Mapped for area: a delay target of 1 us; for the least delay selects ta
 _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
 
+_CELLS = tuple(op for op in _LOOSE if op != "multiply_lut")
+"""Standard cells have no DSPs for which another multiplier could stand in."""
+
 _PLAIN = tuple(op for op in _LOOSE if op != "prelu")
 _PRELU = {"prelu": ("multiply", "mux")}
 """Where a PReLU wider than one DSP maps so unevenly that no law holds: its parts. Within one DSP that is what synthesis
@@ -107,7 +110,7 @@ hand are from memory (table fpga-zc706-energy).""",
 delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
 ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
 wires, clock tree, leakage or memory.""",
-            ops=_LOOSE,
+            ops=_CELLS,
             longest=288,  # of 512 and 900 bits the mapping to cells had not ended after 7 minutes
             energy=True,
             library="osu018_stdcells.lib",

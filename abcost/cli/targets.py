@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from abcost.cost.entry import UnitPrice
     from abcost.cost.timing import Delay, Timing
+    from abcost.accelerator.devices import Device
 
 app = typer.Typer(help="Hardware targets and devices: list them, show and check cost tables, price one unit.")
 
@@ -83,17 +84,25 @@ def list_devices(output_format: _FORMAT = Format.RICH) -> None:
         _write_json([found.to_dict() for found in devices().values()])
         return
     grid = _grid(
-        "Devices", "part", "board", "target", "LUTs", "FFs", "DSPs", "memory blocks", "URAM", "confidence"
+        "Devices", "part", "board", "target", "LUTs", "FFs", "DSPs", "memory blocks", "URAM", "outside, GB/s"
     )
     for found in devices().values():
         counts = [f"{n:,}" for n in (found.luts, found.ffs, found.dsps)]
         blocks = f"{found.blocks:,} {found.family.block}"
         target = ", ".join(found.family.targets)
-        grid.add_row(found.part, found.board, target, *counts, blocks, f"{found.uram:,}", found.confidence)
+        outside = "none" if found.bandwidth_gb_s is None else f"{found.bandwidth_gb_s:g}"
+        grid.add_row(found.part, found.board, target, *counts, blocks, f"{found.uram:,}", outside)
     _print(grid)
-    _print_text(
-        "\n".join(f"{d.part}: {d.source}{f' ({d.note})' if d.note else ''}" for d in devices().values())
-    )
+    _print_text("\n".join(map(_about, devices().values())))
+
+
+def _about(found: Device) -> str:
+    """Where the figures of a part come from."""
+    memory = "no memory outside"
+    if found.bandwidth_gb_s is not None:
+        memory = f"memory: {found.memory}; {found.memory_source} ({found.memory_confidence})"
+    note = f"; {found.note}" if found.note else ""
+    return f"{found.part}: {found.source} ({found.confidence}); {memory}{note}"
 
 
 @app.command()
