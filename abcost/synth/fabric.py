@@ -1,9 +1,8 @@
 """A netlist mapped to FPGA cells: for the simulator, and with the way that each signal takes.
 
     routed    nets that a cell drives and that leave it over the routing fabric
-    hops      readers that a signal reaches over the routing fabric; a net of a cell that is read at
-              least 1. What drives an input of the module pays
-              its first hop, and the reader of an output none
+    hops      readers that a signal reaches over the routing fabric, of a net of a cell that is read at least 1;
+              what drives an input of the module pays its first hop, and the reader of an output none
     settled   nets that a cell drives: those that a simulator of the same netlist shows
 
 Nets between the bits of a carry cell are in none of the three.
@@ -129,6 +128,8 @@ class _Builder:
             fanout[net] += is_routed(way, self.drivers.get(net, ""))
         leaving = {net for bits in self.ports["output"].values() for net in bits}
         entering = {net for bits in self.ports["input"].values() for net in bits}
+        for net in sorted(entering & set(self.drivers)):
+            raise ToolError(f"{self.top}: net {net} of the netlist has several drivers, needs one")
         read = {net for net, _ in self.readers} | leaving
         for net in sorted(read - set(self.drivers) - entering - {0, 1}):
             raise ToolError(f"{self.top}: net {net} of the netlist has no driver, needs one")

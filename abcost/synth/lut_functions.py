@@ -6,7 +6,7 @@ lut(init, (a, b, …)) = bit number a + 2 b + 4 c + … of init
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from abcost.synth.function import Function, Words
 _ONES = np.uint64(2**64 - 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def lut(init: int, names: tuple[str, ...]) -> Function:
     """The function whose truth table is `init`, its lowest bit for all inputs 0; names: lowest input first."""
     table = tuple(bool(init >> i & 1) for i in range(1 << len(names)))
@@ -24,7 +24,7 @@ def lut(init: int, names: tuple[str, ...]) -> Function:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def formula(text: str) -> Function:
     """An expression in the notation of Liberty, kept."""
     return Function.parse(text)
@@ -46,25 +46,22 @@ def composed(text: str, inner: Mapping[str, Function]) -> Function:
 
 
 def _at(table: Sequence[bool], names: Sequence[str], values: Mapping[str, Words]) -> Words:
-    """Halves of the table by the last input, which selects between them."""
-    if all(table) or not any(table):
+    """Halves of the table by the last input, which selects between them; a half of equal bits costs no look-up."""
+    if len(set(table)) == 1:
         like = values[names[0]] if names else np.zeros(1, dtype=np.uint64)
         return np.full_like(like, _ONES if table[0] else 0)
     half = len(table) // 2
     low, high = table[:half], table[half:]
     *others, last = names
-    select = values[last]
     if low == high:
         return _at(low, others, values)
-    if not any(low):
-        return select if all(high) else select & _at(high, others, values)
-    if not any(high):
-        return ~select if all(low) else ~select & _at(low, others, values)
-    if all(low):
-        return ~select | _at(high, others, values)
-    if all(high):
-        return select | _at(low, others, values)
-    first = _at(low, others, values)
-    if all(a != b for a, b in zip(low, high, strict=True)):
-        return select ^ first
-    return first ^ (select & (first ^ _at(high, others, values)))
+    select = values[last]
+    if len(set(low)) == len(set(high)) == 1:
+        return select if high[0] else ~select
+    if len(set(low)) == 1:
+        rest = _at(high, others, values)
+        return ~select | rest if low[0] else select & rest
+    rest = _at(low, others, values)
+    if len(set(high)) == 1:
+        return select | rest if high[0] else ~select & rest
+    return rest ^ (select & _at(tuple(a != b for a, b in zip(low, high, strict=True)), others, values))
