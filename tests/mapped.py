@@ -97,10 +97,10 @@ def settled_values(
             for s, rows in enumerate(streams)
             for name, bits in inputs.items()
         ]
-        edge = f"clk <= {int(r > 0)};" if clocked else ""
-        lines += [edge, *given, f"#{SETTLED // 2};", "clk <= 0;" if clocked else "", f"#{SETTLED // 2};"]
+        edge = f"clk = {int(r > 0)};" if clocked else ""  # before the inputs change, which is nonblocking
+        lines += [edge, *given, f"#{SETTLED // 2};", "clk = 0;" if clocked else "", f"#{SETTLED // 2};"]
     lines += ["$finish; end", "endmodule"]
-    (folder / "cells.v").write_text("`define ICE40_HX\n" + models(flow))
+    (folder / "cells.v").write_text("`define ICE40_HX\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + models(flow))
     (folder / "bench.v").write_text(verilog(design, top) + "\n".join(lines))
     compile_ = ["iverilog", "-g2012", "-o", "bench.vvp", "-s", "bench", "cells.v", "bench.v"]
     for command in (compile_, ["vvp", "-n", "bench.vvp"]):

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 from abcost.calibrate.derived import per_bit
 from abcost.calibrate.fabric import Figures, Level, Range
-from abcost.calibrate.fit import Pieces
-from abcost.calibrate.laws import Fitted
+from abcost.calibrate.fit import Pieces, Terms
+from abcost.calibrate.laws import Fitted, Form
 from abcost.calibrate.plan import Sweep
 from abcost.calibrate.point import Measured, Point
 from abcost.calibrate.residual import Residual, residual
@@ -26,6 +26,8 @@ from abcost.cost.table import CostTable
 from abcost.synth.toggles import Toggles
 
 FIELD = "energy_pj"
+FORMS: Mapping[str, Form] = {"signed_sum": Terms(("(bits - 1) * width", "width", "bits - 1", "1"))}
+"""Forms of units whose energy grows otherwise than their LUTs: a sum of n inputs has n - 1 adders, which glitch."""
 SOURCE = "toggles"
 
 
@@ -63,7 +65,7 @@ def energy_entries(sweeps: Sequence[Sweep], measured: Mapping[str, Sequence[Meas
             continue
         blocks = any(m.values["dsps"] for m in points)
         registers = fit[0].point.unit.clocked
-        for fitted in sweep.form.fit(fit):
+        for fitted in FORMS.get(sweep.op, sweep.form).fit(fit):
             laws = {FIELD: fitted.laws[FIELD]}
             whole = replace(fitted, laws=laws, valid=_reaching(sweep, fitted))
             found.append(Entry(sweep.op, whole, registers, blocks))

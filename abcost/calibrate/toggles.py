@@ -40,18 +40,18 @@ Counted = Mapping[tuple[str, str], Toggles]
 
 
 def counted_points(full: Sequence[Sweep], quick: Sequence[Sweep]) -> dict[str, tuple[Point, ...]]:
-    """Unit -> points whose transitions are counted: those of the quick plan, and those of the least and greatest sizes.
+    """Unit -> points whose transitions are counted: those of the quick plan, and the least and greatest sizes.
 
-    Of units whose law has boxes the quick plan has every box.
+    What the quick plan holds out is held out. Of units whose law has boxes the quick plan has every box.
     """
-    wanted = {point.unit.name for sweep in quick for point in sweep.points}
+    wanted = {point.unit.name: point for sweep in quick for point in sweep.points}
     found = {}
     for sweep in full:
         sizes = list(sweep.points[0].size)
         names = [] if isinstance(sweep.form, Boxes) else [n for n in sizes if n != "width"] or sizes
         ends = {name: _ends([point.size[name] for point in sweep.points]) for name in names}
         found[sweep.op] = tuple(
-            point
+            wanted.get(point.unit.name, point)
             for point in sweep.points
             if point.unit.name in wanted or any(point.size[name] in ends[name] for name in names)
         )

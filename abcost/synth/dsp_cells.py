@@ -135,10 +135,10 @@ def _mac16(parameters: Parameters) -> Compute:
         sums = (mode("TOPOUTPUT_SELECT"), mode("BOTOUTPUT_SELECT"), mode("TOPADDSUB_UPPERINPUT"))
         others = (mode("BOTADDSUB_UPPERINPUT"), mode("TOPADDSUB_LOWERINPUT"), mode("BOTADDSUB_LOWERINPUT"))
         carries = (mode("TOPADDSUB_CARRYSELECT"), mode("BOTADDSUB_CARRYSELECT"))
-        if (sums, others, carries) != ((0, 0, 1), (1, 2, 2), (3, 0)):
+        subtracts = ports["ADDSUBTOP"].any() or ports["ADDSUBBOT"].any()
+        if subtracts or (sums, others, carries) != ((0, 0, 1), (1, 2, 2), (3, 0)):
             raise ToolError("an SB_MAC16 in a mode that abcost cannot simulate")
-        added = (ports["C"] << 16) | ports["D"]
-        return {"O": np.where(ports["ADDSUBBOT"] != 0, added - product, added + product)}
+        return {"O": ((ports["C"] << 16) | ports["D"]) + product}
 
     return compute
 
