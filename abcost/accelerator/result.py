@@ -9,6 +9,7 @@ from typing import Any
 from abcost.accelerator.devices import URAM, Device
 from abcost.accelerator.external import energy_uj, source
 from abcost.accelerator.memory import Memory, family_of
+from abcost.accelerator.spent import Spent
 from abcost.core.cost import Cost
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
@@ -81,6 +82,7 @@ class Organised:
     latency: float
     limit: str = ""
     wanted_fps: float | None = None
+    energy: Spent | None = None  # of one inference; None where it is not computed
 
     @property
     def fps(self) -> float:
@@ -186,6 +188,7 @@ class Organised:
             "external_gbit_per_s": self.external_bits * self.fps / 1e9,
             "external_bits": self.external_bits,
             "external_energy_uj": self._external_energy(),
+            "energy_uj": None if self.energy is None else self.energy.to_dict(),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 

@@ -119,12 +119,18 @@ def sources_of(entry: Entry, figures: Figures) -> list[str]:
 
 
 def memory_text(figures: Figures) -> str:
-    """The section [memory] of a cost table."""
+    """The sections [memory] and [clock] of a cost table."""
     head = f"""[memory]
 weights = {_text(figures.weights)}
 activations = {_text(figures.activations)}
 """
-    return "\n".join([head, *map(_level_text, figures.levels)])
+    clock = f"""[clock]
+energy_pj = {figures.clock.value:g}
+source = {json.dumps(figures.clock.sources)}
+confidence = {_text(figures.clock.confidence)}
+note = {_text(figures.clock.note)}
+"""
+    return "\n".join([head, *map(_level_text, figures.levels), clock])
 
 
 def _level_text(level: Level) -> str:
@@ -145,6 +151,7 @@ def sources_text(figures: Figures, entries: Sequence[Entry], title: str, where: 
     """The sections of the sources that the entries and the memory cite."""
     cited = {source for entry in entries for source in sources_of(entry, figures)}
     cited |= {source for level in figures.levels for source in level.energy.sources}
+    cited |= set(figures.clock.sources)
     found = [_source_text(SOURCE, title, where, "")] if SOURCE in cited else []
     found += [
         _source_text(name, source.title, source.where, source.note)

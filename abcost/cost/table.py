@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from abcost.core.primitives import Primitive
 from abcost.cost import document as doc
 from abcost.cost import reader
 from abcost.cost.bundled import bundled_targets, cost_models_dir
-from abcost.cost.entry import PRICED, UNITS, Detail, Figure, Memory, Source, UnitPrice, weakest
+from abcost.cost.entry import PRICED, UNITS, Clock, Detail, Figure, Memory, Source, UnitPrice, weakest
 from abcost.cost.figures import read_figures
 from abcost.cost.formula import LEAST, VARIABLES
 from abcost.cost.law import Points
@@ -59,6 +59,7 @@ class CostTable:
     figures: Mapping[tuple[str, str], tuple[Figure, ...]]  # (unit, field) -> figures with separate ranges
     sources: Mapping[str, Source]
     memory: Memory | None  # None: the target has no table for memory energy
+    clock: Clock | None  # None: no figure of a register that is clocked and does not turn
     # remembered: what `abcost.cost.price` made of prices; networks ask the same few over and over
     _prices: dict[_Key, UnitPrice] = field(default_factory=dict, repr=False, compare=False)
     remembered: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False, compare=False)
@@ -79,8 +80,9 @@ class CostTable:
             reader.check_head(table)
             sources = reader.read_sources(table)
             memory = reader.read_memory(table)
+            clock = reader.read_clock(table)
             figures = read_figures(table)
-            reader.check_citations(figures, memory, sources)
+            reader.check_citations(figures, memory, sources, clock)
             by_field: dict[tuple[str, str], tuple[Figure, ...]] = {}
             for figure in sorted(figures, key=_report_order):
                 key = (figure.op, figure.field)
@@ -96,6 +98,7 @@ class CostTable:
                 figures=by_field,
                 sources=sources,
                 memory=memory,
+                clock=clock,
             )
 
     def units(self) -> list[str]:
@@ -160,6 +163,7 @@ class CostTable:
             "digest": self.digest,
             "figures": [figure.to_dict() for figures in self.figures.values() for figure in figures],
             "memory": None if self.memory is None else self.memory.to_dict(),
+            "clock": None if self.clock is None else asdict(self.clock),
             "sources": {
                 name: {"title": s.title, "where": s.where, "note": s.note} for name, s in self.sources.items()
             },

@@ -47,6 +47,9 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
     if any(o.external_bits for o in organised):
         table.add_row("DRAM, Gbit/s", *(_three_digits(o.external_bits * o.fps / 1e9) for o in organised), "")
         table.add_row("DRAM, uJ/frame", *map(_energy, organised), "")
+    if any(o.energy is not None for o in organised):
+        table.add_row("uJ/frame", *map(_spent, organised), "")
+        table.add_row("  low to high", *map(_spent_ends, organised), "")
     table.add_row("fits", *map(_fits, organised), "")
     reason = last.refusal if last.unknown else last.limit
     notes = [f"{stages[-1].name}: {reason}"] if reason else []
@@ -56,6 +59,8 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
             "DRAM: weights read from outside in every frame; what the interface can do is not checked",
             f"  energy: {cited['source']} ({cited['confidence']})",
         ]
+    if last.energy is not None and last.energy.missing:
+        notes.append(f"energy of {', '.join(sorted(last.energy.missing))} is unknown")
     if last.device:
         notes.append(f"device figures: {last.device.source} ({last.device.confidence})")
     table.caption, table.caption_justify = "\n".join(notes), "left"
@@ -69,6 +74,19 @@ def _fits(o: Organised) -> str:
 def _energy(o: Organised) -> str:
     ends = o.external_energy_uj
     return "-" if ends is None else "-".join(map(_three_digits, ends))
+
+
+def _spent(o: Organised) -> str:
+    """By the figures' values; "known" is the sum of the parts that have one."""
+    if o.energy is None:
+        return "-"
+    return f"known {_three_digits(o.energy.value)}" if o.energy.missing else _three_digits(o.energy.value)
+
+
+def _spent_ends(o: Organised) -> str:
+    if o.energy is None or o.energy.missing:
+        return "-"
+    return f"{_three_digits(o.energy.low)}-{_three_digits(o.energy.high)}"
 
 
 def _three_digits(value: float) -> str:
