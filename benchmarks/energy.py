@@ -3,8 +3,8 @@
     python benchmarks/energy.py            analyse and write both (two minutes)
     python benchmarks/energy.py --render   write the text anew from the table
 
-A published power is of a chip or of a board: static power, processor, memory and regulators are in it, which no estimate
-has. Power / frames per second is therefore an upper bound of what an estimate should be, and no more than that.
+A published power is of a chip or of a board: static power, processor, memory and regulators are in it, which no
+estimate has. Power / frames per second is therefore an upper bound of what an estimate should be, and no more.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from pathlib import Path
 
 from torch import nn
 
+import finn_networks
 from abcost import analyze
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
-
-import finn_networks
 
 ROOT = Path(__file__).resolve().parents[1]
 CSV, TEXT = ROOT / "reports" / "energy.csv", ROOT / "reports" / "energy.md"
@@ -49,14 +48,14 @@ class Published:
 FINN = "Umuroglu et al., FINN, FPGA 2017, arXiv:1612.07119"
 PUBLISHED = (
     Published("SFC-max", finn_networks.sfc, (1, 1, 28, 28), "ZC706", "xc7z045", 200, 12_361_000, 7.3, 21.2,
-              "partly", f"{FINN}: the abstract has 12.3 M frames/s and less than 25 W of the whole system; table from memory"),
+              "partly", f"{FINN}: the abstract has 12.3 M frames/s and below 25 W of the system; watts from memory"),
     Published("LFC-max", finn_networks.lfc, (1, 1, 28, 28), "ZC706", "xc7z045", 200, 1_561_000, 8.8, 22.6,
               "from memory", f"{FINN}, table of prototypes, from memory"),
     Published("CNV-max", finn_networks.cnv, (1, 3, 32, 32), "ZC706", "xc7z045", 200, 21_906, 3.6, 11.7,
               "partly", f"{FINN}: the abstract has 21,906 frames/s; watts from memory"),
     Published("MLP-4", finn_networks.lfc, (1, 1, 28, 28), "Ultra96, 16 nm", "", 300, 5110e9 / 6e6, None, 11.8,
-              "partly", "Blott et al., FINN-R, arXiv:1809.04570, as quoted in Xilinx/BNN-PYNQ issue 133: 5,110 GOp/s of "
-              "6 MOp a frame; frames per second ours"),
+              "partly", "Blott et al., FINN-R, arXiv:1809.04570, as quoted in Xilinx/BNN-PYNQ issue 133: 5,110 GOp/s "
+              "at 6 MOp a frame; frames per second ours"),
 )  # fmt: skip
 
 
@@ -90,7 +89,10 @@ def row(published: Published) -> Row:
         published.build(), target=TARGET, input_shape=published.image, accelerator=wishes
     ).to_dict()
     last = report["stages"][-1]
-    energies = [last[side]["energy_pj"] - (last[side]["memory_energy_pj"] or 0) for side in ("cost", "cost_low", "cost_high")]
+    energies = [
+        last[side]["energy_pj"] - (last[side]["memory_energy_pj"] or 0)
+        for side in ("cost", "cost_low", "cost_high")
+    ]
     made = last.get("organisation") or {}
     spent = made.get("energy_uj") or {}
     return Row(
@@ -133,9 +135,10 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
     lines = [
         "# Energy of published FPGA networks",
         "",
-        "Microjoule per inference. Published: power divided by frames per second, of the chip and of the whole board, static power, "
-        "processor and regulators included. Estimated on `fpga-lut6`: dynamic energy alone, as value (low to high); of the operations "
-        "of the network, memory aside, and of the smallest accelerator that reaches the published frame rate on the same part.",
+        "Microjoule per inference. Published: power divided by frames per second, of the chip and of the whole "
+        "board, static power, processor and regulators included. Estimated on `fpga-lut6`: dynamic energy alone, as "
+        "value (low to high); of the operations of the network, memory aside, and of the smallest accelerator that "
+        "reaches the published frame rate on the same part.",
         "",
         "| network | on | frames/s | chip | board | operations | accelerator | figures |",
         "|---|---|---|---|---|---|---|---|",
@@ -144,7 +147,15 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
         fps = f"{float(r['fps']):,.0f}"
         operations = _range(r, "operations")
         accelerator = _range(r, "accelerator") if r["accelerator_uj"] else "-"
-        cells = (r["network"], r["where"], fps, _number(r["chip_uj"]), _number(r["board_uj"]), operations, accelerator)
+        cells = (
+            r["network"],
+            r["where"],
+            fps,
+            _number(r["chip_uj"]),
+            _number(r["board_uj"]),
+            operations,
+            accelerator,
+        )
         lines.append(f"| {' | '.join(cells)} | {r['confidence']} |")
     lines += ["", "Sources:", ""]
     lines += [f"- {r['network']}: {r['source']}." for r in rows]

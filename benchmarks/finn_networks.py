@@ -1,11 +1,13 @@
-"""The three networks of FINN (FPGA 2017), by their shapes: random weights of +-1, batch normalisation in front of signs.
+"""The three networks of FINN (FPGA 2017), by their shapes: random weights of +-1, normalised in front of signs.
 
-    sfc  784 - 256 - 256 - 256 - 10         334,336 products      binary inputs
-    lfc  784 - 1024 - 1024 - 1024 - 10    2,910,208 products      binary inputs
-    cnv  32 x 32 x 3, six 3 x 3 convolutions without padding (64, 64, 128, 128, 256, 256), two pools, 512 - 512 - 10
+sfc  784 - 256 - 256 - 256 - 10         334,336 products      binary inputs
+lfc  784 - 1024 - 1024 - 1024 - 10    2,910,208 products      binary inputs
+cnv  32 x 32 x 3, six 3 x 3 convolutions without padding (64, 64, 128, 128, 256, 256), two pools, 512 - 512 - 10
 """
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 class _Binary(nn.Module):
     """A layer whose weights are +-1, and what follows it."""
 
-    def __init__(self, layer: nn.Linear | nn.Conv2d, normalise: bool = True) -> None:
+    def __init__(self, layer: nn.Linear | nn.Conv2d, *, normalise: bool = True) -> None:
         super().__init__()
         self.layer = layer
         outputs = layer.weight.shape[0]
@@ -34,7 +36,7 @@ class _Mlp(nn.Module):
         super().__init__()
         sizes = [784, hidden, hidden, hidden]
         self.hidden = nn.ModuleList(
-            _Binary(nn.Linear(a, b, bias=False)) for a, b in zip(sizes, sizes[1:], strict=False)
+            _Binary(nn.Linear(a, b, bias=False)) for a, b in itertools.pairwise(sizes)
         )
         self.last = _Binary(nn.Linear(hidden, 10, bias=False), normalise=False)
 
@@ -50,7 +52,7 @@ class _Cnv(nn.Module):
         super().__init__()
         channels = [3, 64, 64, 128, 128, 256, 256]
         self.convs = nn.ModuleList(
-            _Binary(nn.Conv2d(a, b, 3, bias=False)) for a, b in zip(channels, channels[1:], strict=False)
+            _Binary(nn.Conv2d(a, b, 3, bias=False)) for a, b in itertools.pairwise(channels)
         )
         self.dense = nn.ModuleList(_Binary(nn.Linear(a, b, bias=False)) for a, b in ((256, 512), (512, 512)))
         self.last = _Binary(nn.Linear(512, 10, bias=False), normalise=False)
