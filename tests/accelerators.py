@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from strategies import const, conv_attrs
 
 LAWS = {
     "multiply": ("1", "0", "1"),
+    "multiply_lut": ("width * width", "0", "0"),
     "add": ("width", "0", "0"),
     "compare": ("width", "0", "0"),
     "mux": ("width", "0", "0"),
@@ -62,8 +64,12 @@ def table(without=()):
         return CostTable.load(path)
 
 
-def device(luts=10**6, ffs=10**7, dsps=10**4, blocks=10**4, uram=0, family="7-series"):
-    return Device("mine", "", FAMILIES[family], luts, ffs, dsps, blocks, uram, "test", "derived", "")
+def device(
+    luts=10**6, ffs=10**7, dsps=10**4, blocks=10**4, uram=0, family="7-series", bandwidth=None, **more
+):
+    """A part of any size; without a bandwidth it has no memory outside."""
+    part = Device("mine", "", FAMILIES[family], luts, ffs, dsps, blocks, uram, "test", "derived", "")
+    return replace(part, bandwidth_gb_s=bandwidth, memory_source="test", memory_confidence="derived", **more)
 
 
 def binary(*shape):

@@ -11,7 +11,8 @@ from abcost.accelerator.devices import FAMILIES
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding, foldings, ladder, smallest
-from abcost.accelerator.memory import Memory, place
+from abcost.accelerator.memory import Memory
+from abcost.accelerator.placing import place
 from abcost.accelerator.timing import fifos
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
@@ -207,18 +208,21 @@ def test_small_memories_are_luts_and_large_ones_blocks():
 
 
 def test_weights_that_exceed_the_blocks_leave_the_chip_and_others_stay():
-    assert places([BUFFER, BLOCK], device(blocks=1)) == ["block", "external"]
+    assert places([BUFFER, BLOCK], device(blocks=1, bandwidth=1)) == ["block", "external"]
     assert places([BUFFER, BUFFER], device(blocks=1)) == ["block", "block"]
 
 
 def test_uram_comes_before_external_memory_and_takes_what_is_read_most():
-    assert places([BLOCK, LARGE], device(blocks=0, uram=2)) == ["external", "uram"]  # 5120 words: 2 x 4096
-    assert places([BLOCK, LARGE], device(blocks=0, uram=3)) == ["uram", "uram"]
+    assert places([BLOCK, LARGE], device(blocks=0, uram=2, bandwidth=1)) == [
+        "external",
+        "uram",
+    ]  # 5120 words: 2 x 4096
+    assert places([BLOCK, LARGE], device(blocks=0, uram=3, bandwidth=1)) == ["uram", "uram"]
 
 
 def test_what_was_moved_out_in_vain_comes_back():
     """BLOCK has least traffic and goes first; that does not suffice, LARGE follows, and BLOCK fits again."""
-    assert places([BLOCK, LARGE], device(blocks=9)) == ["block", "external"]
+    assert places([BLOCK, LARGE], device(blocks=9, bandwidth=1)) == ["block", "external"]
 
 
 def test_luts_run_out_before_blocks():
@@ -239,7 +243,7 @@ def test_traffic_from_outside_is_every_word_read_and_its_energy_that_of_dram():
     net = Net(1, 64, 4, 4)
     net.sign("sign", "x")
     net.conv("conv", "sign", 64)
-    part = device(luts=30_000, blocks=1)  # of 18432 bits: half of the weights
+    part = device(luts=30_000, blocks=1, bandwidth=1)  # of 18432 bits: half of the weights
     found = organised(net.done(), device=part, fps=100)
     weights = 64 * 64 * 9
     assert layers(found)["conv"].weights == "external"

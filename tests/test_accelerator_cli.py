@@ -139,10 +139,24 @@ def test_external_weights_have_traffic_and_energy(zoo):
         bits = sum(layer["external_bits"] for layer in outside)
         assert found["external_bits"] == bits
         assert found["external_gbit_per_s"] == pytest.approx(bits * found["fps"] / 1e9)
+        assert found["weights"] == "external"
+        assert found["bandwidth_gb_s"]["needed"] == pytest.approx(bits * found["fps"] / 8e9)
+        assert found["bandwidth_gb_s"]["available"] == 2.1  # 16 bits at 1050 MT/s
+        assert found["bandwidth_gb_s"]["confidence"] == "verified"
         energy = found["external_energy_uj"]
         assert energy["low"] == pytest.approx(bits / 64 * 1300 / 1e6, rel=0.02)
         assert energy["high"] == pytest.approx(bits / 64 * 2600 / 1e6)
         assert "Horowitz" in energy["source"]
+
+
+def test_weights_that_must_stay_on_the_chip_need_their_blocks(call):
+    """11 Mbit, where an xc7z020 has 280 blocks of 18 kbit."""
+    status, out, err = call(*ZOO, *SIXTY, "--weights", "on-chip", "--format", "json")
+    assert status == 1
+    found = json.loads(out)["stages"][-1]["organisation"]
+    assert (found["weights"], found["external_bits"], found["fits"]) == ("on-chip", 0, False)
+    (line,) = [text for text in err.splitlines() if text.startswith("no: ")]
+    assert re.search(r"exceeds the device: [\d,]+ of 280 BRAM18 \([\d,]+ in layer4", line)
 
 
 def test_an_impossible_rate_says_the_most_that_fits_and_why(call):
@@ -155,7 +169,9 @@ def test_an_impossible_rate_says_the_most_that_fits_and_why(call):
         f"at most {found['fps']:.6g} frames per second"
     )
     assert re.search(
-        r"[\d,]+ of [\d,]+ (LUTs|BRAM18|DSP slices) \([\d,]+ in \S+\)|fully unrolled, \S+ needs", line
+        r"[\d,]+ of [\d,]+ (LUTs|BRAM18|DSP slices) \([\d,]+ in \S+\)|fully unrolled, \S+ needs"
+        r"|[\d.]+ of 2\.1 GB/s from outside at [\d.]+ frames per second \([\d.]+ for weights of \S+\)",
+        line,
     )
     assert found["fits"] is False
     assert (
@@ -206,9 +222,11 @@ def test_drawing_at_100_columns_breaks_no_name(call):
     labels = {re.split(r" {2,}", line.strip())[0] for line in drawn.splitlines()}
     assert {
         "frames/s", "cycles/frame", "latency, ms", "bottleneck", "LUTs", "flip-flops", "DSP slices", "BRAM18",
-        "DRAM, Gbit/s", "DRAM, uJ/frame", "fits", "layer1.0.conv1", "fc",
+        "LUTs as RAM", "DRAM, GB/s", "DRAM, uJ/frame", "fits", "layer1.0.conv1", "fc",
     } <= labels  # fmt: skip
     assert "device figures: " in drawn
+    assert "memory: 16 bit DDR3 at 1050 MT/s of a PYNQ-Z1; Digilent" in drawn
+    assert "not included: DMA" in drawn
     assert re.search(r"energy: M\. Horowitz.*\(verified\)", drawn, re.DOTALL)
 
 
@@ -275,7 +293,8 @@ def described(path, *parts):
 
 def test_a_part_of_ones_own(call, tmp_path):
     """With the figures of an xc7z020 it gives what an xc7z020 gives, under its own name and source."""
-    path = described(tmp_path / "mine.csv", PART)
+    memory = {"bandwidth_gb_s": "2.1", "memory_source": "our data sheet", "memory_confidence": "partly"}
+    path = described(tmp_path / "mine.csv", PART | {"lutram": "17400"} | memory)
     own, known = (call(*ZOO, "--device", d, "--fps", "60", "--format", "json") for d in (path, "xc7z020"))
     found, same = (json.loads(out)["stages"][-1]["organisation"] for _, out, _ in (own, known))
     assert (found["device"], same["device"]) == ("mine", "xc7z020")
@@ -292,6 +311,19 @@ def test_a_part_of_ones_own(call, tmp_path):
         ([PART | {"confidence": "sure"}], "no confidence in"),
         ([PART | {"luts": "many"}], "must be whole numbers"),
         ([PART | {"luts": "-1"}], "a count is negative"),
+        ([PART | {"lutram": "some"}], "lutram is 'some', not between 0 and"),
+        (
+            [PART | {"bandwidth_gb_s": "2"}],
+            "states a memory by bandwidth_gb_s and lacks memory_source, memory_con",
+        ),
+        (
+            [PART | {"bandwidth_gb_s": "0", "memory_source": "me", "memory_confidence": "partly"}],
+            "bandwidth_gb_s is '0', not above 0",
+        ),
+        (
+            [PART | {"bandwidth_gb_s": "2", "memory_source": "me", "memory_confidence": "sure"}],
+            "no memory_confidence in",
+        ),
     ],
 )
 def test_descriptions_that_are_none(call, tmp_path, parts, reason):

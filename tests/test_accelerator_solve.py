@@ -94,7 +94,7 @@ def test_most_that_fits_is_the_fastest_of_all_intervals(luts, dsps, blocks):
 
 
 def test_limit_names_what_is_exceeded_and_where():
-    found = organised(residual(), device=device(dsps=10), fps=1e6)
+    found = organised(residual(), device=device(dsps=10), fps=1e6, without=("multiply_lut",))
     assert not found.fits
     (dsps,) = [v for name, v in found.resources.items() if name == "dsps"]
     assert dsps <= 10
@@ -143,18 +143,29 @@ def test_raising_the_rate_never_makes_it_cheaper(rates):
 
 @given(
     *(
-        st.tuples(st.integers(200, 5000), st.integers(1, 60), st.integers(0, 6), st.integers(0, 2))
+        st.tuples(
+            st.integers(200, 9000),
+            st.integers(1, 60),
+            st.integers(0, 8),
+            st.integers(0, 2),
+            st.integers(0, 300),
+        )
         for _ in "ab"
     )
 )
 @settings(max_examples=30)
+@pytest.mark.parametrize("bandwidth", [None, 10**6])
 @pytest.mark.parametrize("kind", ["pipelined", "shared"])
-def test_a_bigger_device_never_gives_less(kind, small, more):
-    names = ("luts", "dsps", "blocks", "uram")
-    graph = residual(4, 4)
-    little = organised(graph, device=device(**dict(zip(names, small, strict=True))), kind=kind)
+def test_a_bigger_device_never_gives_less(kind, bandwidth, small, more):
+    """With all weights on the chip, and with a memory outside."""
+    names = ("luts", "dsps", "blocks", "uram", "lutram")
+    graph = residual(8, 8)
+    part = device(**dict(zip(names, small, strict=True)), bandwidth=bandwidth)
+    little = organised(graph, device=part, kind=kind)
     total = [a + b for a, b in zip(small, more, strict=True)]
-    large = organised(graph, device=device(**dict(zip(names, total, strict=True))), kind=kind)
+    large = organised(
+        graph, device=device(**dict(zip(names, total, strict=True)), bandwidth=bandwidth), kind=kind
+    )
     if not little.over:
         assert not large.over
         assert large.fps >= little.fps

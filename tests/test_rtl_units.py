@@ -28,12 +28,14 @@ WIDTHS = (4, 8, 13)
 
 UNITS: dict[str, list[dict[str, object]]] = {
     "multiply": [*({"width": w} for w in WIDTHS), {"width": 32}, {"width": 8, "full": False}],
+    "multiply_lut": [{"width": w} for w in (2, 3, *WIDTHS, 31, 32)],
     "multiply_constant": [{"width": w, "constant": c} for w in WIDTHS for c in (7, -45, 1, 64, 0)],
     "add": [{"width": w, "subtract": s} for w in (*WIDTHS, 64) for s in (False, True)],
     "compare": [{"width": w} for w in WIDTHS],
     "compare_constant": [{"width": w, "level": v} for w in WIDTHS for v in (-8, 0, 5)],
     "mux": [{"width": w} for w in WIDTHS],
     "max": [{"width": w} for w in WIDTHS],
+    "min": [{"width": w} for w in WIDTHS],
     "shift_constant": [{"width": w, "exponent": e} for w in WIDTHS for e in (-20, -3, 0, 2)],
     "shift_select": [
         {"width": w, "exponents": e} for w in WIDTHS for e in ((-2, 0), (-7, -1, 1), (-9, -8, -6, -3, -2))],
@@ -48,9 +50,32 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "qrprelu": [{"width": w, "exponents": e} for w in WIDTHS for e in ((-3,), (-2, -1, 0, 1))],
     "qprelu_add": [{"width": w, "exponents": e} for w in WIDTHS for e in ((-3,), (-2, -1, 0, 1))],
     "scale_dot": [{"width": w, "bits": n} for w, n in ((8, 60), (13, 144), (16, 4608), (24, 576))],
-    "xnor_popcount": [{"bits": n, "structure": s} for n in (1, 2, 5, 36, 150) for s in ("compressor", "tree")],
+    "xnor_popcount": [
+        *({"bits": n, "structure": s} for n in (1, 2, 5, 36, 150) for s in ("compressor", "tree")),
+        *({"bits": n, "masked": True} for n in (1, 2, 36)),
+    ],
+    "popcount": [{"bits": n, "structure": s} for n in (1, 2, 5, 36, 150) for s in ("compressor", "tree")],
     "signed_sum": [{"bits": n, "width": w} for n in (1, 2, 7, 27) for w in WIDTHS],
-    "accumulate": [{"width": w} for w in WIDTHS] + [{"width": 10, "input_width": 7}],
+    "accumulate": [{"width": w} for w in WIDTHS] + [
+        {"width": 10, "input_width": 7},
+        {"width": 10, "input_width": 7, "enabled": True},
+        {"width": 12, "input_width": 8, "signed": True, "enabled": True},
+    ],
+    "counter": [{"modulus": m} for m in (2, 3, 16, 37)],
+    "burst": [{"length": n} for n in (2, 3, 8, 13)],
+    "shift_out": [{"width": w, "inputs": i, "outputs": o} for w, i, o in ((4, 2, 1), (9, 6, 2), (1, 8, 4))],
+    "gate": [{"width": w} for w in (1, *WIDTHS)],
+    "hold": [{"width": w} for w in (1, *WIDTHS)],
+    "pool": [
+        {"width": w, "depth": d, "operation": o, "forward": f}
+        for w, d, o, f in (
+            (8, 4, "sum", False), (13, 5, "max", False), (8, 1, "sum", False), (8, 3, "sum", True),
+            (9, 1, "max", True))
+    ],
+    "memory": [
+        {"bits": b, "words": tuple((i * 37 + 11) % (1 << b) for i in range(n)), "place": p}
+        for b, n, p in ((5, 2, "block"), (70, 9, "lutram"), (8, 300, "block"))
+    ],
     "register": [{"width": w} for w in (1, *WIDTHS)],
     "rom": [
         {"width": w, "contents": tuple((i * 7 + 3) % (1 << w) - (1 << w - 1) for i in range(n))}
@@ -60,12 +85,14 @@ UNITS: dict[str, list[dict[str, object]]] = {
 
 MUTATIONS: dict[str, tuple[str, str]] = {
     "multiply": ("a * b", "a * b ^ 1"),
+    "multiply_lut": ("(d1[2] ^ d1[1])", "(d1[2] | d1[1])"),
     "multiply_constant": ("<<< 0", "<<< 1"),
     "add": ("a + b", "a | b"),
     "compare": (">=", ">"),
     "compare_constant": (">=", ">"),
     "mux": ("? b : a", "? a : b"),
     "max": ("? b : a", "? a : b"),
+    "min": ("? a : b", "? b : a"),
     "shift_constant": (">>> 3", ">> 3"),
     "shift_select": (">>> 2", ">>> 1"),
     "shift_two_way": (">> 1", ">> 2"),
@@ -76,6 +103,14 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "qprelu_add": ("bent + bias_out", "bent - bias_out"),
     "scale_dot": ("twice - ", "twice + "),
     "xnor_popcount": ("~(a[3] ^ w[3])", "(a[3] ^ w[3])"),
+    "popcount": ("c2 = a[2]", "c2 = ~a[2]"),
+    "counter": ("last ?", "!last ?"),
+    "burst": ("start | more", "start & more"),
+    "shift_out": ("load ?", "!load ?"),
+    "gate": ("!keep", "keep"),
+    "hold": ("if (load)", "if (!load)"),
+    "pool": ("before + x", "before - x"),
+    "memory": ("words[address]", "words[address ^ 1]"),
     "signed_sum": ("{root ^", "{root |"),
     "accumulate": ("first ?", "!first ?"),
     "register": ("kept <= d", "kept <= ~d"),
@@ -89,6 +124,10 @@ MUTATED: dict[str, dict[str, object]] = {
     "shift_select": {"width": 8, "exponents": (-2, 0)},
     "prelu": {"width": 4, "fraction_bits": 3},
     "xnor_popcount": {"bits": 36},
+    "popcount": {"bits": 36},
+    "counter": {"modulus": 37},
+    "burst": {"length": 3},
+    "multiply_lut": {"width": 8},
 }
 
 

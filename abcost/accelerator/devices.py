@@ -8,9 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
+from abcost.accelerator.cells import Cells
 from abcost.core.reading import check_columns, read_text
 from abcost.cost.bundled import cost_models_dir
 from abcost.cost.entry import CONFIDENCES
@@ -19,28 +21,52 @@ from abcost.registry import unknown_name
 
 COUNTS = ("luts", "ffs", "dsps", "blocks", "uram")
 NEEDED = ("part", "family", *COUNTS, "source", "confidence")
-"""Columns of a description; `board` and `note` may be there too."""
+"""Columns of a description; `board`, `note` and those of OPTIONAL may be there too."""
+OPTIONAL = ("lutram", "spram")
+MEMORY = ("bandwidth_gb_s", "memory_source", "memory_confidence")
+"""Columns of a memory outside: all of them or none; `memory` says what it is."""
 
 _MOST_BYTES = 100_000
 _NUMBER = re.compile(r"\s*[0-9]{1,10}\s*", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?", re.ASCII)
+_MOST_BANDWIDTH = 100_000  # GB/s; stacked memories have some thousand
 _MOST_COUNT = 10**9  # of any resource; the largest parts have some ten million LUTs
+
+
+@dataclass(frozen=True, slots=True)
+class LutRam:
+    """What LUTs hold that are written: `words` words of `bits` bits in `luts` LUTs."""
+
+    words: int
+    bits: int
+    luts: int
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """What a family's memory blocks can be: (width, depth) shapes of one block, and the tables that fit it.
 
-    lutram: whether LUTs can be written; where they cannot, they hold constants only.
+    lut_words: words of one bit that one LUT holds; constants: (depth of a ROM up to which, constants of one bit per
+    LUT), with the LUTs that select among them, as the family's table has them measured (`rom`).
+    ram: None where LUTs cannot be written.
     blocks_per_bram36: how many blocks one 36 kbit block RAM is, None where the family has none.
+    cells: what counts on a part is logic cells, of which its column `luts` has the number; None: LUTs count.
     """
 
     name: str
     block: str
     shapes: tuple[tuple[int, int], ...]
     targets: tuple[str, ...]
-    lutram_depth: int  # words of one bit that one LUT holds
+    lut_words: int
+    constants: tuple[tuple[float, float], ...]
+    ram: LutRam | None
     blocks_per_bram36: int | None = None
-    lutram: bool = True
+    cells: Cells | None = None
+
+    def rom_luts(self, width: int, depth: int) -> int:
+        """LUTs of a ROM: whole LUTs of every bit, and what selects among them."""
+        per_lut = next(constants for most, constants in self.constants if depth <= most)
+        return ceil(-(-depth // self.lut_words) * self.lut_words * width / per_lut)
 
 
 _BRAM18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
@@ -48,27 +74,46 @@ _BRAM18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 URAM = ((72, 4096),)
 """FINN@39f0c9a util/basic.py mem_primitives; LUT RAM of 64x1 per LUT6 is from there too."""
 
+SPRAM = (16, 16384)
+"""Width and depth of an SPRAM of iCE40 UltraPlus: one port, and nothing in it when the part starts, so that it holds no
+constants (projectf.io/posts/spram-ice40-fpga; Yosys' ice40/spram.txt has one port and no initial contents).
+"""
+
+_IN_LUT6 = ((256, 64), (inf, 57))
+_IN_ECP5 = ((32, 16), (64, 15.4), (128, 13), (256, 11.6), (512, 10.1), (inf, 9.6))
+_LUT6 = LutRam(64, 1, 1)
+_LUT4 = LutRam(16, 4, 6)
+"""ECP5: four LUT4 hold 16 x 4 bits, and two more of the same PFU write them (Lattice TN1264; nextpnr-ecp5 counts them
+as RAM and RAMW LUTs)."""
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, 2),
-        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, 2),
+        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
+        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
         Family(
             "iCE40",
             "EBR 4k",
             ((2, 2048), (4, 1024), (8, 512), (16, 256)),
             ("fpga-ice40",),
             16,
-            lutram=False,
+            ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
+            None,
+            cells=Cells(),
         ),
-        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5",), 16),
+        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5",), 16, _IN_ECP5, _LUT4),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One part. `blocks`: memory blocks of its family; `uram`: 72 x 4096 bit blocks."""
+    """One part, with the memory of its board.
+
+    luts: logic cells where the family counts those; lutram: how many LUTs can be written (None: not said, and not
+    checked); blocks: memory blocks of its family; uram: 72 x 4096 bit blocks; spram: see SPRAM.
+    bandwidth_gb_s: peak of the memory outside, 10**9 bytes per second; None where there is none.
+    """
 
     part: str
     board: str
@@ -81,6 +126,18 @@ class Device:
     source: str
     confidence: str
     note: str
+    lutram: int | None = None
+    spram: int = 0
+    memory: str = ""
+    bandwidth_gb_s: float | None = None
+    memory_source: str = ""
+    memory_confidence: str = ""
+
+    @property
+    def usable_luts(self) -> int:
+        """LUTs that surely have a place; fewer than there are logic cells where those count."""
+        cells = self.family.cells
+        return self.luts if cells is None else int(self.luts / cells.high)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; `targets`: the cost tables whose figures are those of its family."""
@@ -104,6 +161,8 @@ def devices() -> dict[str, Device]:
 def _device(row: Mapping[str, str]) -> Device:
     """Raises KeyError, ValueError or TypeError for a row that is not whole."""
     numbers = {name: _count(name, row[name]) for name in COUNTS}
+    lutram, spram = (_count(name, row[name]) if row.get(name) else None for name in OPTIONAL)
+    bandwidth = _bandwidth(row)
     return Device(
         part=row["part"],
         board=row.get("board") or "",
@@ -111,8 +170,23 @@ def _device(row: Mapping[str, str]) -> Device:
         source=row["source"],
         confidence=row["confidence"],
         note=row.get("note") or "",
+        lutram=0 if FAMILIES[row["family"]].ram is None else lutram,
+        spram=spram or 0,
+        memory=row.get("memory") or "",
+        bandwidth_gb_s=bandwidth,
+        memory_source=row.get("memory_source") or "",
+        memory_confidence=row.get("memory_confidence") or "",
         **numbers,
     )
+
+
+def _bandwidth(row: Mapping[str, str]) -> float | None:
+    text = (row.get("bandwidth_gb_s") or "").strip()
+    if not text:
+        return None
+    if not _DECIMAL.fullmatch(text) or not 0 < float(text) <= _MOST_BANDWIDTH:
+        raise ValueError(f"bandwidth_gb_s is {text[:40]!r}, not above 0 and at most {_MOST_BANDWIDTH:,}")
+    return float(text)
 
 
 def _count(name: str, text: str) -> int:
@@ -157,6 +231,14 @@ def _own(path: Path) -> Device:
         raise unknown_name(f"family in {path}", row["family"], FAMILIES)
     if row["confidence"] not in CONFIDENCES:
         raise unknown_name(f"confidence in {path}", row["confidence"], CONFIDENCES)
+    stated = [name for name in MEMORY if row.get(name)]
+    if stated and len(stated) < len(MEMORY):
+        absent = [name for name in MEMORY if name not in stated]
+        raise UsageError(
+            f"--device {path} states a memory by {', '.join(stated)} and lacks {', '.join(absent)}: give all or none"
+        )
+    if stated and row["memory_confidence"] not in CONFIDENCES:
+        raise unknown_name(f"memory_confidence in {path}", row["memory_confidence"], CONFIDENCES)
     try:
         return _device(row)
     except (ValueError, TypeError) as error:

@@ -13,17 +13,16 @@ What has no figure is named, and left out of `known`. No clock tree, leakage, pa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from abcost.accelerator.datapath import lanes_of, memories, parts
+from abcost.accelerator.datapath import lanes_of, parts
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding
-from abcost.accelerator.memory import Memory, place
-from abcost.accelerator.result import Organised, Prices
+from abcost.accelerator.memory import Memory
+from abcost.accelerator.result import Organised
 from abcost.accelerator.spent import Spent
-from abcost.accelerator.timing import fifos
 from abcost.core.graph import OpGraph
 from abcost.cost.entry import Detail
 from abcost.cost.fused import MOST_COLUMNS, apart, rom
@@ -41,24 +40,39 @@ Active = tuple[Unit, int]
 def energy_of(
     graph: OpGraph, table: CostTable, organised: Organised, *, width: int, fraction_bits: int
 ) -> Spent | None:
-    """Of a layer pipeline, from its foldings; None for one engine that all layers share, whose duty is not known here.
+    """Of a layer pipeline; None for one engine that all layers share, whose duty is not known here.
 
     Raises CostError outside the valid range of the table.
     """
     if organised.kind != "pipelined":
         return None
-    joins = fifos(graph, width)
-    found, asked, luts = Spent(), [], 0.0
-    prices = Prices(table)
+    found = Spent()
     for engine, layer in zip(engines(graph, width), organised.layers, strict=True):
         folding = Folding(layer.pe, layer.simd)
-        units = active_units(engine, folding, width=width, fraction_bits=fraction_bits)
+        planned = active_units(engine, folding, width=width, fraction_bits=fraction_bits)
+        units = as_built(planned, layer.units, layer.cycles)
         found += units_energy(units, interval=organised.interval, table=table)
-        asked += memories(engine, folding, graph, width)
-        asked += [m for work in engine.chain for m in joins.get(work.node.name, ())]
-        luts += prices.total(unit for unit, _ in units)["luts"] or 0.0
-    stored = (memory_energy(memory, table) for memory in place(asked, organised.device, luts))
-    return sum(stored, found)
+        found = sum((memory_energy(memory, table) for memory in layer.memories), found)
+    return found
+
+
+def as_built(planned: Sequence[Active], built: Sequence[Unit], cycles: int) -> list[Active]:
+    """The units that are built, with the cycles of those that were planned: some multipliers are of LUTs instead.
+
+    One that stands for no planned unit counts as if it worked in all `cycles` of its engine.
+    """
+    left = list(planned)
+    found: list[Active] = []
+    for unit in built:
+        same = next((pair for pair in left if pair[0] == unit), None)
+        if same is not None:
+            left.remove(same)
+            found.append(same)
+            continue
+        plain = replace(unit, op="multiply" if unit.op == "multiply_lut" else unit.op)
+        alike = [active for one, active in planned if replace(one, count=unit.count) == plain]
+        found.append((unit, max(alike, default=cycles)))
+    return found
 
 
 def active_units(engine: Engine, folding: Folding, *, width: int, fraction_bits: int) -> list[Active]:

@@ -9,7 +9,10 @@ from abcost.accelerator.datapath import memories, parts
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import Folding, ladder, products, smallest
-from abcost.accelerator.memory import LUTS_PER_BLOCK, Memory, family_of, place
+from abcost.accelerator.memory import LUTS_PER_BLOCK, Memory, family_of
+from abcost.accelerator.multipliers import in_luts, within_dsps
+from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
+from abcost.accelerator.placing import Weights, place
 from abcost.accelerator.result import Layer, Organised, Prices, resources_of
 from abcost.accelerator.timing import delays, fifos, latency
 from abcost.core.graph import OpGraph
@@ -23,11 +26,22 @@ PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 
 
 class Pipelined:
-    """The layer pipeline of one graph; `build` organises it for a frame interval."""
+    """The layer pipeline of one graph; `build` organises it for a frame interval.
+
+    folding: of the layers that the user has folded.
+    """
 
     kind = "pipelined"
 
-    def __init__(self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int) -> None:
+    def __init__(
+        self,
+        graph: OpGraph,
+        table: CostTable,
+        *,
+        width: int,
+        fraction_bits: int,
+        folding: OwnFolding = NO_FOLDING,
+    ) -> None:
         self.graph = graph
         self.prices = Prices(table)
         self.width = width
@@ -35,7 +49,17 @@ class Pipelined:
         self.engines = engines(graph, width)
         self.joins = fifos(graph, width)
         self._stored: dict[tuple[str, Folding], int] = {}
-        self._ladders = [ladder(engine, partial(self.worth, engine)) for engine in self.engines]
+        self._given = folding.of(self.engines)
+        self._folding = folding.part(self.engines)
+        self._ladders = [self.rungs(number, engine) for number, engine in enumerate(self.engines)]
+
+    def rungs(self, number: int, engine: Engine) -> list[tuple[int, Folding]]:
+        """The ladder of an engine, or one rung where its folding is given. Raises CostError where no price reaches."""
+        given = self._given[number]
+        if given is None:
+            return ladder(engine, partial(self.worth, engine))
+        self.worth(engine, given)
+        return [(engine.cycles(given.pe, given.simd), given)]
 
     @property
     def intervals(self) -> list[int]:
@@ -45,19 +69,26 @@ class Pipelined:
         return sorted(cycles for cycles in found if cycles >= shortest)
 
     def slowest_engine(self) -> str:
-        """The engine that sets the shortest interval."""
-        pairs = zip(self.engines, self._ladders, strict=True)
-        return max(pairs, key=lambda pair: pair[1][0][0])[0].name
+        """What sets the shortest interval: an engine, and how it is folded then."""
+        number = max(range(len(self.engines)), key=lambda i: self._ladders[i][0][0])
+        how = "fully unrolled" if self._given[number] is None else "folded as given"
+        return f"{how}, {self.engines[number].name}"
 
-    def build(self, interval: float, *, device: Device | None, clock_mhz: float) -> Organised:
+    def build(
+        self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
+    ) -> Organised:
         """The smallest foldings with at most so many cycles per frame; engines that cannot are at their fastest."""
         chosen = [smallest(rungs, interval) or rungs[0][1] for rungs in self._ladders]
         cycles = [e.cycles(f.pe, f.simd) for e, f in zip(self.engines, chosen, strict=True)]
         actual = max(cycles)
         own = {e.dot.name: n for e, n in zip(self.engines, cycles, strict=True)}
-        units = [self.units(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
+        units = within_dsps(
+            [self.units(e, folding) for e, folding in zip(self.engines, chosen, strict=True)],
+            self.prices,
+            None if device is None else device.dsps,
+        )
         logic = [self.prices.total(u) for u in units]
-        held = self._placed(chosen, device, sum(part["luts"] or 0.0 for part in logic))
+        held = self._placed(chosen, device, sum(part["luts"] or 0.0 for part in logic), weights)
         layers = tuple(
             Layer(
                 name=engine.name,
@@ -70,6 +101,10 @@ class Pipelined:
                 weights=_home(engine, stored),
                 external_bits=sum(m.traffic_bits for m in stored),
                 missing=self.prices.missing(mine),
+                lut_multipliers=in_luts(mine),
+                depthwise=depthwise(engine),
+                units=tuple(mine),
+                memories=tuple(stored),
             )
             for engine, folding, n, mine, logic_of, stored in zip(
                 self.engines, chosen, cycles, units, logic, held, strict=True
@@ -83,16 +118,19 @@ class Pipelined:
             bottleneck=max(layers, key=lambda layer: layer.cycles).name,
             interval=actual,
             latency=latency(self.graph, delays(self.graph, own, actual), actual),
+            folding=self._folding,
         )
 
     def units(self, engine: Engine, folding: Folding) -> list[Unit]:
         """What an engine is built of at a folding."""
         return parts(engine, folding, width=self.width, fraction_bits=self.fraction_bits)
 
-    def _placed(self, chosen: Sequence[Folding], device: Device | None, luts: float) -> list[list[Memory]]:
+    def _placed(
+        self, chosen: Sequence[Folding], device: Device | None, luts: float, weights: Weights | None
+    ) -> list[list[Memory]]:
         """Memories per engine, placed together: they compete for the same blocks."""
         asked = [self.memories(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
-        placed = iter(place([m for group in asked for m in group], device, luts))
+        placed = iter(place([m for group in asked for m in group], device, luts, weights))
         return [[next(placed) for _ in group] for group in asked]
 
     def memories(self, engine: Engine, folding: Folding) -> list[Memory]:

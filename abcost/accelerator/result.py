@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from abcost.accelerator.devices import URAM, Device
 from abcost.accelerator.external import energy_uj, source
 from abcost.accelerator.memory import Memory, family_of
+from abcost.accelerator.not_included import NOT_INCLUDED
 from abcost.accelerator.spent import Spent
 from abcost.core.cost import Cost
 from abcost.cost.fused import apart
@@ -17,15 +18,28 @@ from abcost.cost.price import total, unit_cost
 from abcost.cost.table import CostTable
 
 LOGIC = ("luts", "ffs", "dsps")
-RESOURCES = (*LOGIC, "blocks", "uram")
-"""luts, ffs and dsps of the units and LUT memories; memory blocks of the family (BRAM18, EBR); URAM."""
+RESOURCES = (*LOGIC, "lutram", "blocks", "uram", "spram")
+"""luts, ffs and dsps of the units and LUT memories; LUTs among them that are written; memory blocks of the family
+(BRAM18, EBR); URAM; SPRAM."""
+BANDWIDTH = "bandwidth_gb_s"
+"""What a device has of it is the memory outside, in GB/s."""
 
 
-_NAMES = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices", "uram": "URAM"}
+_NAMES = {
+    "luts": "LUTs",
+    "ffs": "flip-flops",
+    "dsps": "DSP slices",
+    "lutram": "LUTs as RAM",
+    "uram": "URAM",
+    "spram": "SPRAM",
+    BANDWIDTH: "GB/s from outside",
+}
 
 
 def name_of(resource: str, found: Device | None) -> str:
-    """For people; memory blocks by the name that the family gives them."""
+    """For people; memory blocks by the name that the family gives them, LUTs by what is counted on the device."""
+    if resource == "luts" and family_of(found).cells is not None:
+        return "logic cells"
     return _NAMES.get(resource, family_of(found).block)
 
 
@@ -34,7 +48,8 @@ class Layer:
     """One engine. external_bits: bits read from outside per inference; weights: where they are.
 
     chain_luts: LUTs of its logic without XNOR-popcounts and signed sums; prelu_luts: of its PReLU units alone.
-    missing: figures that the table lacks.
+    lut_multipliers: of LUTs, for which the device has no DSP left. missing: figures that the table lacks.
+    depthwise: whether every output reads one input channel only.
     shares: whether it is one of several layers on one engine, and has nothing but its cycles; that engine has 0.
     """
 
@@ -49,6 +64,12 @@ class Layer:
     external_bits: int
     missing: frozenset[str] = frozenset()
     shares: bool = False
+    lut_multipliers: int = 0
+    depthwise: bool = False
+    units: tuple[Unit, ...] = field(
+        default=(), repr=False, compare=False
+    )  # of the whole analysis: its energy
+    memories: tuple[Memory, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -60,9 +81,29 @@ class Layer:
             **(dict.fromkeys(self.resources) if self.shares else self.resources),
             "chain_luts": None if self.shares else self.chain_luts,
             "prelu_luts": None if self.shares else self.prelu_luts,
+            "lut_multipliers": None if self.shares else self.lut_multipliers,
             "weights": self.weights,
             "external_bits": self.external_bits,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPart:
+    """Which layers had the folding that was given, and which that of the search. source: where it came from."""
+
+    source: str
+    given: tuple[str, ...]
+    found: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"source": self.source, "given": list(self.given), "found": list(self.found)}
+
+    def text(self) -> str:
+        """For people."""
+        if not self.found:
+            return f"as {self.source} says"
+        return f"as {self.source} says; found for {', '.join(self.found)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +111,7 @@ class Organised:
     """A network on hardware at one clock.
 
     interval: cycles between two inferences of the whole input, batch included; latency: cycles of one.
-    over: resources beyond the device. limit: why it cannot be faster, or "".
+    over: resources beyond the device. limit: why it cannot be faster, or "". folding: how far it was given.
     """
 
     kind: str
@@ -83,6 +124,7 @@ class Organised:
     limit: str = ""
     wanted_fps: float | None = None
     energy: Spent | None = None  # of one inference; None where it is not computed
+    folding: GivenPart | None = None
 
     @property
     def fps(self) -> float:
@@ -95,18 +137,52 @@ class Organised:
         return sum_resources(layer.resources for layer in self.layers)
 
     @property
-    def utilisation(self) -> dict[str, float | None]:
-        """Share of the device, 1 = all of it; None where the device has none of it or the amount is unknown."""
+    def logic_cells(self) -> dict[str, Any] | None:
+        """Logic cells, low, value and high, where the device has those; None elsewhere."""
+        cells = family_of(self.device).cells
+        if cells is None:
+            return None
         used = self.resources
+        return cells.to_dict(used["luts"], used["ffs"])
+
+    @property
+    def bandwidth_gb_s(self) -> float:
+        """GB/s (10**9 bytes) that weights from outside need at these frames per second."""
+        return self.external_bits * self.fps / 8e9
+
+    @property
+    def utilisation(self) -> dict[str, float | None]:
+        """Share of the device, 1 = all of it; None where the device has none of it or the amount is unknown.
+
+        luts: of the logic cells, where those count.
+        """
+        used = self.resources
+        if self.logic_cells is not None:
+            used["luts"] = self.logic_cells["value"]
         return {name: _share(used[name], self._available(name)) for name in RESOURCES}
 
     @property
     def over(self) -> tuple[str, ...]:
-        """Resources that exceed the device."""
-        used = self.resources
-        return tuple(
-            name for name in RESOURCES if self.device and (used[name] or 0) > (self._available(name) or 0)
-        )
+        """What exceeds the device: resources, logic cells at their most, or BANDWIDTH."""
+        if self.device is None:
+            return ()
+        found = [name for name in RESOURCES if self._exceeds(name)]
+        available = self.device.bandwidth_gb_s
+        if available is not None and self.bandwidth_gb_s > available * (1 + 1e-9):
+            found.append(BANDWIDTH)
+        return tuple(found)
+
+    def _exceeds(self, name: str) -> bool:
+        available = self._available(name)
+        return available is not None and self.most(name) > available
+
+    def most(self, name: str) -> float:
+        """What the device must have of a resource or BANDWIDTH so that the design fits for sure; 0 if unknown."""
+        if name == BANDWIDTH:
+            return self.bandwidth_gb_s
+        cells = self.logic_cells
+        used = cells["high"] if cells is not None and name == "luts" else self.resources[name]
+        return used or 0.0
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -154,6 +230,18 @@ class Organised:
         """Least and most energy of these reads per inference, in microjoule; None where there are none."""
         return energy_uj(self.external_bits) if self.external_bits else None
 
+    def _bandwidth(self) -> dict[str, Any]:
+        device = self.device
+        if device is None or device.bandwidth_gb_s is None:
+            return {"needed": self.bandwidth_gb_s, "available": None}
+        return {
+            "needed": self.bandwidth_gb_s,
+            "available": device.bandwidth_gb_s,
+            "memory": device.memory,
+            "source": device.memory_source,
+            "confidence": device.memory_confidence,
+        }
+
     def _external_energy(self) -> dict[str, Any] | None:
         if self.external_energy_uj is None:
             return None
@@ -161,7 +249,19 @@ class Organised:
         return {"low": low, "high": high, **source()}
 
     def _available(self, name: str) -> int | None:
-        return None if self.device is None else int(getattr(self.device, name))
+        """How much of a resource the device has; None where that is not said."""
+        found = None if self.device is None else getattr(self.device, name)
+        return None if found is None else int(found)
+
+    @property
+    def weights(self) -> str:
+        """Where weights are: "external" if some are read from outside, else "on-chip"."""
+        return "external" if self.external_bits else "on-chip"
+
+    @property
+    def lut_multipliers(self) -> dict[str, int]:
+        """Layer -> multipliers of LUTs, where it has some."""
+        return {layer.name: layer.lut_multipliers for layer in self.layers if layer.lut_multipliers}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; `bram36` is half the BRAM18 blocks, null for families without."""
@@ -183,12 +283,17 @@ class Organised:
             "limit": self.limit or None,
             "missing": self.missing,
             "memory_block": family.block,
+            "logic_cells": self.logic_cells,
             "resources": used_all,
             "utilisation": {**share, "bram36": None if per is None else share["blocks"]},
+            "weights": self.weights,
+            "bandwidth_gb_s": self._bandwidth(),
             "external_gbit_per_s": self.external_bits * self.fps / 1e9,
             "external_bits": self.external_bits,
             "external_energy_uj": self._external_energy(),
             "energy_uj": None if self.energy is None else self.energy.to_dict(),
+            "folding": None if self.folding is None else self.folding.to_dict(),
+            "not_included": list(NOT_INCLUDED),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -235,13 +340,15 @@ def resources_of(
 ) -> dict[str, float | None]:
     """Resources of the logic and of placed memories."""
     family = family_of(found)
-    in_luts = sum(m.luts(family) for m in memories if m.place == "lutram")
+    in_luts = [m for m in memories if m.place == "lutram"]
     luts = logic["luts"]
     return {
         **logic,
-        "luts": None if luts is None else luts + in_luts,
+        "luts": None if luts is None else luts + sum(m.luts(family) for m in in_luts),
+        "lutram": sum(m.luts(family) for m in in_luts if not m.constant),
         "blocks": sum(m.blocks(family.shapes) for m in memories if m.place == "block"),
         "uram": sum(m.blocks(URAM) for m in memories if m.place == "uram"),
+        "spram": sum(m.sprams for m in memories if m.place == "spram"),
     }
 
 

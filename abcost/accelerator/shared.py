@@ -17,8 +17,10 @@ from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import MOST_SIMD, Folding
 from abcost.accelerator.live import live_bits
-from abcost.accelerator.memory import Memory, place
+from abcost.accelerator.memory import Memory
+from abcost.accelerator.multipliers import in_luts, within_dsps
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
+from abcost.accelerator.placing import Weights, place
 from abcost.accelerator.result import Layer, Organised, Prices, resources_of
 from abcost.classify.counts import exponents_of
 from abcost.core.exponents import sizes_of
@@ -59,14 +61,17 @@ class Shared:
 
     def slowest_engine(self) -> str:
         """The layer that takes longest on the largest arrays."""
-        return max(self.engines, key=lambda e: _cycles([e], self._growth[-1][e.arithmetic])).name
+        slowest = max(self.engines, key=lambda e: _cycles([e], self._growth[-1][e.arithmetic]))
+        return f"fully unrolled, {slowest.name}"
 
-    def build(self, interval: float, *, device: Device | None, clock_mhz: float) -> Organised:
+    def build(
+        self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
+    ) -> Organised:
         """The smallest arrays with at most so many cycles per frame, or the largest; time is shared as products are."""
         chosen = next((c for c in self._growth if self._total(c) <= interval), self._growth[-1])
-        units = self._units(chosen)
+        (units,) = within_dsps([self._units(chosen)], self.prices, None if device is None else device.dsps)
         logic = self.prices.total(units)
-        stored = place([*self._memories(chosen)], device, logic["luts"] or 0.0)
+        stored = place([*self._memories(chosen)], device, logic["luts"] or 0.0, weights)
         arrays = resources_of(logic, stored, device)
         held = [m.place for m in stored if m.role == "weights"]
         places = dict(zip((k for k in chosen if self._stored(k)), held, strict=True))
@@ -96,6 +101,7 @@ class Shared:
             weights=", ".join(sorted(set(held))) or "none",
             external_bits=sum(m.traffic_bits for m in stored),
             missing=self.prices.missing(units),
+            lut_multipliers=in_luts(units),
         )
         total = self._total(chosen)
         return Organised(
@@ -207,9 +213,10 @@ class Shared:
         if any(bits for _, bits in parameters):
             word = max(word for word, _ in parameters)
             yield Memory("parameters", word, sum(-(-bits // word) for _, bits in parameters), reads=0)
-        read = (f.simd * max(e.bits[0] for e in self._groups[kind]) for kind, f in chosen.items())
-        word = max(64, *read)
-        yield Memory("activations", word, -(-live_bits(self.graph, self.width) // word), reads=0)
+        read = max(f.simd * max(e.bits[0] for e in self._groups[kind]) for kind, f in chosen.items())
+        word = max(64, read)
+        depth = -(-live_bits(self.graph, self.width) // word)
+        yield Memory("activations", word, depth, reads=0, rests=2 * read <= word)
 
     def _stored(self, kind: DotArithmetic) -> list[Engine]:
         return [e for e in self._groups[kind] if weight_word(e, self.width)]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from abcost.accelerator.devices import Device
+from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding
 from abcost.accelerator.pipelined import Pipelined
-from abcost.accelerator.result import Organised, name_of
+from abcost.accelerator.placing import WEIGHTS, Weights
+from abcost.accelerator.result import BANDWIDTH, Organised, name_of
 from abcost.accelerator.shared import Shared
 from abcost.core.graph import OpGraph
 from abcost.cost.table import CostTable
@@ -23,12 +25,18 @@ _ROUNDING = 1 + 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user asked of the hardware; `fps` None: as fast as the device allows."""
+    """What the user asked of the hardware; `fps` None: as fast as the device allows.
+
+    weights: where they are kept; None: on the chip, and outside what does not fit where the device has a memory there.
+    folding: of layers, by the user.
+    """
 
     device: Device | None = None
     fps: float | None = None
     clock_mhz: float = DEFAULT_CLOCK_MHZ
     kind: str = "pipelined"
+    weights: Weights | None = None
+    folding: OwnFolding = NO_FOLDING
 
     def __post_init__(self) -> None:
         if self.device is None and self.fps is None:
@@ -41,6 +49,18 @@ class Wishes:
             )
         if self.kind not in KINDS:
             raise UsageError(f"--organisation {self.kind!r} is unknown; choose {' or '.join(KINDS)}")
+        if self.weights not in (None, *WEIGHTS):
+            raise UsageError(f"--weights {self.weights!r} is unknown; choose {' or '.join(WEIGHTS)}")
+        if self.weights == "external" and self.device is not None and self.device.bandwidth_gb_s is None:
+            raise UsageError(
+                f"--weights external: {self.device.part} has no memory outside; a device of your own states one by "
+                "the column bandwidth_gb_s"
+            )
+        if self.folding is not NO_FOLDING and self.kind != "pipelined":
+            raise UsageError(
+                "--folding gives every layer an engine of its own size, and --organisation shared has one engine for "
+                "all layers: leave one of the two out"
+            )
 
 
 class Architecture(Protocol):
@@ -51,9 +71,11 @@ class Architecture(Protocol):
         """Of all that there are, fastest first."""
 
     def slowest_engine(self) -> str:
-        """What sets the shortest."""
+        """What sets the shortest, and how it is folded then."""
 
-    def build(self, interval: float, *, device: Device | None, clock_mhz: float) -> Organised:
+    def build(
+        self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
+    ) -> Organised:
         """The smallest one that is at least so fast, or the fastest."""
 
 
@@ -66,11 +88,16 @@ def organise(
     organisation may fit where a slower one does not. At each, foldings are those worth least by fixed rates of LUTs
     per DSP and block: a device short of one of them could be served a little better by others.
     """
-    architecture: Architecture = KINDS[wishes.kind](graph, table, width=width, fraction_bits=fraction_bits)
+    own = {} if wishes.folding is NO_FOLDING else {"folding": wishes.folding}
+    architecture: Architecture = KINDS[wishes.kind](
+        graph, table, width=width, fraction_bits=fraction_bits, **own
+    )
     intervals = architecture.intervals
 
     def build(interval: float) -> Organised:
-        made = architecture.build(interval, device=wishes.device, clock_mhz=wishes.clock_mhz)
+        made = architecture.build(
+            interval, device=wishes.device, clock_mhz=wishes.clock_mhz, weights=wishes.weights
+        )
         return replace(made, wanted_fps=wishes.fps)
 
     if wishes.fps is not None:
@@ -100,14 +127,14 @@ def _most(intervals: Sequence[int], build: _Build, slowest: str) -> Organised:
             continue
         most = f"at most {found.fps:.6g} frames per second"
         if refused is None:
-            limit = f"{most} at {found.clock_mhz:g} MHz: fully unrolled, {slowest} needs {found.interval:,} cycles"
+            limit = f"{most} at {found.clock_mhz:g} MHz: {slowest} needs {found.interval:,} cycles"
         else:
             limit = f"{most} fit; the next faster folding exceeds the device: {_excess(refused)}"
         return replace(found, limit=limit)
     smallest = build(intervals[-1])
-    return replace(
-        smallest, limit=f"nothing fits: even the smallest folding exceeds the device: {_excess(smallest)}"
-    )
+    given = smallest.folding is not None and not smallest.folding.found
+    which = "the folding given" if given else "even the smallest folding"
+    return replace(smallest, limit=f"nothing fits: {which} exceeds the device: {_excess(smallest)}")
 
 
 class _Build(Protocol):
@@ -116,13 +143,20 @@ class _Build(Protocol):
 
 def _excess(refused: Organised) -> str:
     """What exceeds the device, and which layer takes most of it."""
-    used = refused.resources
-    texts = []
-    for name in refused.over:
-        largest = max(refused.layers, key=lambda layer: layer.resources[name] or 0)
-        available = getattr(refused.device, name)
-        texts.append(
-            f"{used[name] or 0:,.0f} of {available:,} {name_of(name, refused.device)} "
-            f"({largest.resources[name] or 0:,.0f} in {largest.name})"
+    return "; ".join(_too_much(name, refused) for name in refused.over)
+
+
+def _too_much(name: str, refused: Organised) -> str:
+    of_device = name_of(name, refused.device)
+    available = getattr(refused.device, name)
+    if name == BANDWIDTH:
+        largest = max(refused.layers, key=lambda layer: layer.external_bits)
+        part = largest.external_bits * refused.fps / 8e9
+        return (
+            f"{refused.most(name):.3g} of {available:.3g} {of_device} at {refused.fps:.6g} frames per second "
+            f"({part:.3g} for weights of {largest.name})"
         )
-    return "; ".join(texts)
+    largest = max(refused.layers, key=lambda layer: layer.resources[name] or 0)
+    in_largest = largest.resources[name] or 0
+    counted = " LUTs" if of_device == "logic cells" else ""
+    return f"{refused.most(name):,.0f} of {available:,} {of_device} ({in_largest:,.0f}{counted} in {largest.name})"

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abcost.accelerator.devices import URAM
 from abcost.accelerator.engine import Engine, Work
-from abcost.accelerator.folding import Folding, ladder, smallest
-from abcost.accelerator.memory import family_of, place, room_for_logic
+from abcost.accelerator.folding import Folding, smallest
+from abcost.accelerator.multipliers import MULTIPLYING, within_dsps
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS, Pipelined
-from abcost.accelerator.result import LOGIC
+from abcost.accelerator.placing import Places
+from abcost.accelerator.result import LOGIC, Prices, resources_of
 from abcost.accelerator.solve import Wishes, longest_interval
 from abcost.accelerator.timing import delays, latency
 from abcost.classify.counts import counts_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
+from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 
 Chosen = NDArray[np.int64]
@@ -77,7 +77,7 @@ class Variants:
         layers: Sequence[str],
         sets: Sequence[Sequence[int]],
     ) -> None:
-        self._base = Pipelined(graph, table, width=width, fraction_bits=fraction_bits)
+        self._base = Pipelined(graph, table, width=width, fraction_bits=fraction_bits, folding=wishes.folding)
         self._graph, self._width = graph, width
         self.wishes, self._sets = wishes, sets
         column = {layer: i for i, layer in enumerate(layers)}
@@ -153,8 +153,7 @@ class Variants:
     def _ladder(self, number: int, code: int) -> list[tuple[int, Folding]]:
         known = self._rungs.get((number, code))
         if known is None:
-            engine = self._variant(number, code)
-            known = self._rungs[number, code] = ladder(engine, partial(self._base.worth, engine))
+            known = self._rungs[number, code] = self._base.rungs(number, self._variant(number, code))
         return known
 
     def _row(self, number: int, code: int, folding: Folding) -> list[float]:
@@ -187,7 +186,7 @@ class Variants:
             indices[:, number] = np.array([place_of[folding] for folding in picked])[of]
             foldings.append(occurring)
         values = dict(zip(_FIELDS, logic.T.copy(), strict=True))
-        values |= {name: np.zeros(len(which)) for name in ("blocks", "uram", "interval", "latency")}
+        values |= {name: np.zeros(len(which)) for name in _MEMORY}
         combinations, of = np.unique(indices, axis=0, return_inverse=True)
         for number, combination in enumerate(combinations):
             mine = np.flatnonzero(of.reshape(-1) == number)
@@ -200,26 +199,41 @@ class Variants:
         stored = self._stored.get(foldings)
         if stored is None:
             stored = self._stored[foldings] = _Stored(self._base, foldings, self.wishes)
-        logic = values["luts"][mine]
         values["interval"][mine], values["latency"][mine] = stored.interval, stored.latency
-        leaving = np.searchsorted(stored.room, logic)
+        device = self.wishes.device
+        if device is not None:
+            short = mine[values["dsps"][mine] > device.dsps]
+            for excess in np.unique(values["dsps"][short] - device.dsps):
+                those = short[values["dsps"][short] - device.dsps == excess]
+                for name, more in stored.without_dsps(float(excess)).items():
+                    values[name][those] += more
+        leaving = np.searchsorted(stored.places.rooms, values["luts"][mine])
         for number in np.unique(leaving):
             those = mine[leaving == number]
-            luts, blocks, uram = stored.placed(int(number))
-            values["luts"][those] += luts
-            values["blocks"][those], values["uram"][those] = blocks, uram
+            for name, amount in stored.placed(int(number)).items():
+                values[name][those] += amount
 
     def _over(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
         """Which exceed the device, or are not known to fit it."""
         wrong = [np.isnan(values[name]) for name in LOGIC]
         device = self.wishes.device
         if device is not None:
-            wrong += [values[name] > getattr(device, name) for name in (*LOGIC, "blocks", "uram")]
+            cells = device.family.cells
+            luts, ffs = values["luts"], values["ffs"]
+            used = {**values, "luts": luts if cells is None else cells.most(luts, ffs)}
+            wrong += [used[name] > getattr(device, name) for name in _COUNTED if name != "lutram"]
+            if device.lutram is not None:
+                wrong.append(values["lutram"] > device.lutram)
+            if device.bandwidth_gb_s is not None:
+                bits = values["external_bits"] * self.wishes.clock_mhz * 1e6 / values["interval"]
+                wrong.append(bits / 8e9 > device.bandwidth_gb_s * (1 + 1e-9))
         over: NDArray[np.bool_] = np.any(wrong, axis=0)
         return over
 
 
-_NAMES = (*_FIELDS, "blocks", "uram", "interval", "latency")
+_MEMORY = ("lutram", "blocks", "uram", "spram", "external_bits", "interval", "latency")
+_COUNTED = (*LOGIC, "lutram", "blocks", "uram", "spram")
+_NAMES = (*_FIELDS, *_MEMORY)
 
 
 def _chosen(work: Work, layers: Mapping[str, object]) -> bool:
@@ -227,31 +241,63 @@ def _chosen(work: Work, layers: Mapping[str, object]) -> bool:
 
 
 class _Stored:
-    """Memories and times of one choice of foldings.
+    """Memories and times of one choice of foldings, and what multipliers of LUTs change.
 
-    interval, latency: cycles. room: see `abcost.accelerator.memory.room_for_logic`.
+    interval, latency: cycles. places: see `abcost.accelerator.placing.Places`.
     """
 
     def __init__(self, base: Pipelined, foldings: Sequence[Folding], wishes: Wishes) -> None:
-        pairs = list(zip(base.engines, foldings, strict=True))
-        cycles = {e.dot.name: e.cycles(f.pe, f.simd) for e, f in pairs}
+        self._base = base
+        self._pairs = list(zip(base.engines, foldings, strict=True))
+        cycles = {e.dot.name: e.cycles(f.pe, f.simd) for e, f in self._pairs}
         self.interval = max(cycles.values())
         self.latency = latency(base.graph, delays(base.graph, cycles, self.interval), self.interval)
         self._device = wishes.device
-        self._memories = [m for e, f in pairs for m in base.memories(e, f)]
-        self.room = [] if self._device is None else room_for_logic(self._memories, self._device)
-        self._placed: dict[int, tuple[float, float, float]] = {}
+        memories = [m for e, f in self._pairs for m in base.memories(e, f)]
+        self.places = Places(memories, self._device, wishes.weights)
+        self._placed: dict[int, dict[str, float]] = {}
+        self._multiplying: list[list[Unit]] | None = None
+        self._relieved: dict[float, dict[str, float]] = {}
 
-    def placed(self, leaving: int) -> tuple[float, float, float]:
-        """LUTs, blocks and URAM of the memories while so many of them leave the LUTs."""
+    def without_dsps(self, excess: float) -> dict[str, float]:
+        """What logic takes more where so many DSPs are too many.
+
+        Which units multiply depends on no set of exponents.
+        """
+        known = self._relieved.get(excess)
+        if known is None:
+            base, prices = self._base, self._base.prices
+            if self._multiplying is None:
+                self._multiplying = [
+                    [unit for unit in base.units(e, f) if unit.op in MULTIPLYING] for e, f in self._pairs
+                ]
+            used = sum(prices.total(group)["dsps"] or 0.0 for group in self._multiplying)
+            after = within_dsps(self._multiplying, prices, used - excess)
+            known = self._relieved[excess] = {
+                name: _amount(name, after, prices) - _amount(name, self._multiplying, prices)
+                for name in _FIELDS
+            }
+        return known
+
+    def placed(self, leaving: int) -> dict[str, float]:
+        """What the memories take while the logic has so many of the rooms behind it."""
         known = self._placed.get(leaving)
         if known is None:
-            family = family_of(self._device)
-            luts = self.room[leaving] if leaving < len(self.room) else np.inf
-            found = place(self._memories, self._device, luts)
-            known = self._placed[leaving] = (
-                sum(m.luts(family) for m in found if m.place == "lutram"),
-                sum(m.blocks(family.shapes) for m in found if m.place == "block"),
-                sum(m.blocks(URAM) for m in found if m.place == "uram"),
-            )
+            rooms = self.places.rooms
+            found = self.places.beside(rooms[leaving] if leaving < len(rooms) else np.inf)
+            taken = resources_of(dict.fromkeys(LOGIC, 0.0), found, self._device)
+            known = self._placed[leaving] = {
+                **{name: taken[name] or 0.0 for name in ("luts", "lutram", "blocks", "uram", "spram")},
+                "external_bits": float(sum(m.traffic_bits for m in found)),
+            }
         return known
+
+
+def _amount(name: str, groups: Sequence[Sequence[Unit]], prices: Prices) -> float:
+    """One of `_FIELDS` of units."""
+    units = [unit for group in groups for unit in group]
+    if name == "post_luts":
+        return prices.total(unit for unit in units if unit.op not in DOT_UNITS)["luts"] or 0.0
+    if name == "prelu_luts":
+        return prices.total(unit for unit in units if unit.op in PRELU_UNITS)["luts"] or 0.0
+    return prices.total(units)[name] or 0.0

@@ -21,6 +21,9 @@ _LINE = Terms(("width", "1"))
 _PAIRS = Terms(("ceil(width / 2)", "width", "1"))
 LINEAR = Pieces("width", (_LINE, _PAIRS))  # ECP5 has two carries in one cell
 QUADRATIC = Pieces("width", (_LINE, Terms(("width ** 2", "width", "1"))))
+BOOTH = Pieces(
+    "width", (Terms(("width * ceil(width / 2)", "width", "1")), Terms(("width ** 2", "width", "1")))
+)
 COMPARED = Pieces("width", (Terms(("ceil(width / 3)",)), _LINE, _PAIRS))  # 7-series: three bits per two LUTs
 
 WIDTHS = (2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 16, 17, 18, 19, 20, 22, 24, 25, 26, 28, 30, 32)
@@ -242,13 +245,33 @@ def _select(op: str, width: int, exponents: Sequence[int], *, held_out: bool = F
     return Point(op, size, {"width": width, "exponents": chosen}, _role(held_out=held_out))
 
 
-def _xnor_popcount(*, quick: bool) -> Sweep:
-    fit, held = (QUICK_BITS, QUICK_HELD_BITS) if quick else (BITS, HELD_BITS)
-    points = tuple(
-        Point("xnor_popcount", {"bits": n}, {"bits": n}, _role(held_out=n in held))
-        for n in sorted((*fit, *held))
-    )
-    return Sweep("xnor_popcount", points, Interpolated("bits"))
+def _by_bits(op: str, most: int = BITS[-1]) -> Maker:
+    def make(*, quick: bool) -> Sweep:
+        fit, held = (QUICK_BITS, QUICK_HELD_BITS) if quick else (BITS, HELD_BITS)
+        points = tuple(
+            Point(op, {"bits": n}, {"bits": n}, _role(held_out=n in held))
+            for n in sorted((*fit, *held))
+            if n <= most
+        )
+        return Sweep(op, points, Interpolated("bits"))
+
+    return make
+
+
+def modulus(width: int) -> int:
+    """A modulus of so many bits that is no power of two, for which a counter has a comparison."""
+    return (5 << width) // 7
+
+
+def _counter(*, quick: bool) -> Sweep:
+    """Beyond the modulus nothing matters but its bits; a power of two takes no comparison, and less."""
+    fit, held = (QUICK_WIDTHS, QUICK_HELD_WIDTHS) if quick else (WIDTHS, HELD_WIDTHS)
+    points = [
+        Point("counter", {"width": w}, {"modulus": modulus(w)}, _role(held_out=w in held))
+        for w in sorted((*fit, *held))
+        if w <= 24
+    ]
+    return Sweep("counter", tuple(points), LINEAR)
 
 
 def _signed_sum(*, quick: bool) -> Sweep:
@@ -285,7 +308,7 @@ QUICK_DEPTHS = (2, 4, 8, 16, 64, 128, 256)
 QUICK_HELD_DEPTHS = (28, 112)
 
 
-def _words(bits: int, depth: int) -> tuple[int, ...]:
+def random_words(bits: int, depth: int) -> tuple[int, ...]:
     """Random words; of a small ROM, words whose columns are neither equal nor inverted, as far as there are so many."""
     if depth > SMALL:
         generator = random.Random(f"{depth} {bits}")
@@ -304,7 +327,7 @@ def _rom(*, quick: bool) -> Sweep:
     for depth in sorted((*fit, *held)):
         for width in (1, 8, 32) if quick else (1, 2, 4, 8, 16, 32):
             size = {"width": width, "depth": depth}
-            parameters = {"width": width, "contents": _words(width, depth)}
+            parameters = {"width": width, "contents": random_words(width, depth)}
             points.append(Point("rom", size, parameters, _role(held_out=depth in held)))
     banks, rest = "ceil(depth / 256)", "(depth - 256 * floor(depth / 256))"  # see the template
     blocks = f"4 * floor(depth / 256) + min(1, {rest}) * 2 ** ceil(log2(max(1, {rest} / 64)))"  # of one LUT6 per bit
@@ -330,10 +353,14 @@ SWEEPS: dict[str, Maker] = {
     "prelu": _prelu,
     "shift_select": _selecting("shift_select"),
     "qprelu": _selecting("qprelu"),
-    "xnor_popcount": _xnor_popcount,
+    "xnor_popcount": _by_bits("xnor_popcount"),
     "signed_sum": _signed_sum,
     "qprelu_add": _selecting("qprelu_add"),
     "scale_dot": _scale_dot,
     "rom": _rom,
+    "masked_popcount": _by_bits("masked_popcount", 288),
+    "plain_popcount": _by_bits("plain_popcount", 288),
+    "counter": _counter,
+    "multiply_lut": _by_width("multiply_lut", BOOTH),
 }
 """Unit of a cost table -> its sweep."""

@@ -13,6 +13,19 @@ Role = Literal["fit", "held out", "published"]
 """To fit a law; to test it; to hold against a published figure."""
 
 
+_TEMPLATES: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "masked_popcount": ("xnor_popcount", {"masked": True}),
+    "plain_popcount": ("popcount", {}),
+}
+"""Units of a cost table whose template has another name, or is built in another way."""
+
+
+def unit_of(op: str, parameters: Mapping[str, Any]) -> Unit:
+    """The hardware of a unit of a cost table."""
+    template, more = _TEMPLATES.get(op, (op, {}))
+    return build(template, **parameters, **more)
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """`op` built with `parameters`; `size` is the same in the variables of a cost table (width, bits, …).
@@ -28,7 +41,7 @@ class Point:
     @property
     def unit(self) -> Unit:
         """The hardware."""
-        return build(self.op, **self.parameters)
+        return unit_of(self.op, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,12 @@ HEAD = f"unit,module,{next(iter(VARIABLES))},"
 MOST_BYTES = 10_000_000
 
 
+def measured_units(file: Path) -> frozenset[str]:
+    """The units of which a file has points. Raises ToolError where it is not there."""
+    text = read_text(file, str(file), ToolError, most=MOST_BYTES)
+    return frozenset(row.get("unit") or "" for row in csv.DictReader(io.StringIO(text)))
+
+
 def read_points(file: Path, points: Sequence[Point], fields: Sequence[str]) -> Sweeped:
     """The values of these points as a file has them, without bounds.
 

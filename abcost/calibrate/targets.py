@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from abcost.calibrate.delay_plan import DELAYS
 from abcost.calibrate.plan import BITS, SWEEPS
 from abcost.registry import unknown_name
 
@@ -29,6 +30,10 @@ class Target:
     library: str = ""  # file name of the standard cells
     fabric: bool = False  # energy by transitions on LUTs: figures in cost_models/fabric/, by flow
     published: bool = False  # the device of the published units: their readings are measured too
+    part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
+    dsp: int = 18  # bits by bits that one DSP multiplies
+    delays: tuple[str, ...] = tuple(DELAYS)  # units whose delays are measured
+    delay_note: str = ""
 
     def with_cells(self, name: str, library: str) -> Target:
         """The same measurements on the cells of another library, for a table of another name."""
@@ -54,6 +59,9 @@ each reader (high). No clock tree, leakage, or pads."""
 
 _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
+
+_CELLS = tuple(op for op in _LOOSE if op != "multiply_lut")
+"""Standard cells have no DSPs for which another multiplier could stand in."""
 
 _PLAIN = tuple(op for op in _LOOSE if op != "prelu")
 _PRELU = {"prelu": ("multiply", "mux")}
@@ -86,6 +94,8 @@ Figures of a multiplier block and of block RAM are of other families, which stan
             fabric=True,
             ops=_PLAIN,
             composed=_PRELU,
+            part="iCE40UP5K-SG48",
+            dsp=16,
         ),
         Target(
             "fpga-ecp5",
@@ -98,6 +108,7 @@ A multiplier block of other families stands in; of block RAM nothing is known.",
             fabric=True,
             ops=_PLAIN,
             composed=_PRELU,
+            part="LFE5U-85F-6CABGA756",
         ),
         Target(
             "asic-osu018",
@@ -109,7 +120,7 @@ A multiplier block of other families stands in; of block RAM nothing is known.",
 delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
 ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
 wires, clock tree, leakage or memory.""",
-            ops=_LOOSE,
+            ops=_CELLS,
             longest=288,  # of 512 and 900 bits the mapping to cells had not ended after 7 minutes
             energy=True,
             library="osu018_stdcells.lib",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +12,11 @@ from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet, view, write, write_bytes
 from abcost.cli.places import check_places
+from abcost.errors import UsageError
+
+if TYPE_CHECKING:
+    from abcost.accelerator.solve import Wishes
+    from abcost.report.report import Report
 
 
 def analyze(
@@ -48,6 +55,22 @@ def analyze(
     organisation: Annotated[
         str, typer.Option(help="pipelined: an engine per layer; shared: one engine for all.")
     ] = "pipelined",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="on-chip or external. Default: on the chip, and outside what does not fit if there is a memory."
+        ),
+    ] = None,
+    folding: Annotated[
+        Path | None,
+        typer.Option(help="PE and SIMD of layers: a file as --write-folding writes it, or one of FINN."),
+    ] = None,
+    write_folding: Annotated[
+        Path | None, typer.Option(help="Also write the folding of the last stage into this file.")
+    ] = None,
+    write_finn_folding: Annotated[
+        Path | None, typer.Option(help="The same as folding_config.json of FINN.")
+    ] = None,
     weight_scale: options.WeightScale = "exact",
     constant_multiply: options.ConstantMultiply = "keep",
     fraction_bits: options.FractionBits = 12,
@@ -66,7 +89,11 @@ def analyze(
 
     there = given(context)
     chosen = target or [options.default_target(device)]
-    check_places({"--output": output, "--plot": plot}, [model, checkpoint, slopes, device, *chosen])
+    foldings = {"--write-folding": write_folding, "--write-finn-folding": write_finn_folding}
+    check_places(
+        {"--output": output, "--plot": plot, **foldings},
+        [model, checkpoint, slopes, folding, device, *chosen],
+    )
     if output_format != "rich":
         refuse(there, ["by"], f"with --format {output_format}, which has all rows")
     form = None if plot is None else check_suffix(plot)
@@ -84,7 +111,10 @@ def analyze(
         fps,
         clock_mhz if "clock_mhz" in there else None,
         organisation if "organisation" in there else None,
+        weights,
+        folding,
     )
+    _check_writing(foldings, wishes, len(tables))
     rewriting = options.rewriting(
         weight_scale, constant_multiply, fraction_bits, slopes, model, leave_out_softmax=leave_out_softmax
     )
@@ -110,6 +140,7 @@ def analyze(
 
         title = f"{reports[0].model} on {', '.join(report.table.target for report in reports)}"
         write_bytes(still(all_charts(reports), title, form), plot)
+    _write_foldings(reports[0], write_folding, write_finn_folding)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         note(f"warning: {warning}")
     refused = [r for r in reports if (o := r.stages[-1].organisation) and not o.fits]
@@ -121,3 +152,28 @@ def analyze(
         raise typer.Exit(1)
     if refused:
         raise typer.Exit(1)
+
+
+def _check_writing(foldings: Mapping[str, Path | None], wishes: Wishes | None, targets: int) -> None:
+    """Raises UsageError where there is no folding of one engine per layer to write, or several."""
+    for option, path in foldings.items():
+        if path is None:
+            continue
+        if wishes is None:
+            raise UsageError(f"{option} writes the folding of an accelerator: add --device or --fps")
+        if wishes.kind != "pipelined":
+            raise UsageError(f"{option}: one engine for all layers has no folding of each: pipelined has")
+        if targets > 1:
+            raise UsageError(f"{option}: every target has a folding of its own: name one --target")
+
+
+def _write_foldings(report: Report, own: Path | None, finn: Path | None) -> None:
+    from abcost.accelerator.folding_file import finn_text, folding_text
+
+    organised = report.stages[-1].organisation
+    if organised is None:
+        return
+    if own is not None:
+        write(folding_text(organised.layers, report.model), own)
+    if finn is not None:
+        write(finn_text(organised.layers), finn)

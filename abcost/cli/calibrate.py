@@ -1,4 +1,4 @@
-"""`abcost calibrate`: measure a target's cost table by synthesis."""
+"""`abcost calibrate`: measure a target's cost table by synthesis, its delays by place and route."""
 
 from __future__ import annotations
 
@@ -44,11 +44,25 @@ def calibrate(
     from_points: Annotated[
         bool, typer.Option("--from-points", help="Fit the kept points again, without any synthesis.")
     ] = False,
+    timing: Annotated[
+        bool,
+        typer.Option(
+            "--timing", help="Measure delays by place and route, and add them to the table instead."
+        ),
+    ] = False,
 ) -> None:
     """Synthesize the units at many sizes, fit laws, and write them as a cost table with its raw points.
 
     Finished points are kept: an interrupted run goes on where it stopped, a repeated one changes nothing.
     """
+    if timing:
+        from abcost.cli.delays import calibrate_delays
+
+        for option, value in (("--liberty", liberty), ("--yosys", yosys)):
+            if value is not None:
+                raise UsageError(f"{option} does nothing with --timing, which places and routes FPGA units")
+        calibrate_delays(target, output=output, cache=cache, workers=jobs, quick=quick)
+        return
     from abcost.calibrate.points import HEAD as POINTS_HEAD
     from abcost.calibrate.table import head_line
     from abcost.calibrate.targets import target as find_target
@@ -94,7 +108,7 @@ def calibrate(
     points.parent.mkdir(exist_ok=True)
     if not from_points:
         write(found.points, points)
-    write(found.table, table)
+    write(_with_kept_timing(found.table, table), table)
     _report(found)
     note(f"wrote {table} and {points}")
     if found.failures:
@@ -109,6 +123,14 @@ def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, P
         Path(f"{target.name}-quick.toml") if quick else cost_models_dir() / f"{target.name}.toml"
     )
     return table, table.parent / "points" / f"{table.stem}.csv"
+
+
+def _with_kept_timing(text: str, table: Path) -> str:
+    """A new table keeps the delays of the one that it replaces: they were measured apart."""
+    from abcost.calibrate.delay_table import timing_of, with_timing
+
+    timing = timing_of(table.read_text(encoding="utf-8")) if table.exists() else ""
+    return with_timing(text, timing) if timing else text
 
 
 def _check_own(file: Path, head: str, what: str) -> None:

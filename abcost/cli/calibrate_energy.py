@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,11 +76,13 @@ def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibrat
 
     Raises ToolError where table, points or transitions are not there, or do not go together.
     """
-    from abcost.calibrate.points import read_points
+    from abcost.calibrate.points import measured_units, read_points
     from abcost.calibrate.run import planned_points, tabulate
     from abcost.calibrate.toggles import read_toggles
 
     provenance = _provenance(table)
+    units = measured_units(points)
+    target = replace(target, ops=tuple(op for op in target.ops if op in units))
     fields = ("luts", "ffs", "dsps")
     found = read_points(points, planned_points(target, quick=quick), fields)
     own = toggles_file(points)

@@ -136,25 +136,38 @@ def default_target(device: str | None) -> str:
 
 
 def accelerator(
-    device: str | None, fps: float | None, clock_mhz: float | None, organisation: str | None
+    device: str | None,
+    fps: float | None,
+    clock_mhz: float | None,
+    organisation: str | None,
+    weights: str | None = None,
+    folding: Path | None = None,
 ) -> Wishes | None:
     """The accelerator that the user asked for; None without --device and --fps. Raises UsageError or UnknownName.
 
-    clock_mhz, organisation: None where the user did not say.
+    All but device and fps: None where the user did not say.
     """
     from abcost.accelerator.devices import device as find_device
+    from abcost.accelerator.folding_file import read_folding
+    from abcost.accelerator.own_folding import NO_FOLDING
+    from abcost.accelerator.placing import WEIGHTS
     from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, Wishes
 
     choice("--organisation", organisation or "pipelined", tuple(KINDS))
+    where = None if weights is None else choice("--weights", weights, WEIGHTS)
     if device is None and fps is None:
         if clock_mhz is not None or organisation is not None:
             raise UsageError("--clock-mhz and --organisation size an accelerator: add --device or --fps")
+        if where is not None or folding is not None:
+            raise UsageError("--weights and --folding size an accelerator: add --device or --fps")
         return None
     return Wishes(
         None if device is None else find_device(device),
         fps,
         DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz,
         organisation or "pipelined",
+        where,
+        NO_FOLDING if folding is None else read_folding(folding),
     )
 
 

@@ -16,10 +16,15 @@ from abcost.core.cost import FIELDS
 from abcost.core.exponents import sizes_of
 from abcost.cost import CostTable, Detail, bundled_targets
 from abcost.cost.rows import law_text, table_rows
+from abcost.cost.timing import MAPPINGS
 from abcost.errors import CostError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from abcost.cost.entry import UnitPrice
+    from abcost.cost.timing import Delay, Timing
+    from abcost.accelerator.devices import Device
 
 app = typer.Typer(help="Hardware targets and devices: list them, show and check cost tables, price one unit.")
 
@@ -79,17 +84,25 @@ def list_devices(output_format: _FORMAT = Format.RICH) -> None:
         _write_json([found.to_dict() for found in devices().values()])
         return
     grid = _grid(
-        "Devices", "part", "board", "target", "LUTs", "FFs", "DSPs", "memory blocks", "URAM", "confidence"
+        "Devices", "part", "board", "target", "LUTs", "FFs", "DSPs", "memory blocks", "URAM", "outside, GB/s"
     )
     for found in devices().values():
         counts = [f"{n:,}" for n in (found.luts, found.ffs, found.dsps)]
         blocks = f"{found.blocks:,} {found.family.block}"
         target = ", ".join(found.family.targets)
-        grid.add_row(found.part, found.board, target, *counts, blocks, f"{found.uram:,}", found.confidence)
+        outside = "none" if found.bandwidth_gb_s is None else f"{found.bandwidth_gb_s:g}"
+        grid.add_row(found.part, found.board, target, *counts, blocks, f"{found.uram:,}", outside)
     _print(grid)
-    _print_text(
-        "\n".join(f"{d.part}: {d.source}{f' ({d.note})' if d.note else ''}" for d in devices().values())
-    )
+    _print_text("\n".join(map(_about, devices().values())))
+
+
+def _about(found: Device) -> str:
+    """Where the figures of a part come from."""
+    memory = "no memory outside"
+    if found.bandwidth_gb_s is not None:
+        memory = f"memory: {found.memory}; {found.memory_source} ({found.memory_confidence})"
+    note = f"; {found.note}" if found.note else ""
+    return f"{found.part}: {found.source} ({found.confidence}); {memory}{note}"
 
 
 @app.command()
@@ -122,6 +135,9 @@ def show(
     _print(grid)
     if content["memory"]:
         _print(_memory_grid(content["memory"]))
+    if table.timing is not None:
+        _print(_timing_grid(table.timing))
+        _print_text(table.timing.note)
     _print_text(table.note)
     if sources:
         _print_text("\nunit field = law; bounds | valid | method | confidence | sources")
@@ -183,8 +199,9 @@ def cost(
     size = {"width": width, **size}
     if not price.details:
         typer.echo(f"note: {table.target} prices no {unit}; unknown is not 0", err=True)
+    delays = _delays(table, unit, size)
     if output_format is Format.JSON:
-        _write_json({"schema": 1, "target": table.target, "unit": unit, "size": size, **price.to_dict()})
+        _write_json(_answer(table, unit, size, price, delays))
         return
     sizes_given = ", ".join(f"{name} {value}" for name, value in size.items() if value is not None)
     grid = _grid(
@@ -204,11 +221,50 @@ def cost(
         value = f"{detail.value:.6g} {_UNIT_OF[name]}"
         names = ", ".join(source.name for source in detail.sources)
         grid.add_row(name, value, _bounds(detail), detail.method, detail.confidence, names)
+    for mapping, delay in delays.items():
+        ends = f">= {delay.low:.4g}, <= {delay.high:.4g}"
+        named = "" if table.timing is None else table.timing.source
+        value = f"{delay.value:.4g} ns"
+        grid.add_row(f"delay ({mapping})", value, ends, "law", delay.confidence, named)
     _print(grid)
-    for source in price.sources:
+    timed = {table.sources[table.timing.source]} if delays and table.timing is not None else set()
+    for source in (*price.sources, *timed):
         _print_text(f"[{source.name}] {source}")
     for note in dict.fromkeys(detail.note for detail in price.details.values() if detail.note):
         _print_text(note)
+
+
+def _delays(table: CostTable, unit: str, size: dict[str, int | None]) -> dict[str, Delay]:
+    """Mapping -> delay of the unit, for those that the table knows; a note where the size is beyond them."""
+    if table.timing is None:
+        return {}
+    given_sizes = {name: value for name, value in size.items() if value is not None}
+    found = {}
+    for mapping in MAPPINGS:
+        try:
+            delay = table.timing.at(unit, mapping, given_sizes)
+        except CostError as error:
+            typer.echo(f"note: no delay: {error}", err=True)
+            break
+        if delay is not None:
+            found[mapping] = delay
+    return found
+
+
+def _answer(
+    table: CostTable, unit: str, size: dict[str, int | None], price: UnitPrice, delays: dict[str, Delay]
+) -> dict[str, Any]:
+    """JSON of one unit. `delay_ns` is for the mapping of the table; `delays` has every mapping that is known."""
+    answer = {"schema": 1, "target": table.target, "unit": unit, "size": size, **price.to_dict()}
+    own = delays.get(table.mapping)
+    answer["delay_ns"] = None if own is None else own.value
+    answer["mapping"] = table.mapping
+    if own is not None:
+        answer["low"] = {**answer["low"], "delay_ns": own.low}
+        answer["high"] = {**answer["high"], "delay_ns": own.high}
+    source = None if table.timing is None else str(table.sources[table.timing.source])
+    answer["delays"] = {mapping: {**delay.to_dict(), "source": source} for mapping, delay in delays.items()}
+    return answer
 
 
 def _check_used(
@@ -251,6 +307,14 @@ def _memory_grid(memory: dict[str, Any]) -> Table:
         energy = f"{energy_pj:g}{ends}"
         per_bit = f"{level['energy_pj_per_bit']:.4g}"
         grid.add_row(level["name"], energy, str(level["access_bits"]), per_bit, serves, level["confidence"])
+    return grid
+
+
+def _timing_grid(timing: Timing) -> Table:
+    grid = _grid(f"Delays on {timing.part}, in ns", "unit", "mapped for", "law", "valid", "confidence")
+    for law in (law for laws in timing.laws.values() for law in laws):
+        valid = ", ".join(f"{name} {ends}" for name, ends in law.valid.items())
+        grid.add_row(law.op, law.mapping, law.value.text, valid or "always", law.confidence)
     return grid
 
 

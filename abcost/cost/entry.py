@@ -27,8 +27,12 @@ UNITS: dict[str, str] = {
     "register": "width bits",
     "qprelu_add": "qprelu with an adder behind it, combinational",
     "scale_dot": "(2p - K) * factor of a binary dot product of K = `bits` taps",
+    "multiply_lut": "width x width bits, of LUTs where no DSP is left",
     "rom": "`depth` words of width bits, in LUTs or gates",
     "max": "larger of two values of width bits",
+    "masked_popcount": "xnor_popcount of `bits` inputs with a mask bit each",
+    "plain_popcount": "how many of `bits` bits are 1",
+    "counter": "width bits with enable and reset, back to 0 after its last value",
 }
 """Units that a table may price -> what one of them is."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from abcost.cost import document as doc
 from abcost.cost.entry import CONFIDENCES, Clock, Figure, Memory, MemoryLevel, Source
 from abcost.cost.formula import shown
+from abcost.cost.timing import Timing
 from abcost.errors import CostError
 
 HEAD = (
@@ -18,10 +19,12 @@ HEAD = (
     "node",
     "default_width",
     "note",
+    "mapping",
     "memory",
     "clock",
     "source",
     "entry",
+    "timing",
 )
 TECHNOLOGIES = ("asic", "fpga")
 UNKNOWN = "unknown"  # in the place of a memory's name: no figure, so memory energy is unknown
@@ -128,6 +131,7 @@ def _energy(entry: Mapping[str, Any], key: str) -> float | None:
 def check_citations(
     figures: tuple[Figure, ...],
     memory: Memory | None,
+    timing: Timing | None,
     sources: Mapping[str, Source],
     clock: Clock | None = None,
 ) -> None:
@@ -137,6 +141,8 @@ def check_citations(
         cited |= dict.fromkeys(level.sources, f"memory level {level.name}")
     if clock is not None:
         cited |= dict.fromkeys(clock.sources, "clock")
+    if timing is not None:
+        cited |= {timing.source: "timing"}
     for name, where in cited.items():
         if name not in sources:
             hint = doc.suggestion(name, sources)

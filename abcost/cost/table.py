@@ -13,7 +13,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from abcost.core.cost import FIELDS, Cost
 from abcost.core.exponents import BY_INDEX
@@ -25,8 +25,12 @@ from abcost.cost.entry import PRICED, UNITS, Clock, Detail, Figure, Memory, Sour
 from abcost.cost.figures import read_figures
 from abcost.cost.formula import LEAST, VARIABLES
 from abcost.cost.law import Points
+from abcost.cost.timing import MAPPINGS, TIMED, Delay, Timing, read_timing
 from abcost.errors import CostError
 from abcost.registry import unknown_name
+
+if TYPE_CHECKING:
+    from abcost.cost.organisation import Unit
 
 _OPTION = {
     "width": "--width 16",
@@ -40,7 +44,7 @@ _OPTION = {
     "fraction_bits": "--fraction-bits 8",
     "depth": "--depth 64",
 }
-_KNOWN_OPS = frozenset(UNITS) | {primitive.value for primitive in Primitive}
+_KNOWN_OPS = frozenset(TIMED) | {primitive.value for primitive in Primitive}
 
 _Key = tuple[str | int | None, ...]  # unit, and its size in the order of VARIABLES
 
@@ -60,6 +64,8 @@ class CostTable:
     sources: Mapping[str, Source]
     memory: Memory | None  # None: the target has no table for memory energy
     clock: Clock | None  # None: no figure of a register that is clocked and does not turn
+    mapping: str = "area"  # what the LUTs of the table are mapped for, one of MAPPINGS
+    timing: Timing | None = None  # None: no delay of the target's units is known
     # remembered: what `abcost.cost.price` made of prices; networks ask the same few over and over
     _prices: dict[_Key, UnitPrice] = field(default_factory=dict, repr=False, compare=False)
     remembered: dict[tuple[object, ...], Any] = field(default_factory=dict, repr=False, compare=False)
@@ -82,7 +88,8 @@ class CostTable:
             memory = reader.read_memory(table)
             clock = reader.read_clock(table)
             figures = read_figures(table)
-            reader.check_citations(figures, memory, sources, clock)
+            timing = read_timing(table)
+            reader.check_citations(figures, memory, timing, sources, clock)
             by_field: dict[tuple[str, str], tuple[Figure, ...]] = {}
             for figure in sorted(figures, key=_report_order):
                 key = (figure.op, figure.field)
@@ -99,6 +106,8 @@ class CostTable:
                 sources=sources,
                 memory=memory,
                 clock=clock,
+                mapping=doc.choice(table, "mapping", MAPPINGS) if "mapping" in table else "area",
+                timing=timing,
             )
 
     def units(self) -> list[str]:
@@ -150,8 +159,16 @@ class CostTable:
             known = self._prices[key] = UnitPrice(op, cost, details)
         return known
 
+    def delay(self, unit: Unit, mapping: str | None = None) -> Delay | None:
+        """Register -> unit -> register in ns, routing included; None where nothing is known. Answers are kept.
+
+        mapping: what the LUTs are mapped for, if not what the table says. Raises CostError for a size beyond the
+        measured range, or one that a law needs and the unit does not give.
+        """
+        return None if self.timing is None else self.timing.delay(unit, mapping or self.mapping)
+
     def to_dict(self) -> dict[str, Any]:
-        """The whole table as plain values: head, figures with their laws and ranges, memory, sources."""
+        """The whole table as plain values: head, figures with their laws and ranges, memory, timing, sources."""
         return {
             "schema": 1,
             "target": self.target,
@@ -164,6 +181,8 @@ class CostTable:
             "figures": [figure.to_dict() for figures in self.figures.values() for figure in figures],
             "memory": None if self.memory is None else self.memory.to_dict(),
             "clock": None if self.clock is None else asdict(self.clock),
+            "mapping": self.mapping,
+            "timing": None if self.timing is None else self.timing.to_dict(),
             "sources": {
                 name: {"title": s.title, "where": s.where, "note": s.note} for name, s in self.sources.items()
             },

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from abcost.accelerator.external import source
 from abcost.accelerator.memory import family_of
-from abcost.accelerator.result import Organised, name_of
+from abcost.accelerator.not_included import NOT_INCLUDED
+from abcost.accelerator.result import RESOURCES, Organised, name_of
 from abcost.report import quantity
 from abcost.report.drawing import grid
 from abcost.report.report import Report, Stage
@@ -38,33 +39,75 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
     table.add_row("cycles/frame", *(f"{o.interval:,}" for o in organised), "")
     table.add_row("latency, ms", *(_three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), "")
     table.add_row("bottleneck", *(o.bottleneck for o in organised), "")
-    for name in ("luts", "ffs", "dsps", "blocks", "uram"):
+    for name in RESOURCES:
         values = [o.resources[name] for o in organised]
-        if name == "uram" and not any(values):
+        if name in _RARE and not any(values):
+            continue
+        if name == "luts" and last.logic_cells is not None:
+            table.add_row("LUTs", *map(quantity.amount, values), quantity.change(values[0], values[-1]))
+            table.add_row(name_of(name, last.device), *map(_cells, organised), "")
             continue
         texts = [_used(o, name, quantity.amount) for o in organised]
         table.add_row(name_of(name, last.device), *texts, quantity.change(values[0], values[-1]))
     if any(o.external_bits for o in organised):
-        table.add_row("DRAM, Gbit/s", *(_three_digits(o.external_bits * o.fps / 1e9) for o in organised), "")
+        table.add_row("DRAM, GB/s", *map(_bandwidth, organised), "")
         table.add_row("DRAM, uJ/frame", *map(_energy, organised), "")
     if any(o.energy is not None for o in organised):
         table.add_row("uJ/frame", *map(_spent, organised), "")
         table.add_row("  low to high", *map(_spent_ends, organised), "")
     table.add_row("fits", *map(_fits, organised), "")
+    table.caption, table.caption_justify = "\n".join(_notes(stages[-1].name, organised)), "left"
+    return table
+
+
+def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
+    last = organised[-1]
     reason = last.refusal if last.unknown else last.limit
-    notes = [f"{stages[-1].name}: {reason}"] if reason else []
+    notes = [f"{stage}: {reason}"] if reason else []
+    if last.folding is not None:
+        notes.append(f"folding: {last.folding.text()}")
+    if last.lut_multipliers:
+        each = ", ".join(f"{name} {count}" for name, count in last.lut_multipliers.items())
+        notes.append(f"multipliers in LUTs, for want of DSPs: {each}")
     if any(o.external_bits for o in organised):
         cited = source()
         notes += [
-            "DRAM: weights read from outside in every frame; what the interface can do is not checked",
+            "DRAM: weights read from outside in every frame, of the peak of the memory",
             f"  energy: {cited['source']} ({cited['confidence']})",
         ]
     if last.energy is not None and last.energy.missing:
         notes.append(f"energy of {', '.join(sorted(last.energy.missing))} is unknown")
     if last.device:
         notes.append(f"device figures: {last.device.source} ({last.device.confidence})")
-    table.caption, table.caption_justify = "\n".join(notes), "left"
-    return table
+        if any(o.external_bits for o in organised) and last.device.memory_source:
+            memory = last.device
+            notes.append(f"memory: {memory.memory}; {memory.memory_source} ({memory.memory_confidence})")
+    if last.logic_cells is not None:
+        cells = last.logic_cells
+        notes.append(f"logic cells, likely and at most: {cells['source']} ({cells['confidence']})")
+    notes.append(f"not included: {'; '.join(NOT_INCLUDED)}")
+    return notes
+
+
+_RARE = ("lutram", "uram", "spram")
+"""Rows that stand only where something is used."""
+
+
+def _cells(o: Organised) -> str:
+    """Likely and most logic cells, and the share of the device that the most are."""
+    cells = o.logic_cells
+    if cells is None or o.device is None:
+        return "-"
+    if cells["value"] is None:
+        return quantity.amount(None)
+    share = cells["high"] / o.device.luts
+    return f"{quantity.amount(cells['value'])}-{quantity.amount(cells['high'])} ({share:.0%})"
+
+
+def _bandwidth(o: Organised) -> str:
+    available = None if o.device is None else o.device.bandwidth_gb_s
+    share = "" if available is None else f" ({o.bandwidth_gb_s / available:.0%})"
+    return _three_digits(o.bandwidth_gb_s) + share
 
 
 def _fits(o: Organised) -> str:

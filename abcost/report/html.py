@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from abcost.accelerator.result import Layer, name_of
+from abcost.accelerator.not_included import NOT_INCLUDED
+from abcost.accelerator.result import Layer, Organised, name_of
 from abcost.core.primitives import OpClass, Origin
 from abcost.cost.side import Side
 from abcost.html.page import Note, Section, render_page
@@ -157,6 +158,16 @@ def _layers(report: Report) -> Table:
     )  # fmt: skip
 
 
+def _left_out() -> str:
+    return f"not included: {', '.join(NOT_INCLUDED)}"
+
+
+def _spared(o: Organised) -> str:
+    each = ", ".join(f"{name} {count}" for name, count in o.lut_multipliers.items())
+    given = "" if o.folding is None else f"folding: {o.folding.text()}"
+    return "; ".join(filter(None, (given, each and f"multipliers in LUTs, for want of DSPs: {each}")))
+
+
 def _accelerator(report: Report) -> Section:
     stages = [s for s in report.stages if s.organisation]
     organised = [s.organisation for s in stages if s.organisation]
@@ -170,7 +181,14 @@ def _accelerator(report: Report) -> Section:
     ]  # fmt: skip
     for name in charts.RESOURCES:
         cells = [_share(o.resources[name], o.utilisation[name]) for o in organised]
-        found.append((text(name_of(name, last.device)), *cells))
+        counted = name_of(name, last.device) if name != "luts" else "LUTs"
+        found.append((text(counted), *cells))
+    if last.logic_cells is not None:
+        most = [(o.most("luts"), o.device and o.device.luts) for o in organised]
+        found.append((text("logic cells, at most"), *(_share(n, n / a if a else None) for n, a in most)))
+    if any(o.external_bits for o in organised):
+        needed = [(o.bandwidth_gb_s, o.device and o.device.bandwidth_gb_s) for o in organised]
+        found.append((text("GB/s from outside"), *(_share(n, n / a if a else None) for n, a in needed)))
     found.append(
         (text("fits"), *(text("yes" if o.fits else "unknown" if o.unknown else "no") for o in organised))
     )
@@ -179,7 +197,7 @@ def _accelerator(report: Report) -> Section:
     where = f"{last.kind}, {part} at {last.clock_mhz:g} MHz"
     summary = Table(
         f"accelerator-{identifier}", f"Accelerator: {where}", ("", *(s.name for s in stages)), tuple(found),
-        note=last.refusal or last.limit,
+        note="; ".join(filter(None, (last.refusal or last.limit, _spared(last), _left_out()))),
     )  # fmt: skip
     folding = Table(
         f"folding-{identifier}",

@@ -22,4 +22,5 @@ def placed(unit: Unit) -> Unit:
         model=unit.model,
         clocked=unit.clocked,
         needs=(unit,),
+        protocol=unit.protocol,
     )

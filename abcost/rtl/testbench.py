@@ -36,6 +36,7 @@ def bench(unit: Unit, inputs: Values, expected: Values | None = None, check: Ten
     return Bench(
         top,
         {
+            **unit.all_files,
             f"{unit.name}.v": unit.source,
             f"{top}.v": _verilog(unit, top, rows, int(checked.sum())),
             f"{unit.name}_stimulus.hex": _hex(unit.inputs, inputs),

@@ -10,7 +10,7 @@ Templates live in `abcost/rtl/units/`, one file each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -69,6 +69,8 @@ class Unit:
     body: what stands between the header and `endmodule`. A clocked unit has a port `clk` besides `inputs`,
     and its outputs hold, after a rising edge, what `model` says for the row that was at the inputs.
     needs: units that the body instantiates. keep: synthesis must not take the module apart.
+    protocol: makes rows of any values into rows as the unit is used (which flags may follow which).
+    files: what the Verilog reads with $readmemh, by name.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Unit:
     clocked: bool = False
     needs: tuple[Unit, ...] = ()
     keep: bool = False
+    protocol: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verilog(self) -> str:
@@ -97,6 +101,14 @@ class Unit:
         _collect(self, modules)
         return "\n".join(modules.values())
 
+    @property
+    def all_files(self) -> dict[str, str]:
+        """`files` of the module and of all that it needs."""
+        found = dict(self.files)
+        for needed in self.needs:
+            found |= needed.all_files
+        return found
+
 
 def _collect(unit: Unit, modules: dict[str, str]) -> None:
     for needed in unit.needs:
@@ -111,6 +123,17 @@ templates: Registry[Template] = Registry("hardware unit", "abcost.rtl.units")
 def build(op: str, **parameters: Any) -> Unit:
     """The unit `op` with these parameters. Raises UnknownName, or UsageError for parameters it cannot take."""
     return templates.get(op)(**parameters)
+
+
+def begins_with(*flags: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """A protocol: these flags are 1 in the first row, for a state is unknown before."""
+
+    def protocol(rows: dict[str, Tensor]) -> dict[str, Tensor]:
+        for name in flags:
+            rows[name][0] = 1
+        return rows
+
+    return protocol
 
 
 def check_width(width: int, *, least: int = 2, most: int = 64) -> None:

@@ -32,12 +32,10 @@ def edge_rows(unit: Unit) -> dict[str, Tensor]:
 
 
 def rows_of(unit: Unit, rows: int, *, seed: int = 0) -> dict[str, Tensor]:
-    """Edge rows, then random ones."""
+    """Edge rows, then random ones, as the unit is used."""
     edges, others = edge_rows(unit), random_rows(unit, rows, seed=seed)
     found = {name: torch.cat([edges[name], others[name]]) for name in edges}
-    if "first" in found:
-        found["first"][0] = 1  # an accumulator's state is unknown before its first sum
-    return found
+    return found if unit.protocol is None else unit.protocol(found)
 
 
 def _edges(port: Port) -> list[int]:

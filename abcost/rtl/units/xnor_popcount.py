@@ -1,4 +1,4 @@
-"""XNOR-popcount: how many of N weight bits agree with N activation bits.
+"""XNOR-popcount: how many of N weight bits agree with N activation bits; and how many of N bits are 1.
 
 Two structures. `tree`: a balanced tree of adders. `compressor`: one full adder per three XNORs (each of its two
 outputs is a function of six bits: one LUT6), then columns of equal weight go through 6:3 counters (three LUT6
@@ -8,35 +8,63 @@ each) until two rows are left, which one adder joins. Compressors after BISMO's 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+
+from torch import Tensor
 
 from abcost.core.integer import popcount
 from abcost.core.precision import popcount_bits
 from abcost.errors import UsageError
-from abcost.rtl.unit import MOST_BITS, Port, Unit, templates
+from abcost.rtl.unit import MOST_BITS, Port, Unit, Values, templates
 
 STRUCTURES = ("compressor", "tree")
 
 
 @templates.add("xnor_popcount")
-def xnor_popcount(*, bits: int, structure: str = "compressor") -> Unit:
-    """p = number of i in 0 … bits - 1 with a_i = w_i, in ceil(log2(bits + 1)) bits."""
+def xnor_popcount(*, bits: int, structure: str = "compressor", masked: bool = False) -> Unit:
+    """p = number of i in 0 … bits - 1 with a_i = w_i, in ceil(log2(bits + 1)) bits.
+
+    masked: of those with m_i = 1 only (taps inside the image, weights that are not 0).
+    """
+    same = "~(a{i} ^ w{i})" + (" & m{i}" if masked else "")
+    ports = ("a", "w", "m") if masked else ("a", "w")
+
+    def agree(v: Values) -> Tensor:
+        both = v["a"] == v["w"]
+        return both & (v["m"] == 1) if masked else both
+
+    return _counter("xnor_popcount" + "_masked" * masked, ports, bits, structure, same, agree)
+
+
+@templates.add("popcount")
+def popcount_of_bits(*, bits: int, structure: str = "compressor") -> Unit:
+    """p = number of i in 0 … bits - 1 with a_i = 1: where weights are constants, or taps are counted."""
+    return _counter("popcount", ("a",), bits, structure, "a{i}", lambda v: v["a"] == 1)
+
+
+def _counter(
+    name: str, ports: tuple[str, ...], bits: int, structure: str, same: str, agree: Callable[[Values], Tensor]
+) -> Unit:
+    """A unit that counts the bits of which the expression `same` holds."""
     if structure not in STRUCTURES or not 1 <= bits <= MOST_BITS:
         raise UsageError(
-            f"an XNOR-popcount has 1 to {MOST_BITS} bits and a structure out of {', '.join(STRUCTURES)}, "
+            f"a popcount has 1 to {MOST_BITS} bits and a structure out of {', '.join(STRUCTURES)}, "
             f"got {bits} and {structure!r}"
         )
-    body = _tree(bits) if structure == "tree" else _compressor(bits)
+    pairs = [same.format(i=f"[{i}]" if bits > 1 else "") for i in range(bits)]
+    body = _tree(pairs) if structure == "tree" else _compressor(pairs)
     return Unit(
-        name=f"xnor_popcount_n{bits}" + ("_tree" if structure == "tree" else ""),
-        inputs=(Port("a", 1, bits, signed=False), Port("w", 1, bits, signed=False)),
+        name=f"{name}_n{bits}" + ("_tree" if structure == "tree" else ""),
+        inputs=tuple(Port(port, 1, bits, signed=False) for port in ports),
         outputs=(Port("p", popcount_bits(bits), signed=False),),
         body=body,
-        model=lambda v: {"p": popcount((v["a"] == v["w"]).reshape(len(v["a"]), bits))},
+        model=lambda v: {"p": popcount(agree(v).reshape(len(v["a"]), bits))},
     )
 
 
-def _tree(bits: int) -> str:
-    lines = [f"    wire [{bits - 1}:0] same = ~(a ^ w);"]
+def _tree(pairs: list[str]) -> str:
+    bits = len(pairs)
+    lines = [f"    wire [{bits - 1}:0] same = {{{', '.join(reversed(pairs))}}};"]
     live = [(f"same[{i}]" if bits > 1 else "same", 1) for i in range(bits)]
     level = 0
     while len(live) > 1:
@@ -91,9 +119,8 @@ class _Columns:
                 self.waiting[column] += rest
 
 
-def _compressor(bits: int) -> str:
-    columns = _Columns()
-    pairs = [f"~(a[{i}] ^ w[{i}])" if bits > 1 else "~(a ^ w)" for i in range(bits)]
+def _compressor(pairs: list[str]) -> str:
+    columns, bits = _Columns(), len(pairs)
     for i in range(0, bits, 3):
         same = [columns.wire(1, pair) for pair in pairs[i : i + 3]]
         columns.count(same, 0)

@@ -1,0 +1,103 @@
+"""Constants of a chain as whole numbers: rounded as the reference interpreter rounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from abcost.accelerator.design.net import NumberFormat
+from abcost.classify.counts import exponents_of
+from abcost.core.exponents import code_bits, selected
+from abcost.core.interpret import FixedPoint, is_power_of_two
+from abcost.core.kinds import OpKind
+from abcost.core.node import Constant, OpNode
+from abcost.errors import UsageError
+
+
+def on_grid(
+    constant: Constant, number: NumberFormat, cut: Callable[[Tensor], Tensor] | None = None
+) -> list[int]:
+    """Multiples of 2**-fraction_bits, rounded to the nearest.
+
+    The interpreter holds powers of two exactly, below the grid too. cut: what such a one acts as on values that are
+    on the grid; without it, it is refused. Raises UsageError for it, and for one that does not fit the width.
+    """
+    values = (constant.real() if constant.fixed is None else constant.fixed).flatten()
+    scaled = values * 2.0**number.fraction_bits
+    fine = (scaled != torch.floor(scaled)) & (is_power_of_two(values) | (constant.fixed is not None))
+    if cut is None and bool(fine.any()):
+        raise UsageError(
+            f"a factor of {float(values[fine][0])} is below {number.fraction_bits} fraction bits; "
+            "give a larger --fraction-bits"
+        )
+    rounded = [int(v) for v in torch.where(fine, (cut or torch.round)(scaled), torch.round(scaled)).tolist()]
+    check_fits(rounded, number)
+    return rounded
+
+
+def check_fits(values: list[int], number: NumberFormat) -> None:
+    """Raises UsageError if one does not fit the width."""
+    limit = 1 << (number.width - 1)
+    if any(not -limit <= v < limit for v in values):
+        raise UsageError(
+            f"a parameter needs more than {number.width} bits at {number.fraction_bits} fraction bits; "
+            "give a larger --width or a smaller --fraction-bits"
+        )
+
+
+def levels(node: OpNode, number: NumberFormat, fraction_bits: int) -> list[int]:
+    """The least x, as a whole number at so many fraction bits, from which on the comparison of a threshold holds.
+
+    Where the gain of a channel is negative the comparison is the other one's inverse: +1 where not x >= level. Where
+    it is 0 all x are above. Sign of 0: -1 means that x has to exceed the level.
+    """
+    exact = FixedPoint(number.fraction_bits).constant(node.consts["level"]).flatten() * 2.0**fraction_bits
+    above = node.attrs["at_zero"] == -1
+    at_least = torch.floor(exact) + 1 if above else torch.ceil(exact)
+    found = [int(v) for v in at_least.tolist()]
+    if "gain" in node.consts:
+        gains = node.consts["gain"].real().flatten().expand(len(found)).tolist()
+        inverse = torch.ceil(exact) if above else torch.floor(exact) + 1
+        for i, (gain, level) in enumerate(zip(gains, inverse.tolist(), strict=True)):
+            if gain < 0:
+                found[i] = int(level)
+            elif gain == 0:
+                found[i] = (1 << 62) if above else -(1 << 62)
+    return found
+
+
+def flips(node: OpNode) -> list[int]:
+    """1 for the channels whose comparison is inverted."""
+    return [int(gain < 0) for gain in node.consts["gain"].real().flatten().tolist()]
+
+
+def clamped(values: list[int], width: int) -> list[int]:
+    """Levels that no value of so many bits reaches, or that all do, within what the bits hold.
+
+    The comparison is "x >= level": a level above the largest value is kept one bit wider by the caller.
+    """
+    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
+    return [min(max(v, low), high) for v in values]
+
+
+def stored_bits(constant: Constant, width: int, fraction_bits: int) -> int:
+    """Bits of a two's complement that holds all its values at so many fraction bits, at most `width`."""
+    scaled = torch.round(constant.real() * 2.0**fraction_bits)
+    magnitude = torch.maximum(scaled, -scaled - 1).max()
+    return min(width, int(magnitude).bit_length() + 1)
+
+
+def varies(node: OpNode, role: str) -> bool:
+    """Whether a parameter is not the same number everywhere, and thus stored."""
+    return (len(exponents_of(node)) if role == "exponent" else node.consts[role].distinct) > 1
+
+
+def parameter_bits(node: OpNode, role: str, width: int, fraction_bits: int) -> int:
+    """Bits of one stored parameter: the code of an exponent, or what its values need."""
+    if role != "exponent":
+        constant = node.consts[role]
+        return 1 if constant.binary else stored_bits(constant, width, fraction_bits)
+    exponents = {max(e, 1 - width) for e in exponents_of(node)}
+    return max(1, code_bits(selected(exponents, identity=node.kind is OpKind.SHIFT_PRELU)))

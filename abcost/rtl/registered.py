@@ -1,0 +1,52 @@
+"""A module between registers, so that a clock can be measured through it: register -> module -> register.
+
+    si -> shift register (one flip-flop per input bit) -> module -> one flip-flop per output bit
+
+Two pins are enough for any number of ports. The registers behind the outputs drive nothing and are kept by their
+attribute, so nothing pulls them away from the module; the shift register is the shortest path there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from abcost.rtl.unit import Unit
+
+TOP = "registered"
+"""Name of the module that `registered_source` makes."""
+
+
+def registered_source(unit: Unit) -> str:
+    """Verilog of module `registered` (clk, si) around one instance of `unit`, with all that it needs."""
+    inputs = {port.name: port.bits for port in unit.inputs}
+    outputs = {port.name: port.bits for port in unit.outputs}
+    clock = "clk" if unit.clocked else None
+    return f"{unit.source}\n{between_registers(unit.name, inputs, outputs, clock=clock)}"
+
+
+def between_registers(
+    name: str, inputs: Mapping[str, int], outputs: Mapping[str, int], *, clock: str | None
+) -> str:
+    """Verilog of module `registered` (clk, si) around an instance of module `name`.
+
+    inputs, outputs: port -> bits, without the clock; clock: its clock port, None if it has none.
+    """
+    read, made = sum(inputs.values()), sum(outputs.values())
+    links = [] if clock is None else [f".{clock}(clk)"]
+    for vector, ports in (("in", inputs), ("made", outputs)):
+        at = 0
+        for port, bits in ports.items():
+            links.append(f".{port}({vector}[{at} +: {bits}])")
+            at += bits
+    return f"""module {TOP} (
+    input clk,
+    input si
+);
+    reg [{max(1, read - 1)}:0] in;
+    always @(posedge clk) in <= {{in[{max(1, read - 1) - 1}:0], si}};
+    (* keep *) wire [{made - 1}:0] made;
+    {name} inside ({", ".join(links)});
+    (* keep *) reg [{made - 1}:0] out;
+    always @(posedge clk) out <= made;
+endmodule
+"""

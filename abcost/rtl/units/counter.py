@@ -1,0 +1,50 @@
+"""Modulo counter: steps through the folds, channels and columns of an engine."""
+
+from __future__ import annotations
+
+import torch
+
+from abcost.errors import UsageError
+from abcost.rtl.unit import Port, Unit, Values, begins_with, flag, templates
+
+MOST = 2**32
+
+
+@templates.add("counter")
+def counter(*, modulus: int) -> Unit:
+    """count <= (count + enable) mod `modulus`, 0 after `reset`; wrap = enable and count = modulus - 1.
+
+    `wrap` says in the cycle itself that the count starts again at the next edge. Raises UsageError for a modulus
+    below 2.
+    """
+    if not 2 <= modulus <= MOST:
+        raise UsageError(f"a counter has a modulus from 2 to {MOST}, got {modulus}")
+    bits = (modulus - 1).bit_length()
+    step = f"count + {bits}'d1" if modulus == 1 << bits else f"last ? {bits}'d0 : count + {bits}'d1"
+
+    def model(values: Values) -> dict[str, torch.Tensor]:
+        count, rows = 0, []
+        for enable, reset in zip(values["enable"].tolist(), values["reset"].tolist(), strict=True):
+            count = 0 if reset else (count + enable) % modulus
+            rows.append(count)
+        counted = torch.tensor(rows, dtype=torch.int64)
+        return {"count": counted, "wrap": values["enable"] * (counted == modulus - 1)}
+
+    span = f"[{bits - 1}:0] " if bits > 1 else ""
+    return Unit(
+        name=f"counter_m{modulus}",
+        inputs=(flag("reset"), flag("enable")),
+        outputs=(Port("count", bits, signed=False), flag("wrap")),
+        body=(
+            f"    reg {span}kept = 0;\n"
+            f"    assign count = kept;\n"
+            f"    wire last = count == {bits}'d{modulus - 1};\n"
+            f"    always @(posedge clk)\n"
+            f"        if (reset) kept <= 0;\n"
+            f"        else if (enable) kept <= {step};\n"
+            "    assign wrap = enable & last;"
+        ),
+        model=model,
+        clocked=True,
+        protocol=begins_with("reset"),
+    )

@@ -1,0 +1,53 @@
+"""Initialised memory with one read port: the weights of an engine."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from abcost.errors import UsageError
+from abcost.rtl.unit import Port, Unit, templates
+
+STYLES = {"block": "block", "lutram": "distributed"}
+"""Where a memory goes -> the value of the synthesis attributes `rom_style` and `ram_style`."""
+
+
+@templates.add("memory")
+def memory(*, bits: int, words: tuple[int, ...], place: str = "block", file: str = "") -> Unit:
+    """data = words[address], one bit each at data[i], from the next clock edge on.
+
+    words: unsigned, `bits` bits; file: hexadecimal, one word a line, from which the Verilog is initialised (default:
+    named after its contents). Raises UsageError for a place that is none, or words that do not fit.
+    """
+    if place not in STYLES:
+        raise UsageError(f"a memory is placed in {' or '.join(STYLES)}, got {place}")
+    if len(words) < 2 or not all(0 <= word < 1 << bits for word in words):
+        raise UsageError(f"a memory of {bits} bits needs two words or more that fit, got {len(words)}")
+    digest = hashlib.sha256(repr((bits, words)).encode()).hexdigest()[:8]
+    name = file or f"memory_{digest}.hex"
+    address = (len(words) - 1).bit_length()
+    table = torch.tensor([[word >> i & 1 for i in range(bits)] for word in words], dtype=torch.int64)
+    style = STYLES[place]
+    return Unit(
+        name=f"memory_b{bits}_d{len(words)}_{digest}",
+        inputs=(Port("address", address, signed=False),),
+        outputs=(Port("data", 1, bits, signed=False),),
+        body=(
+            f'    (* rom_style = "{style}", ram_style = "{style}" *) reg [{bits - 1}:0] words [0:{len(words) - 1}];\n'
+            f"    reg [{bits - 1}:0] read;\n"
+            f'    initial $readmemh("{name}", words);\n'
+            "    always @(posedge clk) read <= words[address];\n"
+            "    assign data = read;"
+        ),
+        model=lambda v: {"data": table[v["address"]]},
+        clocked=True,
+        protocol=lambda rows: {"address": rows["address"] % len(words)},
+        files={name: hex_file(bits, words)},
+    )
+
+
+def hex_file(bits: int, words: tuple[int, ...]) -> str:
+    """The text of the file from which the Verilog is initialised."""
+    digits = (bits + 3) // 4
+    return "".join(f"{word:0{digits}x}\n" for word in words)
