@@ -112,6 +112,8 @@ class Pipelined:
                 missing=self.prices.missing([*dot, *post]),
                 lut_multipliers=in_luts([*dot, *post]),
                 depthwise=depthwise(engine),
+                units=(*dot, *post),
+                memories=tuple(stored),
             )
             for engine, folding, n, (dot, post), logic_of, stored in zip(
                 self.engines, chosen, cycles, pairs, logic, held, strict=True
