@@ -20,7 +20,6 @@ from abcost.accelerator.pipelined import PRELU_UNITS, Pipelined
 from abcost.accelerator.placing import Places
 from abcost.accelerator.result import LOGIC, Prices, resources_of
 from abcost.accelerator.solve import Wishes, longest_interval
-from abcost.accelerator.timing import delays, latency
 from abcost.classify.counts import counts_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -252,7 +251,7 @@ class _Stored:
         self._pairs = list(zip(base.engines, foldings, strict=True))
         cycles = {e.dot.name: e.cycles(f.pe, f.simd) for e, f in self._pairs}
         self.interval = max(cycles.values())
-        self.latency = latency(base.graph, delays(base.graph, cycles, self.interval), self.interval)
+        self.latency = base.latency(foldings, cycles, self.interval)
         self._device = wishes.device
         memories = [m for e, f in self._pairs for m in base.memories(e, f)]
         self.places = Places(memories, self._device, wishes.weights)

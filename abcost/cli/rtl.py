@@ -46,7 +46,7 @@ def rtl(
         typer.Option(help="Write every engine of the accelerator for this part, such as lfe5u-85f."),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second that it must reach.")] = None,
-    clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
+    clock_mhz: Annotated[str, typer.Option(help="Its clock, or max: the highest that is met.")] = "100",
     folding: Annotated[
         Path | None, typer.Option(help="PE and SIMD of its layers: a file of ours, or one of FINN.")
     ] = None,
