@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from abcost.accelerator.devices import check_target
+from abcost.accelerator.energy import energy_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
 from abcost.classify.suspicions import suspicions
@@ -322,10 +323,10 @@ def _slopes(rewriting: RewriteOptions) -> dict[str, Any]:
 def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organised | None:
     if settings.accelerator is None:
         return None
-    fraction_bits = settings.rewriting.fraction_bits
-    return organise(
-        graph, table, width=settings.width, fraction_bits=fraction_bits, wishes=settings.accelerator
-    )
+    width, fraction_bits = settings.width, settings.rewriting.fraction_bits
+    found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=settings.accelerator)
+    spent = energy_of(graph, table, found, width=width, fraction_bits=fraction_bits)
+    return replace(found, energy=spent)
 
 
 def _kept_softmax(stages: Sequence[Stage], rewriting: RewriteOptions) -> list[str]:

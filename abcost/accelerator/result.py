@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from abcost.accelerator.devices import URAM, Device
 from abcost.accelerator.external import energy_uj, source
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.not_included import NOT_INCLUDED
+from abcost.accelerator.spent import Spent
 from abcost.core.cost import Cost
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
@@ -46,7 +47,7 @@ def name_of(resource: str, found: Device | None) -> str:
 class Layer:
     """One engine. external_bits: bits read from outside per inference; weights: where they are.
 
-    chain_luts: LUTs of its logic without XNOR-popcounts and signed sums; prelu_luts: of its PReLU units alone.
+    chain_luts: LUTs of what stands behind the sums of the dot product; prelu_luts: of its PReLU units alone.
     lut_multipliers: of LUTs, for which the device has no DSP left. missing: figures that the table lacks.
     depthwise: whether every output reads one input channel only.
     shares: whether it is one of several layers on one engine, and has nothing but its cycles; that engine has 0.
@@ -65,6 +66,10 @@ class Layer:
     shares: bool = False
     lut_multipliers: int = 0
     depthwise: bool = False
+    units: tuple[Unit, ...] = field(
+        default=(), repr=False, compare=False
+    )  # of the whole analysis: its energy
+    memories: tuple[Memory, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -118,6 +123,7 @@ class Organised:
     latency: float
     limit: str = ""
     wanted_fps: float | None = None
+    energy: Spent | None = None  # of one inference; None where it is not computed
     folding: GivenPart | None = None
 
     @property
@@ -285,6 +291,7 @@ class Organised:
             "external_gbit_per_s": self.external_bits * self.fps / 1e9,
             "external_bits": self.external_bits,
             "external_energy_uj": self._external_energy(),
+            "energy_uj": None if self.energy is None else self.energy.to_dict(),
             "folding": None if self.folding is None else self.folding.to_dict(),
             "not_included": list(NOT_INCLUDED),
             "layers": [layer.to_dict() for layer in self.layers],

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding, smallest
 from abcost.accelerator.multipliers import MULTIPLYING, within_dsps
-from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS, Pipelined
+from abcost.accelerator.pipelined import PRELU_UNITS, Pipelined
 from abcost.accelerator.placing import Places
 from abcost.accelerator.result import LOGIC, Prices, resources_of
 from abcost.accelerator.solve import Wishes, longest_interval
@@ -48,7 +48,7 @@ def slope_nodes(graph: OpGraph) -> list[OpNode]:
 class Pipelines:
     """What each candidate takes, NaN where that is unknown or nothing fits; `fits`: the device, at the frames wished.
 
-    post_luts: LUTs of the logic without XNOR-popcounts and signed sums: post-processing; prelu_luts: of PReLU units.
+    post_luts: LUTs of what stands behind the sums of dot products: post-processing; prelu_luts: of PReLU units.
     """
 
     fits: NDArray[np.bool_]
@@ -160,10 +160,11 @@ class Variants:
         """`_FIELDS` of an engine's logic."""
         known = self._rows.get((number, code, folding))
         if known is None:
-            units = self._base.units(self._variant(number, code), folding)
-            logic = self._base.prices.total(units)
-            post = self._base.prices.total(unit for unit in units if unit.op not in DOT_UNITS)["luts"]
-            prelu = self._base.prices.total(unit for unit in units if unit.op in PRELU_UNITS)["luts"]
+            variant, prices = self._variant(number, code), self._base.prices
+            logic = self._base.logic(variant, folding)
+            _, units = self._base.groups(variant, folding)
+            post = prices.total(units)["luts"]
+            prelu = prices.total(unit for unit in units if unit.op in PRELU_UNITS)["luts"]
             numbers = [*(logic[name] for name in LOGIC), post, prelu]
             known = self._rows[number, code, folding] = [np.nan if x is None else x for x in numbers]
         return known
@@ -269,7 +270,9 @@ class _Stored:
             base, prices = self._base, self._base.prices
             if self._multiplying is None:
                 self._multiplying = [
-                    [unit for unit in base.units(e, f) if unit.op in MULTIPLYING] for e, f in self._pairs
+                    [unit for unit in group if unit.op in MULTIPLYING]
+                    for e, f in self._pairs
+                    for group in base.groups(e, f)
                 ]
             used = sum(prices.total(group)["dsps"] or 0.0 for group in self._multiplying)
             after = within_dsps(self._multiplying, prices, used - excess)
@@ -294,10 +297,10 @@ class _Stored:
 
 
 def _amount(name: str, groups: Sequence[Sequence[Unit]], prices: Prices) -> float:
-    """One of `_FIELDS` of units."""
+    """One of `_FIELDS` of units: those of a dot product and those of its post-processing in turn."""
     units = [unit for group in groups for unit in group]
     if name == "post_luts":
-        return prices.total(unit for unit in units if unit.op not in DOT_UNITS)["luts"] or 0.0
+        return prices.total(unit for group in groups[1::2] for unit in group)["luts"] or 0.0
     if name == "prelu_luts":
         return prices.total(unit for unit in units if unit.op in PRELU_UNITS)["luts"] or 0.0
     return prices.total(units)[name] or 0.0

@@ -5,12 +5,44 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
-from abcost.calibrate.point import Measured
+from abcost.calibrate.measure import Sweeped
+from abcost.calibrate.point import Measured, Point
+from abcost.core.reading import read_text
 from abcost.cost.formula import VARIABLES
+from abcost.errors import ToolError
 
 HEAD = f"unit,module,{next(iter(VARIABLES))},"
 """How every file of points begins."""
+
+
+MOST_BYTES = 10_000_000
+
+
+def measured_units(file: Path) -> frozenset[str]:
+    """The units of which a file has points. Raises ToolError where it is not there."""
+    text = read_text(file, str(file), ToolError, most=MOST_BYTES)
+    return frozenset(row.get("unit") or "" for row in csv.DictReader(io.StringIO(text)))
+
+
+def read_points(file: Path, points: Sequence[Point], fields: Sequence[str]) -> Sweeped:
+    """The values of these points as a file has them, without bounds.
+
+    Raises ToolError where the file is not there, is damaged, or lacks a point.
+    """
+    text = read_text(file, str(file), ToolError, most=MOST_BYTES)
+    rows = {row.get("module"): row for row in csv.DictReader(io.StringIO(text))}
+    found = []
+    for point in points:
+        row = rows.get(point.unit.name, {})
+        try:
+            found.append(Measured(point, {name: float(row[name]) for name in fields}))
+        except (KeyError, TypeError, ValueError):
+            raise ToolError(
+                f"{file} has no values of {point.unit.name}; measure again, without --from-points"
+            ) from None
+    return Sweeped(tuple(found), ())
 
 
 def points_csv(measured: Sequence[Measured]) -> str:

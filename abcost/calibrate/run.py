@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from abcost.calibrate.energy import FIELD, energy_entries, measured_energy, residuals_of
+from abcost.calibrate.fabric import Figures
+from abcost.calibrate.laws import Fitted
 from abcost.calibrate.measure import Power, Sweeped, measure
 from abcost.calibrate.plan import Sweep, plan
 from abcost.calibrate.point import Measured, Point, Role
 from abcost.calibrate.points import points_csv
 from abcost.calibrate.residual import Residual, residual
-from abcost.calibrate.table import Provenance, table_text
+from abcost.calibrate.table import Provenance, Switching, table_text
 from abcost.calibrate.targets import Target
+from abcost.calibrate.toggles import counted_points
 from abcost.cost.table import CostTable
 from abcost.errors import ToolError
 from abcost.rtl.readings import READINGS, WIDTH
 from abcost.synth.flows import flow
 from abcost.synth.runner import Failure, Job, Synthesizer
+from abcost.synth.toggles import Toggles
 
 Residuals = dict[tuple[str, str], tuple[Residual, Residual]]
 """(unit, field) -> error over the fitted points, error over those held out."""
@@ -26,12 +31,26 @@ Residuals = dict[tuple[str, str], tuple[Residual, Residual]]
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A finished calibration: the texts to write, how good they are, and what failed."""
+    """A finished calibration: the texts to write, how good they are, and what failed.
+
+    uncounted: units without energy, for some of their points have no count of transitions.
+    """
 
     table: str
     points: str
     residuals: Residuals
     failures: tuple[Failure, ...]
+    uncounted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """Counts of transitions by module, what one takes, and how the source of the counts reads."""
+
+    counts: Mapping[str, Toggles]
+    figures: Figures
+    title: str
+    where: str
 
 
 def jobs_count(target: Target, *, quick: bool) -> int:
@@ -60,6 +79,7 @@ def calibrate(
     *,
     quick: bool = False,
     power: Power | None = None,
+    transitions: Transitions | None = None,
     workers: int | None = None,
     done: Callable[[Job], None] = lambda _job: None,
 ) -> Calibration:
@@ -67,16 +87,75 @@ def calibrate(
 
     Raises ToolError if a unit has too few points left to fit a law.
     """
-    sweeps = _sweeps(target, quick=quick)
-    points = _points(target, sweeps)
+    points = planned_points(target, quick=quick)
     found = measure(points, flow(target.flow), synthesizer, power=power, workers=workers, done=done)
+    return tabulate(target, found, provenance, quick=quick, transitions=transitions)
+
+
+def planned_points(target: Target, *, quick: bool) -> list[Point]:
+    """All points of a target's plan."""
+    return _points(target, _sweeps(target, quick=quick))
+
+
+def transition_points(target: Target, *, quick: bool) -> dict[str, tuple[Point, ...]]:
+    """Unit -> points whose transitions its energy needs."""
+    return counted_points(_sweeps(target, quick=quick), _sweeps(target, quick=True))
+
+
+def tabulate(
+    target: Target,
+    found: Sweeped,
+    provenance: Provenance,
+    *,
+    quick: bool,
+    transitions: Transitions | None = None,
+) -> Calibration:
+    """The table of what was measured. Raises ToolError if a unit has too few points left to fit a law."""
+    sweeps = _sweeps(target, quick=quick)
     entries = [(sweep.op, fitted) for sweep in sweeps for fitted in sweep.form.fit(_fit_points(sweep, found))]
     draft = load_text(table_text(target, entries, provenance, {}))
     residuals = _residuals(sweeps, found, draft)
     notes = {sweep.op: _note(sweep.op, residuals) for sweep in sweeps}
+    switching: Switching | None = None
+    uncounted: tuple[str, ...] = ()
+    if transitions is not None:
+        switching, energies, uncounted = _switching(
+            target, sweeps, entries, provenance, transitions, quick=quick
+        )
+        residuals |= energies
     return Calibration(
-        table_text(target, entries, provenance, notes), points_csv(found.measured), residuals, found.failures
+        table_text(target, entries, provenance, notes, switching),
+        points_csv(found.measured),
+        residuals,
+        found.failures,
+        uncounted,
     )
+
+
+def _switching(
+    target: Target,
+    sweeps: Sequence[Sweep],
+    entries: Sequence[tuple[str, Fitted]],
+    provenance: Provenance,
+    transitions: Transitions,
+    *,
+    quick: bool,
+) -> tuple[Switching | None, Residuals, tuple[str, ...]]:
+    """Laws of the energy of the units all of whose points were counted, their errors, and the other units."""
+    counts, figures = transitions.counts, transitions.figures
+    measured = {}
+    for op, points in transition_points(target, quick=quick).items():
+        if all(point.unit.name in counts for point in points):
+            measured[op] = [measured_energy(p, counts[p.unit.name], figures) for p in points]
+    laws = energy_entries(sweeps, measured)
+    uncounted = tuple(sweep.op for sweep in sweeps if sweep.op not in measured)
+    if not laws:
+        return None, {}, uncounted
+    switching = Switching(laws, figures, transitions.title, transitions.where, {})
+    draft = load_text(table_text(target, entries, provenance, {}, switching))
+    errors: Residuals = {(op, FIELD): residuals_of(points, draft) for op, points in measured.items()}
+    notes = {op: _note(op, errors) for op in measured}
+    return replace(switching, notes=notes), errors, uncounted
 
 
 def load_text(text: str) -> CostTable:

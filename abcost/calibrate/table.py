@@ -7,6 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from abcost.calibrate.derived import per_bit
+from abcost.calibrate.energy import (
+    FIELD,
+    Entry,
+    confidence_of,
+    memory_text,
+    note_of,
+    sources_of,
+    sources_text,
+)
+from abcost.calibrate.fabric import Figures
 from abcost.calibrate.laws import Curve, Fitted
 from abcost.calibrate.targets import WIRING, Target
 
@@ -22,19 +32,38 @@ class Provenance:
     library: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Switching:
+    """What a table says of the energy of an FPGA. notes: unit -> what its laws were held against."""
+
+    entries: Sequence[Entry]
+    figures: Figures
+    title: str  # of the source of the transitions
+    where: str
+    notes: Mapping[str, str]
+
+
 def table_text(
-    target: Target, entries: Sequence[tuple[str, Fitted]], provenance: Provenance, notes: Mapping[str, str]
+    target: Target,
+    entries: Sequence[tuple[str, Fitted]],
+    provenance: Provenance,
+    notes: Mapping[str, str],
+    switching: Switching | None = None,
 ) -> str:
-    """The whole table. `notes`: unit -> what its laws were held against."""
+    """The whole table. `notes`: unit -> what its laws were held against; switching: energy of an FPGA."""
     blocks = [
         _head(target, provenance),
+        *([memory_text(switching.figures)] if switching else []),
         *(_entry(op, fitted, notes.get(op, "measured")) for op, fitted in entries),
+        *(_energy_entries(switching) if switching else ()),
     ]
     if target.energy:
         blocks += [_entry(d.op, d.fitted, d.note, "derived") for d in per_bit(entries)]
     measured = {op for op, _ in entries}
     blocks += [_composed(op, parts) for op, parts in target.composed.items() if measured.issuperset(parts)]
-    blocks += [_wiring(target), _source(target, provenance)]
+    blocks += [_wiring(target, energy=switching is not None), _source(target, provenance)]
+    if switching:
+        blocks.append(sources_text(switching.figures, switching.entries, switching.title, switching.where))
     return "\n".join(blocks)
 
 
@@ -55,8 +84,32 @@ note = {_text(target.note)}
 """
 
 
-def _entry(op: str, fitted: Fitted, note: str, method: str = "measured") -> str:
-    """One entry; how sure it is follows from its method."""
+def _energy_entries(switching: Switching) -> list[str]:
+    """Entries of their own, for their laws have ranges, sources and a confidence of their own."""
+    figures = switching.figures
+    return [
+        _entry(
+            entry.op,
+            entry.fitted,
+            note_of(entry, figures, switching.notes.get(entry.op, "")),
+            "derived",
+            sources=sources_of(entry, figures),
+            confidence=confidence_of(entry, figures),
+        )
+        for entry in switching.entries
+    ]
+
+
+def _entry(
+    op: str,
+    fitted: Fitted,
+    note: str,
+    method: str = "measured",
+    *,
+    sources: Sequence[str] = ("sweep",),
+    confidence: str | None = None,
+) -> str:
+    """One entry; how sure it is follows from its method where nothing else is said."""
     lines = ["[[entry]]", f"op = {_text(op)}"]
     for side, prefix in (("value", ""), ("low", "low."), ("high", "high.")):
         for name, law in fitted.laws.items():
@@ -64,7 +117,9 @@ def _entry(op: str, fitted: Fitted, note: str, method: str = "measured") -> str:
             if form is not None:
                 lines.append(f"{prefix}{name} = {_law(form, fitted.over)}")
     lines += [f"valid_{name} = [{low}, {high}]" for name, (low, high) in fitted.valid.items()]
-    lines += ['source = "sweep"', f"method = {_text(method)}", f"confidence = {_text(method)}"]
+    source = _text(sources[0]) if len(sources) == 1 else json.dumps(list(sources))
+    lines += [f"source = {source}", f"method = {_text(method)}"]
+    lines.append(f"confidence = {_text(confidence or method)}")
     lines.append(f"note = {_text(note)}")
     return "\n".join(lines) + "\n"
 
@@ -87,8 +142,9 @@ def _law(form: str | Curve, over: str) -> str:
     return f'{{ points = [{points}], interpolation = "linear", over = "{over}" }}'
 
 
-def _wiring(target: Target) -> str:
-    fields = "\n".join(f"{name} = 0" for name in target.fields)
+def _wiring(target: Target, *, energy: bool) -> str:
+    names = (*target.fields, FIELD) if energy else target.fields
+    fields = "\n".join(f"{name} = 0" for name in names)
     return f"""[[entry]]
 op = "shift_constant"
 {fields}

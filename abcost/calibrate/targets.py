@@ -28,6 +28,7 @@ class Target:
     energy: bool = False
     longest: int = BITS[-1]  # bits of a popcount; longer words are derived where they are priced by bit
     library: str = ""  # file name of the standard cells
+    fabric: bool = False  # energy by transitions on LUTs: figures in cost_models/fabric/, by flow
     published: bool = False  # the device of the published units: their readings are measured too
     part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
     dsp: int = 18  # bits by bits that one DSP multiplies
@@ -52,6 +53,10 @@ XNOR-popcount: 6:3 compressors; power-of-two PReLU: a multiplexer whose select i
 
 _AREA = "Mapped for area: a delay target of 1 us; for the least delay selects take up to three times as many LUTs."
 
+_SWITCHED = """Energy: transitions of random inputs on the mapped netlist times picojoules measured on chains of \
+registers; from transitions without delays that take routing (low) to all of unit delay, with glitches, once for \
+each reader (high). No clock tree, leakage, or pads."""
+
 _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
 
@@ -75,9 +80,10 @@ TARGETS: dict[str, Target] = {
             "fpga",
             "28 nm, 7-series",
             "xc7",
-            f"""{_UNITS} Energy is unknown: open tools measure none, and the only fixed-point figures in print at \
-hand are from memory (table fpga-zc706-energy).""",
+            f"""{_UNITS} {_SWITCHED}
+Figures of a multiplier block and of block RAM are of other families, which stand in: their bounds are wide.""",
             published=True,
+            fabric=True,
         ),
         Target(
             "fpga-ice40",
@@ -85,7 +91,9 @@ hand are from memory (table fpga-zc706-energy).""",
             "fpga",
             "40 nm, iCE40",
             "ice40",
-            f"{_UNITS} {_AREA} LUTs are LUT4, DSPs SB_MAC16; a carry is in the cell of its LUT. Energy is unknown.",
+            f"{_UNITS} {_AREA} LUTs are LUT4, DSPs SB_MAC16; a carry is in the cell of its LUT. \
+{_SWITCHED} Of block RAM nothing is known.",
+            fabric=True,
             ops=_PLAIN,
             composed=_PRELU,
             part="iCE40UP5K-SG48",
@@ -97,7 +105,9 @@ hand are from memory (table fpga-zc706-energy).""",
             "fpga",
             "40 nm, ECP5",
             "ecp5",
-            f"{_UNITS} {_AREA} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. Energy is unknown.",
+            f"{_UNITS} {_AREA} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. {_SWITCHED} \
+A multiplier block of other families stands in; of block RAM nothing is known.",
+            fabric=True,
             ops=_PLAIN,
             composed=_PRELU,
             part="LFE5U-85F-6CABGA756",

@@ -35,6 +35,15 @@ def calibrate(
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Syntheses at once; default: one per core.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps finished syntheses.")] = None,
+    energy: Annotated[
+        bool,
+        typer.Option(
+            "--energy", help="Count transitions for the energy of an FPGA anew where the netlist is another."
+        ),
+    ] = False,
+    from_points: Annotated[
+        bool, typer.Option("--from-points", help="Fit the kept points again, without any synthesis.")
+    ] = False,
     timing: Annotated[
         bool,
         typer.Option(
@@ -59,6 +68,10 @@ def calibrate(
     from abcost.calibrate.targets import target as find_target
 
     chosen = find_target(target)
+    if energy and not chosen.fabric:
+        raise UsageError(f"{target} has no LUTs: --energy is for FPGAs (asic targets measure energy anyway)")
+    if from_points and (energy or not chosen.fabric):
+        raise UsageError("--from-points synthesizes nothing: it goes without --energy, and for FPGAs")
     table, points = _files(chosen, output, quick=quick)
     check_places({"--output": table}, [liberty])
     if points.parent.exists() and not points.parent.is_dir():
@@ -84,9 +97,17 @@ def calibrate(
     command += (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
     _check_own(table, head_line(command), "a table")
     _check_own(points, POINTS_HEAD, "a file of points")
-    found = _measure(chosen, command, liberty, yosys, jobs, cache, quick=quick, points=points)
+    if from_points:
+        from abcost.cli.calibrate_energy import refit
+
+        found = refit(chosen, table, points, quick=quick)
+    else:
+        found = _measure(
+            chosen, command, liberty, yosys, jobs, cache, quick=quick, points=points, energy=energy
+        )
     points.parent.mkdir(exist_ok=True)
-    write(found.points, points)
+    if not from_points:
+        write(found.points, points)
     write(_with_kept_timing(found.table, table), table)
     _report(found)
     note(f"wrote {table} and {points}")
@@ -135,6 +156,7 @@ def _measure(
     *,
     quick: bool,
     points: Path,
+    energy: bool,
 ) -> Calibration:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -143,6 +165,7 @@ def _measure(
     from abcost.calibrate.run import jobs_count
     from abcost.calibrate.switching import switching
     from abcost.calibrate.table import Provenance
+    from abcost.cli.calibrate_energy import transitions_of
     from abcost.synth.flows import flow
     from abcost.synth.runner import Synthesizer, default_cache
     from abcost.synth.tools import find_yosys
@@ -165,6 +188,11 @@ def _measure(
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        transitions = (
+            transitions_of(target, synthesizer, points, progress, jobs, quick=quick, count=energy)
+            if target.fabric
+            else None
+        )
         task = progress.add_task("synthesizing", total=jobs_count(target, quick=quick))
         return run(
             target,
@@ -172,6 +200,7 @@ def _measure(
             provenance,
             quick=quick,
             power=power,
+            transitions=transitions,
             workers=jobs,
             done=lambda job: progress.update(task, advance=1, description=job.name[:40]),
         )
@@ -185,5 +214,10 @@ def _report(found: Calibration) -> None:
     for (unit, name), (fitted, held) in found.residuals.items():
         table.add_row(unit, name, str(fitted), str(held))
     write(draw(table, view("block", None)), None)
+    if found.uncounted:
+        note(
+            f"no energy of {', '.join(found.uncounted)}: no transitions were counted for these syntheses; "
+            "count them with --energy"
+        )
     for failure in found.failures:
         note(f"failed: {failure.job.name}: {failure.reason}")

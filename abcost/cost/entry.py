@@ -173,6 +173,16 @@ class UnitPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """Energy of one clocked register in one cycle in which it does not turn, in pJ; the clock's tree aside."""
+
+    energy_pj: float
+    sources: tuple[str, ...]
+    confidence: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryLevel:
     """One memory as published: energy of one access of `access_bits` bits.
 

@@ -137,7 +137,7 @@ def unit_cost(unit: Unit, table: CostTable, side: Side = "value") -> Cost:
     known = table.remembered.get(key)
     if known is None:
         known = replace(read(price_of_unit(unit, table), side), energy_pj=0.0)
-        if (unit.op, _stand_in(unit.op, table)) == ("and", "xnor"):
+        if (unit.op, _stand_in(unit.op, table, _RESOURCES[table.technology])) == ("and", "xnor"):
             known = known.scaled(unit.width)
         table.remembered[key] = known
     found: Cost = known
@@ -160,13 +160,13 @@ def read(price: UnitPrice, side: Side) -> Cost:
 
 def price_of_unit(unit: Unit, table: CostTable) -> UnitPrice:
     """What the table says of a unit of this size, or of its narrowest."""
-    op = _stand_in(unit.op, table)
+    op = _stand_in(unit.op, table, _RESOURCES[table.technology])
     return table.price(op, **_priced_size(table, op, {"exponents": 1, **unit.size}))
 
 
 def price_of_count(count: Count, table: CostTable) -> UnitPrice:
     """What the table says of one operation of this size, or of its narrowest."""
-    op = _stand_in(count.primitive.value, table)
+    op = _stand_in(count.primitive.value, table, ("energy_pj",))
     return table.price(op, **_priced_size(table, op, {"exponents": 1, **sizes_given(count)}))
 
 
@@ -224,11 +224,14 @@ def _energy(count: Count, table: CostTable, side: Side) -> float | None:
 _NEVER = object()
 
 
-def _stand_in(op: str, table: CostTable) -> str:
-    """An AND takes no more than an XNOR of one bit, and a word of them no more than a select of that width."""
+def _stand_in(op: str, table: CostTable, fields: Sequence[str]) -> str:
+    """An AND takes no more than an XNOR of one bit, and a word of them no more than a select of that width.
+
+    fields: what is asked for; the energy of an XNOR may be known without its LUTs.
+    """
     if op != "and" or table.has(op):
         return op
-    return "xnor" if table.has("xnor") else "mux"
+    return "xnor" if any(("xnor", name) in table.figures for name in fields) else "mux"
 
 
 def _priced_size(table: CostTable, op: str, size: dict[str, int]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from abcost.cost import document as doc
-from abcost.cost.entry import CONFIDENCES, Figure, Memory, MemoryLevel, Source
+from abcost.cost.entry import CONFIDENCES, Clock, Figure, Memory, MemoryLevel, Source
 from abcost.cost.formula import shown
 from abcost.cost.timing import Timing
 from abcost.errors import CostError
@@ -21,6 +21,7 @@ HEAD = (
     "note",
     "mapping",
     "memory",
+    "clock",
     "source",
     "entry",
     "timing",
@@ -80,6 +81,24 @@ def read_memory(table: Mapping[str, Any]) -> Memory | None:
         )
 
 
+def read_clock(table: Mapping[str, Any]) -> Clock | None:
+    """The `[clock]` section, or None if the table has none. Raises CostError."""
+    clock = doc.section(table, "clock")
+    if not clock:
+        return None
+    with doc.located("clock"):
+        doc.check_keys(clock, ("energy_pj", "source", "confidence", "note"))
+        energy = _energy(clock, "energy_pj")
+        if energy is None:
+            raise CostError("energy_pj is missing; give the energy of one register and cycle in picojoule")
+        return Clock(
+            energy,
+            doc.texts(clock, "source"),
+            doc.choice(clock, "confidence", CONFIDENCES),
+            doc.text(clock, "note", default=""),
+        )
+
+
 def _level(entry: Mapping[str, Any]) -> MemoryLevel:
     doc.check_keys(entry, _LEVEL)
     low, energy, high = (_energy(entry, key) for key in ("low", "energy_pj", "high"))
@@ -110,12 +129,18 @@ def _energy(entry: Mapping[str, Any], key: str) -> float | None:
 
 
 def check_citations(
-    figures: tuple[Figure, ...], memory: Memory | None, timing: Timing | None, sources: Mapping[str, Source]
+    figures: tuple[Figure, ...],
+    memory: Memory | None,
+    timing: Timing | None,
+    sources: Mapping[str, Source],
+    clock: Clock | None = None,
 ) -> None:
     """Raise CostError for a source that is cited but not given, or given but not cited."""
     cited = {name: f"entry {figure.entry} ({figure.op})" for figure in figures for name in figure.sources}
     for level in memory.levels.values() if memory else ():
         cited |= dict.fromkeys(level.sources, f"memory level {level.name}")
+    if clock is not None:
+        cited |= dict.fromkeys(clock.sources, "clock")
     if timing is not None:
         cited |= {timing.source: "timing"}
     for name, where in cited.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from abcost.core.primitives import Primitive
 from abcost.cost import document as doc
 from abcost.cost import reader
 from abcost.cost.bundled import bundled_targets, cost_models_dir
-from abcost.cost.entry import PRICED, UNITS, Detail, Figure, Memory, Source, UnitPrice, weakest
+from abcost.cost.entry import PRICED, UNITS, Clock, Detail, Figure, Memory, Source, UnitPrice, weakest
 from abcost.cost.figures import read_figures
 from abcost.cost.formula import LEAST, VARIABLES
 from abcost.cost.law import Points
@@ -63,6 +63,7 @@ class CostTable:
     figures: Mapping[tuple[str, str], tuple[Figure, ...]]  # (unit, field) -> figures with separate ranges
     sources: Mapping[str, Source]
     memory: Memory | None  # None: the target has no table for memory energy
+    clock: Clock | None  # None: no figure of a register that is clocked and does not turn
     mapping: str = "area"  # what the LUTs of the table are mapped for, one of MAPPINGS
     timing: Timing | None = None  # None: no delay of the target's units is known
     # remembered: what `abcost.cost.price` made of prices; networks ask the same few over and over
@@ -85,9 +86,10 @@ class CostTable:
             reader.check_head(table)
             sources = reader.read_sources(table)
             memory = reader.read_memory(table)
+            clock = reader.read_clock(table)
             figures = read_figures(table)
             timing = read_timing(table)
-            reader.check_citations(figures, memory, timing, sources)
+            reader.check_citations(figures, memory, timing, sources, clock)
             by_field: dict[tuple[str, str], tuple[Figure, ...]] = {}
             for figure in sorted(figures, key=_report_order):
                 key = (figure.op, figure.field)
@@ -103,6 +105,7 @@ class CostTable:
                 figures=by_field,
                 sources=sources,
                 memory=memory,
+                clock=clock,
                 mapping=doc.choice(table, "mapping", MAPPINGS) if "mapping" in table else "area",
                 timing=timing,
             )
@@ -177,6 +180,7 @@ class CostTable:
             "digest": self.digest,
             "figures": [figure.to_dict() for figures in self.figures.values() for figure in figures],
             "memory": None if self.memory is None else self.memory.to_dict(),
+            "clock": None if self.clock is None else asdict(self.clock),
             "mapping": self.mapping,
             "timing": None if self.timing is None else self.timing.to_dict(),
             "sources": {

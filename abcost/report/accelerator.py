@@ -52,6 +52,9 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
     if any(o.external_bits for o in organised):
         table.add_row("DRAM, GB/s", *map(_bandwidth, organised), "")
         table.add_row("DRAM, uJ/frame", *map(_energy, organised), "")
+    if any(o.energy is not None for o in organised):
+        table.add_row("uJ/frame", *map(_spent, organised), "")
+        table.add_row("  low to high", *map(_spent_ends, organised), "")
     table.add_row("fits", *map(_fits, organised), "")
     table.caption, table.caption_justify = "\n".join(_notes(stages[-1].name, organised)), "left"
     return table
@@ -72,6 +75,8 @@ def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
             "DRAM: weights read from outside in every frame, of the peak of the memory",
             f"  energy: {cited['source']} ({cited['confidence']})",
         ]
+    if last.energy is not None and last.energy.missing:
+        notes.append(f"energy of {', '.join(sorted(last.energy.missing))} is unknown")
     if last.device:
         notes.append(f"device figures: {last.device.source} ({last.device.confidence})")
         if any(o.external_bits for o in organised) and last.device.memory_source:
@@ -112,6 +117,19 @@ def _fits(o: Organised) -> str:
 def _energy(o: Organised) -> str:
     ends = o.external_energy_uj
     return "-" if ends is None else "-".join(map(_three_digits, ends))
+
+
+def _spent(o: Organised) -> str:
+    """By the figures' values; "known" is the sum of the parts that have one."""
+    if o.energy is None:
+        return "-"
+    return f"known {_three_digits(o.energy.value)}" if o.energy.missing else _three_digits(o.energy.value)
+
+
+def _spent_ends(o: Organised) -> str:
+    if o.energy is None or o.energy.missing:
+        return "-"
+    return f"{_three_digits(o.energy.low)}-{_three_digits(o.energy.high)}"
 
 
 def _three_digits(value: float) -> str:

@@ -37,8 +37,22 @@ class Flow:
         """
         steps = [step.format(top=top, liberty=liberty) for step in self.steps]
         stat = "stat -json" + (f" -liberty {liberty}" if self.technology == "asic" else "")
-        keep = ["write_json netlist.json"] if netlist else []
+        keep = list(self._netlist(top)) if netlist else []
         return "\n".join([*steps, f"tee -q -o stat.json {stat}", *keep]) + "\n"
+
+    def _netlist(self, top: str) -> tuple[str, ...]:
+        """Commands that leave the netlist of the module alone, what it kept apart included.
+
+        Libraries of FPGAs describe their flip-flops as processes, which write_json refuses.
+        """
+        if self.technology == "asic":
+            return ("write_json netlist.json",)
+        return (
+            "setattr -mod -unset keep_hierarchy *",
+            "flatten",
+            f"select {top}",
+            "write_json -selected netlist.json",
+        )
 
     def resources(self, cells: Mapping[str, int], area: float | None) -> Resources:
         """Resources of a netlist. Raises ToolError for a cell that the flow does not know."""

@@ -1,0 +1,121 @@
+"""The part of `abcost calibrate` that is about the energy of FPGAs: transitions, and tables from kept points."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abcost.cli.output import note, write
+from abcost.errors import ToolError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from abcost.calibrate.run import Calibration, Transitions
+    from abcost.calibrate.table import Provenance
+    from abcost.calibrate.targets import Target
+    from abcost.synth.runner import Synthesizer
+    from abcost.synth.toggles import Toggles
+
+
+def toggles_file(points: Path) -> Path:
+    """Where the transitions of a table are kept: beside its points."""
+    return points.with_name(f"{points.stem}-toggles.csv")
+
+
+def transitions_of(
+    target: Target,
+    synthesizer: Synthesizer,
+    points: Path,
+    progress: Progress,
+    workers: int | None,
+    *,
+    quick: bool,
+    count: bool,
+) -> Transitions:
+    """The transitions that are kept for these syntheses; count: count those that are missing, and keep them.
+
+    points: the file of the table's points.
+    """
+    from abcost.calibrate import toggles
+    from abcost.calibrate.run import transition_points
+    from abcost.cost import cost_models_dir
+    from abcost.synth.flows import flow
+
+    own = toggles_file(points)
+    known = dict(toggles.read_toggles(toggles_file(cost_models_dir() / "points" / f"{target.name}.csv")))
+    known |= toggles.read_toggles(own)
+    wanted = [p for found in transition_points(target, quick=quick).values() for p in found]
+    mapped = flow(target.flow)
+    if count:
+        task = progress.add_task("counting transitions", total=len(wanted))
+        found, failures = toggles.count(
+            wanted,
+            mapped,
+            synthesizer,
+            known,
+            workers=workers,
+            done=lambda job: progress.update(task, advance=1, description=f"transitions of {job.name[:40]}"),
+        )
+        known |= found
+        for failure in failures:
+            note(f"failed: {failure.job.name}: {failure.reason}")
+        own.parent.mkdir(exist_ok=True)
+        write(toggles.toggles_csv(wanted, mapped, synthesizer, known), own)
+    counts = {}
+    for point in wanted:
+        key = (point.unit.name, toggles.synthesis_of(point, mapped, synthesizer))
+        if key in known:
+            counts[point.unit.name] = known[key]
+    return _transitions(target, counts, own, str(synthesizer.yosys))
+
+
+def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibration:
+    """The calibration of the kept points; tool and command stay those that the table names.
+
+    Raises ToolError where table, points or transitions are not there, or do not go together.
+    """
+    from abcost.calibrate.points import measured_units, read_points
+    from abcost.calibrate.run import planned_points, tabulate
+    from abcost.calibrate.toggles import read_toggles
+
+    provenance = _provenance(table)
+    units = measured_units(points)
+    target = replace(target, ops=tuple(op for op in target.ops if op in units))
+    fields = ("luts", "ffs", "dsps")
+    found = read_points(points, planned_points(target, quick=quick), fields)
+    own = toggles_file(points)
+    counts = {module: toggles for (module, _), toggles in read_toggles(own).items()}
+    transitions = _transitions(target, counts, own, provenance.tool) if counts else None
+    return tabulate(target, found, provenance, quick=quick, transitions=transitions)
+
+
+def _transitions(target: Target, counts: dict[str, Toggles], file: Path, tool: str) -> Transitions:
+    from abcost.calibrate.fabric import figures_file, read_fabric
+    from abcost.calibrate.run import Transitions
+
+    return Transitions(
+        counts,
+        read_fabric(figures_file(target.flow)),
+        f"abcost calibrate {target.name} --energy: transitions of mapped netlists, {tool}",
+        f"raw counts {file.parent.name}/{file.name}",
+    )
+
+
+def _provenance(table: Path) -> Provenance:
+    """What the source of a table that `abcost calibrate` wrote says."""
+    from abcost.calibrate.table import Provenance
+    from abcost.cost.document import read_document
+
+    found, _ = read_document(table)
+    try:
+        sweep = found["source"]["sweep"]
+        _, flow_title = sweep["title"].split(": ", 1)
+        flow_title, tool = flow_title.rsplit(", ", 1)
+        command, points = sweep["where"].split("; raw points ", 1)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ToolError(
+            f"{table} is no table that abcost calibrate wrote; measure it, without --from-points"
+        ) from None
+    return Provenance(tool, flow_title, command, points)
