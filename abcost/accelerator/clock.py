@@ -9,7 +9,7 @@ the register between them. Units without any delay are named; where there is one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,23 +70,24 @@ def leaf_for(table: CostTable, clock_mhz: float, width: int) -> Leaf:
         return Leaf()
     period = 1000 / clock_mhz
     ops = [op for op in ("xnor_popcount", "masked_popcount") if (op, table.mapping) in table.timing.laws]
-    bits = [_largest(table, op, "bits", period) for op in ops]
-    inputs = _largest(table, "signed_sum", "bits", period, width=width)
-    default = Leaf()
-    return Leaf(min(bits, default=default.bits), default.inputs if inputs is None else inputs)
+    bits = [_largest(table, op, period, {}) for op in ops]
+    return Leaf(
+        min(bits, default=Leaf().bits), _largest(table, "signed_sum", period, {"width": width}, Leaf().inputs)
+    )
 
 
-def _largest(table: CostTable, op: str, over: str, period: float, **size: int) -> int:
-    assert table.timing is not None  # noqa: S101 - asked above
-    laws = table.timing.laws.get((op, table.mapping))
-    if laws is None:
-        return getattr(Leaf(), "inputs" if size else "bits")
-    limits = {
-        name: min(max(value, laws[0].valid[name].low), laws[0].valid[name].high)
-        for name, value in size.items()
-    }
-    found = table.timing.largest(op, over, table.mapping, period, **limits)
-    return found or min(law.valid[over].low for law in laws)
+def _largest(
+    table: CostTable, op: str, period: float, size: Mapping[str, int], default: int = Leaf().bits
+) -> int:
+    """The most bits or inputs within a period; the least measured where none is; the default where nothing is."""
+    timing = table.timing
+    laws = None if timing is None else timing.laws.get((op, table.mapping))
+    if timing is None or laws is None:
+        return default
+    ranges = {name: laws[0].valid[name] for name in size if name in laws[0].valid}
+    within = {name: min(max(size[name], valid.low), valid.high) for name, valid in ranges.items()}
+    found = timing.largest(op, "bits", table.mapping, period, side="value", **within)
+    return found or min(law.valid["bits"].low for law in laws)
 
 
 class Delays:
@@ -117,8 +118,10 @@ class Delays:
         if parts == (unit,) or None in found:
             return None
         known = [delay for delay in found if delay is not None]
-        through = Delay(*(sum(getattr(d, end) for d in known) for end in ("value", "low", "high")), "derived")
-        return ((through, _text(unit)),)
+        value, low, high = (
+            sum(ends) for ends in zip(*((d.value, d.low, d.high) for d in known), strict=True)
+        )
+        return ((Delay(value, low, high, "derived"), _text(unit)),)
 
     def _own(self, unit: Unit) -> Delay | None:
         try:
@@ -166,8 +169,8 @@ def fmax_of(layers: Sequence[Layer], delays: Delays) -> Fmax | None:
         for memory in layer.memories:
             if memory.place == "block":
                 read = delays.block(memory.width, memory.depth)
-                missing = frozenset() if read else frozenset({_BLOCK})
-                found.append(Slowest(read, layer.name, f"read of block memory ({memory.role})", missing))
+                unread = frozenset[str]() if read else frozenset({_BLOCK})
+                found.append(Slowest(read, layer.name, f"read of block memory ({memory.role})", unread))
     missing = tuple(sorted(frozenset().union(*(slow.missing for slow in found))))
     timed = [(slow.delay, slow) for slow in found if slow.delay is not None]
     if missing or not timed:

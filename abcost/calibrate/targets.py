@@ -32,7 +32,9 @@ class Target:
     published: bool = False  # the device of the published units: their readings are measured too
     part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
     dsp: int = 18  # bits by bits that one DSP multiplies
-    delays: tuple[str, ...] = tuple(op for op in DELAYS if op != "qprelu_add")  # units whose delays are measured
+    delays: tuple[str, ...] = tuple(
+        op for op in DELAYS if op != "qprelu_add"
+    )  # units whose delays are measured
     delay_note: str = ""
 
     def with_cells(self, name: str, library: str) -> Target:
