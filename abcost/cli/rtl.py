@@ -133,10 +133,10 @@ def _all(network: Network, wishes: Wishes, target: str, windows: int) -> list[Pr
     from abcost.emit.make import make
     from abcost.rtl.units.memory import STYLES
 
-    number = network.number
+    number, table = network.number, CostTable.load(target)
     organised = organise(
         network.graph,
-        CostTable.load(target),
+        table,
         width=number.width,
         fraction_bits=number.fraction_bits,
         wishes=wishes,
