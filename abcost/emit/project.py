@@ -48,11 +48,11 @@ def project(
     return Project(unit.name, design, Bench(test.top, sources), {**sources, **extra})
 
 
-def written(design: EngineDesign) -> Unit:
-    """The module of an engine, with its weights."""
+def written(design: EngineDesign, place: str = "block") -> Unit:
+    """The module of an engine, with its weights. place: where they are, block or lutram (LUTs)."""
     name = identifier(design.engine.name)
     word = weight_word(design.engine, design.number.width)
-    return engine_unit(name, design, packed(weight_words(design), word), f"{name}_weights.hex")
+    return engine_unit(name, design, packed(weight_words(design), word), f"{name}_weights.hex", place)
 
 
 def _makefile(test: Bench, top: str) -> str:
