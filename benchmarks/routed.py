@@ -58,8 +58,9 @@ ROOT = Path(__file__).resolve().parents[1]
 POINTS, REPORT = ROOT / "cost_models" / "points" / "routed.csv", ROOT / "reports" / "routed.md"
 NUMBER = NumberFormat(16, 8)
 SEEDS = (1, 2, 3)
+WORKERS = 3
 DEVICES = {"ecp5": "LFE5U-85F", "ice40": "iCE40UP5K"}
-SETS = (("seen", CASES), ("unseen", UNSEEN), ("required", REQUIRED))
+SETS = (("seen", CASES), ("required", REQUIRED), ("unseen", UNSEEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,33 +154,37 @@ def jobs_of(case: Case) -> list[RouteJob]:
     return [RouteJob(f"{case.name} seed {s}", TOP, tuple(sources), s, case.mapping) for s in SEEDS]
 
 
-def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None) -> list[Point]:
-    """Place and route, in parallel, what the cache does not have; part by part."""
-    points: list[Point] = []
-    for name in dict.fromkeys(case.part for _, case in chosen):
-        router = Router.find(name, cache=folder)
-        mine = [(group, case, jobs_of(case)) for group, case in chosen if case.part == name]
-        answers = router.run_all(
-            [job for of_seed in zip(*(jobs for *_, jobs in mine), strict=True) for job in of_seed],
-            done=lambda job: print(f"  {job.name}", file=sys.stderr, flush=True),
-        )
-        for group, case, jobs in mine:
-            around = harness_ffs(verilog(case)[0])
-            for job in jobs:
-                answer = answers[router.key(job)]
-                if isinstance(answer, ToolError):
-                    print(f"error: {job.name}: {answer}", file=sys.stderr)
-                else:
-                    points.append(point(group, case, job.seed, answer, around))
-    return points
+def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: bool) -> list[Point]:
+    """Place and route, in parallel, what the cache does not have: the first seed of all engines, then the next.
+
+    known: nothing is routed; the points are those that the cache has.
+    """
+    routers = {name: Router.find(name, cache=folder) for name in dict.fromkeys(case.part for _, case in chosen)}
+    every = [(group, case, job) for group, case in chosen for job in jobs_of(case)]
+    if not known:
+        for seed in SEEDS:
+            for name, router in routers.items():
+                jobs = [job for _, case, job in every if case.part == name and job.seed == seed]
+                answers = router.run_all(jobs, workers=WORKERS, done=progress)
+                for job in jobs:
+                    if isinstance(answer := answers[router.key(job)], ToolError):
+                        print(f"error: {job.name}: {answer}", file=sys.stderr)
+    answers_of = [(group, case, job, routers[case.part].known(job)) for group, case, job in every]
+    return [point(group, case, job, routed, routers[case.part]) for group, case, job, routed in answers_of if routed]
 
 
-def point(group: str, case: Case, seed: int, routed: Routed, around: int) -> Point:
+def progress(job: RouteJob) -> None:
+    """Say that a placement is done."""
+    print(f"  {job.name}", file=sys.stderr, flush=True)
+
+
+def point(group: str, case: Case, job: RouteJob, routed: Routed, router: Router) -> Point:
     """A row of the points."""
     assert routed.delay_ns is not None
+    around = harness_ffs(verilog(case)[0])
     left_out = left_out_ns(routed, part(case.part))
     return Point(
-        set=group, case=case.name, part=case.part, mapping=case.mapping, seed=seed, luts=routed.luts,
+        set=group, case=case.name, part=case.part, mapping=case.mapping, seed=job.seed, luts=routed.luts,
         cells=routed.logic_cells, ffs=routed.ffs - around, dsps=routed.dsps, blocks=routed.blocks,
         harness_ffs=around, delay_ns=round(routed.delay_ns + left_out, 3), logic_ns=round(routed.logic_ns, 3),
         left_out_ns=round(left_out, 3), begins=routed.critical_path[0].cell, ends=routed.critical_path[-1].cell,
@@ -248,9 +253,8 @@ def main() -> None:
     folders = [a for a in arguments if not a.startswith("--")]
     chosen = [(group, case) for group, cases in SETS for case in cases]
     chosen = [(g, c) for g, c in chosen if not only or any(text in f"{g} {c.name}" for text in only)]
-    if "--print" in arguments:
-        show(measure(chosen, Path(folders[0]) if folders else None), dict((c.name, c) for _, c in chosen))
-        return
+    points = measure(chosen, Path(folders[0]) if folders else None, known="--known" in arguments)
+    show(points, dict((c.name, c) for _, c in chosen))
 
 
 def show(points: Sequence[Point], cases: Mapping[str, Case]) -> None:
