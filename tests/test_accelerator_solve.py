@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abcost.accelerator.datapath import parts
+from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import check_target, devices
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, foldings
@@ -32,21 +33,31 @@ def test_resources_are_the_sum_of_the_layers():
     assert found.resources["dsps"] > 0
 
 
+def units_of_engine(graph, name, folding):
+    (engine,) = [e for e in engines(graph, WIDTH) if e.name == name]
+    return Designer(graph, NumberFormat(WIDTH, 12)).units(engine, folding)
+
+
 def test_units_of_a_binary_engine_by_hand():
-    (engine,) = [e for e in engines(residual(), WIDTH) if e.name == "last"]
+    """8 taps and 8 channels over 8 x 8 pixels, 2 lanes of 4 taps: 2 steps, so one lane behind the sums; 4 folds."""
     found = {}
-    for unit in parts(engine, Folding(2, 4), width=WIDTH, fraction_bits=12):
+    for unit in units_of_engine(residual(), "last", Folding(2, 4)):
         found.setdefault((unit.op, unit.width, unit.bits), 0)
         found[unit.op, unit.width, unit.bits] += unit.count
     assert found == {
         ("xnor_popcount", 1, 4): 2,
         ("register", 3, None): 2,  # 0..4
         ("accumulate", 4, None): 2,  # 0..8
-        ("add", 5, None): 2,  # 2p - 8
-        ("register", 5, None): 2,
-        ("register", 1, None): 1,  # the first input fold, as late as the popcount
-        ("accumulate", 6, None): 1,  # 64 positions
-        ("accumulate", 2, None): 2,  # 4 output folds; 2 input folds in a counter of at least 2 bits
+        ("mux", 4, None): 1,  # one sum after the other: both are loaded, one is shifted
+        ("register", 4, None): 2,
+        ("add", 5, None): 1,  # 2p - 8
+        ("register", 5, None): 1,
+        ("counter", 2, None): 1 + 1,  # 2 steps, the turn of 2 sums: counters of at least 2 bits
+        ("counter", 3, None): 1,  # 8 words of weights
+        # one bit: a word of 2 x 4 weights, behind the memory's own register, and 4 activations as late as that (2
+        # edges); first and valid to the accumulator (3 each), the last step to the sums (4), behind 2p - 8 (1), and
+        # that a value comes, up to the value (1)
+        ("register", 1, None): 8 + 2 * 4 + 3 + 3 + 4 + 1 + 1,
     }
 
 
@@ -114,7 +125,7 @@ def test_unknown_figures_are_neither_fit_nor_zero():
     found = organised(residual(), device=device(), fps=10, without=("accumulate", "xnor_popcount"))
     assert (found.fits, found.resources["luts"], found.utilisation["luts"]) == (False, None, None)
     assert found.refusal == (
-        "whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of accumulate, xnor_popcount"
+        "whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of accumulate, counter, xnor_popcount"
     )
     assert found.to_dict()["missing"] == [
         f"{unit} {name}" for unit in ("accumulate", "xnor_popcount") for name in ("dsps", "ffs", "luts")
@@ -207,8 +218,8 @@ def test_more_exponents_and_wider_spans_cost_more(kind):
 
 def test_exponents_decide_multiplexer_rom_and_left_shift():
     def prelu(exponents):
-        (engine,) = engines(chain_of(exponents), WIDTH)
-        units = parts(engine, Folding(1, 1), width=WIDTH, fraction_bits=12)
+        graph = chain_of(exponents)
+        units = units_of_engine(graph, engines(graph, WIDTH)[0].name, Folding(1, 1))
         (unit,) = [u for u in units if u.op == "qprelu"]
         return unit, [u for u in units if u.op == "rom"]
 

@@ -85,6 +85,7 @@ def folder(tmp_path_factory):
     (d / "own.toml").write_text(TABLE)
     _reports(d)
     _devices(d)
+    _foldings(d)
     _folders(d)
     network = build("reactnet_18", stem="cifar", num_classes=10, base_width=4, blocks=(1, 1))
     torch.save(network.state_dict(), d / "good.pt")
@@ -120,6 +121,18 @@ def _devices(d):
     described(d / "columns.csv", ("luts",), ("5",))
     described(d / "values.csv", (), ("one too many",))
     described(d / "underscore.csv", luts="53_200")
+    described(d / "lutram.csv", lutram="1.5")
+    described(d / "unsourced.csv", bandwidth_gb_s="2")
+    memory = {"memory_source": "me", "memory_confidence": "derived"}
+    described(d / "nan-memory.csv", bandwidth_gb_s="nan", **memory)
+    described(d / "no-memory.csv", bandwidth_gb_s="0", **memory)
+
+
+def _foldings(d):
+    (d / "cnv.json").write_text('{"MVAU_hls_0": {"PE": 1, "SIMD": 1}}')
+    for name, layer, pe in (("unknown-layer", "layer1.0.conv", 1), ("indivisible", "layer1.0.conv1", 3)):
+        layers = {layer: {"pe": pe, "simd": 1}}
+        (d / f"{name}.json").write_text(json.dumps({"schema": 1, "layers": layers}))
 
 
 def _folders(d):

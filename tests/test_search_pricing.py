@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -77,7 +78,13 @@ CASES = {  # network, table, wishes, candidates: 200 in all, which take minutes
     "pipeline": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", Wishes(None, 5000.0), 45),
     "device": (("reactnet_18", "cifar10"), "fpga-lut6", Wishes(device("xc7z020"), 60.0), 4),
     "fastest": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", Wishes(device("xc7a35t")), 20),
-    "tight": (("reactnet_18", "digits", 16, (2, 2)), "fpga-ice40", Wishes(device("iCE40UP5K"), 30.0), 18),
+    "tight": (("reactnet_18", "digits", 16, (2, 2)), "fpga-ice40", Wishes(device("iCE40UP5K"), 30.0), 12),
+    "on chip": (
+        ("reactnet_18", "digits", 16, (2, 2)),
+        "fpga-ecp5",
+        Wishes(replace(device("LFE5U-85F"), dsps=3, blocks=4, lutram=900, luts=12_000), weights="on-chip"),
+        6,
+    ),
     "ecp5": (("reactnet_18", "digits", 16, (2, 2)), "fpga-ecp5", Wishes(device("LFE5U-85F"), 2000.0), 16),
     "reactnet_a": (("reactnet_a", "imagenet"), "fpga-lut6", Wishes(device("xczu9eg"), 60.0), 3),
     "reactnet_a nodes": (("reactnet_a", "imagenet"), "fpga-lut6", None, 4),

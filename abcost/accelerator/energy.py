@@ -16,7 +16,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from abcost.accelerator.datapath import lanes_of, parts
+from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.engine import chain_lanes
+from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding
@@ -47,9 +49,10 @@ def energy_of(
     if organised.kind != "pipelined":
         return None
     found = Spent()
+    designer = Designer(graph, NumberFormat(width, fraction_bits))
     for engine, layer in zip(engines(graph, width), organised.layers, strict=True):
         folding = Folding(layer.pe, layer.simd)
-        planned = active_units(engine, folding, width=width, fraction_bits=fraction_bits)
+        planned = active_units(designer, engine, folding)
         units = as_built(planned, layer.units, layer.cycles)
         found += units_energy(units, interval=organised.interval, table=table)
         found = sum((memory_energy(memory, table) for memory in layer.memories), found)
@@ -75,18 +78,17 @@ def as_built(planned: Sequence[Active], built: Sequence[Unit], cycles: int) -> l
     return found
 
 
-def active_units(engine: Engine, folding: Folding, *, width: int, fraction_bits: int) -> list[Active]:
-    """What an engine is built of, and for how many cycles of an inference each works."""
+def active_units(designer: Designer, engine: Engine, folding: Folding) -> list[Active]:
+    """What an engine is built of, and for how many cycles of an inference each works.
+
+    Post-processing works in the cycles in which it takes values: results / lanes.
+    """
     cycles = engine.cycles(folding.pe, folding.simd)
-    left = parts(engine, folding, width=width, fraction_bits=fraction_bits)
-    chain: list[Active] = []
-    for work in engine.chain:
-        lanes = lanes_of(work, cycles)
-        steps = max(-(-count.count // (lanes * count.each)) for count in work.counts)
-        for unit in work.units[lanes, width, fraction_bits]:
-            left.remove(unit)
-            chain.append((unit, min(steps, cycles)))
-    return [*((unit, cycles) for unit in left), *chain]
+    taken = -(-engine.positions * engine.channels // chain_lanes(engine, folding))
+    return [
+        *((unit, cycles) for unit in designer.dot_units(engine, folding)),
+        *((unit, min(taken, cycles)) for unit in designer.post_units(engine, folding)),
+    ]
 
 
 def units_energy(units: Iterable[Active], *, interval: int, table: CostTable) -> Spent:

@@ -1,8 +1,8 @@
 """Memories: where `depth` words of `width` bits go, and what they take.
 
-A ROM of LUTs takes what the family's LUTs hold and what selects among them, a RAM of LUTs as many as the family's units
-of so many words and bits; a block memory the least over the block's shapes (w, d) of ceil(width / w) * ceil(depth / d) blocks,
-external memory nothing on chip: every read is traffic.
+A ROM of LUTs takes what the family's LUTs hold and what selects among them, a RAM of LUTs as many as the family's
+units of so many words and bits; a block memory the least over the block's shapes (w, d) of
+ceil(width / w) * ceil(depth / d) blocks, external memory nothing on chip: every read is traffic.
 
 LUT RAM is counted with one port: a delay line, such as a line buffer, reads a word in the cycle that replaces it.
 An SPRAM has one port and no such cycle: words are held in pairs, so that reading takes every other cycle and leaves

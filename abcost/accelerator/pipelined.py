@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from abcost.accelerator.datapath import memories, parts
+from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.dot import Leaf
+from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
+from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.folding import Folding, ladder, products, smallest
 from abcost.accelerator.memory import LUTS_PER_BLOCK, Memory, family_of
 from abcost.accelerator.multipliers import in_luts, within_dsps
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
 from abcost.accelerator.placing import Weights, place
-from abcost.accelerator.result import Layer, Organised, Prices, resources_of
+from abcost.accelerator.result import LOGIC, Layer, Organised, Prices, resources_of
 from abcost.accelerator.timing import delays, fifos, latency
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Unit
@@ -21,14 +24,14 @@ from abcost.cost.table import CostTable
 
 LUTS_PER_DSP = 240
 """What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
-DOT_UNITS = ("xnor_popcount", "signed_sum")
+DOT_UNITS = ("xnor_popcount", "masked_popcount", "plain_popcount", "signed_sum")
 PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 
 
 class Pipelined:
     """The layer pipeline of one graph; `build` organises it for a frame interval.
 
-    folding: of the layers that the user has folded.
+    folding: of the layers that the user has folded. leaf: what is added up in one clock cycle.
     """
 
     kind = "pipelined"
@@ -41,14 +44,17 @@ class Pipelined:
         width: int,
         fraction_bits: int,
         folding: OwnFolding = NO_FOLDING,
+        leaf: Leaf | None = None,
     ) -> None:
         self.graph = graph
         self.prices = Prices(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
+        self.designer = Designer(graph, NumberFormat(width, fraction_bits), leaf)
         self.joins = fifos(graph, width)
         self._stored: dict[tuple[str, Folding], int] = {}
+        self._priced: dict[int, dict[str, float | None]] = {}
         self._given = folding.of(self.engines)
         self._folding = folding.part(self.engines)
         self._ladders = [self.rungs(number, engine) for number, engine in enumerate(self.engines)]
@@ -83,11 +89,16 @@ class Pipelined:
         actual = max(cycles)
         own = {e.dot.name: n for e, n in zip(self.engines, cycles, strict=True)}
         units = within_dsps(
-            [self.units(e, folding) for e, folding in zip(self.engines, chosen, strict=True)],
+            [
+                group
+                for e, folding in zip(self.engines, chosen, strict=True)
+                for group in self.groups(e, folding)
+            ],
             self.prices,
             None if device is None else device.dsps,
         )
-        logic = [self.prices.total(u) for u in units]
+        pairs = list(zip(units[::2], units[1::2], strict=True))
+        logic = [self.prices.total([*dot, *post]) for dot, post in pairs]
         held = self._placed(chosen, device, sum(part["luts"] or 0.0 for part in logic), weights)
         layers = tuple(
             Layer(
@@ -96,18 +107,19 @@ class Pipelined:
                 simd=folding.simd,
                 cycles=n,
                 resources=resources_of(logic_of, stored, device),
-                chain_luts=self.prices.total(unit for unit in mine if unit.op not in DOT_UNITS)["luts"],
-                prelu_luts=self.prices.total(unit for unit in mine if unit.op in PRELU_UNITS)["luts"],
+                chain_luts=self.prices.total(post)["luts"],
+                prelu_luts=self.prices.total(unit for unit in post if unit.op in PRELU_UNITS)["luts"],
                 weights=_home(engine, stored),
                 external_bits=sum(m.traffic_bits for m in stored),
-                missing=self.prices.missing(mine),
-                lut_multipliers=in_luts(mine),
+                missing=self.prices.missing([*dot, *post]),
+                lut_multipliers=in_luts([*dot, *post]),
                 depthwise=depthwise(engine),
-                units=tuple(mine),
+                pipeline_stages=self.designer.stages(engine, folding),
+                units=(*dot, *post),
                 memories=tuple(stored),
             )
-            for engine, folding, n, mine, logic_of, stored in zip(
-                self.engines, chosen, cycles, units, logic, held, strict=True
+            for engine, folding, n, (dot, post), logic_of, stored in zip(
+                self.engines, chosen, cycles, pairs, logic, held, strict=True
             )
         )
         return Organised(
@@ -117,13 +129,51 @@ class Pipelined:
             layers=layers,
             bottleneck=max(layers, key=lambda layer: layer.cycles).name,
             interval=actual,
-            latency=latency(self.graph, delays(self.graph, own, actual), actual),
+            latency=self.latency(chosen, own, actual),
             folding=self._folding,
         )
 
+    def latency(self, chosen: Sequence[Folding], cycles: Mapping[str, int], interval: int) -> float:
+        """Cycles from the first pixel to the last result, at these foldings; cycles: of the dot products, by node."""
+        pairs = zip(self.engines, chosen, strict=True)
+        stages = {engine.dot.name: self.designer.stages(engine, folding) for engine, folding in pairs}
+        return latency(self.graph, delays(self.graph, cycles, interval, stages), interval)
+
+    def logic(self, engine: Engine, folding: Folding) -> dict[str, float | None]:
+        """LUTs, flip-flops and DSPs of an engine; foldings share blocks, which are priced once."""
+        designer = self.designer
+        sums = designer.sums(engine, folding)
+        parts = [
+            (self._total(sums, sums.lane_units), folding.pe / sums.lanes),
+            (self._total(sums.units, sums.units), 1),
+            (self.prices.total(designer.control(engine, folding)), 1),
+            *(
+                (self._total(block, block.units), 1)
+                for block in (designer.turn(engine, folding), designer.chain(engine, folding))
+            ),
+        ]
+        found: dict[str, float | None] = {}
+        for name in LOGIC:
+            amounts = [amounts[name] for amounts, _ in parts]
+            times = [times for _, times in parts]
+            known = [n * t for n, t in zip(amounts, times, strict=True) if n is not None]
+            found[name] = sum(known) if len(known) == len(parts) else None
+        return found
+
+    def _total(self, key: object, units: Sequence[Unit]) -> dict[str, float | None]:
+        """The price of units, remembered by an object that lives as long as the designer."""
+        found = self._priced.get(id(key))
+        if found is None:
+            found = self._priced[id(key)] = self.prices.total(units)
+        return found
+
     def units(self, engine: Engine, folding: Folding) -> list[Unit]:
         """What an engine is built of at a folding."""
-        return parts(engine, folding, width=self.width, fraction_bits=self.fraction_bits)
+        return self.designer.units(engine, folding)
+
+    def groups(self, engine: Engine, folding: Folding) -> tuple[list[Unit], list[Unit]]:
+        """The same as those of the dot product, and those of post-processing."""
+        return self.designer.dot_units(engine, folding), self.designer.post_units(engine, folding)
 
     def _placed(
         self, chosen: Sequence[Folding], device: Device | None, luts: float, weights: Weights | None
@@ -140,7 +190,7 @@ class Pipelined:
 
     def worth(self, engine: Engine, folding: Folding) -> float:
         """LUTs that the logic and memories of an engine are worth; products where the table is silent."""
-        logic = self.prices.total(self.units(engine, folding))
+        logic = self.logic(engine, folding)
         if logic["luts"] is None or logic["dsps"] is None:
             return products(folding)
         key = (engine.dot.name, folding)

@@ -12,9 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from abcost.accelerator.datapath import lanes_of, parameter_bits, parts, varies, weight_word
+from abcost.accelerator.design.constants import parameter_bits, varies
+from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.dot import Leaf
+from abcost.accelerator.design.engine import chain_lanes
+from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
+from abcost.accelerator.engine_memory import weight_word
 from abcost.accelerator.folding import MOST_SIMD, Folding
 from abcost.accelerator.live import live_bits
 from abcost.accelerator.memory import Memory
@@ -42,12 +47,15 @@ class Shared:
 
     kind = "shared"
 
-    def __init__(self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int) -> None:
+    def __init__(
+        self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, leaf: Leaf | None = None
+    ) -> None:
         self.graph = graph
         self.prices = Prices(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
+        self.designer = Designer(graph, NumberFormat(width, fraction_bits), leaf)
         self._groups = {
             arithmetic: [e for e in self.engines if e.arithmetic is arithmetic]
             for arithmetic in DotArithmetic
@@ -102,6 +110,8 @@ class Shared:
             external_bits=sum(m.traffic_bits for m in stored),
             missing=self.prices.missing(units),
             lut_multipliers=in_luts(units),
+            units=tuple(units),
+            memories=tuple(stored),
         )
         total = self._total(chosen)
         return Organised(
@@ -159,9 +169,7 @@ class Shared:
         merged: dict[str, Unit] = {}
         for engine in self.engines:
             mine: dict[str, Unit] = {}
-            units = parts(
-                engine, chosen[engine.arithmetic], width=self.width, fraction_bits=self.fraction_bits
-            )
+            units = self.designer.units(engine, chosen[engine.arithmetic])
             for unit in units:
                 known = mine.get(unit.op)
                 mine[unit.op] = unit if known is None else _larger_unit(known, unit, known.count + unit.count)
@@ -178,13 +186,13 @@ class Shared:
         found: dict[tuple[str, int | None], Unit] = {}
         for engine in self.engines:
             folding = chosen[engine.arithmetic]
-            cycles = engine.cycles(folding.pe, folding.simd)
+            lanes = chain_lanes(engine, folding)
             for work in engine.chain:
                 for count in work.counts:
                     if count.primitive is not Primitive.ROM:
                         continue
                     key = (str(work.node.attrs.get("aten", work.node.kind.value)), count.depth)
-                    copies = lanes_of(work, cycles) * count.each
+                    copies = lanes * count.each
                     unit = Unit("rom", copies, count.width, depth=count.depth)
                     known = found.get(key, unit)
                     found[key] = _larger_unit(known, unit, max(copies, known.count))
@@ -227,13 +235,13 @@ class Shared:
 
     def _parameters(self, engine: Engine, folding: Folding) -> tuple[int, int]:
         """Bits of the chain's parameters that are read at once, and of all of them."""
-        cycles = engine.cycles(folding.pe, folding.simd)
+        lanes = chain_lanes(engine, folding)
         word = total = 0
         for work in engine.chain:
             for role, constant in work.node.consts.items():
                 if constant.count > 1 and varies(work.node, role):
                     bits = parameter_bits(work.node, role, self.width, self.fraction_bits)
-                    word += bits * min(lanes_of(work, cycles), constant.count)
+                    word += bits * min(lanes, constant.count)
                     total += 0 if role in self._elsewhere(work.node) else bits * constant.count
         return word, total
 

@@ -18,13 +18,13 @@ from abcost.core.precision import popcount_bits
 
 SEEDS = (1, 2, 3)
 
-WIDTHS = (2, 4, 8, 16, 24, 32)
-HELD_WIDTHS = (12, 20)
+WIDTHS = (2, 4, 8, 16, 32)
+HELD_WIDTHS = (12, 24)
 QUICK_WIDTHS = (4, 16, 32)
 QUICK_HELD = (12,)
 
-LEAVES = (1, 2, 3, 6, 9, 12, 18, 24, 36, 48, 72, 144, 288, 576)
-HELD_LEAVES = (4, 15, 30, 60, 100, 216)
+LEAVES = (1, 3, 6, 9, 18, 36, 72, 144, 288, 576)
+HELD_LEAVES = (4, 15, 54, 216)
 QUICK_LEAVES = (3, 9, 36, 144)
 QUICK_HELD_LEAVES = (15,)
 
@@ -113,7 +113,7 @@ def _by_bits(op: str, most: int) -> Maker:
 def _counter(dsp: int, *, quick: bool) -> DelaySweep:
     """Of a modulus that is no power of two, for which the counter has a comparison."""
     del dsp
-    widths = _marked((2, 16), (8,)) if quick else _marked((2, 4, 8, 16, 24), (12,))
+    widths = _marked((2, 16), (8,)) if quick else _marked((2, 4, 16, 24), (8,))
     points = [_point("counter", {"width": w}, {"modulus": modulus(w)}, out=out) for w, out in widths]
     return DelaySweep("counter", tuple(points), Curve("width"))
 
@@ -122,7 +122,7 @@ def _dsp_widths(dsp: int, *, quick: bool) -> list[tuple[int, bool]]:
     """Both sides of the width that one DSP multiplies are among them, for there the delay jumps."""
     if quick:
         return _marked((4, dsp, dsp + 1, 32), (12,))
-    return _marked((4, 8, 16, dsp, dsp + 1, 24, 32), (12, 28))
+    return _marked((4, 16, dsp, dsp + 1, 32), (12, 24))
 
 
 def _multiply(dsp: int, *, quick: bool) -> DelaySweep:
@@ -156,8 +156,8 @@ def _prelu(dsp: int, *, quick: bool) -> DelaySweep:
 def _signed_sum(dsp: int, *, quick: bool) -> DelaySweep:
     del dsp
     fit = [(n, w) for n in ((2, 4, 16) if quick else (1, 2, 3, 4, 8, 16)) for w in (8, 16)]
-    fit += [] if quick else [(n, w) for n in (2, 9) for w in (4, 24)]
-    held = [(8, 12)] if quick else [(5, 12), (9, 10), (14, 16)]
+    fit += [] if quick else [(2, 4), (9, 4), (4, 24)]
+    held = [(8, 12)] if quick else [(8, 12), (5, 10), (14, 16)]
     points = [
         _point("signed_sum", {"bits": n, "width": w}, {"bits": n, "width": w}, out=out)
         for sizes, out in ((fit, False), (held, True))
@@ -192,7 +192,7 @@ def _selecting(op: str) -> Maker:
 def _rom(dsp: int, *, quick: bool) -> DelaySweep:
     """Words in LUTs, whose own registers are behind them: address register -> LUTs -> register."""
     del dsp
-    fit, held = ((2, 16, 256), (64,)) if quick else ((2, 8, 16, 32, 128, 256, 512, 1024), (64, 768))
+    fit, held = ((2, 16, 256), (64,)) if quick else ((2, 8, 16, 32, 256, 1024), (64, 512))
     points = [
         _point(
             "rom",
@@ -213,7 +213,12 @@ def _block_read(dsp: int, *, quick: bool) -> DelaySweep:
     sizes = [(8, 512), (16, 1024), (8, 4096)]
     sizes += [] if quick else [(2, 2048), (36, 512), (64, 512), (8, 2048), (16, 4096)]
     points = [
-        _point("block_read", {"width": w, "depth": d}, {"width": w, "depth": d}, out=(w, d) == (8, 2048))
+        _point(
+            "block_read",
+            {"width": w, "depth": d},
+            {"bits": w, "words": tuple(word % (1 << w) for word in random_words(w, d))},
+            out=(w, d) == (8, 2048),
+        )
         for w, d in sizes
     ]
     return DelaySweep("block_read", tuple(points), Factors(("log2(width)", "log2(depth)", "1")))

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from abcost.calibrate.memories import block_read
 from abcost.calibrate.point import Role, unit_of
 from abcost.rtl.registered import TOP, registered_source
 from abcost.rtl.unit import Unit
 from abcost.synth.route import RouteJob
 
 SOURCE = "unit.v"
+
+IN_LUTS = ("rom",)
+"""Units whose memory stays in LUTs, as a table prices it; left alone, synthesis puts a large one into a block RAM."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class DelayPoint:
     @cached_property
     def unit(self) -> Unit:
         """The hardware between the registers."""
-        return block_read(**self.parameters) if self.op == "block_read" else unit_of(self.op, self.parameters)
+        return unit_of(self.op, self.parameters)
 
     @cached_property
     def source(self) -> str:
@@ -37,13 +39,16 @@ class DelayPoint:
 
     def job(self, mapping: str, seed: int) -> RouteJob:
         """Place and route of the point with one seed."""
-        return RouteJob(self.unit.name, TOP, ((SOURCE, self.source),), seed, mapping)
+        sources = ((SOURCE, self.source), *self.unit.all_files.items())
+        return RouteJob(self.unit.name, TOP, sources, seed, mapping, memories=self.op not in IN_LUTS)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredDelay:
     """One seed of one point.
 
+    fmax_mhz: as the tool says, of the slowest path; logic_ns: what of that path is no wire.
+    left_out_ns: what the tool leaves out of it (`left_out_ns` in abcost.synth.route).
     limit: what the slowest path goes through: "unit", or "chain" where the registers in front of the unit are
     slower among themselves than through it, which makes the delay an upper end.
     """
@@ -55,11 +60,13 @@ class MeasuredDelay:
     mapping: str
     seed: int
     fmax_mhz: float
+    logic_ns: float
+    left_out_ns: float
     luts: float
     logic_cells: int
     limit: str
 
     @property
     def delay_ns(self) -> float:
-        """1 / Fmax."""
-        return 1000 / self.fmax_mhz
+        """1 / Fmax, and what was left out of it."""
+        return 1000 / self.fmax_mhz + self.left_out_ns

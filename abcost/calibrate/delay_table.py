@@ -74,12 +74,13 @@ def delays_csv(rows: Sequence[MeasuredDelay], versions: Sequence[str]) -> str:
     """One row per placement: unit, module, sizes, role, mapping, seed, what was routed, and by what."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    counts = ("fmax_mhz", "delay_ns", "luts", "logic_cells", "limit", "tools")
+    counts = ("fmax_mhz", "delay_ns", "logic_ns", "left_out_ns", "luts", "logic_cells", "limit", "tools")
     writer.writerow(["unit", "module", *VARIABLES, "role", "mapping", "seed", *counts])
     tools = "; ".join(versions)
     for row in rows:
         sizes = [row.size.get(name, "") for name in VARIABLES]
-        numbers = [f"{row.fmax_mhz:.2f}", f"{row.delay_ns:.3f}", f"{row.luts:g}", row.logic_cells, row.limit]
+        times = [f"{row.delay_ns:.3f}", f"{row.logic_ns:.3f}", f"{row.left_out_ns:g}"]
+        numbers = [f"{row.fmax_mhz:.2f}", *times, f"{row.luts:g}", row.logic_cells, row.limit]
         writer.writerow([row.op, row.module, *sizes, row.role, row.mapping, row.seed, *numbers, tools])
     return out.getvalue()
 
@@ -98,6 +99,8 @@ def _row(line: Mapping[str, str]) -> MeasuredDelay:
         mapping=line["mapping"],
         seed=int(line["seed"]),
         fmax_mhz=float(line["fmax_mhz"]),
+        logic_ns=float(line["logic_ns"]),
+        left_out_ns=float(line["left_out_ns"]),
         luts=float(line["luts"]),
         logic_cells=int(line["logic_cells"]),
         limit=line["limit"],

@@ -10,8 +10,8 @@ from abcost.calibrate.delay_plan import SEEDS, DelaySweep
 from abcost.calibrate.delay_point import DelayPoint, MeasuredDelay
 from abcost.calibrate.point import Role
 from abcost.errors import ToolError
-from abcost.synth.parts import MAPPINGS
-from abcost.synth.route import Routed, RouteJob, Router
+from abcost.synth.parts import MAPPINGS, Part
+from abcost.synth.route import Routed, RouteJob, Router, left_out_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def measure_delays(
         elif answer.fmax_mhz is None:
             failures.append((job.name, "no path from register to register"))
         else:
-            rows.append(_row(point, job, answer))
+            rows.append(_row(point, job, answer, router.part))
     return Delays(tuple(rows), tuple(fit_delays(sweeps, rows)), tuple(failures))
 
 
@@ -114,7 +114,7 @@ def delay_errors(laws: Sequence[FittedDelay], rows: Sequence[MeasuredDelay]) -> 
     return DelayErrors(len(errors), sum(errors) / max(1, len(errors)), max(errors, default=0.0), beyond)
 
 
-def _row(point: DelayPoint, job: RouteJob, answer: Routed) -> MeasuredDelay:
+def _row(point: DelayPoint, job: RouteJob, answer: Routed, chosen: Part) -> MeasuredDelay:
     if answer.fmax_mhz is None:
         raise ToolError(f"{job.name}: no path from register to register")
     return MeasuredDelay(
@@ -125,6 +125,8 @@ def _row(point: DelayPoint, job: RouteJob, answer: Routed) -> MeasuredDelay:
         mapping=job.mapping,
         seed=job.seed,
         fmax_mhz=answer.fmax_mhz,
+        logic_ns=answer.logic_ns,
+        left_out_ns=left_out_ns(answer, chosen),
         luts=answer.luts,
         logic_cells=answer.logic_cells,
         limit=_limit(point, answer),

@@ -16,6 +16,7 @@ Role = Literal["fit", "held out", "published"]
 _TEMPLATES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "masked_popcount": ("xnor_popcount", {"masked": True}),
     "plain_popcount": ("popcount", {}),
+    "block_read": ("memory", {"place": "block"}),
 }
 """Units of a cost table whose template has another name, or is built in another way."""
 

@@ -163,8 +163,12 @@ def _flushed(status: int, *, debug: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush succeeds
         if not isinstance(error, BrokenPipeError) and status != 2:
             return _fail(_reason(error), debug=debug)
-    with contextlib.suppress(OSError):
+    try:
         sys.stderr.flush()
+    except (
+        OSError
+    ):  # what is left in its buffer, and what libraries say while they end, would change the status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return status
 
 
@@ -186,9 +190,12 @@ def _fail(message: str, *, debug: bool) -> int:
 
 
 def _say(line: str) -> None:
-    """A line on stderr, if that can be written."""
-    with contextlib.suppress(OSError, ValueError):
+    """A line on stderr, if that can be written; if not, nothing more goes there, for Python ends with 120 then."""
+    try:
         print(line, file=sys.stderr, flush=True)  # noqa: T201
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _reason(error: BaseException) -> str:

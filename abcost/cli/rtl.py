@@ -1,4 +1,4 @@
-"""`abcost rtl`: one folded layer as Verilog, with a test bench from the reference interpreter."""
+"""`abcost rtl`: engines as Verilog, with test benches from the reference interpreter."""
 
 from __future__ import annotations
 
@@ -8,35 +8,61 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abcost.cli import options
+from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet, write
 from abcost.cli.places import named_folder
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from abcost.accelerator.solve import Wishes
+    from abcost.emit.make import Network
     from abcost.emit.project import Project
+    from abcost.rtl.testbench import Bench
+
+_ONE = ("pe", "simd")
+_ALL = ("device", "fps", "clock_mhz", "folding", "target")
 
 
 def rtl(
+    context: typer.Context,
     model: options.Model,
-    layer: Annotated[str, typer.Option(help="Binary layer, by its module path (layer1.0.conv1).")],
     out: Annotated[
         Path,
         typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
     ],
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="One layer, by its module path (layer1.0.conv1). Default: all, as --device or --fps wants."
+        ),
+    ] = None,
     pe: Annotated[int, typer.Option(help="Channels per cycle; divides the layer's channels.")] = 1,
     simd: Annotated[
         int | None,
         typer.Option(help="Products per channel and cycle; default: the largest divisor up to 64."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Write every engine of the accelerator for this part, such as lfe5u-85f."),
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second that it must reach.")] = None,
+    clock_mhz: Annotated[str, typer.Option(help="Its clock, or max: the highest that is met.")] = "100",
+    folding: Annotated[
+        Path | None, typer.Option(help="PE and SIMD of its layers: a file of ours, or one of FINN.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Table that sizes it. Default: that of --device.")
     ] = None,
     width: Annotated[int, typer.Option(help="Bits of the residual path.")] = 16,
     fraction_bits: Annotated[
         int | None,
         typer.Option(help="Bits behind the point; default: the most that leave room for the values."),
     ] = None,
-    pipelined: Annotated[bool, typer.Option("--pipelined", help="A register behind every unit.")] = False,
-    windows: Annotated[int, typer.Option(help="Windows that the test bench checks.")] = 4,
+    windows: Annotated[
+        int, typer.Option(help="Windows that a test bench checks; all of them in engines with a pool.")
+    ] = 4,
     simulate: Annotated[
-        bool, typer.Option("--simulate", help="Run the test bench with Icarus Verilog or Verilator.")
+        bool, typer.Option("--simulate", help="Run the test benches with Icarus Verilog or Verilator.")
     ] = False,
     variant: options.Variant = None,
     step: options.Step = None,
@@ -48,7 +74,16 @@ def rtl(
     checkpoint: options.Checkpoint = None,
     model_arg: options.ModelArg = None,
 ) -> None:
-    """Write the synthesizable datapath of one layer with its parameters, and a test bench that checks itself."""
+    """Write the synthesizable engine of one layer, or of all layers, and test benches that check themselves."""
+    there = given(context)
+    if layer is None:
+        refuse(
+            there, _ONE, "without --layer: foldings are found for --device and --fps, or come from --folding"
+        )
+        if device is None and fps is None:
+            raise UsageError("say which engine: --layer NAME, or --device PART or --fps N for all of them")
+    else:
+        refuse(there, _ALL, "with --layer: give --pe and --simd")
     for name, value in (("--pe", pe), ("--windows", windows), ("--simd", 1 if simd is None else simd)):
         if value < 1:
             raise UsageError(f"{name} must be at least 1, got {value}")
@@ -57,7 +92,11 @@ def rtl(
     if fraction_bits is not None and not 0 <= fraction_bits < width:
         raise UsageError(f"--fraction-bits {fraction_bits} is not between 0 and the width {width}")
     _check_folder(out)
-    from abcost.emit.make import make
+    wishes = None
+    if layer is None:
+        clock = clock_mhz if "clock_mhz" in there else None
+        wishes = options.accelerator(device, fps, clock, None, None, folding)
+    from abcost.emit.make import default_folding, make, prepare
     from abcost.models.subject import resolve
 
     asked = options.request(
@@ -66,17 +105,58 @@ def rtl(
     )  # fmt: skip
     with quiet():
         subject = resolve(asked)
-        found = make(
-            subject, layer, pe=pe, simd=simd, width=width, fraction_bits=fraction_bits, pipelined=pipelined,
-            windows=windows,
-        )  # fmt: skip
-    _check_same(found, out)
+        network = prepare(subject, width=width, fraction_bits=fraction_bits, layer=layer)
+        if wishes is None:
+            engine = network.engines[0]
+            projects = {out: make(network, engine, default_folding(engine, pe, simd), windows=windows)}
+        else:
+            chosen = target or options.default_target(device)
+            found = _all(network, wishes, chosen, windows)
+            projects = {out / project.top: project for project in found}
+    for folder, project in projects.items():
+        _check_same(project, folder)
     if not subject.trained:
         note("note: weights are untrained (no --checkpoint); biases, slopes and scales are random here")
-    _write(found, out)
-    note(f"wrote {len(found.files)} files to {out}; run them: make -C {out}")
-    if simulate:
-        _simulate(found, out)
+    for folder, project in projects.items():
+        _write(project, folder)
+        note(f"wrote {len(project.files)} files to {folder}; run them: make -C {folder}")
+    if simulate and not all([_passes(project.bench, folder) for folder, project in projects.items()]):
+        raise typer.Exit(1)
+
+
+def _all(network: Network, wishes: Wishes, target: str, windows: int) -> list[Project]:
+    """Every engine as the accelerator is priced. Raises UsageError, before any is written, for one without Verilog."""
+    from abcost.accelerator.clock import leaf_for
+    from abcost.accelerator.folding import Folding
+    from abcost.accelerator.solve import organise
+    from abcost.cost import CostTable
+    from abcost.emit.make import make
+    from abcost.rtl.units.memory import STYLES
+
+    number, table = network.number, CostTable.load(target)
+    organised = organise(
+        network.graph,
+        table,
+        width=number.width,
+        fraction_bits=number.fraction_bits,
+        wishes=wishes,
+    )
+    if organised.refusal:
+        raise UsageError(f"there is no such accelerator: {organised.refusal}")
+    outside = [layer.name for layer in organised.layers if layer.weights in ("external", "uram")]
+    if outside:
+        raise UsageError(
+            f"weights of {', '.join(outside)} are not in memory that Verilog can initialise; give --weights on-chip "
+            "to analyze to see what fits, and a larger --device here"
+        )
+    leaf = leaf_for(table, organised.clock_mhz, number.width)
+    return [
+        make(
+            network, engine, Folding(layer.pe, layer.simd), leaf=leaf, windows=windows,
+            place=layer.weights if layer.weights in STYLES else None,
+        )
+        for engine, layer in zip(network.engines, organised.layers, strict=True)
+    ]  # fmt: skip
 
 
 def _check_folder(out: Path) -> None:
@@ -117,10 +197,9 @@ def _write(found: Project, out: Path) -> None:
         write(text, out / name)
 
 
-def _simulate(found: Project, out: Path) -> None:
+def _passes(bench: Bench, out: Path) -> bool:
     from abcost.rtl.simulate import simulate
 
-    outcome = simulate(found.bench, out)
-    note(outcome.log.strip().splitlines()[-1])
-    if not outcome.passed:
-        raise typer.Exit(1)
+    outcome = simulate(bench, out)
+    note(f"{bench.top}: {outcome.log.strip().splitlines()[-1]}")
+    return outcome.passed

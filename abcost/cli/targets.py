@@ -22,9 +22,9 @@ from abcost.errors import CostError, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from abcost.accelerator.devices import Device
     from abcost.cost.entry import UnitPrice
     from abcost.cost.timing import Delay, Timing
-    from abcost.accelerator.devices import Device
 
 app = typer.Typer(help="Hardware targets and devices: list them, show and check cost tables, price one unit.")
 

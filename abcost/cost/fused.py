@@ -2,6 +2,7 @@
 
     qprelu_add    the selects of a power-of-two PReLU fit in the LUTs of the adder behind it
     scale_dot     2p - K fits into the adder in front of a DSP's multiplier
+    counter, popcounts with a mask or of constant weights: no more than an accumulator, XNOR-popcounts and ANDs
 
 A table that does not price them together prices them apart.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from abcost.core.precision import popcount_bits
-from abcost.cost.organisation import Unit
+from abcost.cost.organisation import Unit, masks
 
 MOST_WORDS = 1024
 """Deepest ROM that the laws of a unit reach; deeper ones are several."""
@@ -41,5 +42,16 @@ def apart(unit: Unit) -> tuple[Unit, ...]:
     if unit.op == "qprelu_add":
         return (replace(unit, op="qprelu"), Unit("add", count, width))
     if unit.op == "scale_dot" and unit.bits is not None:
-        return (Unit("add", count, popcount_bits(unit.bits) + 1), Unit("multiply", count, width))
+        sums = popcount_bits(unit.bits) + 1  # behind which the DSP has its register
+        return (
+            Unit("add", count, sums),
+            Unit("register", count, sums),
+            Unit("multiply", count, width),
+        )
+    if unit.op == "plain_popcount":
+        return (replace(unit, op="xnor_popcount"),)
+    if unit.op == "masked_popcount" and unit.bits is not None:
+        return (replace(unit, op="xnor_popcount"), masks(count, unit.bits))
+    if unit.op == "counter":
+        return (replace(unit, op="accumulate"),)
     return (unit,)

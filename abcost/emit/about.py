@@ -1,60 +1,60 @@
-"""The comment at the head of an emitted layer: what it is, and what its ports mean."""
+"""The comment at the head of an engine: what it is, and what its ports mean."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from abcost.accelerator.design.dot import segment
+from abcost.accelerator.design.engine import EngineDesign, steps_of
 from abcost.core.node import OpNode
-from abcost.emit.layer import Datapath
 from abcost.rtl.unit import Port, Unit
 
 
-def about(path: Datapath, layer: Unit, model: str) -> str:
+def about(design: EngineDesign, unit: Unit, model: str) -> str:
     """Verilog comment lines."""
     lines = [
-        *_what(path, model),
+        *_what(design, model),
         "",
-        f"Ports of module {layer.name}, whose source is last:",
-        *_ports(path, layer),
+        f"Ports of module {unit.name}, whose source is last:",
+        *_ports(design, unit),
     ]
     return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
-def _what(path: Datapath, model: str) -> Iterator[str]:
-    engine, folding, style = path.engine, path.folding, path.style
-    folds, steps = engine.channels // folding.pe, engine.taps // folding.simd
+def _what(design: EngineDesign, model: str) -> Iterator[str]:
+    engine, folding, number = design.engine, design.folding, design.number
+    folds, steps = -(-engine.channels // folding.pe), steps_of(engine, folding)
     yield _one_line(f"Layer {engine.name} of {model}: {engine.channels} channels, {engine.taps} taps each.")
     yield (
-        f"PE {folding.pe}, SIMD {folding.simd}: a window takes {folds} folds x {steps} steps = {folds * steps} cycles; "
-        f"channel = fold * {folding.pe} + lane."
+        f"PE {folding.pe}, SIMD {folding.simd}: a window takes {folds} folds x {steps} steps = {folds * steps} "
+        f"cycles. Post-processing takes {design.lanes} channels at a time, in rising order."
     )
-    yield f"Values: {style.width} bits, signed, {style.fraction_bits} behind the point. Signs: 1 is +1, 0 is -1."
-    edges = "1 rising edge" if path.age == 1 else f"{path.age} rising edges"
-    when = f"{edges} of clk after" if path.age else "in the cycle of"
-    yield f"Results come {when} the last step of a fold. No reset is needed."
+    yield (
+        f"Values: {number.width} bits, signed, {number.fraction_bits} behind the point. Signs: 1 is +1, 0 is -1."
+    )
+    yield f"The last result comes {design.stages} rising edges of clk or more after the last step of a window."
 
 
-def _ports(path: Datapath, layer: Unit) -> Iterator[str]:
+def _ports(design: EngineDesign, unit: Unit) -> Iterator[str]:
     meaning = {
-        "a": f"activation signs, taps step * {path.folding.simd} + i, in the order input channel, row, column",
-        "address": f"of the weights: fold * {path.engine.taps // path.folding.simd} + step",
-        "first": "1 in the first step of a fold",
-        "fold": f"which channels, for their parameters; {_ahead(path)}",
-        **{
-            port: f"{_name(node)}, the same in every step of a fold" for port, node in path.scope.side.items()
-        },
-        **{port: f"result: {_name(node)}" for port, node in path.scope.results.items()},
+        "reset": "counters to 0, at a rising edge; hold it for one",
+        "valid": "a step of a window is at the inputs; they may wait at any time",
+        "a": "inputs of the window: taps step * SIMD + i in the order kernel row, column, input channel",
+        "inside": (
+            f"which of them are in the image, {segment(design.engine, design.folding.simd)} together; others count 0"
+        ),
+        "w": "weights, lane by lane",
     }
-    if layer.clocked:
-        yield "  clk     1          every register takes its rising edge"
-    for port in (*layer.inputs, *layer.outputs):
-        yield f"  {port.name:<8}{_size(port):<11}{meaning[port.name]}"
-
-
-def _ahead(path: Datapath) -> str:
-    if path.age:
-        return "one cycle ahead of the other inputs"
-    return "results belong to it after the next rising edge, with the other inputs still there"
+    for side in design.chain.sides:
+        name = side.net.name
+        meaning[name] = f"{_name(side.node)}: the next channels, there whenever {name}_take is 1"
+        meaning[f"{name}_take"] = f"{name} is read in this cycle"
+    for i, result in enumerate(design.chain.results):
+        meaning[f"y{i}"] = f"result: {_name(result.node)}"
+        meaning[f"y{i}_valid"] = f"y{i} holds the next channels in this cycle"
+    yield "  clk         1          every register takes its rising edge"
+    for port in (*unit.inputs, *unit.outputs):
+        yield f"  {port.name:<12}{_size(port):<11}{meaning[port.name]}"
 
 
 def _size(port: Port) -> str:

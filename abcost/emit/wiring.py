@@ -67,7 +67,7 @@ def _equals(o: Operands, p: Mapping[str, Any], _out: Net) -> str:
 
 def _spread(o: Operands, p: Mapping[str, Any], _out: Net) -> str:
     text, net = o["x"]
-    bits = [text if net.count == 1 else f"{text}[{i}]" for i in range(net.count)]
+    bits = [text if net.elements == 1 else f"{text}[{i}]" for i in range(net.elements)]
     return "{" + ", ".join(f"{{{p['times']}{{{one}}}}}" for one in reversed(bits)) + "}"
 
 

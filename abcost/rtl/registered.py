@@ -16,20 +16,29 @@ TOP = "registered"
 """Name of the module that `registered_source` makes."""
 
 
-def registered_source(unit: Unit) -> str:
-    """Verilog of module `registered` (clk, si) around one instance of `unit`, with all that it needs."""
+def registered_source(unit: Unit, *, apart: bool = False) -> str:
+    """Verilog of module `registered` (clk, si) around one instance of `unit`, with all that it needs.
+
+    apart: with a pin `clear`, see `between_registers`.
+    """
     inputs = {port.name: port.bits for port in unit.inputs}
     outputs = {port.name: port.bits for port in unit.outputs}
     clock = "clk" if unit.clocked else None
-    return f"{unit.source}\n{between_registers(unit.name, inputs, outputs, clock=clock)}"
+    return f"{unit.source}\n{between_registers(unit.name, inputs, outputs, clock=clock, apart=apart)}"
 
 
 def between_registers(
-    name: str, inputs: Mapping[str, int], outputs: Mapping[str, int], *, clock: str | None
+    name: str,
+    inputs: Mapping[str, int],
+    outputs: Mapping[str, int],
+    *,
+    clock: str | None,
+    apart: bool = False,
 ) -> str:
     """Verilog of module `registered` (clk, si) around an instance of module `name`.
 
     inputs, outputs: port -> bits, without the clock; clock: its clock port, None if it has none.
+    apart: the registers have an asynchronous clear by a pin, so that no block of a multiplier takes them in.
     """
     read, made = sum(inputs.values()), sum(outputs.values())
     links = [] if clock is None else [f".{clock}(clk)"]
@@ -38,15 +47,18 @@ def between_registers(
         for port, bits in ports.items():
             links.append(f".{port}({vector}[{at} +: {bits}])")
             at += bits
+    last = max(1, read - 1)
+    edge, clear = (" or posedge clear", "if (clear) {0} <= 0; else ") if apart else ("", "")
+    pin = "    input clear,\n" if apart else ""
     return f"""module {TOP} (
     input clk,
-    input si
+{pin}    input si
 );
-    reg [{max(1, read - 1)}:0] in;
-    always @(posedge clk) in <= {{in[{max(1, read - 1) - 1}:0], si}};
+    reg [{last}:0] in;
+    always @(posedge clk{edge}) {clear.format("in")}in <= {{in[{last - 1}:0], si}};
     (* keep *) wire [{made - 1}:0] made;
     {name} inside ({", ".join(links)});
     (* keep *) reg [{made - 1}:0] out;
-    always @(posedge clk) out <= made;
+    always @(posedge clk{edge}) {clear.format("out")}out <= made;
 endmodule
 """

@@ -22,10 +22,26 @@ Cells = tuple[tuple[str, str | None, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Untimed:
+    """Cells that nextpnr takes for registers though they are not: paths end in front of them and begin behind them.
+
+    suffix: of such a cell's name in nextpnr; ns: what it takes from its inputs to its outputs; wire_ns: of a register,
+    the wire to the next one and its setup, which stand for the part of the path that nextpnr does not name.
+    source: of ns.
+    """
+
+    suffix: str
+    ns: float
+    wire_ns: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One device in one package and speed grade.
 
-    steps: Yosys commands with {top} and {keep} (the option that keeps the hierarchy, or nothing).
+    steps: Yosys commands with {top} and {options} (of the synthesis, or nothing); no_memories: the options with
+    which every memory becomes flip-flops and LUTs.
     options: of nextpnr; logic_cell: name of the logic cell in nextpnr's report; sites: pins that nextpnr must
     be told, where it demands them.
     """
@@ -34,10 +50,12 @@ class Part:
     family: str  # of nextpnr: ecp5 | ice40 | nexus
     target: str  # cost table of this family
     steps: tuple[str, ...]
+    no_memories: str
     options: tuple[str, ...]
     cells: Cells
     logic_cell: str
     sites: tuple[str, ...] = ()
+    untimed: Untimed | None = None
 
     def counts(self, cells: Mapping[str, int]) -> dict[str, float]:
         """luts, ffs, dsps, blocks (of RAM) of a netlist. Raises ToolError for a cell that is not known here."""
@@ -99,7 +117,8 @@ PARTS: dict[str, Part] = {
             "LFE5U-85F-6CABGA756",
             "ecp5",
             "fpga-ecp5",
-            ("synth_ecp5{keep} -top {top}",),
+            ("synth_ecp5{options} -top {top}",),
+            " -nobram -nolutram",
             ("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained"),
             _ECP5,
             "TRELLIS_COMB",
@@ -108,19 +127,28 @@ PARTS: dict[str, Part] = {
             "iCE40UP5K-SG48",
             "ice40",
             "fpga-ice40",
-            ("synth_ice40 -dsp{keep} -top {top}",),
+            ("synth_ice40 -dsp{options} -top {top}",),
+            " -nobram",
             ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
             _ICE40,
             "ICESTORM_LC",
+            untimed=Untimed(
+                "_DSP",
+                9.05,
+                4.39,
+                "Project IceStorm, timings_up5k.txt, SB_MAC16_MUL_S_16X16_BYPASS, B[1] to O[31], slow corner",
+            ),
         ),
         Part(
             "LIFCL-40-9BG400C",
             "nexus",
             "fpga-nexus",
-            ("synth_nexus -noccu2{keep} -top {top}",),  # nextpnr refuses the carries of this synthesis
+            ("synth_nexus -noccu2{options} -top {top}",),  # nextpnr refuses the carries of this synthesis
+            " -nobram -nolutram",
             ("--device", "LIFCL-40-9BG400C", "--pdc", "pins.pdc"),
             _NEXUS,
             "OXIDE_COMB",
+            sites=("L13", "E17"),  # clock and data of a module between registers
         ),
     )
 }

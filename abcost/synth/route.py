@@ -65,10 +65,33 @@ class Routed:
         """1 / Fmax in ns: clock to output, logic, routing and setup of the slowest path."""
         return None if self.fmax_mhz is None else 1000 / self.fmax_mhz
 
+    @property
+    def logic_ns(self) -> float:
+        """What of the slowest path is no wire: clock to output, logic and setup, in ns."""
+        return sum(step.delay_ns for step in self.critical_path if step.kind != "routing")
+
+
+def left_out_ns(routed: Routed, chosen: Part) -> float:
+    """What nextpnr leaves out of the slowest path, in ns: a multiplier block of iCE40 is no register (`Untimed`).
+
+    A path that ends or begins at one goes on through it to a register; another path is the slowest only if it is
+    longer than the shortest one through a block. 0 where nothing is left out, or there is no such block.
+    """
+    untimed, delay = chosen.untimed, routed.delay_ns
+    if untimed is None or delay is None or not routed.dsps:
+        return 0.0
+    ends = (routed.critical_path[0].cell, routed.critical_path[-1].cell)
+    if any(cell.endswith(untimed.suffix) for cell in ends):
+        return untimed.ns + untimed.wire_ns
+    return max(0.0, untimed.ns + 2 * untimed.wire_ns - delay)
+
 
 @dataclass(frozen=True, slots=True)
 class RouteJob:
-    """One top to place and route with one seed. sources: file name -> content, Verilog and what it reads."""
+    """One top to place and route with one seed. sources: file name -> content, Verilog and what it reads.
+
+    hierarchy: keep modules apart in the mapping; memories: may become block RAM and LUT RAM, else flip-flops and LUTs.
+    """
 
     name: str
     top: str
@@ -77,6 +100,7 @@ class RouteJob:
     mapping: str
     clock_mhz: float = 100.0
     hierarchy: bool = False
+    memories: bool = True
 
     def __post_init__(self) -> None:
         check_mapping(self.mapping)
@@ -146,9 +170,9 @@ class Router:
 
     def script(self, job: RouteJob) -> str:
         """Yosys commands from Verilog to netlist.json and stat.json."""
-        keep = " -noflatten" if job.hierarchy else ""
+        options = (" -noflatten" if job.hierarchy else "") + ("" if job.memories else self.part.no_memories)
         reads = [f"read_verilog {name}" for name, _ in job.sources if name.endswith((".v", ".sv", ".vh"))]
-        steps = [step.format(top=job.top, keep=keep) for step in self.part.steps]
+        steps = [step.format(top=job.top, options=options) for step in self.part.steps]
         leave = ["tee -q -o stat.json stat -json", "delete */t:$scopeinfo", "write_json netlist.json"]
         return "\n".join([*MAPPINGS[job.mapping], *reads, *steps, *leave]) + "\n"
 

@@ -72,7 +72,7 @@ class Chain:
             stream.group, stream.pixel = self.d.several(
                 "counter", {"reset": self.d.reset, "enable": self.flag(age)},
                 [("count", Net("group", bits, signed=False)), ("wrap", Net("pixel", 1, signed=False))],
-                [Unit("counter", 1, max(2, bits), depth=stream.groups)], modulus=stream.groups,
+                [Unit("counter", 1, max(2, bits))], modulus=stream.groups,
             )  # fmt: skip
         return self.d.delay(stream.group, age)
 
@@ -88,7 +88,7 @@ class Chain:
 
         values: one, or one per channel. width: of the net; a ROM holds as many bits as all channels need.
         """
-        shape = replace(like, name=role, width=width, count=1, signed=True)
+        shape = like._replace(name=role, width=width, elements=1, signed=True)
         groups = self.stream.groups
 
         def contents() -> tuple[tuple[int, ...], ...]:
@@ -110,7 +110,7 @@ class Chain:
         fraction = self.number.fraction_bits
         if net.fraction_bits == fraction and net.width == self.number.width:
             return net
-        like = replace(net, width=self.number.width, fraction_bits=fraction, signed=True)
+        like = net._replace(width=self.number.width, fraction_bits=fraction, signed=True)
         if net.fraction_bits == fraction:
             return self.d.wire("extend", net, net.name, like)
         return self.d.wire(
@@ -205,7 +205,7 @@ def _shift(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     width = c.number.width
     allowed = distinct(exponents_of(node), width)
     if len(allowed) == 1:
-        return c.d.unit("shift_constant", c.lanes, {"x": x}, replace(x, name="shifted"), "y", (),
+        return c.d.unit("shift_constant", c.lanes, {"x": x}, x._replace(name="shifted"), "y", (),
                         parameters={"width": width, "exponent": allowed[0]}, registered=False)  # fmt: skip
     priced = Unit("shift_select", c.lanes, width, **sizes_of(allowed, identity=False))
     code = _code(c, node, Selection(allowed), x)
@@ -229,7 +229,7 @@ def _code(c: Chain, node: OpNode, selection: Selection, like: Net) -> Net:
         return [selection.code(max(int(e), 1 - c.number.width)) for e in exponents]
 
     found = c.parameter(node, "exponent", codes, max(1, selection.bits), like)
-    return replace(found, signed=False)
+    return found._replace(signed=False)
 
 
 def _prelu(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
@@ -269,7 +269,7 @@ def _threshold(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
                width=width)  # fmt: skip
     if "gain" not in node.consts:
         return y
-    flip = replace(c.parameter(node, "gain", lambda: flips(node), 1, y), signed=False)
+    flip = c.parameter(node, "gain", lambda: flips(node), 1, y)._replace(signed=False)
     return c.d.join("differ", y, flip, "flag")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
@@ -20,14 +19,16 @@ Contents = Callable[[], tuple[tuple[int, ...], ...]]
 
 
 _NUMBER = re.compile(r"_[0-9]+$")
-PORTS = ("reset", "valid", "a", "inside", "w", "dot", "coming")
+PORTS = ("reset", "valid", "a", "inside", "w", "sums", "complete", "positions", "dot", "coming")
 """Names of nets that come from outside."""
 
 
 class Describer:
     """Collects parts; `reset` is the engine's reset, which counters read."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int = 1) -> None:
+        """lanes: of what is repeated lane by lane, whose units are counted apart (`lane_units`); 1: of nothing."""
+        self.lanes = lanes
         self.parts: list[Part] = []
         self.unwritten: list[str] = []  # why the block cannot be printed
         self.reset = Net("reset", 1, signed=False, constant=True)
@@ -46,7 +47,7 @@ class Describer:
     def wire(self, op: str, x: Operand, hint: str, like: Net, **parameters: Any) -> Net:
         """Wiring of one operand, in as many lanes as it has; `like` gives width, point and sign."""
         source = net_of(x)
-        found = replace(like, name=self.name(hint), lanes=source.lanes, age=source.age)
+        found = like._replace(name=self.name(hint), lanes=source.lanes, age=source.age)
         self.parts.append(Part(op, source.lanes, (("x", x),), (("y", found),), parameters))
         return found
 
@@ -61,19 +62,21 @@ class Describer:
 
     def select(self, x: Net, when: Net) -> Net:
         """The rows of a net in which a flag is 1: from here on they are a stream of their own. Wiring."""
-        found = replace(x, name=self.name(x.name))
+        found = x._replace(name=self.name(x.name))
         self.parts.append(Part("select", x.lanes, (("x", x), ("when", when)), (("y", found),)))
         return found
 
     def literal(self, hint: str, width: int, lanes: int, contents: Contents, like: Net) -> Net:
         """Constants, one per lane."""
-        found = replace(like, name=self.name(hint), width=width, lanes=lanes, count=1, age=0, constant=True)
+        found = like._replace(
+            name=self.name(hint), width=width, lanes=lanes, elements=1, age=0, constant=True
+        )
         self.parts.append(Part("constant", lanes, (), (("y", found),), contents=contents))
         return found
 
     def extend(self, net: Net, width: int) -> Net:
         """As wide, with copies of the sign or zeros in front."""
-        return net if net.width >= width else self.wire("extend", net, net.name, replace(net, width=width))
+        return net if net.width >= width else self.wire("extend", net, net.name, net._replace(width=width))
 
     def unit(
         self,
@@ -97,7 +100,7 @@ class Describer:
         """
         age = max((net_of(x).age for x in inputs.values() if not net_of(x).constant), default=0)
         ready = tuple((name, self._aligned(x, age)) for name, x in inputs.items())
-        found = replace(output, name=self.name(output.name), lanes=lanes, age=age + clocked)
+        found = output._replace(name=self.name(output.name), lanes=lanes, age=age + clocked)
         self.parts.append(
             Part(op, lanes, ready, ((port, found),), parameters or {}, contents, tuple(priced), self.remark)
         )
@@ -118,7 +121,7 @@ class Describer:
         """One instance of a unit with several outputs; of those in `clocked` the value is there after the edge."""
         age = max(net.age for net in inputs.values() if not net.constant)
         ready = tuple((name, self.delay(net, age)) for name, net in inputs.items())
-        found = [replace(net, name=self.name(net.name), age=age + (port in clocked)) for port, net in outputs]
+        found = [net._replace(name=self.name(net.name), age=age + (port in clocked)) for port, net in outputs]
         named = tuple((port, net) for (port, _), net in zip(outputs, found, strict=True))
         self.parts.append(Part(op, 1, ready, named, parameters, None, tuple(priced), self.remark))
         return found
@@ -126,7 +129,7 @@ class Describer:
     def read(self, address: Net, lanes: int, words: int, output: Net, stored: int, contents: Contents) -> Net:
         """Parameter ROMs, one per lane, whose data is there one clock after the address."""
         self._reads[address.age, words, stored] += lanes
-        found = replace(output, name=self.name(output.name), lanes=lanes, age=address.age + 1)
+        found = output._replace(name=self.name(output.name), lanes=lanes, age=address.age + 1)
         self.parts.append(
             Part("rom", lanes, (("address", address),), (("data", found),), {"width": output.width}, contents)
         )
@@ -139,17 +142,24 @@ class Describer:
         while net.age < age:
             key = (net.name, net.age + 1)
             if key not in self._delayed:
-                later = replace(net, name=self.name(net.name), age=net.age + 1)
-                units = (Unit("register", net.lanes * net.count, net.width),) if priced else ()
+                later = net._replace(name=self.name(net.name), age=net.age + 1)
+                units = (Unit("register", net.lanes * net.elements, net.width),) if priced else ()
                 self.parts.append(Part("register", 1, (("d", net),), (("q", later),), priced=units))
                 self._delayed[key] = later
             net = self._delayed[key]
         return net
 
-    def units(self) -> Iterator[Unit]:
-        """What the parts are in a cost table; ROMs of one size that are read together as they share columns."""
+    def lane_units(self) -> Iterator[Unit]:
+        """What the parts of all lanes are in a cost table: proportional to their number."""
         for part in self.parts:
-            yield from part.priced
+            if self._of_lanes(part):
+                yield from part.priced
+
+    def units(self) -> Iterator[Unit]:
+        """What the other parts are; ROMs of one size that are read together as they share columns."""
+        for part in self.parts:
+            if not self._of_lanes(part):
+                yield from part.priced
         few: Counter[tuple[int, int]] = Counter()
         for (age, words, stored), count in self._reads.items():
             if words > FEW_WORDS:
@@ -159,7 +169,10 @@ class Describer:
         for (_, words), columns in few.items():
             yield rom(columns, words, 1)
 
+    def _of_lanes(self, part: Part) -> bool:
+        return self.lanes > 1 and part.output.lanes % self.lanes == 0
+
     def _aligned(self, operand: Operand, age: int) -> Operand:
         if isinstance(operand, Slice):
-            return replace(operand, net=self.delay(operand.net, age))
+            return operand._replace(net=self.delay(operand.net, age))
         return self.delay(operand, age)

@@ -15,7 +15,7 @@ block takes as long as a unit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, gcd, prod
 
 from abcost.accelerator.design.describer import Describer
@@ -41,7 +41,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The sums of a dot product. value: PE lanes; valid: 1 where they are complete, at the age of `value` or before.
+    """The sums of a dot product, all of one age. value: PE lanes; valid: 1 where they are complete.
 
     taps: kernel positions that were inside the image, and of how many taps each; None without padding.
     """
@@ -70,20 +70,27 @@ def segment(engine: Engine, simd: int) -> int:
 
 
 def describe_dot(
-    d: Describer, engine: Engine, folding: Folding, number: NumberFormat, leaf: Leaf, word: int, memory: bool
+    d: Describer,
+    engine: Engine,
+    folding: Folding,
+    number: NumberFormat,
+    leaf: Leaf,
+    word: int,
+    *,
+    memory: bool,
 ) -> Sum:
     """The parts of the dot product. word: bits of one stored weight; memory: whether weights are read from one."""
     steps, folds = -(-engine.taps // folding.simd) * engine.digits, -(-engine.channels // folding.pe)
     valid = Net("valid", 1, signed=False)
     first, last = _steps(d, valid, steps)
-    weights = _weights(d, engine, folding, valid, word, memory, steps * folds)
+    weights = _weights(d, engine, folding, valid, word, steps * folds if memory else 0)
     age = weights.age
     binary = engine.arithmetic in POPCOUNTED
     inside = None
     if binary and padded(engine):
-        inside = Net("inside", 1, count=folding.simd // segment(engine, folding.simd), signed=False)
+        inside = Net("inside", 1, elements=folding.simd // segment(engine, folding.simd), signed=False)
     a = Net(
-        "a", _activation_width(engine, number), count=folding.simd, signed=not binary,
+        "a", _activation_width(engine, number), elements=folding.simd, signed=not binary,
         fraction_bits=0 if binary else number.fraction_bits,
     )  # fmt: skip
     a = d.delay(a, age)
@@ -98,17 +105,24 @@ def describe_dot(
     total = _tree(d, parts, widest)
     taps = _counted(d, engine, folding, inside)
     if steps > 1:
-        total = _accumulate(d, total, first, valid, widest, binary)
+        total = _accumulate(d, total, first, valid, widest, unsigned=binary)
         if taps is not None:
             bits = popcount_bits(engine.taps // taps[1])
-            taps = _accumulate(d, taps[0], first, valid, bits, True), taps[1]
+            taps = _accumulate(d, taps[0], first, valid, bits, unsigned=True), taps[1]
         step_end, last = last, d.select(last, last)
         total = d.select(total, step_end)
         if taps is not None:
             taps = d.select(taps[0], step_end), taps[1]
     if planes > 1:
         total = _join_planes(d, engine, folding, total)
-    return Sum(total, last, taps)
+    if taps is not None:
+        taps = d.delay(taps[0], total.age), taps[1]
+    return Sum(total, d.delay(last, total.age), taps)
+
+
+def address_counter(words: int) -> tuple[Unit, ...]:
+    """The counter that reads so many words of weights; priced apart, for it alone depends on PE in no simple way."""
+    return (Unit("counter", 1, max(2, (words - 1).bit_length())),) if words > 1 else ()
 
 
 def _planes(engine: Engine) -> int:
@@ -141,32 +155,30 @@ def _steps(d: Describer, valid: Net, steps: int) -> tuple[Net, Net]:
     count, last = d.several(
         "counter", {"reset": d.reset, "enable": valid},
         [("count", Net("step", bits, signed=False)), ("wrap", Net("last", 1, signed=False))],
-        [Unit("counter", 1, max(2, bits), depth=steps)], modulus=steps,
+        [Unit("counter", 1, max(2, bits))], modulus=steps,
     )  # fmt: skip
     return d.wire("is_zero", count, "first", Net("", 1, signed=False)), last
 
 
-def _weights(
-    d: Describer, engine: Engine, folding: Folding, valid: Net, word: int, memory: bool, words: int
-) -> Net:
+def _weights(d: Describer, engine: Engine, folding: Folding, valid: Net, word: int, words: int) -> Net:
     """PE lanes of SIMD weights: read from a memory, or constants, or an input."""
     like = Net("weight", max(1, word), folding.pe, folding.simd, signed=word > 1)
     if engine.dot.const("weight") is None:
-        return replace(like, name="w", width=max(1, engine.bits[1]))
+        return like._replace(name="w", width=max(1, engine.bits[1]))
     if words == 1:
-        found = replace(like, name=d.name("weight"), constant=True)
+        found = like._replace(name=d.name("weight"), constant=True)
         d.parts.append(_weight_part("weights", (), found))
         return found
-    if not memory:
-        return replace(like, name="w")
+    if not words:
+        return like._replace(name="w")
     d.remark = "word of weights"
     bits = (words - 1).bit_length()
     address, _ = d.several(
         "counter", {"reset": d.reset, "enable": valid},
         [("count", Net("address", bits, signed=False)), ("wrap", Net("done", 1, signed=False))],
-        [Unit("counter", 1, max(2, bits), depth=words)], modulus=words,
+        (), modulus=words,
     )  # fmt: skip
-    read = replace(like, name=d.name("word"), age=1)
+    read = like._replace(name=d.name("word"), age=1)
     d.parts.append(_weight_part("memory", (("address", address),), read))
     return d.delay(read, 2)
 
@@ -181,7 +193,7 @@ def _popcounts(
     """Registered popcounts of the leaves, held at 0 or masked outside the image."""
     planes = _planes(engine)
     lanes = folding.pe * planes
-    op = "popcount" if w.constant else "xnor_popcount"
+    op = "plain_popcount" if w.constant else "xnor_popcount"
     together = 0 if inside is None else segment(engine, folding.simd)
     size = max((n for n in _divisors(together) if n <= leaf.bits), default=0)
     gated = inside is not None and (size >= min(_LEAST_GATED, leaf.bits) or size == folding.simd)
@@ -192,7 +204,7 @@ def _popcounts(
     mask = None
     if inside is not None and not gated:
         inside = d.delay(inside, a.age)
-        mask = d.wire("spread", inside, "mask", replace(inside, count=folding.simd), times=together)
+        mask = d.wire("spread", inside, "mask", inside._replace(elements=folding.simd), times=together)
     found, start = [], 0
     d.remark = "popcount of agreeing bits"
     for bits in sizes:
@@ -255,7 +267,7 @@ def _products(
     for tap in range(folding.simd):
         product = d.unit(
             "multiply", folding.pe, {"a": _wide(d, a, tap, width), "b": _wide(d, w, tap, width)},
-            replace(out, width=2 * width), "p", priced, parameters={"width": width}, registered=False,
+            out._replace(width=2 * width), "p", priced, parameters={"width": width}, registered=False,
         )  # fmt: skip
         found.append(d.delay(d.wire("cut", product, "product", out, places=0), product.age + 1))
     return found
@@ -263,7 +275,7 @@ def _products(
 
 def _wide(d: Describer, x: Net, tap: int, width: int) -> Net:
     """One tap of a net with one element per lane."""
-    return d.wire("extend", Slice(x, tap, 1), x.name, replace(x, width=width, count=1))
+    return d.wire("extend", Slice(x, tap, 1), x.name, x._replace(width=width, elements=1))
 
 
 def _tree(d: Describer, parts: Sequence[Net], widest: int) -> Net:
@@ -278,7 +290,7 @@ def _tree(d: Describer, parts: Sequence[Net], widest: int) -> Net:
             merged.append(
                 d.unit(
                     "add", a.lanes, {"a": _to(d, a, width), "b": _to(d, b, width)},
-                    replace(a, name="sum", width=width), "s", [Unit("add", a.lanes, width)],
+                    a._replace(name="sum", width=width), "s", [Unit("add", a.lanes, width)],
                     parameters={"width": width},
                 )
             )  # fmt: skip
@@ -293,13 +305,13 @@ def _to(d: Describer, net: Net, width: int) -> Net:
     if net.width == width:
         return net
     return d.wire(
-        "cut" if net.width > width else "extend", net, net.name, replace(net, width=width), places=0
+        "cut" if net.width > width else "extend", net, net.name, net._replace(width=width), places=0
     )
 
 
-def _accumulate(d: Describer, part: Net, first: Net, valid: Net, width: int, unsigned: bool) -> Net:
+def _accumulate(d: Describer, part: Net, first: Net, valid: Net, width: int, *, unsigned: bool) -> Net:
     d.remark = "sum over the steps"
-    total = replace(part, name="total", width=max(2, width))
+    total = part._replace(name="total", width=max(2, width))
     return d.unit(
         "accumulate", part.lanes,
         {"x": part, "first": d.delay(first, part.age), "enable": d.delay(valid, part.age)}, total, "total",
@@ -315,13 +327,13 @@ def _counted(d: Describer, engine: Engine, folding: Folding, inside: Net | None)
     if inside is None:
         return None
     taps = segment(engine, folding.simd)
-    if inside.count == 1:
-        return replace(inside, count=1), taps
+    if inside.elements == 1:
+        return inside._replace(elements=1), taps
     d.remark = "taps inside the image"
-    bits = popcount_bits(inside.count)
+    bits = popcount_bits(inside.elements)
     count = d.unit(
         "popcount", 1, {"a": inside}, Net("positions", bits, signed=False), "p",
-        [Unit("popcount", 1, 1, bits=inside.count)], parameters={"bits": inside.count},
+        [Unit("plain_popcount", 1, 1, bits=inside.elements)], parameters={"bits": inside.elements},
     )  # fmt: skip
     return count, taps
 
@@ -331,7 +343,7 @@ def _join_planes(d: Describer, engine: Engine, folding: Folding, total: Net) -> 
     planes = _planes(engine)
     width = total.width + sum(engine.bits)
     d.remark = "bit planes"
-    joined = replace(total, name="planes", width=width, lanes=folding.pe)
+    joined = total._replace(name="planes", width=width, lanes=folding.pe)
     return d.unit(
         "planes", folding.pe, {"x": total}, joined, "y", [Unit("add", folding.pe * (planes - 1), width)]
     )

@@ -9,7 +9,7 @@ The two blocks are described apart: what the chain is does not depend on SIMD, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import prod
 
 from abcost.accelerator.design.chain import (
@@ -20,7 +20,7 @@ from abcost.accelerator.design.chain import (
     unsupported,
 )
 from abcost.accelerator.design.describer import Describer
-from abcost.accelerator.design.dot import POPCOUNTED, Leaf, Sum, describe_dot, padded
+from abcost.accelerator.design.dot import POPCOUNTED, Leaf, Sum, describe_dot
 from abcost.accelerator.design.net import Net, NumberFormat, Part
 from abcost.accelerator.design.pool import POOLS, describe_pool, unsupported_pool
 from abcost.accelerator.engine import Engine, Work
@@ -61,9 +61,19 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DotBlock(Block):
-    """value: of a dot product, one per lane of the chain; coming: 1 one clock before it."""
+class SumsBlock(Block):
+    """The dot product. lane_units: of its PE lanes, `lanes` of them; sums: what it gives."""
 
+    lane_units: tuple[Unit, ...] = field(kw_only=True)
+    lanes: int = field(kw_only=True)
+    sums: Sum = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TurnBlock(Block):
+    """From PE sums of age 0 to values of the chain. coming: 1 one clock before a value."""
+
+    sums: Sum = field(kw_only=True)
     value: Net = field(kw_only=True)
     coming: Net = field(kw_only=True)
 
@@ -87,24 +97,16 @@ class EngineDesign:
     number: NumberFormat
     leaf: Leaf
     lanes: int
-    dot: DotBlock
+    sums: SumsBlock
+    turn: TurnBlock
     chain: ChainBlock
-
-    @property
-    def units(self) -> tuple[Unit, ...]:
-        """What it takes, in the units of a cost table."""
-        return (*self.dot.units, *self.chain.units)
+    unwritten: tuple[str, ...]  # why there is no Verilog of it; empty where there is
 
     @property
     def stages(self) -> int:
         """Clock edges from the last step of a dot product to the latest result."""
         last = max((result.net.age for result in self.chain.results), default=1)
-        return self.dot.value.age + last - 1
-
-    @property
-    def unwritten(self) -> tuple[str, ...]:
-        """Why there is no Verilog of it; empty where there is."""
-        return (*self.dot.unwritten, *self.chain.unwritten)
+        return self.sums.sums.value.age + self.turn.value.age + last - 1
 
 
 def steps_of(engine: Engine, folding: Folding) -> int:
@@ -118,48 +120,36 @@ def chain_lanes(engine: Engine, folding: Folding) -> int:
     return next(lanes for lanes in divisors(folding.pe) if lanes * steps >= folding.pe)
 
 
-def describe(
-    graph: OpGraph,
-    engine: Engine,
-    folding: Folding,
-    number: NumberFormat,
-    *,
-    leaf: Leaf | None = None,
-    word: int = 1,
-    memory: bool = True,
-) -> EngineDesign:
-    """The engine at a folding.
+def describe_sums(
+    engine: Engine, folding: Folding, number: NumberFormat, leaf: Leaf, word: int, *, memory: bool
+) -> SumsBlock:
+    """The dot product. word: bits of a stored weight; memory: whether weights are read from one (else they are inputs).
 
-    leaf: what is added up in one cycle. word: bits of a stored weight; memory: whether weights are read from one (else
-    they are inputs; a single word is constant).
+    A single word of weights is constant.
     """
-    leaf = leaf or Leaf()
-    lanes = chain_lanes(engine, folding)
-    dot = describe_sums(engine, folding, number, leaf, lanes, word, memory)
-    reasons = (*dot.unwritten, *unwritten_dot(graph, engine))
-    return EngineDesign(
-        engine, folding, number, leaf, lanes, replace(dot, unwritten=reasons),
-        describe_chain(graph, engine, folding.pe, number, lanes, dot.value),
+    d = Describer(folding.pe)
+    sums = describe_dot(d, engine, folding, number, leaf, word, memory=memory)
+    return SumsBlock(
+        tuple(d.parts), tuple(d.units()), tuple(d.unwritten), lane_units=tuple(d.lane_units()), lanes=folding.pe,
+        sums=sums,
     )  # fmt: skip
 
 
-def describe_sums(
-    engine: Engine,
-    folding: Folding,
-    number: NumberFormat,
-    leaf: Leaf,
-    lanes: int,
-    word: int,
-    memory: bool,
-) -> DotBlock:
-    """The dot product up to a value per lane of the chain."""
+def describe_turn(engine: Engine, sums: Sum, pe: int, lanes: int) -> TurnBlock:
+    """The way from PE sums like these to so many lanes."""
     d = Describer()
-    found = describe_dot(d, engine, folding, number, leaf, word, memory)
-    value, coming, taps = _shifted_out(d, found, folding.pe, lanes)
+    start = Sum(
+        sums.value._replace(name="sums", age=0, lanes=pe),
+        sums.valid._replace(name="complete", age=0),
+        None if sums.taps is None else (sums.taps[0]._replace(name="positions", age=0), sums.taps[1]),
+    )
+    value, coming, taps = _shifted_out(d, start, pe, lanes)
     if engine.arithmetic in POPCOUNTED:
         value = _centred(d, engine, value, taps)
+    if value.age == 0:  # that a value comes has to be known one clock before
+        value = d.delay(value, 1)
     coming = d.delay(coming, value.age - 1)
-    return DotBlock(tuple(d.parts), tuple(d.units()), tuple(d.unwritten), value=value, coming=coming)
+    return TurnBlock(tuple(d.parts), tuple(d.units()), sums=start, value=value, coming=coming)
 
 
 def _shifted_out(d: Describer, found: Sum, pe: int, lanes: int) -> tuple[Net, Net, tuple[Net, int] | None]:
@@ -167,27 +157,27 @@ def _shifted_out(d: Describer, found: Sum, pe: int, lanes: int) -> tuple[Net, Ne
     value, taps = found.value, found.taps
     if lanes == pe:
         return value, found.valid, taps
-    load = d.delay(found.valid, value.age)
+    load = found.valid
     d.remark = f"{pe} sums to {lanes} at a time"
     y = d.unit(
-        "shift_out", 1, {"x": replace(value, count=pe, lanes=1), "load": load},
-        replace(value, name="turn", count=lanes), "y",
+        "shift_out", 1, {"x": value._replace(elements=pe, lanes=1), "load": load},
+        value._replace(name="turn", elements=lanes), "y",
         [Unit("mux", pe - lanes, value.width), Unit("register", pe, value.width)], clocked=True,
         parameters={"width": value.width, "inputs": pe, "outputs": lanes},
     )  # fmt: skip
     (active,) = d.several(
         "burst", {"reset": d.reset, "start": load}, [("active", Net("turning", 1, signed=False))],
-        [Unit("counter", 1, max(2, (pe // lanes - 1).bit_length()), depth=pe // lanes)], length=pe // lanes,
+        [Unit("counter", 1, max(2, (pe // lanes - 1).bit_length()))], length=pe // lanes,
     )  # fmt: skip
     if taps is not None:
-        positions = d.delay(taps[0], value.age)
+        positions = taps[0]
         held = d.unit(
-            "hold", 1, {"d": positions, "load": load}, replace(positions, name="held"), "q",
+            "hold", 1, {"d": positions, "load": load}, positions._replace(name="held"), "q",
             [Unit("register", 1, positions.width)], clocked=True,
             parameters={"width": positions.width},
         )  # fmt: skip
         taps = held, taps[1]
-    return replace(y, lanes=lanes, count=1), active, taps
+    return y._replace(lanes=lanes, elements=1), active, taps
 
 
 def _centred(d: Describer, engine: Engine, value: Net, taps: tuple[Net, int] | None) -> Net:
@@ -195,12 +185,11 @@ def _centred(d: Describer, engine: Engine, value: Net, taps: tuple[Net, int] | N
     bits = popcount_bits(engine.taps)
     width = max(bits, value.width) + 1
     signed = Net("dot", width)
-    twice = d.wire("twice", value, "twice", replace(signed, lanes=value.lanes))
+    twice = d.wire("twice", value, "twice", signed._replace(lanes=value.lanes))
     if taps is None:
         whole = d.literal("taps", width, 1, lambda: ((engine.taps,),), signed)
     else:
         whole = _taps_inside(d, taps, width)
-        whole = d.delay(whole, value.age)
     fused = engine.scale is not None
     d.remark = "2p - K"
     priced = () if fused else (Unit("add", value.lanes, width),)
@@ -228,12 +217,12 @@ def _taps_inside(d: Describer, taps: tuple[Net, int], width: int) -> Net:
 
 
 def describe_chain(
-    graph: OpGraph, engine: Engine, pe: int, number: NumberFormat, lanes: int, value: Net
+    graph: OpGraph, engine: Engine, number: NumberFormat, lanes: int, value: Net
 ) -> ChainBlock:
     """The chain behind a value like `value`, in so many lanes."""
     d = Describer()
     chain = Chain(d, engine, number, lanes)
-    start = replace(value, name="dot", lanes=lanes, count=1, age=1)
+    start = value._replace(name="dot", lanes=lanes, elements=1, age=1)
     coming = Net("coming", 1, signed=False)
     rows, columns = image_of(engine.dot)
     first = Stream(coming, -(-engine.channels // lanes), rows, columns)
@@ -261,11 +250,11 @@ def _finished(
 ) -> Net:
     """The value as the interpreter stores it: a real dot product cut to the grid, and its bias added."""
     if engine.arithmetic in (DotArithmetic.REAL, DotArithmetic.NARROW):
-        like = replace(value, width=number.width, fraction_bits=number.fraction_bits, name="dot_cut")
+        like = value._replace(width=number.width, fraction_bits=number.fraction_bits, name="dot_cut")
         value = d.wire("cut", value, "value", like, places=number.fraction_bits, width=number.width)
     elif engine.arithmetic is DotArithmetic.SIGNED_ADD and value.width > number.width:
         value = d.wire(
-            "cut", value, "value", replace(value, width=number.width), places=0, width=number.width
+            "cut", value, "value", value._replace(width=number.width), places=0, width=number.width
         )
     if "bias" in engine.dot.consts:
         chain.stream = stream
@@ -394,6 +383,3 @@ def unwritten_dot(graph: OpGraph, engine: Engine) -> list[str]:
         case other:
             found.append(f"its arithmetic is {other.value}")
     return found
-
-
-__all__ = ["EngineDesign", "Leaf", "NumberFormat", "describe", "padded"]

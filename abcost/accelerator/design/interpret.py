@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from abcost.accelerator.design.dot import Sum
 from abcost.accelerator.design.engine import Block, EngineDesign
 from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.accelerator.design.wiring import WIRING
@@ -25,11 +26,19 @@ def run(design: EngineDesign, inputs: Mapping[str, Tensor], weights: Tensor) -> 
     inputs: `a` (rows, SIMD), `inside` (rows, groups of taps) where windows reach into padding, and the residual
     operands `x0`, … (rows, lanes) in the order in which they are taken. weights: (words, PE * SIMD).
     """
-    dot = _run(design.dot, {**inputs, "valid": torch.ones(len(inputs["a"]), 1)}, design, weights)
-    value = dot[design.dot.value.name]
-    ready = {"dot": value, "coming": torch.ones(len(value), 1)}
-    chain = _run(design.chain, {**inputs, **ready}, design, weights)
+    sums = _run(design.sums, {**inputs, "valid": torch.ones(len(inputs["a"]), 1)}, design, weights)
+    ready = {
+        turned.name: sums[own.name]
+        for own, turned in zip(_nets(design.sums.sums), _nets(design.turn.sums), strict=True)
+    }
+    turn = _run(design.turn, ready, design, weights)
+    value = turn[design.turn.value.name]
+    chain = _run(design.chain, {**inputs, "dot": value, "coming": torch.ones(len(value), 1)}, design, weights)
     return {f"y{i}": chain[result.net.name] for i, result in enumerate(design.chain.results)}
+
+
+def _nets(sums: Sum) -> list[Net]:
+    return [sums.value, sums.valid, *([] if sums.taps is None else [sums.taps[0]])]
 
 
 def _run(
@@ -95,7 +104,7 @@ def _net(operand: Operand, known: Mapping[str, Tensor]) -> Tensor:
 def _lanes(operand: Operand, lanes: int, known: Mapping[str, Tensor]) -> Tensor:
     """(rows, lanes, elements) of an operand; a single lane is that of all."""
     net = net_of(operand)
-    values = known[net.name].reshape(-1, net.lanes, net.count)
+    values = known[net.name].reshape(-1, net.lanes, net.elements)
     if isinstance(operand, Slice):
         values = values[:, :, operand.start : operand.start + operand.number]
     return values.expand(-1, lanes, -1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from abcost.cost.organisation import Unit
 
@@ -21,9 +21,8 @@ class NumberFormat:
     fraction_bits: int
 
 
-@dataclass(frozen=True, slots=True)
-class Net:
-    """`lanes` times `count` elements of `width` bits; element e of lane l stands at bit (l * count + e) * width.
+class Net(NamedTuple):
+    """`lanes` times `elements` elements of `width` bits; element e of lane l stands at bit (l * elements + e) * width.
 
     fraction_bits: of the fixed-point value that an element holds. age: clock edges behind the inputs of the engine.
     constant: the same in every cycle, and thus of any age.
@@ -32,7 +31,7 @@ class Net:
     name: str
     width: int
     lanes: int = 1
-    count: int = 1
+    elements: int = 1
     fraction_bits: int = 0
     signed: bool = True
     age: int = 0
@@ -41,11 +40,10 @@ class Net:
     @property
     def bits(self) -> int:
         """Bits of all lanes."""
-        return self.width * self.count * self.lanes
+        return self.width * self.elements * self.lanes
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """`number` elements of every lane of a net, from element `start` on."""
 
     net: Net

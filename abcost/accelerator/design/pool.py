@@ -7,8 +7,6 @@ keeps pace. With one channel group the pixels of a window follow each other, and
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from abcost.accelerator.design.chain import Chain, Stream
 from abcost.accelerator.design.net import Net
 from abcost.core.kinds import OpKind
@@ -71,7 +69,7 @@ def describe_pool(c: Chain, node: OpNode, x: Net) -> tuple[Net, Stream]:
         "x": x,
         "valid": c.flag(age),
         "first": d.delay(first, age),
-        "next": address if address.constant else replace(d.delay(address, early), age=age),
+        "next": address if address.constant else d.delay(address, early)._replace(age=age),
         "address": d.delay(address, age),
     }
     forward = stream.groups == 1 and (column is not None or window is None)
@@ -82,7 +80,7 @@ def describe_pool(c: Chain, node: OpNode, x: Net) -> tuple[Net, Stream]:
     units = [Unit("max" if operation == "max" else "add", c.lanes, number.width),
              Unit("mux", c.lanes, number.width), Unit("register", 2 * c.lanes, number.width)]  # fmt: skip
     y = d.unit(
-        "pool", c.lanes, inputs, replace(x, name="pooled"), "y", units, clocked=True,
+        "pool", c.lanes, inputs, x._replace(name="pooled"), "y", units, clocked=True,
         parameters={"width": number.width, "depth": 1 << address.width, "operation": operation, "forward": forward},
     )  # fmt: skip
     complete = d.join("both", c.flag(age), d.delay(last, age), "complete")
@@ -117,6 +115,6 @@ def _count(c: Chain, enable: Net, modulus: int, name: str) -> tuple[Net | None, 
     count, wrap = c.d.several(
         "counter", {"reset": c.d.reset, "enable": enable},
         [("count", Net(name, bits, signed=False)), ("wrap", Net(f"{name}_end", 1, signed=False))],
-        [Unit("counter", 1, max(2, bits), depth=modulus)], modulus=modulus,
+        [Unit("counter", 1, max(2, bits))], modulus=modulus,
     )  # fmt: skip
     return count, wrap

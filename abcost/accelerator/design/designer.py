@@ -1,0 +1,142 @@
+"""Describes the engines of one graph, and keeps what it described: foldings and sets of exponents share most of it.
+
+The chain of an engine depends on its lanes alone, its dot product on nothing in the chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from abcost.accelerator.design.dot import (
+    POPCOUNTED,
+    Leaf,
+    address_counter,
+    padded,
+    segment,
+    taps_per_position,
+)
+from abcost.accelerator.design.engine import (
+    ChainBlock,
+    EngineDesign,
+    SumsBlock,
+    TurnBlock,
+    chain_lanes,
+    describe_chain,
+    describe_sums,
+    describe_turn,
+    steps_of,
+    unwritten_dot,
+)
+from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.engine import Engine
+from abcost.accelerator.engine_memory import weight_word
+from abcost.accelerator.folding import Folding, divisors
+from abcost.core.graph import OpGraph
+from abcost.cost.organisation import Unit
+
+
+class Designer:
+    """Engines at their foldings. leaf: what is added up in one clock cycle."""
+
+    def __init__(self, graph: OpGraph, number: NumberFormat, leaf: Leaf | None = None) -> None:
+        self.graph, self.number, self.leaf = graph, number, leaf or Leaf()
+        self._sums: dict[tuple[object, ...], SumsBlock] = {}
+        self._turns: dict[tuple[object, ...], TurnBlock] = {}
+        self._chains: dict[
+            tuple[int, int], tuple[Engine, ChainBlock]
+        ] = {}  # keeps the engine: ids are of the living
+        self._shapes: dict[str, tuple[object, ...]] = {}
+
+    def sums(self, engine: Engine, folding: Folding) -> SumsBlock:
+        """The dot product with as many taps per step, in some number of lanes: others have as many times its units."""
+        constant = self._words(engine, folding) == 1
+        pe = folding.pe if constant else next((n for n in divisors(engine.channels) if n > 1), 1)
+        key = (self._shape(engine), folding.simd, constant and pe)
+        found = self._sums.get(key)
+        if found is None:
+            word = weight_word(engine, self.number.width)
+            folded = Folding(pe, folding.simd)
+            found = self._sums[key] = describe_sums(
+                engine, folded, self.number, self.leaf, word, memory=bool(word)
+            )
+        return found
+
+    def turn(self, engine: Engine, folding: Folding) -> TurnBlock:
+        """The way from its PE sums to the lanes of the chain."""
+        lanes = chain_lanes(engine, folding)
+        key = (self._shape(engine), folding.pe, lanes, self._segment(engine, folding))
+        found = self._turns.get(key)
+        if found is None:
+            found = self._turns[key] = describe_turn(
+                engine, self.sums(engine, folding).sums, folding.pe, lanes
+            )
+        return found
+
+    def chain(self, engine: Engine, folding: Folding) -> ChainBlock:
+        """The chain of an engine."""
+        key = (id(engine), chain_lanes(engine, folding))
+        found = self._chains.get(key)
+        if found is None:
+            value = self.turn(engine, folding).value
+            chain = describe_chain(self.graph, engine, self.number, key[1], value)
+            found = self._chains[key] = (engine, chain)
+        return found[1]
+
+    def design(self, engine: Engine, folding: Folding) -> EngineDesign:
+        """The whole engine, every lane of it."""
+        word = weight_word(engine, self.number.width)
+        sums = describe_sums(engine, folding, self.number, self.leaf, word, memory=bool(word))
+        turn, chain = self.turn(engine, folding), self.chain(engine, folding)
+        reasons = (*sums.unwritten, *unwritten_dot(self.graph, engine), *chain.unwritten)
+        lanes = chain_lanes(engine, folding)
+        return EngineDesign(engine, folding, self.number, self.leaf, lanes, sums, turn, chain, reasons)
+
+    def control(self, engine: Engine, folding: Folding) -> tuple[Unit, ...]:
+        """The counter that reads the weights."""
+        return address_counter(self._words(engine, folding))
+
+    def units(self, engine: Engine, folding: Folding) -> list[Unit]:
+        """What the engine takes, in the units of a cost table."""
+        return [*self.dot_units(engine, folding), *self.post_units(engine, folding)]
+
+    def dot_units(self, engine: Engine, folding: Folding) -> list[Unit]:
+        """What its dot product takes."""
+        sums = self.sums(engine, folding)
+        lanes = (replace(unit, count=unit.count * folding.pe // sums.lanes) for unit in sums.lane_units)
+        return [*sums.units, *lanes, *self.control(engine, folding)]
+
+    def post_units(self, engine: Engine, folding: Folding) -> list[Unit]:
+        """What stands behind its sums takes: post-processing."""
+        return [*self.turn(engine, folding).units, *self.chain(engine, folding).units]
+
+    def stages(self, engine: Engine, folding: Folding) -> int:
+        """Clock edges from the last step of a dot product to the latest result."""
+        last = max((result.net.age for result in self.chain(engine, folding).results), default=1)
+        return self.sums(engine, folding).sums.value.age + self.turn(engine, folding).value.age + last - 1
+
+    def _words(self, engine: Engine, folding: Folding) -> int:
+        """Words of weights that are read one after another; 0 where the second factor is an input."""
+        if engine.dot.const("weight") is None:
+            return 0
+        return steps_of(engine, folding) * -(-engine.channels // folding.pe)
+
+    def _segment(self, engine: Engine, folding: Folding) -> int:
+        return segment(engine, folding.simd) if padded(engine) else 0
+
+    def _shape(self, engine: Engine) -> tuple[object, ...]:
+        """What its dot product depends on: engines of one shape share it."""
+        known = self._shapes.get(engine.dot.name)
+        if known is None:
+            own = None if engine.arithmetic in POPCOUNTED else engine.dot.name
+            known = self._shapes[engine.dot.name] = (
+                own,
+                engine.arithmetic,
+                engine.channels,
+                engine.taps,
+                engine.bits,
+                engine.digits,
+                padded(engine) and taps_per_position(engine),
+                engine.scale is None,
+                engine.dot.const("weight") is None,
+            )
+        return known

@@ -1,0 +1,65 @@
+"""Memories of an engine: weights or second operand of the dot product, and the line buffers of its windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from abcost.accelerator.design.engine import chain_lanes
+from abcost.accelerator.engine import Engine
+from abcost.accelerator.folding import Folding
+from abcost.accelerator.memory import Memory
+from abcost.accelerator.window import window_of
+from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.core.node import OpNode
+from abcost.cost.memory import parameter_bits as bits_of_weights
+
+
+def memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> list[Memory]:
+    """Weights or second operand of the dot product, and the line buffers of the windows in the engine.
+
+    Weights of which each is used by a multiplier of its own are constants of the circuit.
+    """
+    found = [*_operand(engine, folding, graph, width)]
+    folds = engine.folds(folding.pe, folding.simd)
+    word = weight_word(engine, width)
+    if word and folds > 1:
+        products = folding.pe * folding.simd
+        depth = max(
+            folds, -(-engine.dot.consts["weight"].count // products)
+        )  # transposed: not all at each position
+        found.append(Memory("weights", word * products, depth, engine.positions * folds))
+    groups = int(engine.dot.attrs.get("groups", 1))
+    found += _line_buffer(engine.dot, graph, folding.simd * min(folding.pe, groups), width)
+    lanes = chain_lanes(engine, folding)
+    for work in engine.chain:
+        found += _line_buffer(work.node, graph, lanes, width)
+    return found
+
+
+def weight_word(engine: Engine, width: int) -> int:
+    """Bits of one stored weight; 0 for a product of computed tensors."""
+    weight = engine.dot.const("weight")
+    return 0 if weight is None else bits_of_weights(engine.dot, width)["weight"] // max(1, weight.count)
+
+
+def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Iterator[Memory]:
+    """What a window keeps of its input, all channels, in words of the `elements` that are read in one cycle."""
+    source = graph.sources(node)[0]
+    window = window_of(node, source)
+    if window is None or window.single:
+        return
+    kept = window.kept * source.shape[1]
+    word = min(elements, kept)
+    bits = graph.precision(node if window.separate else source).width(width)
+    yield Memory("line buffer", word * bits, -(-kept // word), reads=0)
+
+
+def _operand(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> Iterator[Memory]:
+    """The second factor of a product of computed tensors: all of it, twice, as it is filled while it is read."""
+    if engine.dot.kind is not OpKind.MATMUL:
+        return
+    source = graph.sources(engine.dot)[1]
+    word = min(folding.pe * folding.simd, source.elements)
+    bits = graph.precision(source).width(width)
+    yield Memory("operand", word * bits, 2 * -(-source.elements // word), reads=0)
