@@ -36,7 +36,7 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
         "change",
     )
     if any(o.fmax is not None for o in organised):
-        table.add_row("Fmax, MHz", *map(_fmax, organised), "")
+        table.add_row("Fmax, MHz", *map(fmax_text, organised), "")
     table.add_row("frames/s", *(_three_digits(o.fps) for o in organised), "")
     table.add_row("cycles/frame", *(f"{o.interval:,}" for o in organised), "")
     table.add_row("latency, ms", *(_three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), "")
@@ -118,7 +118,7 @@ def _bandwidth(o: Organised) -> str:
     return _three_digits(o.bandwidth_gb_s) + share
 
 
-def _fmax(o: Organised) -> str:
+def fmax_text(o: Organised) -> str:
     """The highest clock, from its least to its most."""
     if o.fmax is None or o.fmax.value is None or o.fmax.low is None or o.fmax.high is None:
         return "unknown"
