@@ -32,6 +32,7 @@ LAWS = {
     "signed_sum": ("width * bits", "0", "0"),
     "accumulate": ("width", "width", "0"),
     "register": ("0", "width", "0"),
+    "counter": ("width", "width", "0"),
     "rom": ("width", "0", "0"),
 }
 """Unit -> LUTs, flip-flops, DSPs."""

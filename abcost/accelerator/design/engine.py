@@ -305,7 +305,8 @@ class _Walk:
 
     def _reason(self, node: OpNode, mine: list[str], stream: Stream) -> str:
         if not mine:
-            return "it reads nothing that the engine makes"
+            moved = any(self.graph.node(n).kind is OpKind.WIRING for n in self.graph.inputs(node.name))
+            return "it reads values in another order" if moved else "it reads nothing that the engine makes"
         if any(self.streams[name] is not stream for name in mine):
             return "it joins values that come at different rates"
         if not self.refused.isdisjoint(mine):

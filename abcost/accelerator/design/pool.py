@@ -92,7 +92,7 @@ def describe_pool(c: Chain, node: OpNode, x: Net) -> tuple[Net, Stream]:
 def _all(c: Chain, flags: list[Net]) -> Net:
     """1 where all flags are; without any, always."""
     if not flags:
-        return c.d.literal("always", 1, 1, lambda: ((1,),), _FLAG)
+        return c.d.literal("unconditional", 1, 1, lambda: ((1,),), _FLAG)
     found = flags[0]
     for flag in flags[1:]:
         found = c.d.join("both", found, flag, "flag")
