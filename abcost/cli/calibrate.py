@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    target: Annotated[str, typer.Argument(help="fpga-lut6, fpga-ice40, fpga-ecp5 or asic-osu018.")],
+    target: Annotated[
+        str, typer.Argument(help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, or asic-osu018.")
+    ],
     quick: Annotated[
         bool, typer.Option("--quick", help="A third of the points: minutes; writes TARGET-quick.toml.")
     ] = False,
@@ -58,10 +60,14 @@ def calibrate(
     if timing:
         from abcost.cli.delays import calibrate_delays
 
-        for option, value in (("--liberty", liberty), ("--yosys", yosys)):
+        for option, value in (("--liberty", liberty), ("--yosys", yosys), ("--energy", energy or None)):
             if value is not None:
-                raise UsageError(f"{option} does nothing with --timing, which places and routes FPGA units")
-        calibrate_delays(target, output=output, cache=cache, workers=jobs, quick=quick)
+                raise UsageError(
+                    f"{option} does nothing with --timing, which measures delays of FPGA units only"
+                )
+        calibrate_delays(
+            target, output=output, cache=cache, workers=jobs, quick=quick, from_points=from_points
+        )
         return
     from abcost.calibrate.points import HEAD as POINTS_HEAD
     from abcost.calibrate.table import head_line
@@ -97,12 +103,13 @@ def calibrate(
 def _check_options(
     target: Target, liberty: Path | None, jobs: int | None, *, energy: bool, from_points: bool
 ) -> None:
-    """Raise UsageError for options that contradict the target or each other."""
+    """Raise UsageError for options that do not go with the target, or with each other."""
     if energy and not target.fabric:
         raise UsageError(
-            f"{target.name} has no LUTs: --energy is for FPGAs (asic targets measure energy anyway)"
+            f"{target.name} has no LUTs whose energy is known: --energy is for FPGAs "
+            "(asic targets measure energy anyway)"
         )
-    if from_points and (energy or not target.fabric):
+    if from_points and (energy or target.technology != "fpga"):
         raise UsageError("--from-points synthesizes nothing: it goes without --energy, and for FPGAs")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
