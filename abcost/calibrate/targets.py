@@ -32,7 +32,7 @@ class Target:
     published: bool = False  # the device of the published units: their readings are measured too
     part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
     dsp: int = 18  # bits by bits that one DSP multiplies
-    delays: tuple[str, ...] = tuple(DELAYS)  # units whose delays are measured
+    delays: tuple[str, ...] = tuple(op for op in DELAYS if op != "qprelu_add")  # units whose delays are measured
     delay_note: str = ""
 
     def with_cells(self, name: str, library: str) -> Target:
@@ -60,8 +60,10 @@ each reader (high). No clock tree, leakage, or pads."""
 _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
 
-_CELLS = tuple(op for op in _LOOSE if op != "multiply_lut")
-"""Standard cells have no DSPs for which another multiplier could stand in."""
+_CELLS = tuple(
+    op for op in _LOOSE if op not in ("multiply_lut", "masked_popcount", "plain_popcount", "counter")
+)
+"""Standard cells have no DSPs for which another multiplier could stand in, and no engines, which need the others."""
 
 _PLAIN = tuple(op for op in _LOOSE if op != "prelu")
 _PRELU = {"prelu": ("multiply", "mux")}

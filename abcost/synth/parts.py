@@ -148,6 +148,7 @@ PARTS: dict[str, Part] = {
             ("--device", "LIFCL-40-9BG400C", "--pdc", "pins.pdc"),
             _NEXUS,
             "OXIDE_COMB",
+            sites=("L13", "E17"),  # clock and data of a module between registers
         ),
     )
 }
