@@ -27,10 +27,11 @@ from routed_cases import CASES, ECP5, REQUIRED, UNSEEN, Case
 
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
+from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import device
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.engine_memory import memories
+from abcost.accelerator.engine_memory import memories, running_results
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.placing import place
@@ -135,8 +136,8 @@ def verilog(case: Case) -> tuple[Module, str]:
     _, engine, folding, designer = described(case)
     design = designer.design(engine, folding)
     assert not design.unwritten, design.unwritten
-    held = stored(case)
-    unit = written(design, held[0].place if held else "block")
+    held = [memory.place for memory in stored(case) if memory.role == "weights"]
+    unit = written(design, held[0] if held else "block")
     inputs = {port.name: port.bits for port in unit.inputs}
     outputs = {port.name: port.bits for port in unit.outputs}
     return unit, between_registers(unit.name, inputs, outputs, clock="clk", apart=True)
@@ -193,12 +194,14 @@ def point(group: str, case: Case, job: RouteJob, routed: Routed, router: Router)
 
 
 def stored(case: Case) -> list[Memory]:
-    """The memory of its weights, if it has one, where it goes on the part; line buffers stand outside the engine."""
+    """Its memories where they go on the part: weights, and what pools keep; line buffers stand outside the engine."""
     graph, engine, folding, designer = described(case)
     chosen = part(case.part)
     logic = Prices(CostTable.load(chosen.target)).total(designer.units(engine, folding))
     weights = [m for m in memories(engine, folding, graph, NUMBER.width) if m.role == "weights"]
-    return place(weights, device(DEVICES[chosen.family]), logic["luts"] or 0.0, "on-chip")
+    lanes = chain_lanes(engine, folding)
+    pools = [m for work in engine.chain for m in running_results(work.node, graph, lanes, NUMBER.width)]
+    return place([*weights, *pools], device(DEVICES[chosen.family]), logic["luts"] or 0.0, "on-chip")
 
 
 def estimate(case: Case) -> Estimate:

@@ -364,6 +364,7 @@ def resources_of(
     luts = logic["luts"]
     return {
         **logic,
+        "ffs": None if logic["ffs"] is None else logic["ffs"] + sum(m.ffs for m in memories),
         "luts": None if luts is None else luts + sum(m.luts(family) for m in in_luts),
         "lutram": sum(m.luts(family) for m in in_luts if not m.constant),
         "blocks": sum(m.blocks(family.shapes) for m in memories if m.place == "block"),

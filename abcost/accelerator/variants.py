@@ -334,7 +334,7 @@ class _Stored:
             found = self._where(leaving)
             taken = resources_of(dict.fromkeys(LOGIC, 0.0), found, self._device)
             known = self._placed[leaving] = {
-                **{name: taken[name] or 0.0 for name in ("luts", "lutram", "blocks", "uram", "spram")},
+                **{name: taken[name] or 0.0 for name in ("luts", "ffs", "lutram", "blocks", "uram", "spram")},
                 "external_bits": float(sum(m.traffic_bits for m in found)),
             }
         return known
