@@ -15,15 +15,13 @@ whole, nextpnr places it three times (seeds 1 to 3).
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
-from routed_cases import CASES, ECP5, REQUIRED, UNSEEN, Case
 
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
@@ -54,6 +52,7 @@ from abcost.rtl.registered import TOP, between_registers
 from abcost.rtl.unit import Unit as Module
 from abcost.synth.parts import part
 from abcost.synth.route import Routed, RouteJob, Router, left_out_ns
+from routed_cases import CASES, REQUIRED, UNSEEN, Case
 
 ROOT = Path(__file__).resolve().parents[1]
 POINTS, REPORT = ROOT / "cost_models" / "points" / "routed.csv", ROOT / "reports" / "routed.md"
@@ -109,7 +108,10 @@ def network(name: str, exponents: tuple[int, ...]) -> OpGraph:
     """A network after all rewrites, with random biases, gains and slopes out of these exponents."""
     torch.manual_seed(0)
     if name == "digits":
-        shape, model = (1, 3, 8, 8), build("reactnet_18", stem="cifar", num_classes=10, base_width=16, blocks=(2, 2, 2))
+        shape, model = (
+            (1, 3, 8, 8),
+            build("reactnet_18", stem="cifar", num_classes=10, base_width=16, blocks=(2, 2, 2)),
+        )
     elif name == "r18":
         shape, model = (1, 3, 32, 32), build("reactnet_18", stem="cifar", num_classes=10)
     else:
@@ -160,7 +162,9 @@ def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: b
 
     known: nothing is routed; the points are those that the cache has.
     """
-    routers = {name: Router.find(name, cache=folder) for name in dict.fromkeys(case.part for _, case in chosen)}
+    routers = {
+        name: Router.find(name, cache=folder) for name in dict.fromkeys(case.part for _, case in chosen)
+    }
     every = [(group, case, job) for group, case in chosen for job in jobs_of(case)]
     if not known:
         for seed in SEEDS:
@@ -171,7 +175,11 @@ def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: b
                     if isinstance(answer := answers[router.key(job)], ToolError):
                         print(f"error: {job.name}: {answer}", file=sys.stderr)
     answers_of = [(group, case, job, routers[case.part].known(job)) for group, case, job in every]
-    return [point(group, case, job, routed, routers[case.part]) for group, case, job, routed in answers_of if routed]
+    return [
+        point(group, case, job, routed, routers[case.part])
+        for group, case, job, routed in answers_of
+        if routed
+    ]
 
 
 def progress(job: RouteJob) -> None:

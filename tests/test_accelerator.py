@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.devices import FAMILIES
 from abcost.accelerator.engine import Engine, engines
+from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding, foldings, ladder, smallest
 from abcost.accelerator.memory import Memory

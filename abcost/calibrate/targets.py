@@ -35,7 +35,6 @@ class Target:
     delays: tuple[str, ...] = tuple(
         op for op in DELAYS if op != "qprelu_add"
     )  # units whose delays are measured
-    delay_note: str = ""
     delays_like: str = (
         ""  # the target whose routed wires stand for those of this one, where nothing can be placed
     )
