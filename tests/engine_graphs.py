@@ -204,7 +204,12 @@ def engine_cases(draw, kinds=KINDS):
     bias = draw(st.booleans())
     if image:
         made.conv(
-            channels, kernel, binary=binary_weights, stride=draw(st.integers(1, 2)), padding=padding, bias=bias
+            channels,
+            kernel,
+            binary=binary_weights,
+            stride=draw(st.integers(1, 2)),
+            padding=padding,
+            bias=bias,
         )
     else:
         made.linear(channels, binary=binary_weights, bias=bias)
@@ -215,7 +220,12 @@ def engine_cases(draw, kinds=KINDS):
     taps = taken * kernel * kernel
     assume(max(float(v.abs().max()) for v in net.values.values()) < 2.0 ** (WIDTH - 1 - FRACTION_BITS))
     leaf = Leaf(draw(st.sampled_from([4, 12, 36])), draw(st.sampled_from([2, 4])))
-    return net, draw(st.sampled_from(list(divisors(channels)))), draw(st.sampled_from(list(divisors(taps)))), leaf
+    return (
+        net,
+        draw(st.sampled_from(list(divisors(channels)))),
+        draw(st.sampled_from(list(divisors(taps)))),
+        leaf,
+    )
 
 
 def _ending(draw, made):
@@ -227,7 +237,5 @@ def _ending(draw, made):
         made.sign(draw(st.sampled_from([1, -1])))
     elif end == "pool" and len(made.shape) == 4:
         rows, columns = made.shape[2:]
-        kernel = draw(
-            st.sampled_from([None, *((r, c) for r in divisors(rows) for c in divisors(columns))])
-        )
+        kernel = draw(st.sampled_from([None, *((r, c) for r in divisors(rows) for c in divisors(columns))]))
         pooled(made, draw(st.sampled_from([OpKind.MAX_POOL, OpKind.SUM_POOL])), kernel)

@@ -97,7 +97,9 @@ def by_cycle(design, inputs):
     folds = design.engine.channels // design.folding.pe
 
     def repeated(rows):
-        return rows.reshape(-1, 1, steps, rows.shape[-1]).expand(-1, folds, -1, -1).reshape(-1, rows.shape[-1])
+        return (
+            rows.reshape(-1, 1, steps, rows.shape[-1]).expand(-1, folds, -1, -1).reshape(-1, rows.shape[-1])
+        )
 
     return {port: repeated(rows) for port, rows in inputs.items()}
 

@@ -171,7 +171,9 @@ def test_leaves_are_even_and_no_larger_than_asked(taps, most):
     assert max(sizes) - min(sizes) <= 1
 
 
-@pytest.mark.parametrize(("pe", "simd", "lanes"), [(4, 64, 1), (16, 64, 2), (64, 576, 64), (8, 1, 1), (32, 288, 16)])
+@pytest.mark.parametrize(
+    ("pe", "simd", "lanes"), [(4, 64, 1), (16, 64, 2), (64, 576, 64), (8, 1, 1), (32, 288, 16)]
+)
 def test_the_chain_keeps_pace_with_as_few_lanes_as_can_be(pe, simd, lanes):
     """PE sums in 576 / SIMD steps: 4 in 9, 16 in 9 (2 a step are enough, 1 is not), 64 in 1, 8 in 576, 32 in 2."""
     design = design_of(network("reactnet_18"), "layer1.0.conv1", pe=pe, simd=simd)

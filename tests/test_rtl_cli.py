@@ -75,7 +75,9 @@ def test_the_commands_of_the_makefile_work(goal, needs, tmp_path):
     done = make_in(tmp_path, goal)
     assert done.returncode == 0, done.stderr
     assert "PASS 64 values" in done.stdout
-    weights = tmp_path / "conv1_weights.hex"  # 2 * 9 weights of 16 bits: 72 digits; the lowest is turned a quarter
+    weights = (
+        tmp_path / "conv1_weights.hex"
+    )  # 2 * 9 weights of 16 bits: 72 digits; the lowest is turned a quarter
     weights.write_text("".join(f"{int(word, 16) ^ 1 << 6:072x}\n" for word in weights.read_text().split()))
     done = make_in(tmp_path, goal)
     assert done.returncode != 0

@@ -117,7 +117,9 @@ def test_sums_with_signs_of_real_values(pe, simd, tmp_path):
     made = Made(3, (1, 2, 3, 3))
     made.stem(4)
     made.conv(6, 3, binary=True, padding=1, bias=True)
-    assert passes(project_of(made.network(), "dot", pe=pe, simd=simd, leaf=Leaf(inputs=3), windows=None), tmp_path)
+    assert passes(
+        project_of(made.network(), "dot", pe=pe, simd=simd, leaf=Leaf(inputs=3), windows=None), tmp_path
+    )
 
 
 def test_a_residual_operand_of_whole_numbers(tmp_path):
@@ -134,7 +136,11 @@ def test_a_residual_operand_of_whole_numbers(tmp_path):
 
 
 @given(engine_cases())
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 def test_any_engine_in_a_simulator(tmp_path_factory, case):
     """Some hundreds were simulated when it was written; whole numbers are checked in test_engine_design.py."""
     net, pe, simd, leaf = case
@@ -332,7 +338,10 @@ FLAT = ((4, 4, 3), lambda x, w: F.conv1d(x.flatten(2), w)[..., None])
 
 @pytest.mark.parametrize(
     ("case", "reason"),
-    [(GROUPED, "layer conv_2 has no Verilog: it is a grouped convolution"), (FLAT, "neither a two-dimensional")],
+    [
+        (GROUPED, "layer conv_2 has no Verilog: it is a grouped convolution"),
+        (FLAT, "neither a two-dimensional"),
+    ],
 )
 def test_convolutions_without_verilog(case, reason):
     shape, convolve = case
@@ -362,13 +371,20 @@ def test_foldings_beyond_what_a_module_takes():
 
 def test_an_unknown_layer_lists_some_of_many():
     """The stem, four stages of four blocks with one binary convolution each, 3 shortcuts, the classifier."""
-    with pytest.raises(UsageError, match=r"no layer 'layer9' with a dot product; there are conv1, .*, and \d+ more$"):
+    with pytest.raises(
+        UsageError, match=r"no layer 'layer9' with a dot product; there are conv1, .*, and \d+ more$"
+    ):
         design_of(network("reactnet_18"), "layer9", pe=1, simd=1)
 
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [("layer1.0.conv1", "layer1_0_conv1"), ("1.conv", "layer_1_conv"), ("output", "layer_output"), ("b/c", "b_c")],
+    [
+        ("layer1.0.conv1", "layer1_0_conv1"),
+        ("1.conv", "layer_1_conv"),
+        ("output", "layer_output"),
+        ("b/c", "b_c"),
+    ],
 )
 def test_names_of_modules(name, wanted):
     """No digit in front, and no word of the language."""

@@ -54,7 +54,9 @@ _Known = Mapping[str, Tensor]
 _Run = Callable[[Part, _Known, _Engine], Sequence[Tensor]]
 
 
-def _run(block: Block, inputs: Mapping[str, Tensor], design: EngineDesign, weights: Tensor) -> dict[str, Tensor]:
+def _run(
+    block: Block, inputs: Mapping[str, Tensor], design: EngineDesign, weights: Tensor
+) -> dict[str, Tensor]:
     """Values of all nets by name: (rows, elements of all lanes)."""
     engine = _Engine(weights, design.folding.pe // design.lanes)
     known = {name: values.reshape(len(values), -1).to(torch.int64) for name, values in inputs.items()}
