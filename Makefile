@@ -61,7 +61,6 @@ reports: .venv/installed
 
 benchmarks: .venv/installed-dev
 	$(BIN)/python benchmarks/analysis_time.py
-	$(BIN)/python benchmarks/datapaths.py
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/search_pricing.py
 	$(BIN)/python benchmarks/search_scaling.py

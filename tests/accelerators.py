@@ -29,6 +29,8 @@ LAWS = {
     "prelu": ("width", "0", "1"),
     "qprelu": ("width * choices + span", "0", "0"),
     "xnor_popcount": ("2 * bits", "0", "0"),
+    "masked_popcount": ("3 * bits", "0", "0"),
+    "plain_popcount": ("bits", "0", "0"),
     "signed_sum": ("width * bits", "0", "0"),
     "accumulate": ("width", "width", "0"),
     "register": ("0", "width", "0"),

@@ -253,7 +253,7 @@ def test_every_stored_parameter_matters(whole, tmp_path):
     source = f"{whole.top}.v"
     verilog = whole.files[source]
     words = list(re.finditer(r"'d0: bank0 <= \d+'h([0-9a-f]{2,});", verilog))
-    assert len(words) == 2  # scale and bias of the merged batch norm
+    assert len(words) == 3  # scale of the weights, gain and bias of the batch norm
     for number, word in enumerate(words):
         flipped = f"{int(word[1], 16) ^ 8:0{len(word[1])}x}"
         wrong = verilog[: word.start(1)] + flipped + verilog[word.end(1) :]
@@ -307,8 +307,8 @@ class Odd(nn.Module):
 
 def odd(*, bend, below, width=16, fraction_bits=None):
     subject = Subject(Odd(bend, below), "odd", None, (InputSpec((1, 1, 9, 9)),), trained=True)
-    net = prepare(subject, width=width, fraction_bits=fraction_bits)
-    return net, make(net, net.engines[1], Folding(3, 3), windows=49)
+    net = prepare(subject, width=width, fraction_bits=fraction_bits, layer="conv_2")
+    return net, make(net, net.engines[0], Folding(3, 3), windows=49)
 
 
 def test_powers_of_two_below_the_grid_act_as_the_interpreter_has_them(tmp_path):
@@ -339,7 +339,7 @@ FLAT = ((4, 4, 3), lambda x, w: F.conv1d(x.flatten(2), w)[..., None])
 @pytest.mark.parametrize(
     ("case", "reason"),
     [
-        (GROUPED, "layer conv has no Verilog: it is a grouped convolution"),
+        (GROUPED, "layer conv_2 has no Verilog: it is a grouped convolution"),
         (FLAT, "neither a two-dimensional"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,21 +77,8 @@ def rtl(
 ) -> None:
     """Write the synthesizable engine of one layer, or of all layers, and test benches that check themselves."""
     there = given(context)
-    if layer is None:
-        refuse(
-            there, _ONE, "without --layer: foldings are found for --device and --fps, or come from --folding"
-        )
-        if device is None and fps is None:
-            raise UsageError("say which engine: --layer NAME, or --device PART or --fps N for all of them")
-    else:
-        refuse(there, _ALL, "with --layer: give --pe and --simd")
-    for name, value in (("--pe", pe), ("--windows", windows), ("--simd", 1 if simd is None else simd)):
-        if value < 1:
-            raise UsageError(f"{name} must be at least 1, got {value}")
-    if not 4 <= width <= 32:
-        raise UsageError(f"--width {width} is not between 4 and 32 bits")
-    if fraction_bits is not None and not 0 <= fraction_bits < width:
-        raise UsageError(f"--fraction-bits {fraction_bits} is not between 0 and the width {width}")
+    _check_choice(there, layer, device, fps)
+    _check_numbers(pe, simd, windows, width, fraction_bits)
     _check_folder(out)
     wishes = None
     if layer is None:
@@ -110,9 +98,8 @@ def rtl(
             engine = network.engines[0]
             projects = {out: make(network, engine, default_folding(engine, pe, simd), windows=windows)}
         else:
-            chosen = target or options.default_target(device)
-            found = _all(network, wishes, chosen, windows)
-            projects = {out / project.top: project for project in found}
+            found = _all(network, wishes, target or options.default_target(device), windows)
+            projects = {out / top: project for top, project in found.items()}
     for folder, project in projects.items():
         _check_same(project, folder)
     if not subject.trained:
@@ -120,12 +107,39 @@ def rtl(
     for folder, project in projects.items():
         _write(project, folder)
         note(f"wrote {len(project.files)} files to {folder}; run them: make -C {folder}")
-    if simulate and not all([_passes(project.bench, folder) for folder, project in projects.items()]):
+    if simulate:
+        _simulate(projects)
+
+
+def _check_choice(there: Iterable[str], layer: str | None, device: str | None, fps: float | None) -> None:
+    """Raise UsageError for options of the one way with the other: one layer at a folding, or all as they are priced."""
+    if layer is not None:
+        refuse(there, _ALL, "with --layer: give --pe and --simd")
+        return
+    refuse(there, _ONE, "without --layer: foldings are found for --device and --fps, or come from --folding")
+    if device is None and fps is None:
+        raise UsageError("say which engine: --layer NAME, or --device PART or --fps N for all of them")
+
+
+def _check_numbers(pe: int, simd: int | None, windows: int, width: int, fraction_bits: int | None) -> None:
+    for name, value in (("--pe", pe), ("--windows", windows), ("--simd", 1 if simd is None else simd)):
+        if value < 1:
+            raise UsageError(f"{name} must be at least 1, got {value}")
+    if not 4 <= width <= 32:
+        raise UsageError(f"--width {width} is not between 4 and 32 bits")
+    if fraction_bits is not None and not 0 <= fraction_bits < width:
+        raise UsageError(f"--fraction-bits {fraction_bits} is not between 0 and the width {width}")
+
+
+def _simulate(projects: Mapping[Path, Project]) -> None:
+    """All test benches, even behind one that fails. Raises typer.Exit(1) if one does."""
+    passed = [_passes(project.bench, folder) for folder, project in projects.items()]
+    if not all(passed):
         raise typer.Exit(1)
 
 
-def _all(network: Network, wishes: Wishes, target: str, windows: int) -> list[Project]:
-    """Every engine as the accelerator is priced. Raises UsageError, before any is written, for one without Verilog."""
+def _all(network: Network, wishes: Wishes, target: str, windows: int) -> dict[str, Project]:
+    """Every engine as the accelerator is priced, by module. Raises UsageError for one without Verilog."""
     from abcost.accelerator.clock import leaf_for
     from abcost.accelerator.folding import Folding
     from abcost.accelerator.solve import organise
@@ -150,13 +164,17 @@ def _all(network: Network, wishes: Wishes, target: str, windows: int) -> list[Pr
             "to analyze to see what fits, and a larger --device here"
         )
     leaf = leaf_for(table, organised.clock_mhz, number.width)
-    return [
-        make(
-            network, engine, Folding(layer.pe, layer.simd), leaf=leaf, windows=windows,
-            place=layer.weights if layer.weights in STYLES else None,
-        )
-        for engine, layer in zip(network.engines, organised.layers, strict=True)
-    ]  # fmt: skip
+    found: dict[str, Project] = {}
+    for engine, layer in zip(network.engines, organised.layers, strict=True):
+        place = layer.weights if layer.weights in STYLES else None
+        folding = Folding(layer.pe, layer.simd)
+        project = make(network, engine, folding, leaf=leaf, windows=windows, place=place)
+        if project.top in found:
+            raise UsageError(
+                f"two layers would be written as module {project.top}; write them apart: --layer"
+            )
+        found[project.top] = project
+    return found
 
 
 def _check_folder(out: Path) -> None:

@@ -1,5 +1,6 @@
-"""A test bench that streams rows through an engine: it stalls at random, feeds residual operands as they are taken,
-and compares every result.
+"""A test bench that streams rows through an engine.
+
+It stalls at random, feeds residual operands as they are taken, and compares every result.
 """
 
 from __future__ import annotations

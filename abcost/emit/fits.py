@@ -57,7 +57,7 @@ def largest_of(graph: OpGraph, values: dict[str, Tensor], engine: Engine) -> flo
 
 
 def _held(graph: OpGraph, engine: Engine) -> list[OpNode]:
-    """What the engine holds in fixed point, and reads: all but bits, and but a dot product that is taken as an integer."""
+    """What it holds and reads in fixed point: all but bits, and but a dot product that is taken as an integer."""
     nodes = [engine.dot, *(work.node for work in engine.chain)]
     near = {node.name: node for own in nodes for node in (own, *graph.sources(own))}
     integer = graph.precision(engine.dot).encoding is not Encoding.REAL

@@ -44,7 +44,7 @@ class Network:
 def prepare(subject: Subject, *, width: int, fraction_bits: int | None, layer: str | None = None) -> Network:
     """The network in the number format asked for, or with the most fraction bits at which what is written fits.
 
-    layer: the one that is written, None for all. Raises UsageError for one that there is not, or values that do not fit.
+    layer: the one that is written, None for all. Raises UsageError for an unknown one, or values that do not fit.
     """
     _, staged = double_stages(subject, RewriteOptions())
     graph = staged.stages[-1].graph

@@ -86,7 +86,7 @@ def windows_of(x: Tensor, engine: Engine) -> tuple[Tensor, Tensor]:
     )
 
     def cut(values: Tensor) -> Tensor:
-        columns = unfold(values).transpose(1, 2).reshape(engine.positions, -1, kernel[0] * kernel[1])
+        columns: Tensor = unfold(values).transpose(1, 2).reshape(engine.positions, -1, kernel[0] * kernel[1])
         return columns.transpose(1, 2).reshape(engine.positions, -1)
 
     return cut(x), cut(torch.ones_like(x))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from abcost.accelerator.design.dot import Sum
 from abcost.accelerator.design.engine import Block, EngineDesign
 from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.emit.wiring import WRITTEN, extended
-from abcost.rtl.unit import Port, Unit, build
+from abcost.rtl.unit import Port, Unit, Values, build
 
 
 def span(bits: int) -> str:
@@ -158,8 +160,8 @@ def _select(operand: Operand, lane: int | str) -> str:
     if net.lanes == 1 or isinstance(lane, int):
         low = first + (0 if net.lanes == 1 else int(lane) * each)
         return f"{net.name}[{low}]" if bits == 1 else f"{net.name}[{low + bits - 1}:{low}]"
-    low = f"{lane} * {each}" + (f" + {first}" if first else "")
-    return f"{net.name}[{low}]" if bits == 1 else f"{net.name}[{low} +: {bits}]"
+    place = f"{lane} * {each}" + (f" + {first}" if first else "")
+    return f"{net.name}[{place}]" if bits == 1 else f"{net.name}[{place} +: {bits}]"
 
 
 def _bits_of(values: Sequence[int]) -> int:
@@ -190,14 +192,14 @@ def _port(name: str, net: Net) -> Port:
     return Port(name, net.width, net.lanes * net.elements, signed=net.signed and net.width > 1)
 
 
-def _no_model(_values: object) -> dict[str, object]:
+def _no_model(_values: Values) -> dict[str, Tensor]:
     raise NotImplementedError("a block is interpreted as a whole: abcost.accelerator.design.interpret")
 
 
 def engine_unit(
     name: str, design: EngineDesign, words: Sequence[int], file: str, place: str = "block"
 ) -> Unit:
-    """The engine: the modules of its dot product, of the way to fewer lanes, and of its chain; the wires between them."""
+    """The engine: modules of its dot product, of the way to fewer lanes, and of its chain; wires between them."""
     inputs = _free(design.sums)
     given, taken = _of_sums(design.sums.sums), _of_sums(design.turn.sums)
     sums = module(

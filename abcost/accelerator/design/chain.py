@@ -179,7 +179,7 @@ def price_only(chain: Chain, work: Work, lanes: int, inputs: Sequence[Net]) -> N
     one_bit = node.kind in (OpKind.THRESHOLD, OpKind.COMPARE, OpKind.SIGN)
     output = Net(node.kind.value, 1 if one_bit else wide, fraction_bits=number.fraction_bits)
     return d.unit("(no Verilog)", lanes, {f"x{i}": net for i, net in enumerate(inputs)}, output, "y", units,
-                  registered=bool(units))  # fmt: skip
+                  end="register" if units else "none")  # fmt: skip
 
 
 def _scale(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
@@ -194,7 +194,7 @@ def _scale(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     full = Net("product", 2 * number.width, fraction_bits=x.fraction_bits + number.fraction_bits)
     product = c.d.unit(
         "multiply", c.lanes, {"a": x, "b": factor}, full, "p", [priced], parameters={"width": number.width},
-        registered=False,
+        end="none",
     )  # fmt: skip
     like = Net("scaled", number.width, fraction_bits=number.fraction_bits)
     scaled = c.d.wire("cut", product, "scaled", like, places=x.fraction_bits, width=number.width)
@@ -208,7 +208,7 @@ def _shift(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     allowed = distinct(exponents_of(node), width)
     if len(allowed) == 1:
         return c.d.unit("shift_constant", c.lanes, {"x": x}, x._replace(name="shifted"), "y", (),
-                        parameters={"width": width, "exponent": allowed[0]}, registered=False)  # fmt: skip
+                        parameters={"width": width, "exponent": allowed[0]}, end="none")  # fmt: skip
     priced = Unit("shift_select", c.lanes, width, **sizes_of(allowed, identity=False))
     code = _code(c, node, Selection(allowed), x)
     return c.unit("shift_select", {"x": x, "code": code}, "y", priced, width=width, exponents=allowed)

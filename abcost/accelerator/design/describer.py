@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.cost.fused import FEW_WORDS, rom
 from abcost.cost.organisation import Unit
 
 Contents = Callable[[], tuple[tuple[int, ...], ...]]
-
-
+End = Literal["register", "free", "own", "none"]
+"""What is behind a unit: a register; one that is in the unit of the cost table; the unit's own; nothing."""
 _NUMBER = re.compile(r"_[0-9]+$")
 PORTS = ("reset", "valid", "a", "inside", "w", "sums", "complete", "positions", "dot", "coming")
 """Names of nets that come from outside."""
@@ -88,25 +88,21 @@ class Describer:
         priced: Sequence[Unit],
         *,
         parameters: Mapping[str, Any] | None = None,
-        contents: Contents | None = None,
-        clocked: bool = False,
-        registered: bool = True,
-        free_register: bool = False,
+        end: End = "register",
     ) -> Net:
-        """Instances of a unit on inputs of one age; their result, behind a register.
+        """Instances of a unit on inputs of one age; their result, behind a register if `end` does not say otherwise.
 
-        output: name (a hint), width, point and sign of the result. clocked: the unit itself ends in one.
-        registered: False leaves the register out. free_register: it is in the unit of the cost table.
+        output: name (a hint), width, point and sign of the result.
         """
         age = max((net_of(x).age for x in inputs.values() if not net_of(x).constant), default=0)
         ready = tuple((name, self._aligned(x, age)) for name, x in inputs.items())
-        found = output._replace(name=self.name(output.name), lanes=lanes, age=age + clocked)
+        found = output._replace(name=self.name(output.name), lanes=lanes, age=age + (end == "own"))
         self.parts.append(
-            Part(op, lanes, ready, ((port, found),), parameters or {}, contents, tuple(priced), self.remark)
+            Part(op, lanes, ready, ((port, found),), parameters or {}, None, tuple(priced), self.remark)
         )
-        if clocked or not registered:
+        if end in ("own", "none"):
             return found
-        return self.delay(found, age + 1, priced=not free_register)
+        return self.delay(found, age + 1, priced=end == "register")
 
     def several(
         self,

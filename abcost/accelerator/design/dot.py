@@ -215,13 +215,13 @@ def _popcounts(
         priced = Unit(op, lanes, 1, bits=bits)
         leaf_count = d.unit(
             "xnor_popcount", lanes, inputs, count, "p", [priced],
-            parameters={"bits": bits, "masked": mask is not None}, registered=False,
+            parameters={"bits": bits, "masked": mask is not None}, end="none",
         )  # fmt: skip
         if gated and inside is not None:
             flags = d.delay(inside, a.age)
             inputs = {"d": leaf_count, "keep": Slice(flags, start // together, 1)}
             found.append(
-                d.unit("gate", lanes, inputs, count, "q", [Unit("register", lanes, count.width)], clocked=True,
+                d.unit("gate", lanes, inputs, count, "q", [Unit("register", lanes, count.width)], end="own",
                        parameters={"width": count.width})
             )  # fmt: skip
         else:
@@ -267,7 +267,7 @@ def _products(
     for tap in range(folding.simd):
         product = d.unit(
             "multiply", folding.pe, {"a": _wide(d, a, tap, width), "b": _wide(d, w, tap, width)},
-            out._replace(width=2 * width), "p", priced, parameters={"width": width}, registered=False,
+            out._replace(width=2 * width), "p", priced, parameters={"width": width}, end="none",
         )  # fmt: skip
         found.append(d.delay(d.wire("cut", product, "product", out, places=0), product.age + 1))
     return found
@@ -315,7 +315,7 @@ def _accumulate(d: Describer, part: Net, first: Net, valid: Net, width: int, *, 
     return d.unit(
         "accumulate", part.lanes,
         {"x": part, "first": d.delay(first, part.age), "enable": d.delay(valid, part.age)}, total, "total",
-        [Unit("accumulate", part.lanes, max(2, width))], clocked=True,
+        [Unit("accumulate", part.lanes, max(2, width))], end="own",
         parameters={
             "width": max(2, width), "input_width": part.width, "signed": not unsigned, "enabled": True
         },

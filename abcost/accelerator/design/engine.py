@@ -162,7 +162,7 @@ def _shifted_out(d: Describer, found: Sum, pe: int, lanes: int) -> tuple[Net, Ne
     y = d.unit(
         "shift_out", 1, {"x": value._replace(elements=pe, lanes=1), "load": load},
         value._replace(name="turn", elements=lanes), "y",
-        [Unit("mux", pe - lanes, value.width), Unit("register", pe, value.width)], clocked=True,
+        [Unit("mux", pe - lanes, value.width), Unit("register", pe, value.width)], end="own",
         parameters={"width": value.width, "inputs": pe, "outputs": lanes},
     )  # fmt: skip
     (active,) = d.several(
@@ -173,7 +173,7 @@ def _shifted_out(d: Describer, found: Sum, pe: int, lanes: int) -> tuple[Net, Ne
         positions = taps[0]
         held = d.unit(
             "hold", 1, {"d": positions, "load": load}, positions._replace(name="held"), "q",
-            [Unit("register", 1, positions.width)], clocked=True,
+            [Unit("register", 1, positions.width)], end="own",
             parameters={"width": positions.width},
         )  # fmt: skip
         taps = held, taps[1]
@@ -195,7 +195,7 @@ def _centred(d: Describer, engine: Engine, value: Net, taps: tuple[Net, int] | N
     priced = () if fused else (Unit("add", value.lanes, width),)
     return d.unit(
         "add", value.lanes, {"a": twice, "b": whole}, signed, "s", priced,
-        parameters={"width": width, "subtract": True}, free_register=fused,
+        parameters={"width": width, "subtract": True}, end="free" if fused else "register",
     )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def _taps_inside(d: Describer, taps: tuple[Net, int], width: int) -> Net:
     product = d.unit(
         "multiply_constant", 1, {"x": signed}, Net("product", out), "p",
         [Unit("add", 1, width)] * (len(signed_digits(each)) - 1),
-        parameters={"width": signed.width, "constant": each}, registered=False,
+        parameters={"width": signed.width, "constant": each}, end="none",
     )  # fmt: skip
     return d.wire("cut" if out > width else "extend", product, "taps", like, places=0, width=width)
 
@@ -304,6 +304,7 @@ class _Walk:
             self.streams[node.name] = stream
 
     def _reason(self, node: OpNode, mine: list[str], stream: Stream) -> str:
+        """Why a node has no Verilog; "" if it has."""
         if not mine:
             moved = any(self.graph.node(n).kind is OpKind.WIRING for n in self.graph.inputs(node.name))
             return "it reads values in another order" if moved else "it reads nothing that the engine makes"
@@ -311,10 +312,16 @@ class _Walk:
             return "it joins values that come at different rates"
         if not self.refused.isdisjoint(mine):
             return "it reads what has no Verilog"
+        return self._bits(node) or self._shape(node, stream)
+
+    def _bits(self, node: OpNode) -> str:
         if not all(self._wide(source) for source in self.graph.sources(node)):
             return "it computes with bits"
         if not self._wide(node) and node.kind not in _MAKE_BITS:
             return "its results are bits, and it is no comparison"
+        return ""
+
+    def _shape(self, node: OpNode, stream: Stream) -> str:
         if node.kind in POOLS:
             return unsupported_pool(node, stream.rows, stream.columns)
         if node.elements != stream.rows * stream.columns * self.chain.engine.channels:
@@ -350,13 +357,13 @@ class _Walk:
     def results(self) -> list[Result]:
         """What is read from outside: bits, and all else in the format of the chain."""
         found = []
-        for name, net in list(self.nets.items()):
+        for name, made in list(self.nets.items()):
             node = self.graph.node(name)
             if all(user.name in self.nets for user in self.graph.users(node)):
                 continue
             self.chain.stream = self.streams[name]
-            if self._wide(node) and node.name not in self.refused:
-                net = self.chain.fixed(net)
+            written = name not in self.refused
+            net = self.chain.fixed(made) if written and self._wide(node) else made
             found.append(Result(node, net, self.chain.flag(net.age)))
         return found
 
@@ -364,7 +371,6 @@ class _Walk:
 def unwritten_dot(graph: OpGraph, engine: Engine) -> list[str]:
     """Why the dot product of an engine has no Verilog; empty if it has."""
     dot = engine.dot
-    sources = graph.sources(dot)
     found = []
     if engine.digits != 1 or "csd_fraction_bits" in dot.attrs:
         found.append("weights are worked off digit by digit")
@@ -374,24 +380,24 @@ def unwritten_dot(graph: OpGraph, engine: Engine) -> list[str]:
         found.append("it is a grouped convolution")
     if graph.precision(dot).width(2) == 1:
         found.append("its results are bits")
-    weight = dot.consts["weight"].values
-    if weight.dim() not in (2, 4) or dot.attrs.get("transposed", False):
+    if dot.consts["weight"].values.dim() not in (2, 4) or dot.attrs.get("transposed", False):
         found.append("it is neither a two-dimensional convolution nor a linear layer")
     if int(dot.attrs.get("divisor", 1)) != 1:
         found.append(f"it divides by {dot.attrs['divisor']}")
-    signs = graph.values(sources[0]).code
+    reason = _unwritten_products(graph, engine)
+    return [*found, reason] if reason else found
+
+
+def _unwritten_products(graph: OpGraph, engine: Engine) -> str:
+    """Why its products have none; "" if they have."""
+    source = graph.sources(engine.dot)[0]
+    signs = graph.values(source).code
     plus_minus = signs is not None and signs.values() == (-1.0, 1.0)
-    real = graph.precision(sources[0]).encoding is Encoding.REAL
-    match engine.arithmetic:
-        case DotArithmetic.XNOR:
-            if not plus_minus or not dot.consts["weight"].binary:
-                found.append("its bits are not -1 and +1")
-        case DotArithmetic.SIGNED_ADD:
-            if not (dot.consts["weight"].binary and real):
-                found.append("it is not a sum of real values with signs")
-        case DotArithmetic.REAL:
-            if not real:
-                found.append("its input is no fixed-point number")
-        case other:
-            found.append(f"its arithmetic is {other.value}")
-    return found
+    binary = engine.dot.consts["weight"].binary
+    real = graph.precision(source).encoding is Encoding.REAL
+    written, reason = {
+        DotArithmetic.XNOR: (plus_minus and binary, "its bits are not -1 and +1"),
+        DotArithmetic.SIGNED_ADD: (real and binary, "it is not a sum of real values with signs"),
+        DotArithmetic.REAL: (real, "its input is no fixed-point number"),
+    }.get(engine.arithmetic, (False, f"its arithmetic is {engine.arithmetic.value}"))
+    return "" if written else reason

@@ -6,8 +6,8 @@ register changes nothing. Rows become fewer at `select` and more where sums are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,8 +23,9 @@ from abcost.rtl.unit import build
 def run(design: EngineDesign, inputs: Mapping[str, Tensor], weights: Tensor) -> dict[str, Tensor]:
     """The results of an engine by port: (rows, lanes) whole numbers.
 
-    inputs: `a` (rows, SIMD), `inside` (rows, groups of taps) where windows reach into padding, and the residual
-    operands `x0`, … (rows, lanes) in the order in which they are taken. weights: (words, PE * SIMD).
+    inputs: `a` (steps, SIMD), `inside` (steps, groups of taps) where windows reach into padding, a row for every clock
+    cycle, so that a window comes once in every fold; and the residual operands `x0`, … (rows, lanes) in the order in
+    which they are taken. weights: (words, PE * SIMD).
     """
     sums = _run(design.sums, {**inputs, "valid": torch.ones(len(inputs["a"]), 1)}, design, weights)
     ready = {
@@ -41,55 +42,29 @@ def _nets(sums: Sum) -> list[Net]:
     return [sums.value, sums.valid, *([] if sums.taps is None else [sums.taps[0]])]
 
 
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What parts read besides their nets. held: values for which one count of taps stands."""
+
+    weights: Tensor
+    held: int
+
+
+_Known = Mapping[str, Tensor]
+_Run = Callable[[Part, _Known, _Engine], Sequence[Tensor]]
+
+
 def _run(
     block: Block, inputs: Mapping[str, Tensor], design: EngineDesign, weights: Tensor
 ) -> dict[str, Tensor]:
     """Values of all nets by name: (rows, elements of all lanes)."""
+    engine = _Engine(weights, design.folding.pe // design.lanes)
     known = {name: values.reshape(len(values), -1).to(torch.int64) for name, values in inputs.items()}
     for part in block.parts:
-        found = _part(part, known, design, weights)
-        for (_, net), values in zip(part.outputs, found, strict=True):
+        run_part = _PARTS.get(part.op, _wiring if part.op in WIRING else _unit)
+        for (_, net), values in zip(part.outputs, run_part(part, known, engine), strict=True):
             known[net.name] = values
     return known
-
-
-def _part(part: Part, known: Mapping[str, Tensor], design: EngineDesign, weights: Tensor) -> Sequence[Tensor]:
-    match part.op:
-        case "register":
-            return [_net(part.inputs[0][1], known)]
-        case "constant":
-            assert part.contents is not None  # noqa: S101 - what makes constants gives their contents
-            return [torch.tensor([[words[0] for words in part.contents()]], dtype=torch.int64)]
-        case "weights":
-            return [weights[:1]]
-        case "memory":
-            return [weights[_net(part.inputs[0][1], known).flatten()]]
-        case "rom":
-            return [_rom(part, known)]
-        case "select":
-            x, when = (_net(operand, known) for _, operand in part.inputs)
-            return [x.expand(len(when), -1)[when.flatten() == 1]]
-        case "counter":
-            return _counter(part, known)
-        case "burst":
-            start = _net(dict(part.inputs)["start"], known)
-            return [start.repeat_interleave(part.parameters["length"], 0)]
-        case "hold":
-            times = design.folding.pe // design.lanes
-            return [_net(dict(part.inputs)["d"], known).repeat_interleave(times, 0)]
-        case "shift_out":
-            x = _net(dict(part.inputs)["x"], known)
-            return [x.reshape(-1, part.parameters["outputs"])]
-        case "accumulate":
-            return [_accumulate(part, known)]
-        case "pool":
-            return [_pool(part, known)]
-        case op if op in WIRING:
-            ports = {name: _lanes(operand, part.lanes, known) for name, operand in part.inputs}
-            made = WIRING[op](ports, part.parameters)
-            return [_fit(made.reshape(len(made), -1), part.output)]
-        case _:
-            return [_unit(part, known)]
 
 
 def _fit(values: Tensor, net: Net) -> Tensor:
@@ -110,7 +85,18 @@ def _lanes(operand: Operand, lanes: int, known: Mapping[str, Tensor]) -> Tensor:
     return values.expand(-1, lanes, -1)
 
 
-def _unit(part: Part, known: Mapping[str, Tensor]) -> Tensor:
+def _input(part: Part, known: _Known, port: str) -> Tensor:
+    """The rows at a port."""
+    return _net(dict(part.inputs)[port], known)
+
+
+def _wiring(part: Part, known: _Known, _engine: _Engine) -> Sequence[Tensor]:
+    ports = {name: _lanes(operand, part.lanes, known) for name, operand in part.inputs}
+    made = WIRING[part.op](ports, part.parameters)
+    return [_fit(made.reshape(len(made), -1), part.output)]
+
+
+def _unit(part: Part, known: _Known, _engine: _Engine) -> Sequence[Tensor]:
     """A unit without state: its model on the rows of all lanes at once."""
     unit = build(part.op, **part.parameters)
     found = {name: _lanes(operand, part.lanes, known) for name, operand in part.inputs}
@@ -120,39 +106,64 @@ def _unit(part: Part, known: Mapping[str, Tensor]) -> Tensor:
     }
     single = {port.name for port in unit.inputs if port.count == 1}
     ready = {name: v.squeeze(1) if name in single else v for name, v in ports.items()}
-    return _fit(unit.model(ready)[part.outputs[0][0]].reshape(rows, -1), part.output)
+    return [_fit(unit.model(ready)[part.outputs[0][0]].reshape(rows, -1), part.output)]
 
 
-def _rom(part: Part, known: Mapping[str, Tensor]) -> Tensor:
-    assert part.contents is not None  # noqa: S101 - a ROM has contents
-    table = torch.tensor(part.contents(), dtype=torch.int64).t()
-    return table[_net(part.inputs[0][1], known).flatten()]
+def _contents(part: Part) -> Tensor:
+    """(lanes, words)."""
+    assert part.contents is not None  # noqa: S101 - ROMs and constants have contents
+    return torch.tensor(part.contents(), dtype=torch.int64)
 
 
-def _counter(part: Part, known: Mapping[str, Tensor]) -> Sequence[Tensor]:
+def _rom(part: Part, known: _Known, _engine: _Engine) -> Sequence[Tensor]:
+    return [_contents(part).t()[_input(part, known, "address").flatten()]]
+
+
+def _select(part: Part, known: _Known, _engine: _Engine) -> Sequence[Tensor]:
+    x, when = _input(part, known, "x"), _input(part, known, "when")
+    return [x.expand(len(when), -1)[when.flatten() == 1]]
+
+
+def _counter(part: Part, known: _Known, _engine: _Engine) -> Sequence[Tensor]:
     """The count before the edge, and whether it starts again."""
-    enable = _net(dict(part.inputs)["enable"], known)
+    enable = _input(part, known, "enable")
     modulus = part.parameters["modulus"]
     count = (torch.cumsum(enable, 0) - enable) % modulus
     return [count, enable * (count == modulus - 1)]
 
 
-def _accumulate(part: Part, known: Mapping[str, Tensor]) -> Tensor:
+def _accumulate(part: Part, known: _Known, _engine: _Engine) -> Sequence[Tensor]:
     """Sums from the last first step on."""
-    ports = dict(part.inputs)
-    x, first = _net(ports["x"], known), _net(ports["first"], known).flatten()
+    x, first = _input(part, known, "x"), _input(part, known, "first").flatten()
     running = torch.cumsum(x, 0)
     starts = torch.cummax(torch.arange(len(first)) * first, 0).values
     total = running - (running - x)[starts]
-    if part.parameters["signed"]:
-        return wrap(total, part.parameters["width"])
-    return total % (1 << part.parameters["width"])
+    return [_fit(total, part.output)]
 
 
-def _pool(part: Part, known: Mapping[str, Tensor]) -> Tensor:
+def _pool(part: Part, known: _Known, _engine: _Engine) -> Sequence[Tensor]:
     unit = build(part.op, **part.parameters)
     ports = {name: _net(operand, known) for name, operand in part.inputs}
     rows = len(ports["x"])
-    flags: dict[str, Any] = {n: v.expand(rows, -1)[:, 0] for n, v in ports.items() if n != "x"}
+    flags = {n: v.expand(rows, -1)[:, 0] for n, v in ports.items() if n != "x"}
     lanes = [unit.model({"x": ports["x"][:, lane], **flags})["y"] for lane in range(part.lanes)]
-    return torch.stack(lanes, 1)
+    return [torch.stack(lanes, 1)]
+
+
+_PARTS: dict[str, _Run] = {
+    "register": lambda part, known, _: [_input(part, known, "d")],
+    "constant": lambda part, _known, _: [_contents(part)[:, 0].unsqueeze(0)],
+    "weights": lambda _part, _known, engine: [engine.weights[:1]],
+    "memory": lambda part, known, engine: [engine.weights[_input(part, known, "address").flatten()]],
+    "rom": _rom,
+    "select": _select,
+    "counter": _counter,
+    "burst": lambda part, known, _: [
+        _input(part, known, "start").repeat_interleave(part.parameters["length"], 0)
+    ],
+    "hold": lambda part, known, engine: [_input(part, known, "d").repeat_interleave(engine.held, 0)],
+    "shift_out": lambda part, known, _: [_input(part, known, "x").reshape(-1, part.parameters["outputs"])],
+    "accumulate": _accumulate,
+    "pool": _pool,
+}
+"""Parts with a state, with stored numbers, or that change the number of rows; all others are units or wiring."""

@@ -61,7 +61,7 @@ def net_of(operand: Operand) -> Net:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """`lanes` instances of a hardware unit, of a register, or of wiring; lane l reads lane l, or the only one, of a net.
+    """`lanes` instances of a unit, of a register, or of wiring; lane l reads lane l, or the only one, of a net.
 
     op: a unit of `abcost.rtl.units`, "register", or a name of `abcost.accelerator.design.wiring`.
     inputs, outputs: by port. parameters: of the unit. contents: of what differs from lane to lane (ROMs, constants),

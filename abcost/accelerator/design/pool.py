@@ -80,7 +80,7 @@ def describe_pool(c: Chain, node: OpNode, x: Net) -> tuple[Net, Stream]:
     units = [Unit("max" if operation == "max" else "add", c.lanes, number.width),
              Unit("mux", c.lanes, number.width), Unit("register", c.lanes, number.width)]  # fmt: skip
     y = d.unit(
-        "pool", c.lanes, inputs, x._replace(name="pooled"), "y", units, clocked=True,
+        "pool", c.lanes, inputs, x._replace(name="pooled"), "y", units, end="own",
         parameters={"width": number.width, "depth": 1 << address.width, "operation": operation, "forward": forward},
     )  # fmt: skip
     complete = d.join("both", c.flag(age), d.delay(last, age), "complete")
