@@ -38,9 +38,11 @@ def memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> li
 
 
 def weight_word(engine: Engine, width: int) -> int:
-    """Bits of one stored weight; 0 for a product of computed tensors."""
+    """Bits of one weight; 0 for a product of computed tensors. A single one is stored nowhere, and a factor yet."""
     weight = engine.dot.const("weight")
-    return 0 if weight is None else bits_of_weights(engine.dot, width)["weight"] // max(1, weight.count)
+    if weight is None:
+        return 0
+    return bits_of_weights(engine.dot, width)["weight"] // max(1, weight.count) or width
 
 
 def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Iterator[Memory]:

@@ -79,16 +79,7 @@ def calibrate(
     check_places({"--output": table}, [liberty])
     if points.parent.exists() and not points.parent.is_dir():
         raise OutputError(f"{points.parent} must be a folder: the raw points go there")
-    command = f"abcost calibrate {target}"
-    if liberty is not None and liberty.name != chosen.library:
-        if output is None:
-            raise UsageError(
-                f"{liberty.name} is not the library of {target} ({chosen.library}); "
-                "name a table of its own: --output NAME.toml"
-            )
-        chosen = chosen.with_cells(output.stem, liberty.name)
-        command += f" --output {output.name}"
-    command += (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
+    chosen, command = _as_called(chosen, liberty, output, quick=quick)
     _check_own(table, head_line(command), "a table")
     _check_own(points, POINTS_HEAD, "a file of points")
     if from_points:
@@ -129,6 +120,22 @@ def _check_options(
         )
     if target.technology != "asic" and liberty is not None:
         raise UsageError(f"{target.name} has no standard cells: --liberty is for asic targets")
+
+
+def _as_called(
+    target: Target, liberty: Path | None, output: Path | None, *, quick: bool
+) -> tuple[Target, str]:
+    """The target, with the cells of another library if one is given, and the command that stands in its table."""
+    command = f"abcost calibrate {target.name}"
+    if liberty is not None and liberty.name != target.library:
+        if output is None:
+            raise UsageError(
+                f"{liberty.name} is not the library of {target.name} ({target.library}); "
+                "name a table of its own: --output NAME.toml"
+            )
+        target = target.with_cells(output.stem, liberty.name)
+        command += f" --output {output.name}"
+    return target, command + (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
 
 
 def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, Path]:

@@ -46,7 +46,7 @@ def rtl(
         typer.Option(help="Write every engine of the accelerator for this part, such as lfe5u-85f."),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second that it must reach.")] = None,
-    clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
+    clock_mhz: Annotated[str, typer.Option(help="Its clock, or max: the highest that is met.")] = "100",
     folding: Annotated[
         Path | None, typer.Option(help="PE and SIMD of its layers: a file of ours, or one of FINN.")
     ] = None,
@@ -126,23 +126,37 @@ def rtl(
 
 def _all(network: Network, wishes: Wishes, target: str, windows: int) -> list[Project]:
     """Every engine as the accelerator is priced. Raises UsageError, before any is written, for one without Verilog."""
+    from abcost.accelerator.clock import leaf_for
     from abcost.accelerator.folding import Folding
     from abcost.accelerator.solve import organise
     from abcost.cost import CostTable
     from abcost.emit.make import make
+    from abcost.rtl.units.memory import STYLES
 
-    number = network.number
+    number, table = network.number, CostTable.load(target)
     organised = organise(
         network.graph,
-        CostTable.load(target),
+        table,
         width=number.width,
         fraction_bits=number.fraction_bits,
         wishes=wishes,
     )
     if organised.refusal:
         raise UsageError(f"there is no such accelerator: {organised.refusal}")
-    pairs = zip(network.engines, organised.layers, strict=True)
-    return [make(network, e, Folding(layer.pe, layer.simd), windows=windows) for e, layer in pairs]
+    outside = [layer.name for layer in organised.layers if layer.weights in ("external", "uram")]
+    if outside:
+        raise UsageError(
+            f"weights of {', '.join(outside)} are not in memory that Verilog can initialise; give --weights on-chip "
+            "to analyze to see what fits, and a larger --device here"
+        )
+    leaf = leaf_for(table, organised.clock_mhz, number.width)
+    return [
+        make(
+            network, engine, Folding(layer.pe, layer.simd), leaf=leaf, windows=windows,
+            place=layer.weights if layer.weights in STYLES else None,
+        )
+        for engine, layer in zip(network.engines, organised.layers, strict=True)
+    ]  # fmt: skip
 
 
 def _check_folder(out: Path) -> None:

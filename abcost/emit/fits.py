@@ -57,12 +57,13 @@ def largest_of(graph: OpGraph, values: dict[str, Tensor], engine: Engine) -> flo
 
 
 def _held(graph: OpGraph, engine: Engine) -> list[OpNode]:
-    """The engine's real values, those that it reads, and a dot product that is wanted in fixed point."""
+    """What the engine holds in fixed point, and reads: all but bits, and but a dot product that is taken as an integer."""
     nodes = [engine.dot, *(work.node for work in engine.chain)]
     near = {node.name: node for own in nodes for node in (own, *graph.sources(own))}
-    real = [node for node in near.values() if graph.precision(node).encoding is Encoding.REAL]
-    wanted = any(user.kind not in _TAKES_INTEGERS for user in graph.users(engine.dot))
-    return [*real, *([engine.dot] if wanted else [])]
+    integer = graph.precision(engine.dot).encoding is not Encoding.REAL
+    if integer and all(user.kind in _TAKES_INTEGERS for user in graph.users(engine.dot)):
+        del near[engine.dot.name]
+    return [node for node in near.values() if graph.precision(node).width(2) > 1]
 
 
 def bits_for(largest: float, fraction_bits: int) -> int:

@@ -113,12 +113,12 @@ def packed(words: Tensor, width: int) -> list[int]:
 
 
 def _pixels(graph: OpGraph, values: Tensor, node: OpNode, design: EngineDesign) -> Tensor:
-    """(pixels, channels) whole numbers: bits for signs, the dot product itself, else multiples of 2**-F."""
+    """(pixels, channels) whole numbers: bits for values of two, else multiples of 2**-F."""
     convolution = design.engine.dot.kind is OpKind.CONV
     moved = values.movedim(1, -1) if convolution else values
     flat = moved.reshape(-1, values.shape[1] if convolution else values.shape[-1])
-    precision = graph.precision(node)
-    if precision.width(design.number.width) == 1:
-        return (flat > flat.min() if float(flat.min()) >= 0 else flat >= 0).to(torch.int64)
-    scale = 2.0**design.number.fraction_bits if precision.encoding is Encoding.REAL else 1.0
-    return (flat * scale).to(torch.int64)
+    if graph.precision(node).width(2) == 1:
+        code = graph.values(node).code
+        pair = code.values() if code is not None else None
+        return (flat == pair[-1] if pair else flat >= 0).to(torch.int64)
+    return (flat * 2.0**design.number.fraction_bits).to(torch.int64)

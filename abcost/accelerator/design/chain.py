@@ -86,7 +86,8 @@ class Chain:
     def parameter(self, node: OpNode, role: str, values: Values, width: int, like: Net) -> Net:
         """One value per channel, for values of the age of `like`: a constant, or a ROM read by the channel group.
 
-        values: one, or one per channel. width: of the net; a ROM holds as many bits as all channels need.
+        values: one, or one per channel. width: of the net; a ROM holds as many bits as all channels need, at as many
+        fraction bits as `like` has if it is a level that `like` is compared with.
         """
         shape = like._replace(name=role, width=width, elements=1, signed=True)
         groups = self.stream.groups
@@ -102,7 +103,8 @@ class Chain:
 
         if groups == 1 or not varies(node, role):
             return self.d.literal(role, width, self.lanes, contents, shape)
-        stored = parameter_bits(node, role, self.number.width, self.number.fraction_bits)
+        fraction = like.fraction_bits if role == "level" else self.number.fraction_bits
+        stored = parameter_bits(node, role, self.number.width, fraction)
         return self.d.read(self.group(like.age - 1), self.lanes, groups, shape, stored, contents)
 
     def fixed(self, net: Net) -> Net:

@@ -73,15 +73,6 @@ def flips(node: OpNode) -> list[int]:
     return [int(gain < 0) for gain in node.consts["gain"].real().flatten().tolist()]
 
 
-def clamped(values: list[int], width: int) -> list[int]:
-    """Levels that no value of so many bits reaches, or that all do, within what the bits hold.
-
-    The comparison is "x >= level": a level above the largest value is kept one bit wider by the caller.
-    """
-    low, high = -(1 << (width - 1)), (1 << (width - 1)) - 1
-    return [min(max(v, low), high) for v in values]
-
-
 def stored_bits(constant: Constant, width: int, fraction_bits: int) -> int:
     """Bits of a two's complement that holds all its values at so many fraction bits, at most `width`."""
     scaled = torch.round(constant.real() * 2.0**fraction_bits)
@@ -90,7 +81,12 @@ def stored_bits(constant: Constant, width: int, fraction_bits: int) -> int:
 
 
 def varies(node: OpNode, role: str) -> bool:
-    """Whether a parameter is not the same number everywhere, and thus stored."""
+    """Whether a parameter is not the same number everywhere, and thus stored.
+
+    A level is stored one step further where the gain is negative, so gains that differ are levels that differ.
+    """
+    if role == "level" and "gain" in node.consts and node.consts["gain"].distinct > 1:
+        return True
     return (len(exponents_of(node)) if role == "exponent" else node.consts[role].distinct) > 1
 
 

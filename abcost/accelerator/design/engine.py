@@ -262,6 +262,9 @@ def _finished(
     return value
 
 
+_MAKE_BITS = frozenset({OpKind.THRESHOLD, OpKind.SIGN})
+
+
 @dataclass(slots=True)
 class _Walk:
     """Goes through the nodes of a chain; keeps the net and the stream of each."""
@@ -307,12 +310,19 @@ class _Walk:
             return "it joins values that come at different rates"
         if not self.refused.isdisjoint(mine):
             return "it reads what has no Verilog"
+        if not all(self._wide(source) for source in self.graph.sources(node)):
+            return "it computes with bits"
+        if not self._wide(node) and node.kind not in _MAKE_BITS:
+            return "its results are bits, and it is no comparison"
         if node.kind in POOLS:
             return unsupported_pool(node, stream.rows, stream.columns)
         if node.elements != stream.rows * stream.columns * self.chain.engine.channels:
             return "its result has other elements than what it reads"
-        wide = all(self.graph.precision(s).width(2) > 1 for s in self.graph.sources(node))
-        return unsupported(node) if wide else "it computes with bits"
+        return unsupported(node)
+
+    def _wide(self, node: OpNode) -> bool:
+        """Whether an element of the node's result has several bits."""
+        return self.graph.precision(node).width(2) > 1
 
     def _priced_lanes(self, work: Work) -> int:
         """Units that keep pace with the dot product."""
@@ -328,24 +338,23 @@ class _Walk:
         for side in self.sides:
             if side.node is node and side.net.age <= age:
                 return self.chain.d.delay(side.net, age)
-        bits = self.graph.precision(node).width(self.chain.number.width)
-        real = self.graph.precision(node).encoding is Encoding.REAL
+        number, wide = self.chain.number, self._wide(node)
         net = Net(
-            self.chain.d.name(f"x{len(self.sides)}"), bits, self.chain.lanes, age=age, signed=bits > 1,
-            fraction_bits=self.chain.number.fraction_bits if real else 0,
+            self.chain.d.name(f"x{len(self.sides)}"), number.width if wide else 1, self.chain.lanes, age=age,
+            signed=wide, fraction_bits=number.fraction_bits if wide else 0,
         )  # fmt: skip
         self.sides.append(Side(node, net, self.chain.flag(age)))
         return net
 
     def results(self) -> list[Result]:
-        """What is read from outside, of real values in the format of the chain."""
+        """What is read from outside: bits, and all else in the format of the chain."""
         found = []
         for name, net in list(self.nets.items()):
             node = self.graph.node(name)
             if all(user.name in self.nets for user in self.graph.users(node)):
                 continue
             self.chain.stream = self.streams[name]
-            if self.graph.precision(node).encoding is Encoding.REAL:
+            if self._wide(node) and node.name not in self.refused:
                 net = self.chain.fixed(net)
             found.append(Result(node, net, self.chain.flag(net.age)))
         return found
@@ -362,6 +371,8 @@ def unwritten_dot(graph: OpGraph, engine: Engine) -> list[str]:
         return [*found, "both factors are computed"]
     if int(dot.attrs.get("groups", 1)) != 1:
         found.append("it is a grouped convolution")
+    if graph.precision(dot).width(2) == 1:
+        found.append("its results are bits")
     weight = dot.consts["weight"].values
     if weight.dim() not in (2, 4) or dot.attrs.get("transposed", False):
         found.append("it is neither a two-dimensional convolution nor a linear layer")

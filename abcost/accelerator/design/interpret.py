@@ -120,7 +120,7 @@ def _unit(part: Part, known: Mapping[str, Tensor]) -> Tensor:
     }
     single = {port.name for port in unit.inputs if port.count == 1}
     ready = {name: v.squeeze(1) if name in single else v for name, v in ports.items()}
-    return unit.model(ready)[part.outputs[0][0]].reshape(rows, -1)
+    return _fit(unit.model(ready)[part.outputs[0][0]].reshape(rows, -1), part.output)
 
 
 def _rom(part: Part, known: Mapping[str, Tensor]) -> Tensor:
