@@ -1,25 +1,29 @@
 """Engines after placing and routing next to their estimates -> cost_models/points/routed.csv, reports/routed.md.
 
     python benchmarks/routed.py [cache folder]   place and route what the cache does not have, write both
+    python benchmarks/routed.py --known          the same of what the cache has, without routing more
     python benchmarks/routed.py --render         write the report anew from the points, without any tool
 
-Every engine of `routed_cases.py` is described, printed as Verilog and put between registers (`abcost.rtl.registered`):
-a shift register gives its inputs, one flip-flop takes each output bit. Those have a clear of their own, so that
-synthesis merges none of them with the engine's; they take no LUT, and their flip-flops are subtracted. Yosys maps the
-whole, nextpnr places it three times (seeds 1 to 3).
+Every engine of `routed_cases.py` is described, printed as Verilog and put between registers
+(`abcost.rtl.registered`): a shift register gives its inputs, one flip-flop takes each output bit. Those have a clear
+of their own, so that synthesis merges none of them with the engine's; they take no LUT, and their flip-flops are
+subtracted. Yosys maps the whole, nextpnr places it three times (seeds 1 to 3).
 
-    estimate   sum over the units of the description of what the family's table says for one, memories of weights where
+    estimate   sum over the units of the description of what the family's table says for one, memories where
                `placing` puts them, and 1 / (the largest delay among the units)
     error      estimate / routed - 1; of the clock against the mean of three placements
 """
 
 from __future__ import annotations
 
+import csv
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -52,7 +56,8 @@ from abcost.rtl.registered import TOP, between_registers
 from abcost.rtl.unit import Unit as Module
 from abcost.synth.parts import part
 from abcost.synth.route import Routed, RouteJob, Router, left_out_ns
-from routed_cases import CASES, REQUIRED, UNSEEN, Case
+from routed_cases import CASES, ICE40, REQUIRED, UNSEEN, Case
+from routed_report import Estimate, Point, Row, report
 
 ROOT = Path(__file__).resolve().parents[1]
 POINTS, REPORT = ROOT / "cost_models" / "points" / "routed.csv", ROOT / "reports" / "routed.md"
@@ -61,46 +66,6 @@ SEEDS = (1, 2, 3)
 WORKERS = 3
 DEVICES = {"ecp5": "LFE5U-85F", "ice40": "iCE40UP5K"}
 SETS = (("seen", CASES), ("required", REQUIRED), ("unseen", UNSEEN))
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One placement of one engine. ffs and cells: without those of the registers around it.
-
-    delay_ns: of the slowest path between registers, with what nextpnr leaves out of it (`left_out_ns`);
-    begins, ends: its first and last cell. tools: and their versions.
-    """
-
-    set: str
-    case: str
-    part: str
-    mapping: str
-    seed: int
-    luts: float
-    cells: int
-    ffs: float
-    dsps: float
-    blocks: float
-    harness_ffs: int
-    delay_ns: float
-    logic_ns: float
-    left_out_ns: float
-    begins: str
-    ends: str
-    tools: str
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What the description of an engine says. slowest: the unit that limits the clock; untimed: units without a delay."""
-
-    luts: float
-    ffs: float
-    dsps: float
-    blocks: float
-    delay_ns: float | None
-    slowest: str
-    untimed: tuple[str, ...]
 
 
 @cache
@@ -158,7 +123,7 @@ def jobs_of(case: Case) -> list[RouteJob]:
 
 
 def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: bool) -> list[Point]:
-    """Place and route, in parallel, what the cache does not have: the first seed of all engines, then the next.
+    """Place and route, in parallel, what the cache does not have: a seed of all engines, then the next.
 
     known: nothing is routed; the points are those that the cache has.
     """
@@ -191,18 +156,22 @@ def point(group: str, case: Case, job: RouteJob, routed: Routed, router: Router)
     """A row of the points."""
     assert routed.delay_ns is not None
     around = harness_ffs(verilog(case)[0])
+    netlist = router.netlist(job)
+    assert netlist is not None
+    cells = around - sharing(netlist) if case.part == ICE40 else 0
     left_out = left_out_ns(routed, part(case.part))
     return Point(
         set=group, case=case.name, part=case.part, mapping=case.mapping, seed=job.seed, luts=routed.luts,
-        cells=routed.logic_cells, ffs=routed.ffs - around, dsps=routed.dsps, blocks=routed.blocks,
+        cells=routed.logic_cells - cells, ffs=routed.ffs - around, dsps=routed.dsps, blocks=routed.blocks,
         harness_ffs=around, delay_ns=round(routed.delay_ns + left_out, 3), logic_ns=round(routed.logic_ns, 3),
-        left_out_ns=round(left_out, 3), begins=routed.critical_path[0].cell, ends=routed.critical_path[-1].cell,
+        left_out_ns=round(left_out, 3), begins=routed.critical_path[0].cell,
+        ends=routed.critical_path[-1].cell,
         tools="; ".join(routed.versions),
     )  # fmt: skip
 
 
 def stored(case: Case) -> list[Memory]:
-    """Its memories where they go on the part: weights, and what pools keep; line buffers stand outside the engine."""
+    """Its memories where they go on the part: weights, and what pools keep; line buffers stand outside."""
     graph, engine, folding, designer = described(case)
     chosen = part(case.part)
     logic = Prices(CostTable.load(chosen.target)).total(designer.units(engine, folding))
@@ -210,6 +179,23 @@ def stored(case: Case) -> list[Memory]:
     lanes = chain_lanes(engine, folding)
     pools = [m for work in engine.chain for m in running_results(work.node, graph, lanes, NUMBER.width)]
     return place([*weights, *pools], device(DEVICES[chosen.family]), logic["luts"] or 0.0, "on-chip")
+
+
+def sharing(netlist: Mapping[str, Any]) -> int:
+    """How many registers behind outputs share a logic cell with a LUT that feeds nothing else."""
+    module = netlist["modules"][TOP]
+    behind = set(module["netnames"]["out"]["bits"])
+    cells = list(module["cells"].values())
+    ends = Counter(
+        bit
+        for cell in cells
+        for port, bits in cell["connections"].items()
+        if cell["port_directions"][port] == "input"
+        for bit in bits
+    )
+    made = {bit for cell in cells if cell["type"] == "SB_LUT4" for bit in cell["connections"]["O"]}
+    registers = [cell["connections"] for cell in cells if cell["type"].startswith("SB_DFF")]
+    return sum(r["Q"][0] in behind and r["D"][0] in made and ends[r["D"][0]] == 1 for r in registers)
 
 
 def estimate(case: Case) -> Estimate:
@@ -229,11 +215,13 @@ def estimate(case: Case) -> Estimate:
             if read is not None and (delay is None or read.value > delay):
                 slowest, delay = "block_read", read.value
     amounts = {name: total[name] or 0.0 for name in ("luts", "ffs", "dsps", "blocks")}
-    return Estimate(**amounts, delay_ns=delay, slowest=slowest, untimed=tuple(sorted(untimed)))
+    cells = device(DEVICES[chosen.family]).family.cells
+    counted = amounts["luts"] if cells is None else cells.likely(amounts["luts"], amounts["ffs"])
+    return Estimate(**amounts, cells=counted, delay_ns=delay, slowest=slowest, untimed=tuple(sorted(untimed)))
 
 
 def block_read(table: CostTable, mapping: str, memory: Memory) -> Delay | None:
-    """Of the block of the memory that is read slowest: each holds a share of the word, at least 512 words deep."""
+    """Of a memory: each of its blocks holds a share of the word, and is at least 512 words deep."""
     assert table.timing is not None
     size = {"width": min(16, memory.width), "depth": min(4096, max(512, memory.depth))}
     return table.timing.at("block_read", mapping, size)
@@ -257,29 +245,39 @@ def clock(units: Iterable[Unit], table: CostTable, mapping: str) -> tuple[str, f
     return slowest, largest, untimed
 
 
+def save(points: Sequence[Point]) -> None:
+    """Write the points: one row per placement."""
+    with POINTS.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, [f.name for f in fields(Point)], lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(asdict(p) for p in points)
+
+
+def saved() -> list[Point]:
+    """The points as they were written."""
+    with POINTS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = {f.name: {"int": int, "float": float}.get(str(f.type), str) for f in fields(Point)}
+    return [Point(**{name: kinds[name](value) for name, value in row.items()}) for row in rows]
+
+
 def main() -> None:
     """Measure and write, or write anew."""
     arguments = sys.argv[1:]
-    only = [a.removeprefix("--only=") for a in arguments if a.startswith("--only=")]
-    folders = [a for a in arguments if not a.startswith("--")]
+    folders = [Path(a) for a in arguments if not a.startswith("--")]
     chosen = [(group, case) for group, cases in SETS for case in cases]
-    chosen = [(g, c) for g, c in chosen if not only or any(text in f"{g} {c.name}" for text in only)]
-    points = measure(chosen, Path(folders[0]) if folders else None, known="--known" in arguments)
-    show(points, dict((c.name, c) for _, c in chosen))
-
-
-def show(points: Sequence[Point], cases: Mapping[str, Case]) -> None:
-    by_case: dict[str, list[Point]] = {}
-    for p in points:
-        by_case.setdefault(p.case, []).append(p)
-    for name, rows in by_case.items():
-        e, r = estimate(cases[name]), rows[0]
-        mean = sum(p.delay_ns for p in rows) / len(rows)
-        error = lambda a, b: f"{a:.0f}/{b:.0f} {100 * (a / b - 1):+.1f}%" if b else f"{a:.0f}/{b:.0f}"
-        print(name, "LUT", error(e.luts, r.luts), "FF", error(e.ffs, r.ffs), "DSP", error(e.dsps, r.dsps), "BRAM",
-              error(e.blocks, r.blocks), "cells", r.cells, f"MHz {1000/e.delay_ns:.1f}/{1000/mean:.1f}" if e.delay_ns else "",
-              f"{100*(mean/e.delay_ns-1):+.1f}%" if e.delay_ns else "", e.slowest, e.untimed,
-              [(round(1000/p.delay_ns,1), p.logic_ns, p.begins, p.ends) for p in rows])  # fmt: skip
+    if "--render" in arguments:
+        points = saved()
+    else:
+        points = measure(chosen, folders[0] if folders else None, known="--known" in arguments)
+        save(points)
+    cases = {case.name: case for _, case in chosen}
+    rows = [
+        Row(cases[name], group, tuple(mine), estimate(cases[name]))
+        for group, name in dict.fromkeys((p.set, p.case) for p in points)
+        if (mine := [p for p in points if p.case == name])
+    ]
+    REPORT.write_text(report(rows, len(chosen)), encoding="utf-8")
 
 
 if __name__ == "__main__":

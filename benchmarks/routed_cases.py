@@ -1,7 +1,7 @@
 """The engines that `routed.py` places and routes, in two halves.
 
-CASES were seen while descriptions, prices and delays were worked on. UNSEEN were written down, and committed, before
-any of them was synthesized; nothing was changed for them.
+CASES were seen while descriptions, prices and delays were worked on. UNSEEN were written down, and committed,
+before any of them was synthesized; nothing was changed for them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class Case:
     """One engine: a layer of a network, folded to PE x SIMD, on one part under one mapping of its LUTs.
 
     network: r18 (ReActNet-18 at 32 x 32), ra (ReActNet-A at 224 x 224), digits (ReActNet-18 of base width 16, two
-    blocks a stage for three stages, at 8 x 8). exponents: the slopes that its channels have. leaf_bits: the widest
-    popcount, leaf_inputs: the most inputs of a signed sum, that are added up in one clock cycle.
+    blocks a stage for three stages, at 8 x 8). exponents: the slopes that its channels have.
+    leaf_bits: the widest popcount, leaf_inputs: the most inputs of a signed sum, of one clock cycle.
     """
 
     network: str
@@ -87,4 +87,5 @@ REQUIRED = (
     Case("r18", "layer1.1.conv1", 2, 144, "area", leaf_bits=18),
     Case("r18", "layer1.1.conv1", 2, 144, "delay", leaf_bits=18),
 )
-"""Engines of 576 taps that shall meet 100 MHz: mapped for area and for delay with the same leaves. They are in no mean."""
+"""Engines of 576 taps that have to meet 100 MHz: mapped for area and for delay with the same leaves. They are in
+no mean."""
