@@ -57,7 +57,7 @@ def project(
 
 
 def written(design: EngineDesign, place: str | None = None) -> Unit:
-    """The module of an engine, with its weights in block memory or in LUTs (block, lutram; None: what is worth less)."""
+    """The module of an engine. place: of its weights, block or lutram (LUTs); None: what is worth less."""
     name = identifier(design.engine.name)
     word = weight_word(design.engine, design.number.width)
     words = weight_words(design)

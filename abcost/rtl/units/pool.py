@@ -20,8 +20,8 @@ def pool(*, width: int, depth: int, operation: str = "sum", forward: bool = Fals
 
     next: the address of the value that comes in the next cycle; its partial result is read at this cycle's edge,
     before it is written. forward: the value before it may have had the same address; `again` says that it had.
-    No address is read in the cycle that writes it, unless `again` puts the value itself in its place; without being told so,
-    Yosys puts flip-flops and LUTs beside a block that answer with the value before.
+    No address is read in the cycle that writes it, unless `again` puts the value itself in its place; without being
+    told so, Yosys puts flip-flops and LUTs beside a block that answer with the value before.
     Raises UsageError for another operation, or a depth outside 1 to 65,536.
     """
     check_width(width)
