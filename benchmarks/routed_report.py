@@ -152,8 +152,8 @@ def _errors(part: str, group: str, rows: Sequence[Row]) -> Iterator[str]:
             f"{wanted}: {'met' if met else 'not met'} |"
         )
     exact = sum(row.exact for row in rows)
-    met = "met" if exact == len(rows) else "not met"
-    yield f"| {part} | {group} | {len(rows)} | blocks and DSPs | {exact} of {len(rows)} exact | | exact: {met} |"
+    answer = "met" if exact == len(rows) else "not met"
+    yield f"| {part} | {group} | {len(rows)} | blocks and DSPs | {exact} of {len(rows)} exact | | exact: {answer} |"
 
 
 def _required(rows: Sequence[Row]) -> Iterator[str]:
