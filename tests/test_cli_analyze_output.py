@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import math
 import os
 import re
 import subprocess
@@ -73,12 +74,13 @@ def test_memory_traffic_has_a_row_per_stage(capsys, target):
     data = data_of(capsys, *SMALL, "-t", target)
     memory = rows[rows["kind"] == "memory"]
     assert list(memory["stage"]) == STAGES
-    assert list(memory["energy_pj"]) == [stage["cost"]["memory_energy_pj"] for stage in data["stages"]]
+    found = [None if math.isnan(energy) else energy for energy in memory["energy_pj"]]
+    assert found == [stage["cost"]["memory_energy_pj"] for stage in data["stages"]]
     assert set(memory["count"]) == {0}
 
 
 def test_a_target_without_memory_table_has_no_row_of_it(capsys):
-    assert "memory" not in set(frame_of(capsys, *SMALL, "-t", "fpga-lut6")["kind"])
+    assert "memory" not in set(frame_of(capsys, *SMALL, "-t", "asic-osu018")["kind"])
 
 
 CSV_CASES = {
@@ -234,8 +236,8 @@ def test_drawing_contains_the_numbers(capsys):
         assert f" {number:,} " in drawn
     assert "11,184,074 parameters" in drawn
     assert "input 1x3x32x32" in drawn
-    assert re.search(r"energy per inference .*uJ", drawn)
-    assert re.search(r"low to high .*-.*uJ", drawn)
+    assert re.search(r"energy per inference .*[um]J", drawn)
+    assert re.search(r"low to high .*-.*[um]J", drawn)
 
 
 @pytest.mark.parametrize(

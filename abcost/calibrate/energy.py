@@ -55,8 +55,15 @@ def measured_energy(point: Point, toggles: Toggles, figures: Figures) -> Measure
     return Measured(point, {FIELD: value, "dsps": toggles.blocks}, {FIELD: low}, {FIELD: high})
 
 
-def energy_entries(sweeps: Sequence[Sweep], measured: Mapping[str, Sequence[Measured]]) -> list[Entry]:
-    """Laws of the units all of whose points were counted. measured: unit -> its points."""
+def energy_entries(
+    sweeps: Sequence[Sweep],
+    measured: Mapping[str, Sequence[Measured]],
+    resources: Sequence[tuple[str, Fitted]] = (),
+) -> list[Entry]:
+    """Laws of the units all of whose points were counted. measured: unit -> its points.
+
+    resources: laws of LUTs and DSPs, which say from which width on a unit has more DSPs: there its energy changes too.
+    """
     found: list[Entry] = []
     for sweep in sweeps:
         points = measured.get(sweep.op, ())
@@ -65,12 +72,34 @@ def energy_entries(sweeps: Sequence[Sweep], measured: Mapping[str, Sequence[Meas
             continue
         blocks = any(m.values["dsps"] for m in points)
         registers = fit[0].point.unit.clocked
-        for fitted in FORMS.get(sweep.op, sweep.form).fit(fit):
+        pieces = FORMS.get(sweep.op, sweep.form).fit(fit)
+        if blocks:
+            pieces = _at_blocks(pieces, fit, [fitted for op, fitted in resources if op == sweep.op])
+        for fitted in pieces:
             laws = {FIELD: fitted.laws[FIELD]}
             whole = replace(fitted, laws=laws, valid=_reaching(sweep, fitted))
             found.append(Entry(sweep.op, whole, registers, blocks))
     bits = per_bit([(entry.op, entry.fitted) for entry in found])
     return [*found, *(Entry(d.op, d.fitted, registers=False, blocks=False, note=d.note) for d in bits)]
+
+
+def _at_blocks(
+    pieces: Sequence[Fitted], fit: Sequence[Measured], resources: Sequence[Fitted]
+) -> list[Fitted]:
+    """Ranges of the width that begin where the laws of DSPs say, not half-way between two points that were counted."""
+    starts = sorted((r.valid["width"][0], r.laws["dsps"]) for r in resources if "dsps" in r.laws)
+    found = [pieces[0]]
+    for piece in pieces[1:]:
+        before, (low, high) = found[-1], piece.valid["width"]
+        inside = [m for m in fit if before.valid["width"][0] <= m.point.size["width"] < low]
+        last = max((m.point.size["width"] for m in inside), default=low - 1)
+        begins = [start for start, dsps in starts if last < start <= low and str(dsps) != "0"]
+        if begins:
+            start = min(begins)
+            found[-1] = replace(before, valid={**before.valid, "width": (before.valid["width"][0], start - 1)})
+            piece = replace(piece, valid={**piece.valid, "width": (start, high)})  # noqa: PLW2901 - the same, wider
+        found.append(piece)
+    return found
 
 
 def _reaching(sweep: Sweep, fitted: Fitted) -> dict[str, tuple[int, int]]:

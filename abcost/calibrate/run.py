@@ -147,7 +147,7 @@ def _switching(
     for op, points in transition_points(target, quick=quick).items():
         if all(point.unit.name in counts for point in points):
             measured[op] = [measured_energy(p, counts[p.unit.name], figures) for p in points]
-    laws = energy_entries(sweeps, measured)
+    laws = energy_entries(sweeps, measured, entries)
     uncounted = tuple(sweep.op for sweep in sweeps if sweep.op not in measured)
     if not laws:
         return None, {}, uncounted
