@@ -89,10 +89,10 @@ def row(published: Published) -> Row:
         published.build(), target=TARGET, input_shape=published.image, accelerator=wishes
     ).to_dict()
     last = report["stages"][-1]
-    energies = [
-        last[side]["energy_pj"] - (last[side]["memory_energy_pj"] or 0)
+    value, low, high = (
+        (last[side]["energy_pj"] - (last[side]["memory_energy_pj"] or 0)) / 1e6
         for side in ("cost", "cost_low", "cost_high")
-    ]
+    )
     made = last.get("organisation") or {}
     spent = made.get("energy_uj") or {}
     return Row(
@@ -102,9 +102,13 @@ def row(published: Published) -> Row:
         report["macs"]["total"],
         _each(published.chip_watts, published.fps),
         _each(published.board_watts, published.fps),
-        *(energy / 1e6 for energy in energies),
+        value,
+        low,
+        high,
         made.get("fps"),
-        *(spent.get(side) for side in ("value", "low", "high")),
+        spent.get("value"),
+        spent.get("low"),
+        spent.get("high"),
         published.confidence,
         published.source,
     )

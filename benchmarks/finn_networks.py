@@ -23,12 +23,15 @@ class _Binary(nn.Module):
         flat = isinstance(layer, nn.Linear)
         with torch.no_grad():
             layer.weight.copy_(torch.where(torch.rand_like(layer.weight) < 0.5, -1.0, 1.0))
-        self.norm = (nn.BatchNorm1d if flat else nn.BatchNorm2d)(outputs) if normalise else nn.Identity()
+        self.norm: nn.Module = nn.Identity()
         if normalise:
-            nn.init.uniform_(self.norm.bias, -1, 1)
+            norm = (nn.BatchNorm1d if flat else nn.BatchNorm2d)(outputs)
+            nn.init.uniform_(norm.bias, -1, 1)
+            self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.layer(x))
+        y: Tensor = self.norm(self.layer(x))
+        return y
 
 
 class _Mlp(nn.Module):
@@ -44,7 +47,8 @@ class _Mlp(nn.Module):
         x = torch.sign(image.flatten(1))
         for layer in self.hidden:
             x = torch.sign(layer(x))
-        return self.last(x)
+        y: Tensor = self.last(x)
+        return y
 
 
 class _Cnv(nn.Module):
@@ -67,7 +71,8 @@ class _Cnv(nn.Module):
         x = x.flatten(1)
         for layer in self.dense:
             x = torch.sign(layer(x))
-        return self.last(x)
+        y: Tensor = self.last(x)
+        return y
 
 
 def sfc() -> nn.Module:

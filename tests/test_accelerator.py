@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.devices import FAMILIES
 from abcost.accelerator.engine import Engine, engines
+from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding, foldings, ladder, smallest
 from abcost.accelerator.memory import Memory
@@ -270,5 +270,8 @@ def test_latency_of_two_layers():
     found = organised(net.done(), fps=1e4)
     first, second = (layers(found)[name].cycles for name in ("first", "second"))
     period = found.interval / 16
+    # registers of each engine: of the weight memory, behind it, of the product, the accumulator, and one in front of
+    # post-processing, which has to know one clock before that a value comes
+    stages = 2 * 5
     # first: waits for a row and a pixel; both take their cycles per position; then 15 more pixels come out
-    assert found.latency == pytest.approx((4 + 1) * period + first / 16 + second / 16 + 15 * period)
+    assert found.latency == pytest.approx((4 + 1) * period + first / 16 + second / 16 + 15 * period + stages)

@@ -125,7 +125,7 @@ def test_unknown_figures_are_neither_fit_nor_zero():
     found = organised(residual(), device=device(), fps=10, without=("accumulate", "xnor_popcount"))
     assert (found.fits, found.resources["luts"], found.utilisation["luts"]) == (False, None, None)
     assert found.refusal == (
-        "whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of accumulate, xnor_popcount"
+        "whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of accumulate, counter, xnor_popcount"
     )
     assert found.to_dict()["missing"] == [
         f"{unit} {name}" for unit in ("accumulate", "xnor_popcount") for name in ("dsps", "ffs", "luts")

@@ -17,6 +17,14 @@ from abcost.cost import CostTable, bundled_targets, cost_models_dir
 from abcost.errors import CostError, UnknownName
 
 TARGETS = bundled_targets()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_laws_of_bundled_tables_hold_over_their_ranges(target):
+    """Loading them skips this, for time: no law is negative or leaves its bounds."""
+    assert CostTable.load(target, sampled=True).units()
+
+
 POINTS = cost_models_dir() / "points" / "fpga-lut6-toggles.csv"
 
 
@@ -247,9 +255,18 @@ def test_fpga_energy_has_bounds_and_sources(target):
             assert details["energy_pj"].value == 0  # wiring
             continue
         energy = details["energy_pj"]
-        assert 0 < energy.low < energy.value < energy.high, op
+        if (
+            op == "xnor"
+        ):  # its bounds are in those of the popcount behind it, so that both sum to what was counted
+            assert (energy.low, energy.high) == (None, None)
+        else:
+            assert 0 <= energy.low <= energy.value <= energy.high, op
+            assert energy.low < energy.high or (target, op) == ("fpga-ice40", "register"), (
+                op
+            )  # one reading, no glitch
         assert energy.confidence in ("derived", "partly"), op
-        assert {"toggles", "fpga-reg-power"} <= {source.name for source in energy.sources}, op
+        if op != "prelu" or target == "fpga-lut6":  # elsewhere the sum of its parts
+            assert {"toggles", "fpga-reg-power"} <= {source.name for source in energy.sources}, op
     assert price(target, "xnor").cost == Cost(
         energy_pj=price(target, "xnor").cost.energy_pj
     )  # LUTs are of words
@@ -259,7 +276,7 @@ def test_energy_of_an_adder_is_transitions_times_print():
     """16 bits on 7-series. Without delays about half of the sum's bits turn, each over one hop of 0.265 to 0.672 pJ."""
     energy = price("fpga-lut6", "add", width=16).details["energy_pj"]
     assert energy.low == pytest.approx(16 / 2 * 0.265, rel=0.05)
-    counted = {row["module"]: row for row in csv.DictReader(POINTS.open())}["add_w16"]
+    counted = {row["module"]: row for row in csv.DictReader(POINTS.read_text().splitlines())}["add_w16"]
     assert energy.high == pytest.approx(float(counted["hops"]) * 0.672, rel=0.05)
     mean = (0.265 * 0.523 * 0.672) ** (1 / 3)
     value = (float(counted["routed"]) * float(counted["hops"])) ** 0.5 * mean

@@ -26,13 +26,19 @@ from abcost.calibrate.delays import DelayErrors, delay_jobs, fit_delays, measure
 from abcost.calibrate.run import load_text
 from abcost.calibrate.targets import TARGETS
 from abcost.cli import app
-from abcost.cost import CostTable, cost_models_dir
+from abcost.cost import CostTable, bundled_targets, cost_models_dir
 from abcost.cost.organisation import Unit
 from abcost.cost.timing import read_timing
 from abcost.errors import CostError, ToolError
 from abcost.synth.route import Routed, Step
 
-TIMED = [name for name in TARGETS if "\n[timing]\n" in (cost_models_dir() / f"{name}.toml").read_text()]
+TIMED = [name for name in bundled_targets() if CostTable.load(name).timing is not None]
+
+
+def kept_rows(name):
+    """The rows of a table: those of the target that is measured, where another mapping shares its delays."""
+    base = TARGETS[name].base or name
+    return read_delays_csv((cost_models_dir() / "points" / f"{base}-timing.csv").read_text())
 
 
 def row(delay, *, op="add", role="fit", mapping="area", seed=1, left_out=0.0, **size):
@@ -162,7 +168,7 @@ def test_every_seed_and_mapping_is_measured(rig):
     # means over seeds 1, 2, 3
     assert area.laws[0].value == ((4, 2.42), (16, 3.62), (32, 5.22))
     assert delay.laws[0].value == ((4, 1.92), (16, 3.12), (32, 4.72))
-    assert area.fitted == DelayErrors(3, pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
+    assert area.fitted == DelayErrors(3, pytest.approx(0, abs=1e-4), pytest.approx(0, abs=1e-4))
     assert area.held_out.points == 0
     assert {reason for _, reason in found.failures} == {"no BELs remaining"}
     assert {module for module, _ in found.failures} == {
@@ -199,7 +205,9 @@ def made(**sizes):
         for w, d, role in ((4, 2.0, "fit"), (16, 3.0, "fit"), (32, 4.0, "fit"), (12, 2.7, "held out"))
     ]
     sweeps = delay_plan(["add"], dsp=18, quick=True)
-    source = TimingSource("a part", "abcost calibrate fpga-ecp5 --timing", ("yosys 1",), "points/x.csv", 3)
+    source = TimingSource(
+        "a part", "abcost calibrate fpga-ecp5 --timing", ("yosys 1",), "points/x.csv", "how", "what"
+    )
     return rows, timing_text(fit_delays(sweeps, rows), source)
 
 
@@ -322,7 +330,7 @@ def test_the_source_of_delays_must_be_given():
 def test_laws_and_kept_rows_agree(name):
     """Every row lies between low and high of its law, and the note says how far the value is from the means."""
     table = CostTable.load(name)
-    rows = read_delays_csv((cost_models_dir() / "points" / f"{name}-timing.csv").read_text())
+    rows = kept_rows(name)
     by_size = {}
     for found in rows:
         said = table.timing.at(found.op, found.mapping, found.size)
@@ -340,7 +348,7 @@ def test_laws_and_kept_rows_agree(name):
         }
         fitted = [error for key, error in errors.items() if key[2] == "fit"]
         assert f"fitted {len(fitted)} points" in laws[0].note
-        told = float(laws[0].note.split("worst ")[1].split("%")[0])
+        told = float(laws[0].note.split("worst ")[1].split("%")[0])  # of the fitted ones, which come first
         assert max(fitted) * 100 == pytest.approx(told, abs=0.16)
 
 
@@ -348,8 +356,8 @@ def test_laws_and_kept_rows_agree(name):
 def test_the_text_is_made_from_the_kept_rows(name):
     """The rows that are kept give the laws that are in the table, to the digits that are kept."""
     table = CostTable.load(name)
-    target = TARGETS[name]
-    rows = read_delays_csv((cost_models_dir() / "points" / f"{name}-timing.csv").read_text())
+    target = TARGETS[TARGETS[name].base or name]
+    rows = kept_rows(name)
     measured = {r.op for r in rows}
     sweeps = [s for s in delay_plan(target.delays, dsp=target.dsp, quick=False) if s.op in measured]
     for unit in fit_delays(sweeps, rows):
@@ -381,7 +389,7 @@ def test_no_larger_unit_is_faster(name):
 
 def test_ecp5_as_others_have_measured_it():
     """A registered 16-bit adder: 318 to 334 MHz; XNOR-popcounts of 36 and 144 bits: 9.2 and 12.7 ns mapped for
-    delay, 13 and 18.6 for area; clock to output of a block RAM: 5.6 ns. Measured apart, by hand, with the same tools."""
+    delay, 13 and 18.6 for area; clock to output of a block RAM: 5.6 ns. Measured apart, with the same tools."""
     table = CostTable.load("fpga-ecp5")
     assert 300 < table.delay(Unit("add", 1, 16), "area").fmax_mhz < 350
     for bits, area, delay in ((36, 13, 9.2), (144, 18.6, 12.7)):
@@ -389,6 +397,24 @@ def test_ecp5_as_others_have_measured_it():
         assert table.delay(unit, "area").value == pytest.approx(area, rel=0.1)
         assert table.delay(unit, "delay").value == pytest.approx(delay, rel=0.1)
     assert 5.6 < table.delay(Unit("block_read", 1, 8, depth=512), "area").value < 8
+
+
+@pytest.mark.parametrize(
+    ("bits", "mapping", "mhz"),
+    [
+        (36, "area", 76.72),
+        (36, "delay", 109.33),
+        (72, "area", 66.96),
+        (72, "delay", 90.47),
+        (128, "area", 56.47),
+        (144, "area", 53.68),
+        (144, "delay", 78.55),
+    ],
+)
+def test_whole_datapaths_run_as_their_popcount_allows(bits, mapping, mhz):
+    """Layers of ReActNet-18 with one popcount of so many bits between registers, routed whole by the same tools."""
+    unit = Unit("xnor_popcount", 1, 16, bits=bits)
+    assert CostTable.load("fpga-ecp5").delay(unit, mapping).fmax_mhz == pytest.approx(mhz, rel=0.1)
 
 
 # --- the command line

@@ -68,13 +68,18 @@ def test_luts_that_can_be_written_are_counted_apart_from_the_others():
 
 
 def test_lut_ram_of_ecp5_takes_six_luts_for_16_words_of_4_bits():
-    """Four hold the bits, two write them; a constant needs no more than a LUT4 for 16 of them."""
+    """Four hold the bits, two write them; a bit of two banks is selected by one more, of four by three.
+
+    A constant needs no more than a LUT4 for 16 of them.
+    """
     ecp5 = FAMILIES["ECP5"]
-    assert [Memory("line buffer", w, d, 0).luts(ecp5) for w, d in ((4, 16), (5, 16), (4, 17), (1, 1))] == [
+    sizes = ((4, 16), (5, 16), (4, 17), (1, 1), (16, 64))
+    assert [Memory("line buffer", w, d, 0).luts(ecp5) for w, d in sizes] == [
         6,
         12,
-        12,
+        2 * 6 + 4 * 1,
         6,
+        4 * 4 * 6 + 16 * 3,
     ]
     assert Memory("weights", 5, 17, 0).luts(ecp5) == 5 * 2
 

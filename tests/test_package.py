@@ -133,7 +133,8 @@ def test_wheel_holds_the_package_and_the_tables_and_nothing_else(wheel):
     assert wheel.name == f"abcost-{abcost.__version__}-py3-none-any.whl"
     assert len(set(names)) == len(names)
     assert {name for name in names if name.endswith(".toml")} == {
-        f"abcost/cost_models/{target}.toml" for target in bundled_targets()
+        *(f"abcost/cost_models/{target}.toml" for target in bundled_targets()),
+        *(f"abcost/cost_models/fabric/{flow}.toml" for flow in ("ecp5", "ice40", "xc7")),
     }
     factors = {f"abcost/cost_models/scaling/{name}" for name in ("stillmaker2017.csv", "sram_45nm_7nm.csv")}
     assert factors <= set(names)

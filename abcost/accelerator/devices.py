@@ -35,11 +35,15 @@ _MOST_COUNT = 10**9  # of any resource; the largest parts have some ten million 
 
 @dataclass(frozen=True, slots=True)
 class LutRam:
-    """What LUTs hold that are written: `words` words of `bits` bits in `luts` LUTs."""
+    """What LUTs hold that are written: `words` words of `bits` bits in `luts` LUTs.
+
+    selects: LUTs that a bit takes for every further bank of so many words.
+    """
 
     words: int
     bits: int
     luts: int
+    selects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,10 @@ constants (projectf.io/posts/spram-ice40-fpga; Yosys' ice40/spram.txt has one po
 _IN_LUT6 = ((256, 64), (inf, 57))
 _IN_ECP5 = ((32, 16), (64, 15.4), (128, 13), (256, 11.6), (512, 10.1), (inf, 9.6))
 _LUT6 = LutRam(64, 1, 1)
-_LUT4 = LutRam(16, 4, 6)
+_LUT4 = LutRam(16, 4, 6, selects=1)
 """ECP5: four LUT4 hold 16 x 4 bits, and two more of the same PFU write them (Lattice TN1264; nextpnr-ecp5 counts them
-as RAM and RAMW LUTs)."""
+as RAM and RAMW LUTs). A word behind several banks is selected bit by bit: Yosys 0.70 takes 18 LUT4 for 32 words of 16
+bits beside their eight TRELLIS_DPR16X4, 52 for 64 beside sixteen."""
 
 FAMILIES: dict[str, Family] = {
     family.name: family

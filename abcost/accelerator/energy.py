@@ -101,8 +101,8 @@ def units_energy(units: Iterable[Active], *, interval: int, table: CostTable) ->
 
 
 def _operation(unit: Unit, table: CostTable) -> Spent:
-    """One cycle of one instance."""
-    if not table.has(unit.op) and (parts := apart(unit)) != (unit,):
+    """One cycle of one instance; of what it takes no more than, where its own energy is not known (`apart`)."""
+    if (unit.op, "energy_pj") not in table.figures and (parts := apart(unit)) != (unit,):
         return sum((_operation(part, table).times(part.count / unit.count) for part in parts), Spent())
     detail = price_of_unit(unit, table).details.get("energy_pj")
     if detail is None:

@@ -28,13 +28,26 @@ def memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> li
         depth = max(
             folds, -(-engine.dot.consts["weight"].count // products)
         )  # transposed: not all at each position
-        found.append(Memory("weights", word * products, depth, engine.positions * folds))
+        found.append(Memory("weights", word * products, depth, engine.positions * folds, registered=True))
     groups = int(engine.dot.attrs.get("groups", 1))
     found += _line_buffer(engine.dot, graph, folding.simd * min(folding.pe, groups), width)
     lanes = chain_lanes(engine, folding)
     for work in engine.chain:
         found += _line_buffer(work.node, graph, lanes, width)
+        found += running_results(work.node, graph, lanes, width)
     return found
+
+
+def running_results(node: OpNode, graph: OpGraph, lanes: int, width: int) -> Iterator[Memory]:
+    """What a pool over separate windows keeps: a memory for each lane, addressed by window and channel group."""
+    source = graph.sources(node)[0]
+    window = window_of(node, source)
+    if window is None or window.single or not window.separate:
+        return
+    bits = graph.precision(node).width(width)
+    groups = -(-source.shape[1] // lanes)
+    depth = 1 << ((window.kept - 1).bit_length() + (groups - 1).bit_length())
+    yield from [Memory("line buffer", bits, depth, reads=0, registered=True)] * min(lanes, source.shape[1])
 
 
 def weight_word(engine: Engine, width: int) -> int:
@@ -49,11 +62,11 @@ def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Ite
     """What a window keeps of its input, all channels, in words of the `elements` that are read in one cycle."""
     source = graph.sources(node)[0]
     window = window_of(node, source)
-    if window is None or window.single:
+    if window is None or window.single or window.separate:
         return
     kept = window.kept * source.shape[1]
     word = min(elements, kept)
-    bits = graph.precision(node if window.separate else source).width(width)
+    bits = graph.precision(source).width(width)
     yield Memory("line buffer", word * bits, -(-kept // word), reads=0)
 
 

@@ -26,6 +26,7 @@ class Memory:
     """A memory of one engine. role: weights, parameters, operand, line buffer, residual FIFO, or activations.
 
     reads: words read per inference; place: one of PLACES. rests: it is read in every other cycle at most.
+    registered: what is read stands in a register before it is used; a block has that register in it.
     """
 
     role: str
@@ -34,6 +35,7 @@ class Memory:
     reads: int
     place: str = "block"
     rests: bool = False
+    registered: bool = False
 
     @property
     def bits(self) -> int:
@@ -60,7 +62,13 @@ class Memory:
         ram = family.ram
         if self.constant or ram is None:
             return family.rom_luts(self.width, self.depth)
-        return -(-self.depth // ram.words) * -(-self.width // ram.bits) * ram.luts
+        banks = -(-self.depth // ram.words)
+        return banks * -(-self.width // ram.bits) * ram.luts + (banks - 1) * self.width * ram.selects
+
+    @property
+    def ffs(self) -> int:
+        """Flip-flops of the register behind what is read, where no block has it."""
+        return self.width if self.registered and self.place == "lutram" else 0
 
     def blocks(self, shapes: Sequence[tuple[int, int]]) -> int:
         """Blocks of the best shape."""

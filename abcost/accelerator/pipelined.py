@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
@@ -30,7 +31,7 @@ PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 class Pipelined:
     """The layer pipeline of one graph; `build` organises it for a frame interval.
 
-    folding: of the layers that the user has folded.
+    folding: of the layers that the user has folded. leaf: what is added up in one clock cycle.
     """
 
     kind = "pipelined"
@@ -43,13 +44,14 @@ class Pipelined:
         width: int,
         fraction_bits: int,
         folding: OwnFolding = NO_FOLDING,
+        leaf: Leaf | None = None,
     ) -> None:
         self.graph = graph
         self.prices = Prices(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
-        self.designer = Designer(graph, NumberFormat(width, fraction_bits))
+        self.designer = Designer(graph, NumberFormat(width, fraction_bits), leaf)
         self.joins = fifos(graph, width)
         self._stored: dict[tuple[str, Folding], int] = {}
         self._priced: dict[int, dict[str, float | None]] = {}
@@ -112,6 +114,7 @@ class Pipelined:
                 missing=self.prices.missing([*dot, *post]),
                 lut_multipliers=in_luts([*dot, *post]),
                 depthwise=depthwise(engine),
+                pipeline_stages=self.designer.stages(engine, folding),
                 units=(*dot, *post),
                 memories=tuple(stored),
             )
@@ -126,9 +129,15 @@ class Pipelined:
             layers=layers,
             bottleneck=max(layers, key=lambda layer: layer.cycles).name,
             interval=actual,
-            latency=latency(self.graph, delays(self.graph, own, actual), actual),
+            latency=self.latency(chosen, own, actual),
             folding=self._folding,
         )
+
+    def latency(self, chosen: Sequence[Folding], cycles: Mapping[str, int], interval: int) -> float:
+        """Cycles from the first pixel to the last result, at these foldings; cycles: of the dot products, by node."""
+        pairs = zip(self.engines, chosen, strict=True)
+        stages = {engine.dot.name: self.designer.stages(engine, folding) for engine, folding in pairs}
+        return latency(self.graph, delays(self.graph, cycles, interval, stages), interval)
 
     def logic(self, engine: Engine, folding: Folding) -> dict[str, float | None]:
         """LUTs, flip-flops and DSPs of an engine; foldings share blocks, which are priced once."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from abcost.accelerator.clock import Fmax
 from abcost.accelerator.devices import URAM, Device
 from abcost.accelerator.external import energy_uj, source
 from abcost.accelerator.memory import Memory, family_of
@@ -50,6 +51,7 @@ class Layer:
     chain_luts: LUTs of what stands behind the sums of the dot product; prelu_luts: of its PReLU units alone.
     lut_multipliers: of LUTs, for which the device has no DSP left. missing: figures that the table lacks.
     depthwise: whether every output reads one input channel only.
+    pipeline_stages: registers from the last step of a dot product to the latest result.
     shares: whether it is one of several layers on one engine, and has nothing but its cycles; that engine has 0.
     """
 
@@ -66,6 +68,7 @@ class Layer:
     shares: bool = False
     lut_multipliers: int = 0
     depthwise: bool = False
+    pipeline_stages: int | None = None
     units: tuple[Unit, ...] = field(
         default=(), repr=False, compare=False
     )  # of the whole analysis: its energy
@@ -82,6 +85,7 @@ class Layer:
             "chain_luts": None if self.shares else self.chain_luts,
             "prelu_luts": None if self.shares else self.prelu_luts,
             "lut_multipliers": None if self.shares else self.lut_multipliers,
+            "pipeline_stages": self.pipeline_stages,
             "weights": self.weights,
             "external_bits": self.external_bits,
         }
@@ -125,6 +129,14 @@ class Organised:
     wanted_fps: float | None = None
     energy: Spent | None = None  # of one inference; None where it is not computed
     folding: GivenPart | None = None
+    fmax: Fmax | None = None  # None where the table has no delays
+
+    @property
+    def clock_met(self) -> bool | None:
+        """Whether the design can be clocked so; None where that is not known."""
+        if self.fmax is None or self.fmax.value is None:
+            return None
+        return self.fmax.value >= self.clock_mhz * (1 - 1e-9)
 
     @property
     def fps(self) -> float:
@@ -192,7 +204,7 @@ class Organised:
     @property
     def fits(self) -> bool:
         """Within the device, as far as that is known, and as fast as wanted."""
-        return not self.over and not self.unknown and self.fast_enough
+        return not self.over and not self.unknown and self.fast_enough and self.clock_met is not False
 
     @property
     def fast_enough(self) -> bool:
@@ -204,6 +216,12 @@ class Organised:
         """Why the answer is no, in one line; "" where it fits."""
         if self.fits:
             return ""
+        if self.clock_met is False and self.fmax is not None and self.fmax.value is not None:
+            low, high = self.fmax.low or 0.0, self.fmax.high or 0.0
+            return (
+                f"a clock of {self.clock_mhz:g} MHz is not met: {self.fmax.value:.4g} MHz ({low:.4g} to {high:.4g}), "
+                f"limited by {self.fmax.limited_by}"
+            )
         if self.unknown:
             units = dict.fromkeys(figure.split()[0] for figure in self.missing)
             return (
@@ -275,6 +293,8 @@ class Organised:
             "device": None if self.device is None else self.device.part,
             "clock_mhz": self.clock_mhz,
             "fps": self.fps,
+            "fmax_mhz": None if self.fmax is None else self.fmax.to_dict(),
+            "clock_met": self.clock_met,
             "wanted_fps": self.wanted_fps,
             "interval_cycles": self.interval,
             "latency_ms": self.latency / self.clock_mhz / 1e3,
@@ -344,6 +364,7 @@ def resources_of(
     luts = logic["luts"]
     return {
         **logic,
+        "ffs": None if logic["ffs"] is None else logic["ffs"] + sum(m.ffs for m in memories),
         "luts": None if luts is None else luts + sum(m.luts(family) for m in in_luts),
         "lutram": sum(m.luts(family) for m in in_luts if not m.constant),
         "blocks": sum(m.blocks(family.shapes) for m in memories if m.place == "block"),

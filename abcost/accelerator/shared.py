@@ -14,6 +14,7 @@ from typing import Any
 
 from abcost.accelerator.design.constants import parameter_bits, varies
 from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import Device
@@ -46,13 +47,15 @@ class Shared:
 
     kind = "shared"
 
-    def __init__(self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int) -> None:
+    def __init__(
+        self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, leaf: Leaf | None = None
+    ) -> None:
         self.graph = graph
         self.prices = Prices(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
-        self.designer = Designer(graph, NumberFormat(width, fraction_bits))
+        self.designer = Designer(graph, NumberFormat(width, fraction_bits), leaf)
         self._groups = {
             arithmetic: [e for e in self.engines if e.arithmetic is arithmetic]
             for arithmetic in DotArithmetic
@@ -107,6 +110,8 @@ class Shared:
             external_bits=sum(m.traffic_bits for m in stored),
             missing=self.prices.missing(units),
             lut_multipliers=in_luts(units),
+            units=tuple(units),
+            memories=tuple(stored),
         )
         total = self._total(chosen)
         return Organised(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from abcost.accelerator.clock import Delays, check_timed, fmax_of, leaf_for
 from abcost.accelerator.devices import Device
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding
 from abcost.accelerator.pipelined import Pipelined
@@ -19,6 +20,8 @@ from abcost.errors import UsageError
 KINDS: dict[str, Callable[..., Architecture]] = {"pipelined": Pipelined, "shared": Shared}
 DEFAULT_CLOCK_MHZ = 100.0
 LEAST_CLOCK_MHZ = 1e-6  # one cycle a second
+MOST_CLOCK_MHZ = 10_000.0
+_TRIES = 4
 LEAST_FPS = 1e-6  # one frame in twelve days
 _ROUNDING = 1 + 1e-9
 
@@ -28,7 +31,7 @@ class Wishes:
     """What the user asked of the hardware; `fps` None: as fast as the device allows.
 
     weights: where they are kept; None: on the chip, and outside what does not fit where the device has a memory there.
-    folding: of layers, by the user.
+    folding: of layers, by the user. fastest: the highest clock that is met, whatever `clock_mhz` says.
     """
 
     device: Device | None = None
@@ -37,6 +40,7 @@ class Wishes:
     kind: str = "pipelined"
     weights: Weights | None = None
     folding: OwnFolding = NO_FOLDING
+    fastest: bool = False
 
     def __post_init__(self) -> None:
         if self.device is None and self.fps is None:
@@ -88,9 +92,37 @@ def organise(
     organisation may fit where a slower one does not. At each, foldings are those worth least by fixed rates of LUTs
     per DSP and block: a device short of one of them could be served a little better by others.
     """
+    delays = Delays(table)
+    if not wishes.fastest:
+        return _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, wishes=wishes)
+    check_timed(table)
+    wanted = replace(wishes, fastest=False, clock_mhz=MOST_CLOCK_MHZ)
+    for _ in range(
+        _TRIES
+    ):  # leaves as narrow as the clock wants; then as wide as the clock that is met allows
+        found = _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, wishes=wanted)
+        if found.fmax is None or found.fmax.value is None:
+            default = replace(wanted, clock_mhz=DEFAULT_CLOCK_MHZ)
+            found = _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, wishes=default)
+            return replace(found, limit=_unknown_clock(found))
+        if found.clock_met:
+            break
+        wanted = replace(wanted, clock_mhz=found.fmax.value)
+    return found
+
+
+def _unknown_clock(found: Organised) -> str:
+    missing = () if found.fmax is None else found.fmax.missing
+    return f"the highest clock is unknown, {found.clock_mhz:g} MHz is the default: no delay of {', '.join(missing)}"
+
+
+def _at_clock(graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int, wishes: Wishes) -> Organised:
+    """At one clock, with leaves as wide as it allows."""
+    table = delays.table
+    leaf = leaf_for(table, wishes.clock_mhz, width)
     own = {} if wishes.folding is NO_FOLDING else {"folding": wishes.folding}
     architecture: Architecture = KINDS[wishes.kind](
-        graph, table, width=width, fraction_bits=fraction_bits, **own
+        graph, table, width=width, fraction_bits=fraction_bits, leaf=leaf, **own
     )
     intervals = architecture.intervals
 
@@ -100,14 +132,14 @@ def organise(
         )
         return replace(made, wanted_fps=wishes.fps)
 
+    found = None
     if wishes.fps is not None:
         longest = longest_interval(wishes.fps, wishes.clock_mhz)
         enough = [interval for interval in intervals if interval <= longest]
-        for interval in reversed(enough):
-            found = build(interval)
-            if not found.over:
-                return found
-    return _most(intervals, build, architecture.slowest_engine())
+        found = next((made for interval in reversed(enough) if not (made := build(interval)).over), None)
+    if found is None:
+        found = _most(intervals, build, architecture.slowest_engine())
+    return replace(found, fmax=fmax_of(found.layers, delays))
 
 
 def longest_interval(fps: float, clock_mhz: float) -> float:

@@ -5,6 +5,7 @@ pixel of the input comes at 0. A result waits for the last input pixel that it n
 cycles per position:
 
     delay(node) = max over inputs of delay + waited / pixels of the input * frame interval + own cycles / positions
+                  + pipeline registers of the engine
 
 A product of two computed tensors waits for all of its second operand. Where branches with different delays meet,
 the earlier one is held: slack / frame interval of its elements.
@@ -23,13 +24,19 @@ from abcost.core.kinds import DOTS, OpKind
 from abcost.core.node import OpNode
 
 
-def delays(graph: OpGraph, own_cycles: Mapping[str, int], interval: int) -> dict[str, Fraction]:
-    """Cycles from the first input pixel to each node's first result. own_cycles: of the dot products, by node."""
+def delays(
+    graph: OpGraph, own_cycles: Mapping[str, int], interval: int, stages: Mapping[str, int] | None = None
+) -> dict[str, Fraction]:
+    """Cycles from the first input pixel to each node's first result.
+
+    own_cycles: of the dot products, by node; stages: registers that a result of theirs passes.
+    """
+    registers = stages or {}
     found: dict[str, Fraction] = {}
     for node in graph:
         before = max((found[name] for name in graph.inputs(node.name)), default=Fraction(0))
         own = Fraction(own_cycles.get(node.name, 0), pixels_of(node))
-        found[node.name] = before + _waited(node, graph) * interval + own
+        found[node.name] = before + _waited(node, graph) * interval + own + registers.get(node.name, 0)
     return found
 
 

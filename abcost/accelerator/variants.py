@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from abcost.accelerator.clock import Delays, leaf_for
 from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding, smallest
+from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import MULTIPLYING, within_dsps
 from abcost.accelerator.pipelined import PRELU_UNITS, Pipelined
 from abcost.accelerator.placing import Places
 from abcost.accelerator.result import LOGIC, Prices, resources_of
 from abcost.accelerator.solve import Wishes, longest_interval
-from abcost.accelerator.timing import delays, latency
 from abcost.classify.counts import counts_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -77,7 +78,12 @@ class Variants:
         layers: Sequence[str],
         sets: Sequence[Sequence[int]],
     ) -> None:
-        self._base = Pipelined(graph, table, width=width, fraction_bits=fraction_bits, folding=wishes.folding)
+        leaf = leaf_for(table, wishes.clock_mhz, width)
+        self._base = Pipelined(
+            graph, table, width=width, fraction_bits=fraction_bits, folding=wishes.folding, leaf=leaf
+        )
+        self._delays = Delays(table)
+        self._periods: dict[tuple[int, int, Folding], float] = {}
         self._graph, self._width = graph, width
         self.wishes, self._sets = wishes, sets
         column = {layer: i for i, layer in enumerate(layers)}
@@ -109,7 +115,7 @@ class Variants:
             first = np.isnan(values["interval"][tried])  # what does not fit is shown as it was first tried
             for name, numbers in built.items():
                 values[name][tried[first | good]] = numbers[first | good]
-            fits[tried[good]] = True
+            fits[tried[good]] = self._clocked(built)[good]
             left = np.setdiff1d(left, tried[good], assume_unique=True)
             if not len(left):
                 break
@@ -169,9 +175,25 @@ class Variants:
             known = self._rows[number, code, folding] = [np.nan if x is None else x for x in numbers]
         return known
 
+    def _period(self, number: int, code: int, folding: Folding) -> float:
+        """The longest delay of an engine's units in ns; NaN where it is not known."""
+        known = self._periods.get((number, code, folding))
+        if known is None:
+            engine = self._variant(number, code)
+            found = self._delays.slowest(engine.name, self._base.units(engine, folding))
+            delay = None if found.missing else found.delay
+            known = self._periods[number, code, folding] = np.nan if delay is None else delay.value
+        return known
+
+    def _clocked(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
+        """Which are not known to miss the clock."""
+        found: NDArray[np.bool_] = ~(values["period_ns"] > 1000 / self.wishes.clock_mhz * (1 + 1e-9))
+        return found
+
     def _build(self, interval: float, codes: Sequence[_Codes], which: Chosen) -> dict[str, Numbers]:
         """The smallest foldings with at most so many cycles per frame, for the candidates `which`."""
         logic = np.zeros((len(which), len(_FIELDS)))
+        period = np.zeros(len(which))
         foldings: list[list[Folding]] = []  # of each engine, those that occur
         indices = np.zeros((len(which), len(codes)), dtype=np.int64)  # which of them each candidate has
         for number, found in enumerate(codes):
@@ -182,12 +204,15 @@ class Variants:
             rows = [self._row(number, c, f) for c, f in zip(found.distinct, picked, strict=True)]
             of = found.of[which]
             logic += np.array(rows)[of]
+            periods = [self._period(number, c, f) for c, f in zip(found.distinct, picked, strict=True)]
+            period = np.maximum(period, np.array(periods)[of])
             occurring = list(dict.fromkeys(picked))
             place_of = {folding: i for i, folding in enumerate(occurring)}
             indices[:, number] = np.array([place_of[folding] for folding in picked])[of]
             foldings.append(occurring)
         values = dict(zip(_FIELDS, logic.T.copy(), strict=True))
         values |= {name: np.zeros(len(which)) for name in _MEMORY}
+        values["period_ns"] = period
         combinations, of = np.unique(indices, axis=0, return_inverse=True)
         for number, combination in enumerate(combinations):
             mine = np.flatnonzero(of.reshape(-1) == number)
@@ -213,6 +238,13 @@ class Variants:
             those = mine[leaving == number]
             for name, amount in stored.placed(int(number)).items():
                 values[name][those] += amount
+            read = max((self._read(m) for m in stored.in_blocks(int(number))), default=0.0)
+            values["period_ns"][those] = np.maximum(values["period_ns"][those], read)
+
+    def _read(self, memory: Memory) -> float:
+        """The delay of a read of block memory in ns; NaN where it is not known."""
+        found = self._delays.block(memory.width, memory.depth)
+        return np.nan if found is None else found.value
 
     def _over(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
         """Which exceed the device, or are not known to fit it."""
@@ -234,7 +266,7 @@ class Variants:
 
 _MEMORY = ("lutram", "blocks", "uram", "spram", "external_bits", "interval", "latency")
 _COUNTED = (*LOGIC, "lutram", "blocks", "uram", "spram")
-_NAMES = (*_FIELDS, *_MEMORY)
+_NAMES = (*_FIELDS, *_MEMORY, "period_ns")
 
 
 def _chosen(work: Work, layers: Mapping[str, object]) -> bool:
@@ -252,11 +284,12 @@ class _Stored:
         self._pairs = list(zip(base.engines, foldings, strict=True))
         cycles = {e.dot.name: e.cycles(f.pe, f.simd) for e, f in self._pairs}
         self.interval = max(cycles.values())
-        self.latency = latency(base.graph, delays(base.graph, cycles, self.interval), self.interval)
+        self.latency = base.latency(foldings, cycles, self.interval)
         self._device = wishes.device
         memories = [m for e, f in self._pairs for m in base.memories(e, f)]
         self.places = Places(memories, self._device, wishes.weights)
         self._placed: dict[int, dict[str, float]] = {}
+        self._blocks: dict[int, list[Memory]] = {}
         self._multiplying: list[list[Unit]] | None = None
         self._relieved: dict[float, dict[str, float]] = {}
 
@@ -282,15 +315,26 @@ class _Stored:
             }
         return known
 
+    def in_blocks(self, leaving: int) -> Sequence[Memory]:
+        """The memories in blocks then, one of each size."""
+        self.placed(leaving)
+        return self._blocks[leaving]
+
+    def _where(self, leaving: int) -> Sequence[Memory]:
+        rooms = self.places.rooms
+        found = self.places.beside(rooms[leaving] if leaving < len(rooms) else np.inf)
+        sizes = {(m.width, m.depth): m for m in found if m.place == "block"}
+        self._blocks[leaving] = list(sizes.values())
+        return found
+
     def placed(self, leaving: int) -> dict[str, float]:
         """What the memories take while the logic has so many of the rooms behind it."""
         known = self._placed.get(leaving)
         if known is None:
-            rooms = self.places.rooms
-            found = self.places.beside(rooms[leaving] if leaving < len(rooms) else np.inf)
+            found = self._where(leaving)
             taken = resources_of(dict.fromkeys(LOGIC, 0.0), found, self._device)
             known = self._placed[leaving] = {
-                **{name: taken[name] or 0.0 for name in ("luts", "lutram", "blocks", "uram", "spram")},
+                **{name: taken[name] or 0.0 for name in ("luts", "ffs", "lutram", "blocks", "uram", "spram")},
                 "external_bits": float(sum(m.traffic_bits for m in found)),
             }
         return known

@@ -23,31 +23,27 @@ DELAY_HEAD = f"unit,module,{next(iter(VARIABLES))},"
 
 @dataclass(frozen=True, slots=True)
 class TimingSource:
-    """Where the delays of a table come from. seeds: how many placements of each point."""
+    """Where the delays of a table come from. method: what a delay is; title: what made it."""
 
     part: str
     command: str
     versions: tuple[str, ...]
     points_file: str
-    seeds: int
-    note: str = ""
+    method: str
+    title: str
 
 
 def timing_text(units: Sequence[UnitDelays], source: TimingSource) -> str:
     """The whole part, its source included; the same bytes for the same rows."""
-    note = (
-        "Register -> unit -> register in ns, routing included: clock to output, logic, wires, setup. ns: mean over "
-        f"{source.seeds} placements; low, high: least and most over placements and fitted sizes. {source.note}"
-    )
     head = f"""{MARK}{source.command}`; do not edit, measure again.
 [timing]
 part = {_text(source.part)}
 source = "route"
-note = {_text(note.strip())}
+note = {_text(source.method)}
 """
-    where = f"{source.command}; routed points {source.points_file}"
+    where = f"{source.command}; raw points {source.points_file}"
     foot = f"""[source.route]
-title = {_text(f"abcost calibrate: place and route of {source.part}, {', '.join(source.versions)}")}
+title = {_text(f"abcost calibrate: {source.title}, {', '.join(source.versions)}")}
 where = {_text(where)}
 """
     laws = [_law(unit, law) for unit in units for law in unit.laws]
@@ -90,6 +86,11 @@ def read_delays_csv(text: str) -> list[MeasuredDelay]:
     return [_row(line) for line in csv.DictReader(io.StringIO(text))]
 
 
+def tools_of(text: str) -> tuple[str, ...]:
+    """The tools that such a file names."""
+    return tuple(next(csv.DictReader(io.StringIO(text)))["tools"].split("; "))
+
+
 def _row(line: Mapping[str, str]) -> MeasuredDelay:
     return MeasuredDelay(
         op=line["unit"],
@@ -108,12 +109,13 @@ def _row(line: Mapping[str, str]) -> MeasuredDelay:
 
 
 def _law(unit: UnitDelays, law: FittedDelay) -> str:
-    note = f"fitted {unit.fitted}; held out {unit.held_out}"
+    note = f"{unit.note}; " if unit.note else ""
+    note += f"fitted {unit.fitted}; held out {unit.held_out}"
     lines = ["[[timing.delay]]", f"op = {_text(unit.op)}", f"mapping = {_text(unit.mapping)}"]
     for key, side in (("ns", law.value), ("low", law.side(law.least)), ("high", law.side(law.most))):
         lines.append(f"{key} = {_side(side, law.over)}")
     lines += [f"valid_{name} = [{low}, {high}]" for name, (low, high) in law.valid.items()]
-    return "\n".join([*lines, 'confidence = "measured"', f"note = {_text(note)}"]) + "\n"
+    return "\n".join([*lines, f"confidence = {_text(unit.confidence)}", f"note = {_text(note)}"]) + "\n"
 
 
 def _side(side: str | Curve, over: str) -> str:

@@ -37,6 +37,8 @@ class UnitDelays:
     laws: tuple[FittedDelay, ...]
     fitted: DelayErrors
     held_out: DelayErrors
+    confidence: str = "measured"
+    note: str = ""  # how the figures came about, where that is not the same for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,16 @@ def measure_delays(
 def fit_delays(sweeps: Sequence[DelaySweep], rows: Sequence[MeasuredDelay]) -> list[UnitDelays]:
     """The laws of every unit under every mapping that has rows. Raises ToolError where a unit has too few."""
     found = []
+    mappings = [mapping for mapping in MAPPINGS if any(row.mapping == mapping for row in rows)]
     for sweep in sweeps:
-        for mapping in MAPPINGS:
+        for mapping in mappings:
             mine = [row for row in rows if row.op == sweep.op and row.mapping == mapping]
             fit = _of(mine, "fit")
             if len({tuple(row.size.items()) for row in fit}) < 2:
                 raise ToolError(f"{sweep.op}: the routed points mapped for {mapping} are too few for a law")
             laws = tuple(law.with_ends(mine) for law in sweep.form.fit(fit))
-            errors = [delay_errors(laws, of) for of in (fit, _of(mine, "held out"))]
-            found.append(UnitDelays(sweep.op, mapping, laws, *errors))
+            fitted, held_out = delay_errors(laws, fit), delay_errors(laws, _of(mine, "held out"))
+            found.append(UnitDelays(sweep.op, mapping, laws, fitted, held_out))
     return found
 
 
@@ -124,9 +127,9 @@ def _row(point: DelayPoint, job: RouteJob, answer: Routed, chosen: Part) -> Meas
         role=point.role,
         mapping=job.mapping,
         seed=job.seed,
-        fmax_mhz=answer.fmax_mhz,
-        logic_ns=answer.logic_ns,
-        left_out_ns=left_out_ns(answer, chosen),
+        fmax_mhz=round(answer.fmax_mhz, 2),  # as the file of rows keeps it, so that it gives the same laws
+        logic_ns=round(answer.logic_ns, 3),
+        left_out_ns=round(left_out_ns(answer, chosen), 3),
         luts=answer.luts,
         logic_cells=answer.logic_cells,
         limit=_limit(point, answer),

@@ -59,7 +59,7 @@ def jobs_count(target: Target, *, quick: bool) -> int:
 
 
 def _sweeps(target: Target, *, quick: bool) -> list[Sweep]:
-    return plan(target.ops, quick=quick, longest=target.longest)
+    return plan(target.ops, quick=quick or target.coarse, longest=target.longest)
 
 
 def _points(target: Target, sweeps: Sequence[Sweep]) -> list[Point]:

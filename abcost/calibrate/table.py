@@ -73,6 +73,7 @@ def head_line(command: str) -> str:
 
 
 def _head(target: Target, provenance: Provenance) -> str:
+    mapping = f"mapping = {_text(target.mapping)}\n" if target.mapping else ""
     return f"""{head_line(provenance.command)}
 schema = 1
 target = {_text(target.name)}
@@ -80,7 +81,7 @@ title = {_text(target.title)}
 technology = {_text(target.technology)}
 node = {_text(target.node)}
 default_width = {target.default_width}
-note = {_text(target.note)}
+{mapping}note = {_text(target.note)}
 """
 
 

@@ -32,8 +32,15 @@ class Target:
     published: bool = False  # the device of the published units: their readings are measured too
     part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
     dsp: int = 18  # bits by bits that one DSP multiplies
-    delays: tuple[str, ...] = tuple(DELAYS)  # units whose delays are measured
-    delay_note: str = ""
+    delays: tuple[str, ...] = tuple(
+        op for op in DELAYS if op != "qprelu_add"
+    )  # units whose delays are measured
+    delays_like: str = (
+        ""  # the target whose routed wires stand for those of this one, where nothing can be placed
+    )
+    mapping: str = ""  # what the LUTs are mapped for: area | delay; "": there are none
+    base: str = ""  # the target that is mapped otherwise: the delays of both are those of this one
+    coarse: bool = False  # a third of the points, as with --quick
 
     def with_cells(self, name: str, library: str) -> Target:
         """The same measurements on the cells of another library, for a table of another name."""
@@ -53,6 +60,10 @@ XNOR-popcount: 6:3 compressors; power-of-two PReLU: a multiplexer whose select i
 
 _AREA = "Mapped for area: a delay target of 1 us; for the least delay selects take up to three times as many LUTs."
 
+_DELAY = (
+    "Mapped for the least delay, as synthesis does by itself; so an engine is faster, and larger on ECP5."
+)
+
 _SWITCHED = """Energy: transitions of random inputs on the mapped netlist times picojoules measured on chains of \
 registers; from transitions without delays that take routing (low) to all of unit delay, with glitches, once for \
 each reader (high). No clock tree, leakage, or pads."""
@@ -60,8 +71,10 @@ each reader (high). No clock tree, leakage, or pads."""
 _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
 
-_CELLS = tuple(op for op in _LOOSE if op != "multiply_lut")
-"""Standard cells have no DSPs for which another multiplier could stand in."""
+_CELLS = tuple(
+    op for op in _LOOSE if op not in ("multiply_lut", "masked_popcount", "plain_popcount", "counter")
+)
+"""Standard cells have no DSPs for which another multiplier could stand in, and no engines, which need the others."""
 
 _PLAIN = tuple(op for op in _LOOSE if op != "prelu")
 _PRELU = {"prelu": ("multiply", "mux")}
@@ -82,6 +95,9 @@ TARGETS: dict[str, Target] = {
 Figures of a multiplier block and of block RAM are of other families, which stand in: their bounds are wide.""",
             published=True,
             fabric=True,
+            mapping="delay",
+            delays=tuple(op for op in DELAYS if op != "block_read"),
+            delays_like="fpga-ecp5",
         ),
         Target(
             "fpga-ice40",
@@ -96,6 +112,22 @@ Figures of a multiplier block and of block RAM are of other families, which stan
             composed=_PRELU,
             part="iCE40UP5K-SG48",
             dsp=16,
+            mapping="area",
+        ),
+        Target(
+            "fpga-ice40-delay",
+            "FPGA with LUT4 (Lattice iCE40), mapped for delay, measured by synthesis",
+            "fpga",
+            "40 nm, iCE40",
+            "ice40-delay",
+            f"{_UNITS} {_DELAY} LUTs are LUT4, DSPs SB_MAC16; a carry is in the cell of its LUT. Energy is unknown.",
+            ops=_PLAIN,
+            composed=_PRELU,
+            part="iCE40UP5K-SG48",
+            dsp=16,
+            mapping="delay",
+            base="fpga-ice40",
+            coarse=True,
         ),
         Target(
             "fpga-ecp5",
@@ -109,6 +141,21 @@ A multiplier block of other families stands in; of block RAM nothing is known.",
             ops=_PLAIN,
             composed=_PRELU,
             part="LFE5U-85F-6CABGA756",
+            mapping="area",
+        ),
+        Target(
+            "fpga-ecp5-delay",
+            "FPGA with LUT4 (Lattice ECP5), mapped for delay, measured by synthesis",
+            "fpga",
+            "40 nm, ECP5",
+            "ecp5-delay",
+            f"{_UNITS} {_DELAY} LUTs are LUT4, a CCU2C counts as two; DSPs are MULT18X18D. Energy is unknown.",
+            ops=_PLAIN,
+            composed=_PRELU,
+            part="LFE5U-85F-6CABGA756",
+            mapping="delay",
+            base="fpga-ecp5",
+            coarse=True,
         ),
         Target(
             "asic-osu018",

@@ -51,7 +51,7 @@ def analyze(
     fps: Annotated[
         float | None, typer.Option(help="Frames per second it must reach; a frame is the whole --input-size.")
     ] = None,
-    clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
+    clock_mhz: Annotated[str, typer.Option(help="Its clock, or max: the highest that is met.")] = "100",
     organisation: Annotated[
         str, typer.Option(help="pipelined: an engine per layer; shared: one engine for all.")
     ] = "pipelined",

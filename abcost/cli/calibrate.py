@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    target: Annotated[str, typer.Argument(help="fpga-lut6, fpga-ice40, fpga-ecp5 or asic-osu018.")],
+    target: Annotated[
+        str, typer.Argument(help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, or asic-osu018.")
+    ],
     quick: Annotated[
         bool, typer.Option("--quick", help="A third of the points: minutes; writes TARGET-quick.toml.")
     ] = False,
@@ -58,43 +60,26 @@ def calibrate(
     if timing:
         from abcost.cli.delays import calibrate_delays
 
-        for option, value in (("--liberty", liberty), ("--yosys", yosys)):
+        for option, value in (("--liberty", liberty), ("--yosys", yosys), ("--energy", energy or None)):
             if value is not None:
-                raise UsageError(f"{option} does nothing with --timing, which places and routes FPGA units")
-        calibrate_delays(target, output=output, cache=cache, workers=jobs, quick=quick)
+                raise UsageError(
+                    f"{option} does nothing with --timing, which measures delays of FPGA units only"
+                )
+        calibrate_delays(
+            target, output=output, cache=cache, workers=jobs, quick=quick, from_points=from_points
+        )
         return
     from abcost.calibrate.points import HEAD as POINTS_HEAD
     from abcost.calibrate.table import head_line
     from abcost.calibrate.targets import target as find_target
 
     chosen = find_target(target)
-    if energy and not chosen.fabric:
-        raise UsageError(f"{target} has no LUTs: --energy is for FPGAs (asic targets measure energy anyway)")
-    if from_points and (energy or not chosen.fabric):
-        raise UsageError("--from-points synthesizes nothing: it goes without --energy, and for FPGAs")
+    _check_options(chosen, liberty, jobs, energy=energy, from_points=from_points)
     table, points = _files(chosen, output, quick=quick)
     check_places({"--output": table}, [liberty])
     if points.parent.exists() and not points.parent.is_dir():
         raise OutputError(f"{points.parent} must be a folder: the raw points go there")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    if chosen.technology == "asic" and liberty is None:
-        raise UsageError(
-            f"{target} needs the standard cells: --liberty FILE.lib "
-            "(osu018_stdcells.lib is in Debian's package qflow-tech-osu018)"
-        )
-    if chosen.technology != "asic" and liberty is not None:
-        raise UsageError(f"{target} has no standard cells: --liberty is for asic targets")
-    command = f"abcost calibrate {target}"
-    if liberty is not None and liberty.name != chosen.library:
-        if output is None:
-            raise UsageError(
-                f"{liberty.name} is not the library of {target} ({chosen.library}); "
-                "name a table of its own: --output NAME.toml"
-            )
-        chosen = chosen.with_cells(output.stem, liberty.name)
-        command += f" --output {output.name}"
-    command += (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
+    chosen, command = _as_called(chosen, liberty, output, quick=quick)
     _check_own(table, head_line(command), "a table")
     _check_own(points, POINTS_HEAD, "a file of points")
     if from_points:
@@ -113,6 +98,44 @@ def calibrate(
     note(f"wrote {table} and {points}")
     if found.failures:
         raise typer.Exit(1)
+
+
+def _check_options(
+    target: Target, liberty: Path | None, jobs: int | None, *, energy: bool, from_points: bool
+) -> None:
+    """Raise UsageError for options that do not go with the target, or with each other."""
+    if energy and not target.fabric:
+        raise UsageError(
+            f"{target.name} has no LUTs whose energy is known: --energy is for FPGAs "
+            "(asic targets measure energy anyway)"
+        )
+    if from_points and (energy or target.technology != "fpga"):
+        raise UsageError("--from-points synthesizes nothing: it goes without --energy, and for FPGAs")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, got {jobs}")
+    if target.technology == "asic" and liberty is None:
+        raise UsageError(
+            f"{target.name} needs the standard cells: --liberty FILE.lib "
+            "(osu018_stdcells.lib is in Debian's package qflow-tech-osu018)"
+        )
+    if target.technology != "asic" and liberty is not None:
+        raise UsageError(f"{target.name} has no standard cells: --liberty is for asic targets")
+
+
+def _as_called(
+    target: Target, liberty: Path | None, output: Path | None, *, quick: bool
+) -> tuple[Target, str]:
+    """The target, with the cells of another library if one is given, and the command that stands in its table."""
+    command = f"abcost calibrate {target.name}"
+    if liberty is not None and liberty.name != target.library:
+        if output is None:
+            raise UsageError(
+                f"{liberty.name} is not the library of {target.name} ({target.library}); "
+                "name a table of its own: --output NAME.toml"
+            )
+        target = target.with_cells(output.stem, liberty.name)
+        command += f" --output {output.name}"
+    return target, command + (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
 
 
 def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, Path]:

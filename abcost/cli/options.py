@@ -138,7 +138,7 @@ def default_target(device: str | None) -> str:
 def accelerator(
     device: str | None,
     fps: float | None,
-    clock_mhz: float | None,
+    clock_mhz: str | float | None,
     organisation: str | None,
     weights: str | None = None,
     folding: Path | None = None,
@@ -164,11 +164,24 @@ def accelerator(
     return Wishes(
         None if device is None else find_device(device),
         fps,
-        DEFAULT_CLOCK_MHZ if clock_mhz is None else clock_mhz,
+        DEFAULT_CLOCK_MHZ if clock_mhz in (None, FASTEST) else _megahertz(str(clock_mhz)),
         organisation or "pipelined",
         where,
         NO_FOLDING if folding is None else read_folding(folding),
+        fastest=clock_mhz == FASTEST,
     )
+
+
+FASTEST = "max"
+"""The clock of who asks for the highest that is met."""
+
+
+def _megahertz(text: str) -> float:
+    """Raises UsageError for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--clock-mhz takes a number of MHz, or {FASTEST}; got {text[:40]!r}") from None
 
 
 def rewriting(

@@ -47,7 +47,7 @@ def rtl(
         typer.Option(help="Write every engine of the accelerator for this part, such as lfe5u-85f."),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second that it must reach.")] = None,
-    clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
+    clock_mhz: Annotated[str, typer.Option(help="Its clock, or max: the highest that is met.")] = "100",
     folding: Annotated[
         Path | None, typer.Option(help="PE and SIMD of its layers: a file of ours, or one of FINN.")
     ] = None,
@@ -140,25 +140,35 @@ def _simulate(projects: Mapping[Path, Project]) -> None:
 
 def _all(network: Network, wishes: Wishes, target: str, windows: int) -> dict[str, Project]:
     """Every engine as the accelerator is priced, by module. Raises UsageError for one without Verilog."""
+    from abcost.accelerator.clock import leaf_for
     from abcost.accelerator.folding import Folding
     from abcost.accelerator.solve import organise
     from abcost.cost import CostTable
     from abcost.emit.make import make
+    from abcost.rtl.units.memory import STYLES
 
-    number = network.number
+    number, table = network.number, CostTable.load(target)
     organised = organise(
         network.graph,
-        CostTable.load(target),
+        table,
         width=number.width,
         fraction_bits=number.fraction_bits,
         wishes=wishes,
     )
     if organised.refusal:
         raise UsageError(f"there is no such accelerator: {organised.refusal}")
-    pairs = zip(network.engines, organised.layers, strict=True)
+    outside = [layer.name for layer in organised.layers if layer.weights in ("external", "uram")]
+    if outside:
+        raise UsageError(
+            f"weights of {', '.join(outside)} are not in memory that Verilog can initialise; give --weights on-chip "
+            "to analyze to see what fits, and a larger --device here"
+        )
+    leaf = leaf_for(table, organised.clock_mhz, number.width)
     found: dict[str, Project] = {}
-    for engine, layer in pairs:
-        project = make(network, engine, Folding(layer.pe, layer.simd), windows=windows)
+    for engine, layer in zip(network.engines, organised.layers, strict=True):
+        place = layer.weights if layer.weights in STYLES else None
+        folding = Folding(layer.pe, layer.simd)
+        project = make(network, engine, folding, leaf=leaf, windows=windows, place=place)
         if project.top in found:
             raise UsageError(
                 f"two layers would be written as module {project.top}; write them apart: --layer"

@@ -64,14 +64,20 @@ def prepare(subject: Subject, *, width: int, fraction_bits: int | None, layer: s
 
 
 def make(
-    network: Network, engine: Engine, folding: Folding, *, leaf: Leaf | None = None, windows: int | None = 4
+    network: Network,
+    engine: Engine,
+    folding: Folding,
+    *,
+    leaf: Leaf | None = None,
+    windows: int | None = 4,
+    place: str | None = None,
 ) -> Project:
     """The project of one engine. Raises UsageError if it cannot be written, saying why."""
     _check_folding(engine, folding)
     design = Designer(network.graph, network.number, leaf).design(engine, folding)
     if design.unwritten:
         raise UsageError(f"layer {engine.name} has no Verilog: {'; '.join(design.unwritten)}")
-    return project(network.graph, network.values, design, model=network.name, windows=windows)
+    return project(network.graph, network.values, design, model=network.name, windows=windows, place=place)
 
 
 def default_folding(engine: Engine, pe: int, simd: int | None) -> Folding:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from abcost.accelerator.design.engine import EngineDesign, steps_of
 from abcost.accelerator.engine_memory import weight_word
+from abcost.accelerator.memory import Memory, family_of
 from abcost.core.graph import OpGraph
 from abcost.emit.about import about
 from abcost.emit.bench import stream_bench
@@ -38,10 +39,16 @@ def identifier(name: str) -> str:
 
 
 def project(
-    graph: OpGraph, values: Mapping[str, Tensor], design: EngineDesign, *, model: str, windows: int | None
+    graph: OpGraph,
+    values: Mapping[str, Tensor],
+    design: EngineDesign,
+    *,
+    model: str,
+    windows: int | None,
+    place: str | None = None,
 ) -> Project:
-    """The engine, checked with so many windows of these values, None for all."""
-    unit = written(design)
+    """The engine, checked with so many windows of these values, None for all. place: of its weights, see `written`."""
+    unit = written(design, place)
     test = stream_bench(unit, design, rows_of(graph, values, design, windows=windows))
     source = f"{unit.name}.v"
     sources = {**test.files, source: about(design, unit, model) + test.files[source]}
@@ -49,11 +56,13 @@ def project(
     return Project(unit.name, design, Bench(test.top, sources), {**sources, **extra})
 
 
-def written(design: EngineDesign) -> Unit:
-    """The module of an engine, with its weights."""
+def written(design: EngineDesign, place: str | None = None) -> Unit:
+    """The module of an engine. place: of its weights, block or lutram (LUTs); None: what is worth less."""
     name = identifier(design.engine.name)
     word = weight_word(design.engine, design.number.width)
-    return engine_unit(name, design, packed(weight_words(design), word), f"{name}_weights.hex")
+    words = weight_words(design)
+    where = place or Memory("weights", word * words.shape[1], len(words), 0).preferred(family_of(None)).place
+    return engine_unit(name, design, packed(words, word), f"{name}_weights.hex", where)
 
 
 def _makefile(test: Bench, top: str) -> str:

@@ -25,9 +25,9 @@ def span(bits: int) -> str:
 class Printer:
     """Collects the lines of a module, and the units that it instantiates."""
 
-    def __init__(self, words: Sequence[int], file: str) -> None:
-        """words: of the weights, PE * SIMD of them each; file: from which their memory is initialised."""
-        self.words, self.file = tuple(words), file
+    def __init__(self, words: Sequence[int] = (), file: str = "", place: str = "block") -> None:
+        """words: of the weights, PE * SIMD of them each; file: from which their memory is initialised; place: its."""
+        self.words, self.file, self.place = tuple(words), file, place
         self.lines: list[str] = []
         self.units: dict[str, Unit] = {}
         self._remark = ""
@@ -49,7 +49,9 @@ class Printer:
             case "rom":
                 self._roms(part)
             case "memory":
-                unit = build("memory", bits=part.output.bits, words=self.words, file=self.file)
+                unit = build(
+                    "memory", bits=part.output.bits, words=self.words, file=self.file, place=self.place
+                )
                 self._declare(part)
                 self._instance(unit, [f".address({_whole(part.inputs[0][1])})", f".data({part.output.name})"])
             case op if op in WRITTEN:
@@ -194,17 +196,19 @@ def _no_model(_values: Values) -> dict[str, Tensor]:
     raise NotImplementedError("a block is interpreted as a whole: abcost.accelerator.design.interpret")
 
 
-def engine_unit(name: str, design: EngineDesign, words: Sequence[int], file: str) -> Unit:
+def engine_unit(
+    name: str, design: EngineDesign, words: Sequence[int], file: str, place: str = "block"
+) -> Unit:
     """The engine: modules of its dot product, of the way to fewer lanes, and of its chain; wires between them."""
     inputs = _free(design.sums)
     given, taken = _of_sums(design.sums.sums), _of_sums(design.turn.sums)
     sums = module(
         f"{name}_sums", design.sums, inputs, [(to.name, own) for own, to in zip(given, taken, strict=True)],
-        Printer(words, file),
+        Printer(words, file, place),
     )  # fmt: skip
     turn = module(
         f"{name}_turn", design.turn, taken, [("value", design.turn.value), ("ready", design.turn.coming)],
-        Printer((), ""),
+        Printer(),
     )  # fmt: skip
     results = [
         pair
@@ -213,7 +217,7 @@ def engine_unit(name: str, design: EngineDesign, words: Sequence[int], file: str
     ]
     takes = [(f"{side.net.name}_take", side.take) for side in design.chain.sides]
     chain_inputs = [design.chain.value, design.chain.coming, *(side.net for side in design.chain.sides)]
-    chain = module(f"{name}_chain", design.chain, chain_inputs, [*takes, *results], Printer((), ""))
+    chain = module(f"{name}_chain", design.chain, chain_inputs, [*takes, *results], Printer())
     outer = [*inputs, *(side.net for side in design.chain.sides)]
     wires = [*((net.name, net.bits) for net in taken), ("value", design.turn.value.bits), ("ready", 1)]
     lines = [

@@ -35,6 +35,8 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
         *(s.name for s in stages),
         "change",
     )
+    if any(o.fmax is not None for o in organised):
+        table.add_row("Fmax, MHz", *map(fmax_text, organised), "")
     table.add_row("frames/s", *(_three_digits(o.fps) for o in organised), "")
     table.add_row("cycles/frame", *(f"{o.interval:,}" for o in organised), "")
     table.add_row("latency, ms", *(_three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), "")
@@ -64,6 +66,12 @@ def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
     last = organised[-1]
     reason = last.refusal if last.unknown else last.limit
     notes = [f"{stage}: {reason}"] if reason else []
+    if last.fmax is None:
+        notes.append("whether the clock is met is unknown: the table has no delays")
+    elif last.fmax.missing:
+        notes.append(f"whether the clock is met is unknown: no delay of {', '.join(last.fmax.missing)}")
+    else:
+        notes.append(f"Fmax is limited by {last.fmax.limited_by}")
     if last.folding is not None:
         notes.append(f"folding: {last.folding.text()}")
     if last.lut_multipliers:
@@ -108,6 +116,13 @@ def _bandwidth(o: Organised) -> str:
     available = None if o.device is None else o.device.bandwidth_gb_s
     share = "" if available is None else f" ({o.bandwidth_gb_s / available:.0%})"
     return _three_digits(o.bandwidth_gb_s) + share
+
+
+def fmax_text(o: Organised) -> str:
+    """The highest clock, from its least to its most."""
+    if o.fmax is None or o.fmax.value is None or o.fmax.low is None or o.fmax.high is None:
+        return "unknown"
+    return f"{o.fmax.value:.4g} ({o.fmax.low:.4g} to {o.fmax.high:.4g})"
 
 
 def _fits(o: Organised) -> str:

@@ -11,6 +11,7 @@ from abcost.cost.side import Side
 from abcost.html.page import Note, Section, render_page
 from abcost.html.table import Cell, Table, number, rows, text
 from abcost.report import charts, quantity
+from abcost.report.accelerator import fmax_text
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.format import FORMATS, View
 from abcost.report.frame import frame, sum_if_known
@@ -178,6 +179,7 @@ def _accelerator(report: Report) -> Section:
         (text("cycles/frame"), *(number(o.interval) for o in organised)),
         (text("latency, ms"), *(number(ms, f"{ms:.3g}") for ms in latency)),
         (text("bottleneck"), *(text(o.bottleneck) for o in organised)),
+        (text("Fmax, MHz"), *(text(fmax_text(o)) for o in organised)),
     ]  # fmt: skip
     for name in charts.RESOURCES:
         cells = [_share(o.resources[name], o.utilisation[name]) for o in organised]

@@ -107,6 +107,13 @@ _ECP5_CELLS = (
     ("MULT18X18D", "dsps", 1),
     ("PFUMX|L6MUX21|\\$scopeinfo", None, 0),  # in the slice of their LUTs
 )
+_ICE40_CELLS = (
+    ("SB_LUT4", "luts", 1),
+    ("SB_DFF[A-Z]*", "ffs", 1),
+    ("SB_MAC16", "dsps", 1),
+    ("SB_CARRY|\\$scopeinfo", None, 0),  # in the logic cell of its LUT
+)
+_ICE40 = ("read_verilog unit.v", "synth_ice40 -dsp -nobram -top {top}")
 _ECP5 = ("read_verilog unit.v", "synth_ecp5 -nobram -nolutram -top {top}")
 
 FLOWS: dict[str, Flow] = {
@@ -125,17 +132,8 @@ FLOWS: dict[str, Flow] = {
                 ("\\$scopeinfo", None, 0),
             ),
         ),
-        Flow(
-            "ice40",
-            "Lattice iCE40, LUT4 with carry",
-            ("read_verilog unit.v", "synth_ice40 -dsp -nobram -top {top}"),
-            (
-                ("SB_LUT4", "luts", 1),
-                ("SB_DFF[A-Z]*", "ffs", 1),
-                ("SB_MAC16", "dsps", 1),
-                ("SB_CARRY|\\$scopeinfo", None, 0),  # in the logic cell of its LUT
-            ),
-        ),
+        Flow("ice40", "Lattice iCE40, LUT4 with carry", (*_FOR_AREA, *_ICE40), _ICE40_CELLS),
+        Flow("ice40-delay", "Lattice iCE40, LUT4 with carry, for delay", _ICE40, _ICE40_CELLS),
         Flow("ecp5", "Lattice ECP5, LUT4 with carry", (*_FOR_AREA, *_ECP5), _ECP5_CELLS),
         Flow("ecp5-delay", "Lattice ECP5, LUT4 with carry, for delay", _ECP5, _ECP5_CELLS),
         Flow(

@@ -79,8 +79,8 @@ _ECP5: Cells = (
     (
         "TRELLIS_DPR16X4",
         "luts",
-        4,
-    ),  # four LUT4 of data; its write port takes two more of the slice beside them
+        6,
+    ),  # four LUT4 of data, and two more of the slice beside them for the write port
     ("TRELLIS_FF", "ffs", 1),
     ("MULT18X18D", "dsps", 1),
     ("ALU54B", None, 0),  # in the block of its multipliers
@@ -148,6 +148,7 @@ PARTS: dict[str, Part] = {
             ("--device", "LIFCL-40-9BG400C", "--pdc", "pins.pdc"),
             _NEXUS,
             "OXIDE_COMB",
+            sites=("L13", "E17"),  # clock and data of a module between registers
         ),
     )
 }

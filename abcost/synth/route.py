@@ -204,6 +204,14 @@ class Router:
         """The kept answer, or None; a damaged file counts as none."""
         return self._read(self.key(job))
 
+    def netlist(self, job: RouteJob) -> dict[str, Any] | None:
+        """Yosys' netlist of a job, as nextpnr reads it, if it is kept."""
+        try:
+            content = json.loads(gzip.decompress(self._netlist_file(job).read_bytes()))
+            return dict(content["netlist"])
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            return None
+
     def _read(self, key: str) -> Routed | None:
         try:
             data = json.loads(self._file(key).read_text())
@@ -243,7 +251,7 @@ class Router:
 
     def _netlist(self, job: RouteJob, folder: Path) -> tuple[dict[str, int], bytes]:
         """Cells by type, and nextpnr's input: kept, or synthesized in `folder`."""
-        file = self._file(f"{self.netlist_key(job)}-netlist").with_suffix(".json.gz")
+        file = self._netlist_file(job)
         try:
             content = json.loads(gzip.decompress(file.read_bytes()))
             return dict(content["cells"]), json.dumps(content["netlist"]).encode()
@@ -286,6 +294,9 @@ class Router:
         (folder / "kept").write_bytes(content)
         file.parent.mkdir(exist_ok=True)
         (folder / "kept").replace(file)
+
+    def _netlist_file(self, job: RouteJob) -> Path:
+        return self._file(f"{self.netlist_key(job)}-netlist").with_suffix(".json.gz")
 
     def _file(self, key: str) -> Path:
         return self.cache / key[:2] / f"{key}.json"

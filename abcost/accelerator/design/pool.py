@@ -78,7 +78,7 @@ def describe_pool(c: Chain, node: OpNode, x: Net) -> tuple[Net, Stream]:
         inputs["again"] = d.delay(same, age)
     operation = "max" if node.kind is OpKind.MAX_POOL else "sum"
     units = [Unit("max" if operation == "max" else "add", c.lanes, number.width),
-             Unit("mux", c.lanes, number.width), Unit("register", 2 * c.lanes, number.width)]  # fmt: skip
+             Unit("mux", c.lanes, number.width), Unit("register", c.lanes, number.width)]  # fmt: skip
     y = d.unit(
         "pool", c.lanes, inputs, x._replace(name="pooled"), "y", units, end="own",
         parameters={"width": number.width, "depth": 1 << address.width, "operation": operation, "forward": forward},

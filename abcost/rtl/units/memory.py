@@ -9,8 +9,11 @@ import torch
 from abcost.errors import UsageError
 from abcost.rtl.unit import Port, Unit, templates
 
-STYLES = {"block": "block", "lutram": "distributed"}
-"""Where a memory goes -> the value of the synthesis attributes `rom_style` and `ram_style`."""
+STYLES = {"block": "block", "lutram": "logic"}
+"""Where a memory goes -> the value of the synthesis attributes `rom_style` and `ram_style`.
+
+To Yosys "distributed" is RAM of LUTs, which holds nothing at the start: an error for what is never written.
+"""
 
 
 @templates.add("memory")

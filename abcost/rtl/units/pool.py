@@ -20,6 +20,8 @@ def pool(*, width: int, depth: int, operation: str = "sum", forward: bool = Fals
 
     next: the address of the value that comes in the next cycle; its partial result is read at this cycle's edge,
     before it is written. forward: the value before it may have had the same address; `again` says that it had.
+    No address is read in the cycle that writes it, unless `again` puts the value itself in its place; without being
+    told so, Yosys puts flip-flops and LUTs beside a block that answer with the value before.
     Raises UsageError for another operation, or a depth outside 1 to 65,536.
     """
     check_width(width)
@@ -46,7 +48,7 @@ def pool(*, width: int, depth: int, operation: str = "sum", forward: bool = Fals
         ),
         outputs=(Port("y", width),),
         body=(
-            f"    reg {span} memory [0:{depth - 1}];\n"
+            f"    (* no_rw_check *) reg {span} memory [0:{depth - 1}];\n"
             f"    reg signed {span} partial, kept;\n"
             f"    wire signed {span} before = {before};\n"
             f"{difference}"

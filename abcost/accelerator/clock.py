@@ -1,0 +1,195 @@
+"""How fast a design can be clocked: the slowest unit between registers, of all engines.
+
+    Fmax = 1 / max over units and block reads of (register to register delay of the table)
+
+Every unit ends in a register, so no path goes through two of them. A unit that the table times as no unit of its own is
+timed as its parts one after another, and a scale behind a binary sum as the adder and the multiplier that it is, with
+the register between them. Units without any delay are named; where there is one, Fmax is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from abcost.accelerator.design.dot import Leaf
+from abcost.cost.fused import apart
+from abcost.cost.organisation import Unit
+from abcost.cost.table import CostTable
+from abcost.cost.timing import Delay
+from abcost.errors import CostError, UsageError
+
+if TYPE_CHECKING:
+    from abcost.accelerator.result import Layer
+
+_WIRING = frozenset({"shift_constant"})
+_BLOCK = "block_read"
+
+
+@dataclass(frozen=True, slots=True)
+class Slowest:
+    """The longest path: its delay, and the layer and unit that it is in. missing: units without a delay."""
+
+    delay: Delay | None
+    layer: str
+    unit: str
+    missing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Fmax:
+    """In MHz; None where a unit has no delay. low, high: from the least and most that was measured of the slowest unit.
+
+    limited_by: the layer and the unit. missing: units without a delay.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    limited_by: str
+    missing: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; as CONTRACT names it."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "limited_by": self.limited_by or None,
+            "missing": list(self.missing),
+        }
+
+
+def leaf_for(table: CostTable, clock_mhz: float, width: int) -> Leaf:
+    """The widest leaves of popcounts and signed sums that a clock allows; the narrowest measured where none does.
+
+    A table without delays says nothing: the default.
+    """
+    if table.timing is None:
+        return Leaf()
+    period = 1000 / clock_mhz
+    ops = [op for op in ("xnor_popcount", "masked_popcount") if (op, table.mapping) in table.timing.laws]
+    bits = [_largest(table, op, period, {}) for op in ops]
+    return Leaf(
+        min(bits, default=Leaf().bits), _largest(table, "signed_sum", period, {"width": width}, Leaf().inputs)
+    )
+
+
+def _largest(
+    table: CostTable, op: str, period: float, size: Mapping[str, int], default: int = Leaf().bits
+) -> int:
+    """The most bits or inputs within a period; the least measured where none is; the default where nothing is."""
+    timing = table.timing
+    laws = None if timing is None else timing.laws.get((op, table.mapping))
+    if timing is None or laws is None:
+        return default
+    ranges = {name: laws[0].valid[name] for name in size if name in laws[0].valid}
+    within = {name: min(max(size[name], valid.low), valid.high) for name, valid in ranges.items()}
+    found = timing.largest(op, "bits", table.mapping, period, side="value", **within)
+    return found or min(law.valid["bits"].low for law in laws)
+
+
+class Delays:
+    """Delays of the units of one table, remembered: engines are made of few different units."""
+
+    def __init__(self, table: CostTable) -> None:
+        self.table = table
+        self._known: dict[Unit, tuple[tuple[Delay, str], ...] | None] = {}
+
+    def of(self, unit: Unit) -> tuple[tuple[Delay, str], ...] | None:
+        """Delay and name of each path through the unit; None where there is no delay of it."""
+        one = replace(unit, count=1)
+        if one not in self._known:
+            self._known[one] = self._paths(one)
+        return self._known[one]
+
+    def _paths(self, unit: Unit) -> tuple[tuple[Delay, str], ...] | None:
+        if unit.op in _WIRING:
+            return ()
+        if unit.op == "scale_dot":
+            paths = [self.of(part) for part in apart(unit)]
+            return None if None in paths else tuple(path for found in paths for path in found or ())
+        own = self._own(unit)
+        if own is not None:
+            return ((own, _text(unit)),)
+        parts = apart(unit)
+        found = [self._own(part) for part in parts]
+        if parts == (unit,) or None in found:
+            return None
+        known = [delay for delay in found if delay is not None]
+        value, low, high = (
+            sum(ends) for ends in zip(*((d.value, d.low, d.high) for d in known), strict=True)
+        )
+        return ((Delay(value, low, high, "derived"), _text(unit)),)
+
+    def _own(self, unit: Unit) -> Delay | None:
+        try:
+            return self.table.delay(unit)
+        except CostError:  # beyond what was measured
+            return None
+
+    def block(self, width: int, depth: int) -> Delay | None:
+        """Of a read of block memory; wider and deeper ones are several blocks side by side."""
+        timing = self.table.timing
+        laws = None if timing is None else timing.laws.get((_BLOCK, self.table.mapping))
+        if timing is None or laws is None:
+            return None
+        valid = laws[0].valid
+        size = {
+            name: min(max(value, valid[name].low), valid[name].high)
+            for name, value in (("width", width), ("depth", depth))
+            if name in valid
+        }
+        return timing.at(_BLOCK, self.table.mapping, size)
+
+    def slowest(self, layer: str, units: Iterable[Unit]) -> Slowest:
+        """The longest path of an engine's units."""
+        longest: tuple[Delay, str] | None = None
+        missing = set()
+        for unit in units:
+            paths = self.of(unit)
+            if paths is None:
+                missing.add(unit.op)
+                continue
+            for path in paths:
+                if longest is None or path[0].value > longest[0].value:
+                    longest = path
+        delay, name = longest or (None, "")
+        return Slowest(delay, layer, name, frozenset(missing))
+
+
+def fmax_of(layers: Sequence[Layer], delays: Delays) -> Fmax | None:
+    """Of all engines together; None where the table has no delays at all."""
+    if delays.table.timing is None:
+        return None
+    found = []
+    for layer in layers:
+        found.append(delays.slowest(layer.name, layer.units))
+        for memory in layer.memories:
+            if memory.place == "block":
+                read = delays.block(memory.width, memory.depth)
+                unread = frozenset[str]() if read else frozenset({_BLOCK})
+                found.append(Slowest(read, layer.name, f"read of block memory ({memory.role})", unread))
+    missing = tuple(sorted(frozenset().union(*(slow.missing for slow in found))))
+    timed = [(slow.delay, slow) for slow in found if slow.delay is not None]
+    if missing or not timed:
+        return Fmax(None, None, None, "", missing)
+    delay, slow = max(timed, key=lambda pair: pair[0].value)
+    return Fmax(
+        1000 / delay.value, 1000 / delay.high, 1000 / delay.low, f"{slow.layer}: {slow.unit}", missing
+    )
+
+
+def check_timed(table: CostTable) -> None:
+    """Raises UsageError if a table has no delays, for who asks for the fastest clock."""
+    if table.timing is None:
+        raise UsageError(
+            f"--clock-mhz max: the table {table.target} has no delays; give a number, or a target that has "
+            "(abcost targets list)"
+        )
+
+
+def _text(unit: Unit) -> str:
+    sizes = ", ".join(f"{name} {value}" for name, value in unit.size.items())
+    return f"{unit.op} ({sizes})"

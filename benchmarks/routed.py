@@ -1,0 +1,284 @@
+"""Engines after placing and routing next to their estimates -> cost_models/points/routed.csv, reports/routed.md.
+
+    python benchmarks/routed.py [cache folder]   place and route what the cache does not have, write both
+    python benchmarks/routed.py --known          the same of what the cache has, without routing more
+    python benchmarks/routed.py --render         write the report anew from the points, without any tool
+
+Every engine of `routed_cases.py` is described, printed as Verilog and put between registers
+(`abcost.rtl.registered`): a shift register gives its inputs, one flip-flop takes each output bit. Those have a clear
+of their own, so that synthesis merges none of them with the engine's; they take no LUT, and their flip-flops are
+subtracted. Yosys maps the whole, nextpnr places it three times (seeds 1 to 3).
+
+    estimate   sum over the units of the description of what the family's table says for one, memories where
+               `placing` puts them, and 1 / (the largest delay among the units)
+    error      estimate / routed - 1; of the clock against the mean of three placements
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.dot import Leaf
+from abcost.accelerator.design.engine import chain_lanes
+from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.devices import device
+from abcost.accelerator.engine import Engine, engines
+from abcost.accelerator.engine_memory import memories, running_results
+from abcost.accelerator.folding import Folding
+from abcost.accelerator.memory import Memory
+from abcost.accelerator.placing import place
+from abcost.accelerator.result import Prices, resources_of
+from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec
+from abcost.cost.fused import apart
+from abcost.cost.organisation import Unit
+from abcost.cost.table import CostTable
+from abcost.cost.timing import Delay
+from abcost.emit.make import find_engine
+from abcost.emit.project import written
+from abcost.errors import CostError, ToolError
+from abcost.models.factory import build
+from abcost.models.stir import stir
+from abcost.nn import QuantizedPReLU
+from abcost.pipeline import stage_graphs
+from abcost.rewrite import RewriteOptions
+from abcost.rtl.registered import TOP, between_registers
+from abcost.rtl.unit import Unit as Module
+from abcost.synth.parts import part
+from abcost.synth.route import Routed, RouteJob, Router, left_out_ns
+from routed_cases import CASES, ICE40, REQUIRED, UNSEEN, Case
+from routed_report import Estimate, Point, Row, report
+
+ROOT = Path(__file__).resolve().parents[1]
+POINTS, REPORT = ROOT / "cost_models" / "points" / "routed.csv", ROOT / "reports" / "routed.md"
+NUMBER = NumberFormat(16, 8)
+SEEDS = (1, 2, 3)
+WORKERS = 3
+DEVICES = {"ecp5": "LFE5U-85F", "ice40": "iCE40UP5K"}
+SETS = (("seen", CASES), ("required", REQUIRED), ("unseen", UNSEEN))
+
+
+@cache
+def network(name: str, exponents: tuple[int, ...]) -> OpGraph:
+    """A network after all rewrites, with random biases, gains and slopes out of these exponents."""
+    torch.manual_seed(0)
+    if name == "digits":
+        shape, model = (
+            (1, 3, 8, 8),
+            build("reactnet_18", stem="cifar", num_classes=10, base_width=16, blocks=(2, 2, 2)),
+        )
+    elif name == "r18":
+        shape, model = (1, 3, 32, 32), build("reactnet_18", stem="cifar", num_classes=10)
+    else:
+        shape, model = (1, 3, 224, 224), build("reactnet_a")
+    stir(model.eval())
+    chosen, generator = torch.tensor(exponents, dtype=torch.float32), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, QuantizedPReLU):
+                picks = torch.randint(len(exponents), module.L_alpha.shape, generator=generator)
+                module.L_alpha.copy_(chosen[picks])
+    return stage_graphs(model, (InputSpec(shape),), RewriteOptions()).stages[-1].graph
+
+
+def described(case: Case) -> tuple[OpGraph, Engine, Folding, Designer]:
+    """The engine of a case, its folding, and what describes it."""
+    graph = network(case.network, case.exponents)
+    designer = Designer(graph, NUMBER, Leaf(case.leaf_bits, case.leaf_inputs))
+    return graph, find_engine(engines(graph, NUMBER.width), case.layer), Folding(case.pe, case.simd), designer
+
+
+def verilog(case: Case) -> tuple[Module, str]:
+    """The engine, and the module between registers around it."""
+    _, engine, folding, designer = described(case)
+    design = designer.design(engine, folding)
+    assert not design.unwritten, design.unwritten
+    held = [memory.place for memory in stored(case) if memory.role == "weights"]
+    unit = written(design, held[0] if held else "block")
+    inputs = {port.name: port.bits for port in unit.inputs}
+    outputs = {port.name: port.bits for port in unit.outputs}
+    return unit, between_registers(unit.name, inputs, outputs, clock="clk", apart=True)
+
+
+def harness_ffs(unit: Module) -> int:
+    """Flip-flops of the registers around it: one for each bit that goes in or comes out."""
+    return max(2, sum(p.bits for p in unit.inputs)) + sum(p.bits for p in unit.outputs)
+
+
+def jobs_of(case: Case) -> list[RouteJob]:
+    """Its placements, one for each seed."""
+    unit, around = verilog(case)
+    sources = [(f"{unit.name}.v", unit.source), ("registered.v", around), *unit.all_files.items()]
+    return [RouteJob(f"{case.name} seed {s}", TOP, tuple(sources), s, case.mapping) for s in SEEDS]
+
+
+def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: bool) -> list[Point]:
+    """Place and route, in parallel, what the cache does not have: a seed of all engines, then the next.
+
+    known: nothing is routed; the points are those that the cache has.
+    """
+    routers = {
+        name: Router.find(name, cache=folder) for name in dict.fromkeys(case.part for _, case in chosen)
+    }
+    every = [(group, case, job) for group, case in chosen for job in jobs_of(case)]
+    if not known:
+        for seed in SEEDS:
+            for name, router in routers.items():
+                jobs = [job for _, case, job in every if case.part == name and job.seed == seed]
+                answers = router.run_all(jobs, workers=WORKERS, done=progress)
+                for job in jobs:
+                    if isinstance(answer := answers[router.key(job)], ToolError):
+                        print(f"error: {job.name}: {answer}", file=sys.stderr)
+    answers_of = [(group, case, job, routers[case.part].known(job)) for group, case, job in every]
+    return [
+        point(group, case, job, routed, routers[case.part])
+        for group, case, job, routed in answers_of
+        if routed
+    ]
+
+
+def progress(job: RouteJob) -> None:
+    """Say that a placement is done."""
+    print(f"  {job.name}", file=sys.stderr, flush=True)
+
+
+def point(group: str, case: Case, job: RouteJob, routed: Routed, router: Router) -> Point:
+    """A row of the points."""
+    assert routed.delay_ns is not None
+    around = harness_ffs(verilog(case)[0])
+    netlist = router.netlist(job)
+    assert netlist is not None
+    cells = around - sharing(netlist) if case.part == ICE40 else 0
+    left_out = left_out_ns(routed, part(case.part))
+    return Point(
+        set=group, case=case.name, part=case.part, mapping=case.mapping, seed=job.seed, luts=routed.luts,
+        cells=routed.logic_cells - cells, ffs=routed.ffs - around, dsps=routed.dsps, blocks=routed.blocks,
+        harness_ffs=around, delay_ns=round(routed.delay_ns + left_out, 3), logic_ns=round(routed.logic_ns, 3),
+        left_out_ns=round(left_out, 3), begins=routed.critical_path[0].cell,
+        ends=routed.critical_path[-1].cell,
+        tools="; ".join(routed.versions),
+    )  # fmt: skip
+
+
+def stored(case: Case) -> list[Memory]:
+    """Its memories where they go on the part: weights, and what pools keep; line buffers stand outside."""
+    graph, engine, folding, designer = described(case)
+    chosen = part(case.part)
+    logic = Prices(CostTable.load(chosen.target)).total(designer.units(engine, folding))
+    weights = [m for m in memories(engine, folding, graph, NUMBER.width) if m.role == "weights"]
+    lanes = chain_lanes(engine, folding)
+    pools = [m for work in engine.chain for m in running_results(work.node, graph, lanes, NUMBER.width)]
+    return place([*weights, *pools], device(DEVICES[chosen.family]), logic["luts"] or 0.0, "on-chip")
+
+
+def sharing(netlist: Mapping[str, Any]) -> int:
+    """How many registers behind outputs share a logic cell with a LUT that feeds nothing else."""
+    module = netlist["modules"][TOP]
+    behind = set(module["netnames"]["out"]["bits"])
+    cells = list(module["cells"].values())
+    ends = Counter(
+        bit
+        for cell in cells
+        for port, bits in cell["connections"].items()
+        if cell["port_directions"][port] == "input"
+        for bit in bits
+    )
+    made = {bit for cell in cells if cell["type"] == "SB_LUT4" for bit in cell["connections"]["O"]}
+    registers = [cell["connections"] for cell in cells if cell["type"].startswith("SB_DFF")]
+    return sum(r["Q"][0] in behind and r["D"][0] in made and ends[r["D"][0]] == 1 for r in registers)
+
+
+def estimate(case: Case) -> Estimate:
+    """What the description says of an engine, priced by the table of its family."""
+    _, engine, folding, designer = described(case)
+    chosen = part(case.part)
+    table = CostTable.load(chosen.target)
+    units = designer.units(engine, folding)
+    logic = Prices(table).total(units)
+    assert None not in logic.values(), Prices(table).missing(units)
+    placed = stored(case)
+    total = resources_of(logic, placed, device(DEVICES[chosen.family]))
+    slowest, delay, untimed = clock(units, table, case.mapping)
+    for memory in placed:
+        if memory.place == "block" and table.timing is not None:
+            read = block_read(table, case.mapping, memory)
+            if read is not None and (delay is None or read.value > delay):
+                slowest, delay = "block_read", read.value
+    amounts = {name: total[name] or 0.0 for name in ("luts", "ffs", "dsps", "blocks")}
+    cells = device(DEVICES[chosen.family]).family.cells
+    counted = amounts["luts"] if cells is None else cells.likely(amounts["luts"], amounts["ffs"])
+    return Estimate(**amounts, cells=counted, delay_ns=delay, slowest=slowest, untimed=tuple(sorted(untimed)))
+
+
+def block_read(table: CostTable, mapping: str, memory: Memory) -> Delay | None:
+    """Of a memory: each of its blocks holds a share of the word, and is at least 512 words deep."""
+    assert table.timing is not None
+    size = {"width": min(16, memory.width), "depth": min(4096, max(512, memory.depth))}
+    return table.timing.at("block_read", mapping, size)
+
+
+def clock(units: Iterable[Unit], table: CostTable, mapping: str) -> tuple[str, float | None, set[str]]:
+    """The slowest unit and its delay in ns, and the units of which the table has none."""
+    slowest, largest, untimed = "", None, set()
+    for unit in units:
+        parts = [unit] if table.delay(unit, mapping) is not None else apart(unit)
+        for each in parts:
+            try:
+                found = table.delay(each, mapping)
+            except CostError as error:
+                untimed.add(f"{each.op} ({error})")
+                continue
+            if found is None:
+                untimed.add(each.op)
+            elif largest is None or found.value > largest:
+                slowest, largest = f"{each.op} {each.size}", found.value
+    return slowest, largest, untimed
+
+
+def save(points: Sequence[Point]) -> None:
+    """Write the points: one row per placement."""
+    with POINTS.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, [f.name for f in fields(Point)], lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(asdict(p) for p in points)
+
+
+def saved() -> list[Point]:
+    """The points as they were written."""
+    with POINTS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = {f.name: {"int": int, "float": float}.get(str(f.type), str) for f in fields(Point)}
+    return [Point(**{name: kinds[name](value) for name, value in row.items()}) for row in rows]
+
+
+def main() -> None:
+    """Measure and write, or write anew."""
+    arguments = sys.argv[1:]
+    folders = [Path(a) for a in arguments if not a.startswith("--")]
+    chosen = [(group, case) for group, cases in SETS for case in cases]
+    if "--render" in arguments:
+        points = saved()
+    else:
+        points = measure(chosen, folders[0] if folders else None, known="--known" in arguments)
+        save(points)
+    cases = {case.name: case for _, case in chosen}
+    rows = [
+        Row(cases[name], group, tuple(mine), estimate(cases[name]))
+        for group, name in dict.fromkeys((p.set, p.case) for p in points)
+        if (mine := [p for p in points if p.case == name])
+    ]
+    REPORT.write_text(report(rows, len(chosen)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
