@@ -71,7 +71,7 @@ def test_every_block_of_a_page_runs(page, tmp_path):
 def test_blocks_that_are_not_run_are_few():
     """`text` is for what cannot run here; a page of such blocks alone would be tested by nobody."""
     skipped = [block for page in pages() for block in blocks(page) if block.language in SHOWN_ONLY]
-    assert len(skipped) <= 8
+    assert len(skipped) <= 10
     assert all(
         any(b.language not in SHOWN_ONLY for b in blocks(page))
         for page in pages()

@@ -78,7 +78,7 @@ def falls(op, small, large):
     fallen = {
         name
         for name, detail in small.details.items()
-        if large.details[name].value < detail.value * (1 - TOLERANCE[name])
+        if large.details[name].value < detail.value * (1 - TOLERANCE.get(name, 1e-12))
     }
     both = small.details.keys() & large.details.keys()
     if op not in NO_DSP and "dsps" in both and large.details["dsps"].value > small.details["dsps"].value:
