@@ -96,7 +96,9 @@ def _at_blocks(
         begins = [start for start, dsps in starts if last < start <= low and str(dsps) != "0"]
         if begins:
             start = min(begins)
-            found[-1] = replace(before, valid={**before.valid, "width": (before.valid["width"][0], start - 1)})
+            found[-1] = replace(
+                before, valid={**before.valid, "width": (before.valid["width"][0], start - 1)}
+            )
             piece = replace(piece, valid={**piece.valid, "width": (start, high)})  # noqa: PLW2901 - the same, wider
         found.append(piece)
     return found
