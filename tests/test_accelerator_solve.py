@@ -134,7 +134,9 @@ def test_unknown_figures_are_neither_fit_nor_zero():
     assert found.refusal == (
         f"whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of {', '.join(lacking)}"
     )
-    assert organised(residual(), device=device(), without=without).refusal == found.refusal
+    fastest = organised(residual(), device=device(), without=without)  # at another folding
+    assert not fastest.fits
+    assert fastest.refusal.startswith("whether it fits is unknown: the table lacks ")
 
 
 def test_utilisation_of_what_a_device_lacks_is_unknown():

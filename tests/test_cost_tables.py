@@ -8,6 +8,7 @@ import itertools
 import math
 import pickle
 import shutil
+from functools import cache
 
 import pytest
 
@@ -28,8 +29,14 @@ def test_laws_of_bundled_tables_hold_over_their_ranges(target):
 POINTS = cost_models_dir() / "points" / "fpga-lut6-toggles.csv"
 
 
+@cache
+def loaded(target):
+    """The table, read once: some tests ask it thousands of times."""
+    return CostTable.load(target)
+
+
 def price(target, op, **size):
-    table = CostTable.load(target)
+    table = loaded(target)
     return table.price(op, **{"width": table.default_width, **size})
 
 
@@ -300,7 +307,7 @@ def test_energy_rises_with_the_width(target, side):
     ]
     for energies in (adds, counts, qprelus, prelus):
         found = [getattr(energy, side) for energy in energies]
-        assert all(b >= a * (1 - 1e-9) for a, b in itertools.pairwise(found))
+        assert all(b >= a * (1 - 1e-3) for a, b in itertools.pairwise(found))  # laws have four digits
 
 
 def test_zc706_energy_is_from_memory_and_not_interpolated_for_the_multiplier():
@@ -327,7 +334,7 @@ def test_memory_levels():
     memory = CostTable.load("asic-45nm").memory
     assert memory.activations.energy_pj_per_bit == 100 / 64
     assert (memory.weights.energy_pj, memory.weights.high_pj, memory.weights.access_bits) == (1300, 2600, 64)
-    assert CostTable.load("fpga-lut6").memory is None
+    assert CostTable.load("abbnn-paper").memory is None
 
 
 # --- bundled tables: all of them --------------------------------------------------------------------------

