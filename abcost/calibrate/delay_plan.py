@@ -150,7 +150,7 @@ def _prelu(dsp: int, *, quick: bool) -> DelaySweep:
         for w, out in _dsp_widths(dsp, quick=quick)
         for f in ((w // 2,) if quick or out else sorted({w // 2, w - w // 4}))
     ]
-    return DelaySweep("prelu", tuple(points), Split("width", dsp, Factors(("width", "fraction_bits", "1"))))
+    return DelaySweep("prelu", tuple(points), Split("width", dsp, Curve("width")))
 
 
 def _signed_sum(dsp: int, *, quick: bool) -> DelaySweep:
