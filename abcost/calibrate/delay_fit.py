@@ -4,8 +4,9 @@
     Factors(("log2(bits)", "1"))    a weighted sum of terms that rise with the sizes, no factor below 0
     Split("width", 18, form)        one law up to 18, another from 19 on
 
-No law falls when a unit grows: curves are made monotone, factors are not negative. Its ends are the law times the least
-and the most of (routed delay / law) over all rows, those held out included: nothing that was seen lies beyond them.
+No law falls when a unit grows: curves are made monotone, factors are not negative. Its ends are the law times
+the least and the most of (routed delay / law) over all rows, those held out included: nothing that was seen
+lies beyond them.
 """
 
 from __future__ import annotations

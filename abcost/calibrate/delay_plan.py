@@ -1,7 +1,7 @@
 """Which units are placed and routed at which sizes, for their delays; the most asked for come first.
 
-Like the plan of areas: points to fit, points held out to test the fit, and the form of the law. Every point is
-measured with each of SEEDS under both mappings.
+Like the plan of areas: points to fit, points held out to test the fit, and the form of the law. Every point
+is measured with each of SEEDS under both mappings.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ def _selecting(op: str) -> Maker:
 def _rom(dsp: int, *, quick: bool) -> DelaySweep:
     """Words in LUTs, whose own registers are behind them: address register -> LUTs -> register.
 
-    Of 16 bits: narrow ones are faster (1 bit of 256 words 4.7 instead of 7.2 ns, mapped for area), wider ones read more
-    columns side by side with the same address.
+    Of 16 bits: narrow ones are faster (1 bit of 256 words 4.7 instead of 7.2 ns, mapped for area), wider ones
+    read more columns side by side with the same address.
     """
     del dsp
     fit, held = ((2, 16, 256), (64,)) if quick else ((2, 8, 16, 32, 256, 512, 1024), (64,))

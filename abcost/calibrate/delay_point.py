@@ -15,7 +15,7 @@ from abcost.synth.route import RouteJob
 SOURCE = "unit.v"
 
 IN_LUTS = ("rom",)
-"""Units whose memory stays in LUTs, as a table prices it; left alone, synthesis puts a large one into a block RAM."""
+"""Units whose memory stays in LUTs, as a table prices it; synthesis would put a large one into a block RAM."""
 
 
 @dataclass(frozen=True)

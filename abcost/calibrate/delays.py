@@ -1,4 +1,4 @@
-"""Delays of a target's units: place and route every point with every seed, fit laws, hold them against the rest."""
+"""Delays of a target's units: place and route all points with all seeds, fit laws, see how far they hold."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Jobs = list[tuple[DelayPoint, RouteJob]]
 
 
 def delay_jobs(sweeps: Sequence[DelaySweep], mappings: Sequence[str] = tuple(MAPPINGS)) -> Jobs:
-    """Every point with every seed under every mapping; the first seed of a netlist stands before the others."""
+    """Every point with every seed under every mapping; the first seed of a netlist comes first."""
     return [
         (point, point.job(mapping, seed))
         for sweep in sweeps
@@ -137,7 +137,7 @@ def _row(point: DelayPoint, job: RouteJob, answer: Routed, chosen: Part) -> Meas
 
 
 def _limit(point: DelayPoint, answer: Routed) -> str:
-    """`chain` if the slowest path runs between two registers without anything in between, but for a register unit."""
+    """`chain` if nothing is between the two registers of the slowest path, but for a register unit."""
     between = [step for step in answer.critical_path if step.kind == "logic"]
     return "unit" if between or point.op in ("register", "block_read") else "chain"
 

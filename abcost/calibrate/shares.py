@@ -1,10 +1,10 @@
-"""Delays where nothing can be placed: what the cells of a path take, times what routing adds on another fabric.
+"""Delays where nothing can be placed: what the cells take, times what routing adds on another fabric.
 
     delay = share * (clock to output + logic + setup of the slowest path, by Yosys' timing analysis)
     share = routed delay / the same without its wires, of the same unit on the fabric that was routed
 
-The share is taken unit by unit, for a carry chain has fewer wires for its logic than a popcount: its mean is the value,
-its least and most over sizes and seeds widen the ends. So a figure is derived, not measured.
+The share is taken unit by unit, for a carry chain has fewer wires for its logic than a popcount: its mean is
+the value, its least and most over sizes and seeds widen the ends. So a figure is derived, not measured.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def derive_delays(
     workers: int | None = None,
     done: Callable[[StaJob], None] = lambda _job: None,
 ) -> Delays:
-    """Delays of all points of units that have a share. Raises ToolError where a unit has too few points left."""
+    """Delays of all points of units that have a share. Raises ToolError where a unit has too few points."""
     known = shares(routed)
     sweeps = [sweep for sweep in sweeps if sweep.op in known]
     jobs = {point.unit.name: sta_job(point, flow) for sweep in sweeps for point in sweep.points}

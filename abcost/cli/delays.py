@@ -1,4 +1,4 @@
-"""`abcost calibrate TARGET --timing`: measure the delays of a target's units, by place and route where there is one."""
+"""`abcost calibrate TARGET --timing`: the delays of a target's units, by place and route where there is one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def calibrate_delays(
 
     from_points: fit the kept points again, without any measurement.
 
-    Tables of one part that are mapped in different ways hold the same part, which has the laws of both mappings.
+    Tables of one part that are mapped in different ways hold the same part, which has the laws of both
+    mappings.
     """
     from abcost.calibrate.delay_table import DELAY_HEAD, delays_csv, timing_text, with_timing
     from abcost.calibrate.run import load_text

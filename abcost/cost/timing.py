@@ -14,9 +14,9 @@
     valid_width = [4, 32]
     confidence = "measured"
 
-A delay is 1 / Fmax of register -> unit -> register in ns, routing included: clock to output, logic, wires and setup.
-An engine with a register behind every unit runs at 1 / (the largest delay among its units). Where a unit holds its own
-registers, it is the slowest path through any of them.
+A delay is 1 / Fmax of register -> unit -> register in ns, routing included: clock to output, logic, wires and
+setup. An engine with a register behind every unit runs at 1 / (the largest delay among its units). Where a
+unit holds its own registers, it is the slowest path through any of them.
 
 No delay of a larger unit is below that of a smaller one, so a size below the measured range takes the
 delay of the least size as an upper end; beyond the largest there is no answer.
@@ -44,7 +44,7 @@ MAPPINGS: tuple[str, ...] = ("area", "delay")
 
 TIMED: dict[str, str] = {
     **UNITS,
-    "block_read": "read of a block RAM of `depth` words of width bits, from its clock to a register in the fabric",
+    "block_read": "read of a block RAM, `depth` words of width bits: from its clock to a register",
 }
 """Units that a table may give delays of -> what one of them is."""
 
@@ -58,8 +58,8 @@ _SIZE = operator.attrgetter(*VARIABLES)
 class Delay:
     """Register to register through one unit, in ns; low <= value <= high: the least and most that was seen.
 
-    beyond: the unit is smaller than any that was measured; value and high are those of the least, low is that of a
-    register with nothing behind it, or 0 where the table has none.
+    beyond: the unit is smaller than any that was measured; value and high are those of the least, low is that
+    of a register with nothing behind it, or 0 where the table has none.
     """
 
     value: float
@@ -127,7 +127,8 @@ class Timing:
     def delay(self, unit: Unit, mapping: str) -> Delay | None:
         """Register to register through `unit`; None where the table has no law of it under this mapping.
 
-        Raises CostError for a size beyond the measured range, or one that a law needs and the unit does not give.
+        Raises CostError for a size beyond the measured range, or one that a law needs and the unit does not
+        give.
         """
         key = (mapping, unit.op, *_SIZE(unit))
         try:
@@ -170,10 +171,11 @@ class Timing:
     def largest(
         self, op: str, over: str, mapping: str, within_ns: float, *, side: str = "value", **size: int
     ) -> int | None:
-        """The largest size in `over` whose delay is at most `within_ns`; None if not even the least measured one is.
+        """The largest size in `over` whose delay is at most `within_ns`; None if not even the least one is.
 
-        side: value, low or high of the delay; size: the unit's other sizes. With over="bits" of xnor_popcount it is the
-        widest leaf of a popcount, of signed_sum the most inputs of a leaf. Raises CostError where the table has no law.
+        side: value, low or high of the delay; size: the unit's other sizes. With over="bits" of xnor_popcount
+        it is the widest leaf of a popcount, of signed_sum the most inputs of a leaf. Raises CostError where
+        the table has no law.
         """
         laws = self.laws.get((op, mapping))
         if laws is None:
@@ -261,7 +263,7 @@ def _law(entry: Mapping[str, Any]) -> DelayLaw:
 
 
 def _check_values(law: DelayLaw) -> None:
-    """Raise CostError unless 0 < low <= value <= high on a sample of the range, and no larger size is faster."""
+    """Raise CostError unless 0 < low <= value <= high on a sample, and no larger size is faster."""
     before: dict[tuple[int, ...], float] = {}
     for size in sample(law.valid):
         low, value, high = (side.at(size) for side in (law.low, law.value, law.high))

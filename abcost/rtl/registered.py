@@ -2,8 +2,8 @@
 
     si -> shift register (one flip-flop per input bit) -> module -> one flip-flop per output bit
 
-Two pins are enough for any number of ports. The registers behind the outputs drive nothing and are kept by their
-attribute, so nothing pulls them away from the module; the shift register is the shortest path there is.
+Two pins are enough for any number of ports. The registers behind the outputs drive nothing and are kept by
+their attribute, so nothing pulls them away from the module; the shift register is the shortest path there is.
 """
 
 from __future__ import annotations

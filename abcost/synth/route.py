@@ -3,12 +3,14 @@
     router = Router.find("LFE5U-85F-6CABGA756")
     router.route([Path("top.v"), …], "top", clock_mhz=100, seed=1, mapping="area").fmax_mhz
 
-Placement is random in its seed and repeats itself with one: a few seeds say how far a clock can be trusted. The target
-`clock_mhz` decides only what counts as met. Ports need no pins: nextpnr chooses them. Paths from and to ports count for
-no clock; a module with more ports than pins goes between registers first (`abcost.rtl.registered`).
+Placement is random in its seed and repeats itself with one: a few seeds say how far a clock can be trusted.
+The target `clock_mhz` decides only what counts as met. Ports need no pins: nextpnr chooses them. Paths from
+and to ports count for no clock; a module with more ports than pins goes between registers first
+(`abcost.rtl.registered`).
 
-The key of a netlist is a hash of the files, the script and the tool; that of a routing adds nextpnr's options and
-version. Answers are renamed into place: a kill leaves all of one or nothing, and the next start goes on from there.
+The key of a netlist is a hash of the files, the script and the tool; that of a routing adds nextpnr's options
+and version. Answers are renamed into place: a kill leaves all of one or nothing, and the next start goes on
+from there.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ Mapping_ = Literal["area", "delay"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One piece of a path, up to `cell`. kind: clk-to-q | logic | routing | setup; net: of a routing, else ""."""
+    """A piece of a path, up to `cell`. kind: clk-to-q | logic | routing | setup; net: of a routing, else ""."""
 
     kind: str
     delay_ns: float
@@ -46,9 +48,9 @@ class Step:
 class Routed:
     """What place and route made of a top.
 
-    logic_cells: of the device that are taken, as nextpnr counts after packing; lone carries and flip-flops that share
-    no cell with a LUT are among them on iCE40. fmax_mhz: of the slowest clock; None without a path between registers.
-    critical_path: of that clock, from register to register. versions: of both tools.
+    logic_cells: of the device that are taken, as nextpnr counts after packing; lone carries and flip-flops
+    that share no cell with a LUT are among them on iCE40. fmax_mhz: of the slowest clock; None without a path
+    between registers. critical_path: of that clock, from register to register. versions: of both tools.
     """
 
     luts: float
@@ -72,10 +74,10 @@ class Routed:
 
 
 def left_out_ns(routed: Routed, chosen: Part) -> float:
-    """What nextpnr leaves out of the slowest path, in ns: a multiplier block of iCE40 is no register (`Untimed`).
+    """What nextpnr leaves out of the slowest path, in ns: an iCE40 multiplier block is no register (`Untimed`).
 
-    A path that ends or begins at one goes on through it to a register; another path is the slowest only if it is
-    longer than the shortest one through a block. 0 where nothing is left out, or there is no such block.
+    A path that ends or begins at one goes on through it to a register; another path is the slowest only if it
+    is longer than the shortest one through a block. 0 where nothing is left out, or there is no such block.
     """
     untimed, delay = chosen.untimed, routed.delay_ns
     if untimed is None or delay is None or not routed.dsps:
@@ -90,7 +92,8 @@ def left_out_ns(routed: Routed, chosen: Part) -> float:
 class RouteJob:
     """One top to place and route with one seed. sources: file name -> content, Verilog and what it reads.
 
-    hierarchy: keep modules apart in the mapping; memories: may become block RAM and LUT RAM, else flip-flops and LUTs.
+    hierarchy: keep modules apart in the mapping; memories: may become block RAM and LUT RAM, else flip-flops
+    and LUTs.
     """
 
     name: str
@@ -123,8 +126,8 @@ def route(
 ) -> Routed:
     """Place and route module `top` of these files on a part, or the kept answer.
 
-    hierarchy: keep every module apart in the mapping; else only those that say so themselves. data_files: what the
-    Verilog reads by their names ($readmemh). Raises ToolError, UsageError.
+    hierarchy: keep every module apart in the mapping; else only those that say so themselves. data_files:
+    what the Verilog reads by their names ($readmemh). Raises ToolError, UsageError.
     """
     job = RouteJob(top, top, read_sources(verilog_files, data_files), seed, mapping, clock_mhz, hierarchy)
     return Router.find(part_name).run(job)
@@ -159,7 +162,7 @@ class Router:
 
     @classmethod
     def find(cls, part_name: str, *, kind: str | None = None, cache: Path | None = None) -> Router:
-        """With the tools of this machine and, unless named, the user's cache folder. Raises ToolError, UsageError."""
+        """With the tools of this machine and the user's cache folder. Raises ToolError, UsageError."""
         chosen = part(part_name)
         return cls(chosen, find_yosys(), find_nextpnr(chosen.family, kind), cache or cache_folder() / "route")
 

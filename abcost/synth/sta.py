@@ -1,8 +1,9 @@
-"""Delay of a module before placement: Yosys' static timing analysis, where no open place and route serves a device.
+"""Delay of a module before placement, by Yosys' timing analysis: where nothing can place for a device.
 
-It adds up what the library of cells says: clock to output, LUTs, carries, multipliers, setup. Wires take nothing,
-so a figure is a lower end; what they add is a stated share (`abcost.calibrate.shares`). Times stand only in libraries
-that were read with `read_verilog -specify`: without, the pass counts nothing and says so in a mere warning.
+It adds up what the library of cells says: clock to output, LUTs, carries, multipliers, setup. Wires take
+nothing, so a figure is a lower end; what they add is a stated share (`abcost.calibrate.shares`). Times stand
+only in libraries that were read with `read_verilog -specify`: without, the pass counts nothing and says so in
+a mere warning.
 """
 
 from __future__ import annotations
