@@ -18,10 +18,15 @@ from abcost.calibrate.delays import Delays, UnitDelays, fit_delays
 from abcost.errors import ToolError
 from abcost.rtl.registered import TOP, registered_source
 from abcost.synth.flows import Flow
+from abcost.synth.flows import flow as find_flow
 from abcost.synth.sta import PreRoute, StaJob, Timer
 
 MAPPING = "delay"
 """What the flows of these fabrics map for, and of which mapping the shares are."""
+
+
+MULTIPLYING = ("multiply", "scale_dot", "prelu")
+"""Units with a multiplier, whose block would take in the registers behind it, and with them its own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,11 @@ def shares(rows: Sequence[MeasuredDelay]) -> dict[str, Share]:
 
 
 def sta_job(point: DelayPoint, flow: Flow) -> StaJob:
-    """The timing analysis of one point between registers that no block of a multiplier takes in."""
-    return StaJob(point.unit.name, TOP, registered_source(point.unit, apart=True), flow)
+    """The timing analysis of one point between registers, which no block of a multiplier takes in."""
+    source = registered_source(point.unit, apart=point.op in MULTIPLYING)
+    in_block = point.op == "block_read"
+    found = find_flow(f"{flow.name}-blocks") if in_block else flow
+    return StaJob(point.unit.name, TOP, source, found, tuple(point.unit.all_files.items()))
 
 
 def derive_delays(

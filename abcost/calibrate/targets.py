@@ -96,7 +96,6 @@ Figures of a multiplier block and of block RAM are of other families, which stan
             published=True,
             fabric=True,
             mapping="delay",
-            delays=tuple(op for op in DELAYS if op != "block_read"),
             delays_like="fpga-ecp5",
         ),
         Target(

@@ -38,7 +38,8 @@ def between_registers(
     """Verilog of module `registered` (clk, si) around an instance of module `name`.
 
     inputs, outputs: port -> bits, without the clock; clock: its clock port, None if it has none.
-    apart: the registers have an asynchronous clear by a pin, so that no block of a multiplier takes them in.
+    apart: the registers behind the module have an asynchronous clear by a pin, so that no block of a multiplier
+    takes them in; those in front feed each other, and so none takes them anyway.
     """
     read, made = sum(inputs.values()), sum(outputs.values())
     links = [] if clock is None else [f".{clock}(clk)"]
@@ -48,17 +49,17 @@ def between_registers(
             links.append(f".{port}({vector}[{at} +: {bits}])")
             at += bits
     last = max(1, read - 1)
-    edge, clear = (" or posedge clear", "if (clear) {0} <= 0; else ") if apart else ("", "")
+    edge, clear = (" or posedge clear", "if (clear) out <= 0; else ") if apart else ("", "")
     pin = "    input clear,\n" if apart else ""
     return f"""module {TOP} (
     input clk,
 {pin}    input si
 );
     reg [{last}:0] in;
-    always @(posedge clk{edge}) {clear.format("in")}in <= {{in[{last - 1}:0], si}};
+    always @(posedge clk) in <= {{in[{last - 1}:0], si}};
     (* keep *) wire [{made - 1}:0] made;
     {name} inside ({", ".join(links)});
     (* keep *) reg [{made - 1}:0] out;
-    always @(posedge clk{edge}) {clear.format("out")}out <= made;
+    always @(posedge clk{edge}) {clear}out <= made;
 endmodule
 """

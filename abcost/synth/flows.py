@@ -120,6 +120,17 @@ FLOWS: dict[str, Flow] = {
     flow.name: flow
     for flow in (
         Flow("xc7", "Xilinx 7-series, LUT6, CARRY4 and DSP48E1", _xc7(), _XC7_CELLS),
+        Flow(
+            "xc7-blocks",
+            "Xilinx 7-series with its block RAM",
+            (
+                "read_verilog -lib -specify +/xilinx/cells_sim.v",
+                "read_verilog unit.v",
+                "hierarchy -check -top {top}",
+                "synth_xilinx -nosrl -noiopad -noclkbuf -flatten -top {top} -run prepare:check",
+            ),
+            (*_XC7_CELLS, ("RAMB(18|36)E1", None, 0)),  # blocks are counted where memories are
+        ),
         Flow("xc7-nodsp", "Xilinx 7-series without DSP48E1", _xc7("-nodsp"), _XC7_CELLS),
         Flow(
             "lut6",

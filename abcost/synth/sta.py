@@ -32,6 +32,7 @@ class StaJob:
     top: str
     verilog: str
     flow: Flow
+    files: tuple[tuple[str, str], ...] = ()  # what the Verilog reads with $readmemh: name, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,9 @@ class Timer:
 
     def key(self, job: StaJob) -> str:
         """Hash of all that decides the answer."""
-        return hashlib.sha256(
-            "\0".join([str(self.yosys), self.script(job), job.verilog]).encode()
-        ).hexdigest()
+        files = [text for pair in job.files for text in pair]
+        parts = [str(self.yosys), self.script(job), job.verilog, *files]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def run(self, job: StaJob) -> PreRoute:
         """The kept answer, or a new one. Raises ToolError."""
@@ -72,7 +73,8 @@ class Timer:
         except (OSError, ValueError, TypeError):
             pass
         with work_folder(self.cache) as folder:
-            (folder / "unit.v").write_text(job.verilog)
+            for name, text in (("unit.v", job.verilog), *job.files):
+                (folder / name).write_text(text)
             self.yosys.run(self.script(job), folder)
             try:
                 cells = leaf_cells(json.loads((folder / "stat.json").read_text()), job.top)
