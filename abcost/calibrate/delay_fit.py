@@ -128,7 +128,21 @@ class Split:
     form: Form
 
     def fit(self, rows: Sequence[MeasuredDelay]) -> list[FittedDelay]:
-        """One law for each side that has rows; the sides meet."""
+        """One law for each side that has rows.
+
+        Curves do not fall from one side to the other: a larger unit could stand in for a smaller one.
+        """
         low = [row for row in rows if row.size[self.over] <= self.last]
         high = [row for row in rows if row.size[self.over] > self.last]
-        return [law for side in (low, high) if side for law in self.form.fit(side)]
+        laws = [law for side in (low, high) if side for law in self.form.fit(side)]
+        for i in range(1, len(laws)):
+            laws[i] = _not_below(laws[i], laws[i - 1])
+        return laws
+
+
+def _not_below(law: FittedDelay, before: FittedDelay) -> FittedDelay:
+    """A curve raised to where the curve before it ends; anything else as it is."""
+    if isinstance(law.value, str) or isinstance(before.value, str):
+        return law
+    least = before.value[-1][1]
+    return replace(law, value=tuple((x, max(y, least)) for x, y in law.value))
