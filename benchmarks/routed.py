@@ -19,14 +19,15 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from abcost.accelerator.clock import Delays
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.engine import chain_lanes
@@ -40,13 +41,11 @@ from abcost.accelerator.placing import place
 from abcost.accelerator.result import Prices, resources_of
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
-from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
-from abcost.cost.timing import Delay
 from abcost.emit.make import find_engine
 from abcost.emit.project import written
-from abcost.errors import CostError, ToolError
+from abcost.errors import ToolError
 from abcost.models.factory import build
 from abcost.models.stir import stir
 from abcost.nn import QuantizedPReLU
@@ -199,50 +198,35 @@ def sharing(netlist: Mapping[str, Any]) -> int:
 
 
 def estimate(case: Case) -> Estimate:
-    """What the description says of an engine, priced by the table of its family."""
+    """What the description says of an engine, priced by the table of its family, timed under its mapping."""
     _, engine, folding, designer = described(case)
     chosen = part(case.part)
     table = CostTable.load(chosen.target)
     units = designer.units(engine, folding)
     logic = Prices(table).total(units)
     assert None not in logic.values(), Prices(table).missing(units)
-    placed = stored(case)
-    total = resources_of(logic, placed, device(DEVICES[chosen.family]))
-    slowest, delay, untimed = clock(units, table, case.mapping)
-    for memory in placed:
-        if memory.place == "block" and table.timing is not None:
-            read = block_read(table, case.mapping, memory)
-            if read is not None and (delay is None or read.value > delay):
-                slowest, delay = "block_read", read.value
+    placed, found = stored(case), device(DEVICES[chosen.family])
+    total = resources_of(logic, placed, found)
     amounts = {name: total[name] or 0.0 for name in ("luts", "ffs", "dsps", "blocks")}
-    cells = device(DEVICES[chosen.family]).family.cells
+    cells = found.family.cells
     counted = amounts["luts"] if cells is None else cells.likely(amounts["luts"], amounts["ffs"])
-    return Estimate(**amounts, cells=counted, delay_ns=delay, slowest=slowest, untimed=tuple(sorted(untimed)))
+    delay, slowest, untimed = clock(units, placed, replace(table, mapping=case.mapping))
+    return Estimate(**amounts, cells=counted, delay_ns=delay, slowest=slowest, untimed=untimed)
 
 
-def block_read(table: CostTable, mapping: str, memory: Memory) -> Delay | None:
-    """Of a memory: each of its blocks holds a share of the word, and is at least 512 words deep."""
-    assert table.timing is not None
-    size = {"width": min(16, memory.width), "depth": min(4096, max(512, memory.depth))}
-    return table.timing.at("block_read", mapping, size)
-
-
-def clock(units: Iterable[Unit], table: CostTable, mapping: str) -> tuple[str, float | None, set[str]]:
-    """The slowest unit and its delay in ns, and the units of which the table has none."""
-    slowest, largest, untimed = "", None, set()
-    for unit in units:
-        parts = [unit] if table.delay(unit, mapping) is not None else apart(unit)
-        for each in parts:
-            try:
-                found = table.delay(each, mapping)
-            except CostError as error:
-                untimed.add(f"{each.op} ({error})")
-                continue
-            if found is None:
-                untimed.add(each.op)
-            elif largest is None or found.value > largest:
-                slowest, largest = f"{each.op} {each.size}", found.value
-    return slowest, largest, untimed
+def clock(
+    units: Sequence[Unit], placed: Sequence[Memory], table: CostTable
+) -> tuple[float | None, str, tuple[str, ...]]:
+    """The largest delay in ns, the unit that has it, and what has no delay in the table."""
+    if table.timing is None:
+        return None, "", ()
+    delays = Delays(table)
+    found = delays.slowest("", units)
+    paths = [(found.delay, found.unit)]
+    paths += [(delays.block(m.width, m.depth), "read of a block") for m in placed if m.place == "block"]
+    known = [(delay.value, name) for delay, name in paths if delay is not None]
+    longest, slowest = max(known, default=(None, ""))
+    return longest, slowest, tuple(sorted(found.missing))
 
 
 def save(points: Sequence[Point]) -> None:
