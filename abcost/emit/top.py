@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from abcost.accelerator.design.buffers import Buffer
+from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer
 from abcost.accelerator.design.network import Edge, NetworkDesign, Stage
 from abcost.accelerator.engine_memory import weight_word
 from abcost.core.kinds import DotArithmetic
@@ -126,8 +126,7 @@ class _Writer:
         yield "// room: a buffer takes what is on its way to it"
         for edge in net.edges:
             yield f"wire {self._room(edge)};"
-        yield "reg reset;"
-        yield "always @(posedge clk) reset <= ~aresetn;"
+        yield from self._reset()
         yield ""
         yield f"// The image: {net.image.rows} x {net.image.columns} pixels, row by row, {net.image.channels} channels,"
         yield (
@@ -150,6 +149,18 @@ class _Writer:
         yield f"        beat <= last_beat ? {count}'d0 : beat + {count}'d1;"
         yield "        if (s_axis_tlast != last_beat) misaligned <= 1;"
         yield "    end"
+
+    def _reset(self) -> Iterator[str]:
+        """Held until flags on their way through the longest engine are gone: its registers have no reset."""
+        longest = max(stage.design.stages + stage.design.folding.pe for stage in self.net.stages)
+        bits = (WINDOW_STAGES + longest + 8).bit_length()
+        yield f"// reset stays for {1 << bits} cycles after aresetn: as long as a value may be on its way"
+        yield f"reg [{bits}:0] since;"
+        yield "reg reset;"
+        yield "always @(posedge clk) begin"
+        yield f"    if (~aresetn) since <= 0; else if (~since[{bits}]) since <= since + {bits + 1}'d1;"
+        yield f"    reset <= ~since[{bits}];"
+        yield "end"
 
     def _stage(self, number: int, stage: Stage) -> Iterator[str]:
         name = self.names[number]
