@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from abcost.accelerator.design.buffers import Buffer, chunks
 from abcost.emit.verilog import span
 from abcost.emit.window import chosen, gathering
 from abcost.rtl.unit import Port, Unit, Values, flag
-from torch import Tensor
 
 
 def fifo_unit(name: str, buffer: Buffer, *, pe: int | None) -> Unit:
@@ -16,7 +17,12 @@ def fifo_unit(name: str, buffer: Buffer, *, pe: int | None) -> Unit:
     """
     bits = buffer.edge.bits
     signed = bits > 1
-    inputs = [flag("reset"), flag("push"), Port("push_data", bits, buffer.arriving, signed=signed), flag("take")]
+    inputs = [
+        flag("reset"),
+        flag("push"),
+        Port("push_data", bits, buffer.arriving, signed=signed),
+        flag("take"),
+    ]
     outputs = [flag("room"), Port("data", bits, buffer.read, signed=signed)]
     if pe is None:
         outputs.append(flag("there"))

@@ -61,7 +61,12 @@ def slot(bits: int) -> int:
 
 
 def top_of(
-    net: NetworkDesign, buffers: Mapping[Edge, Buffer], places: Mapping[str, str], *, header: str, name: str = "top"
+    net: NetworkDesign,
+    buffers: Mapping[Edge, Buffer],
+    places: Mapping[str, str],
+    *,
+    header: str,
+    name: str = "top",
 ) -> Top:
     """The top module. places: of weights, by stage name, block or lutram. Raises UsageError for equal names."""
     writer = _Writer(net, buffers, places)
@@ -73,7 +78,11 @@ def top_of(
         "output s_axis_tready", "input s_axis_tlast", f"output [{given * last.read - 1}:0] m_axis_tdata",
         "output m_axis_tvalid", "input m_axis_tready", "output m_axis_tlast", "output reg misaligned",
     ]  # fmt: skip
-    text = f"{header}module {name} (\n" + ",\n".join(f"    {port}" for port in ports) + f"\n);\n{body}\nendmodule\n"
+    text = (
+        f"{header}module {name} (\n"
+        + ",\n".join(f"    {port}" for port in ports)
+        + f"\n);\n{body}\nendmodule\n"
+    )
     files: dict[str, str] = {}
     for unit in writer.modules.values():
         files |= unit.all_files
@@ -87,7 +96,9 @@ class _Writer:
         self.names = [identifier(stage.name) for stage in net.stages]
         twice = {name for name in self.names if self.names.count(name) > 1}
         if twice:
-            raise UsageError(f"two layers would be written as module {min(twice)}: give them names of their own")
+            raise UsageError(
+                f"two layers would be written as module {min(twice)}: give them names of their own"
+            )
 
     def lines(self) -> Iterator[str]:
         yield from self._input()
@@ -175,8 +186,8 @@ class _Writer:
         folding = stage.design.folding
         rows, columns = stage.window.positions
         yield (
-            f"// {' '.join(stage.name.split())}: {rows} x {columns} positions, {stage.design.engine.channels} channels of "
-            f"{stage.design.engine.taps} taps; PE {folding.pe}, SIMD {folding.simd}, {stage.cycles} cycles an image"
+            f"// {' '.join(stage.name.split())}: {rows} x {columns} positions, {stage.design.engine.channels} channels "
+            f"of {stage.design.engine.taps} taps; PE {folding.pe}, SIMD {folding.simd}, {stage.cycles} cycles an image"
         )
         for port in (*window.outputs, *engine.outputs):
             if port.name != "room":
@@ -185,12 +196,18 @@ class _Writer:
             bits = side.bits * stage.design.lanes
             yield f"wire {span(bits)}{name}_x{side.side};"
             yield f"wire {name}_x{side.side}_enough;"
-        rooms = [self._room(edge) for port in range(len(stage.results)) for edge in self.net.readers(number, port)]
+        rooms = [
+            self._room(edge) for port in range(len(stage.results)) for edge in self.net.readers(number, port)
+        ]
         starts = [f"{name}_x{side.side}_enough" for side in stage.sides]
         data, there = self._data(stage.source)
-        ends = {"push": there, "push_data": data, "room": f"{name}_window_room", "may_start": " & ".join(starts) or "1'b1",
-                "may": " & ".join(dict.fromkeys(rooms)) or "1'b1"}  # fmt: skip
-        yield _instance(window, "", {p.name: ends.get(p.name, f"{name}_{p.name}") for p in (*window.inputs, *window.outputs)})
+        ends = {"push": there, "push_data": data, "room": f"{name}_window_room",
+                "may_start": " & ".join(starts) or "1'b1", "may": " & ".join(dict.fromkeys(rooms)) or "1'b1"}  # fmt: skip
+        yield _instance(
+            window,
+            "",
+            {p.name: ends.get(p.name, f"{name}_{p.name}") for p in (*window.inputs, *window.outputs)},
+        )
         for side in stage.sides:
             yield from self._side(name, stage, side)
         wires = {p.name: f"{name}_{p.name}" for p in (*engine.inputs, *engine.outputs)}
@@ -237,7 +254,9 @@ class _Writer:
         )  # fmt: skip
         for i in range(buffer.read):
             value = f"logits[{(i + 1) * bits - 1}:{i * bits}]"
-            extended = value if size == bits else f"{{{{{size - bits}{{logits[{(i + 1) * bits - 1}]}}}}, {value}}}"
+            extended = (
+                value if size == bits else f"{{{{{size - bits}{{logits[{(i + 1) * bits - 1}]}}}}, {value}}}"
+            )
             yield f"assign m_axis_tdata[{(i + 1) * size - 1}:{i * size}] = {extended};"
         if beats == 1:
             yield "assign m_axis_tlast = 1'b1;"

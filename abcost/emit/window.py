@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from abcost.accelerator.design.buffers import Buffer, Reading
 from abcost.accelerator.design.network import Window
+from abcost.accelerator.design.schedule import by_position, freed_rows
 from abcost.emit.verilog import span
-from abcost.rtl.unit import Port, Unit, flag
-from abcost.rtl.unit import Values
-from torch import Tensor
+from abcost.rtl.unit import Port, Unit, Values, flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ def window_unit(name: str, shape: Shape) -> Unit:
 
 
 def _no_model(_values: Values) -> dict[str, Tensor]:
-    raise NotImplementedError("a window is interpreted as a whole: abcost.accelerator.design.network_interpret")
+    raise NotImplementedError(
+        "a window is interpreted as a whole: abcost.accelerator.design.network_interpret"
+    )
 
 
 def gathering(buffer: Buffer) -> list[str]:
@@ -123,7 +126,7 @@ def _written(shape: Shape) -> Iterator[str]:
 
 
 def loops(shape: Shape) -> list[tuple[str, int]]:
-    """Counters of a step, the fastest first: (name, how far it counts); one that counts to 1 is left out by its user."""
+    """Counters of a step, the fastest first: (name, how far it counts); one that counts to 1 is not written."""
     window, reading, buffer = shape.window, shape.reading, shape.buffer
     return [
         ("part", buffer.word // reading.elements if reading.ports == 1 else 1),
@@ -183,7 +186,9 @@ def _counters(shape: Shape) -> Iterator[str]:
 def _taps(shape: Shape) -> Iterator[str]:
     """The address of the first tap, and which taps of the step are inside the map."""
     n = _bits(shape)
-    used = [(name, move) for (name, count), move in zip(loops(shape), moves(shape), strict=False) if count > 1]
+    used = [
+        (name, move) for (name, count), move in zip(loops(shape), moves(shape), strict=False) if count > 1
+    ]
     mask = (2 << n) - 1
     width = n + 1
     move = f"{width}'d{moves(shape)[-1] & mask}"
@@ -214,7 +219,9 @@ def _inside(shape: Shape, i: int, j: int) -> str:
     for tap, position, offset, at_once, axis, size in axes:
         for k in range(window.kernel[axis] // at_once):
             at = (k * at_once + offset) * window.dilation[axis] - window.padding[axis]
-            beyond = [p for p in range(window.positions[axis]) if not 0 <= p * window.stride[axis] + at < size]
+            beyond = [
+                p for p in range(window.positions[axis]) if not 0 <= p * window.stride[axis] + at < size
+            ]
             if not beyond:
                 continue
             places = []
@@ -250,11 +257,6 @@ def _issue(shape: Shape) -> Iterator[str]:
     yield from _freeing(shape)
 
 
-def by_position(window: Window) -> bool:
-    """Whether pixels are given back one by one: where no position reads a pixel that another one reads."""
-    return window.kernel == (1, 1) and window.stride == (1, 1) and not window.padded
-
-
 def _freeing(shape: Shape) -> Iterator[str]:
     n, window, word = _bits(shape), shape.window, shape.buffer.words_per_pixel
     names = loops(shape)
@@ -276,16 +278,6 @@ def _freeing(shape: Shape) -> Iterator[str]:
         f"always @(posedge clk) if (reset) freed <= {width}'d0; else if (issue & {ends})\n"
         f"        freed <= freed + ({amount});"
     )
-
-
-def freed_rows(window: Window) -> list[int]:
-    """Rows of the map that nobody reads after each row of positions; all of them together are the map."""
-    first = [
-        min(window.source.rows, max(0, y * window.stride[0] - window.padding[0]))
-        for y in range(window.positions[0])
-    ]
-    ends = [*first[1:], window.source.rows]
-    return [end - start for start, end in zip([0, *first[1:]], ends, strict=True)]
 
 
 def _read(shape: Shape) -> Iterator[str]:

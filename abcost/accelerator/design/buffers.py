@@ -81,6 +81,11 @@ def reading_of(window: Window, simd: int) -> Reading | None:
     return None
 
 
+def streams(window: Window, simd: int) -> bool:
+    """Whether SIMD taps are read in one cycle."""
+    return reading_of(window, simd) is not None
+
+
 def arriving(net: NetworkDesign, edge: Edge) -> int:
     """Elements of an edge that come in one cycle: lanes of the engine's chain; of the image whole pixels if small."""
     if edge.producer is not None:
@@ -103,12 +108,12 @@ def buffers(net: NetworkDesign, depths: Mapping[Edge, int] | None = None) -> dic
     found = {}
     for edge in net.edges:
         made = _shape(net, edge)
-        depth = (depths or {}).get(edge) or roomy(net, made)
+        depth = (depths or {}).get(edge) or roomy(made)
         found[edge] = replace(made, depth=depth)
     return found
 
 
-def roomy(net: NetworkDesign, buffer: Buffer) -> int:
+def roomy(buffer: Buffer) -> int:
     """Words with which nothing waits: two maps, and what is on its way."""
     return power_of_two(2 * buffer.edge.map.pixels * buffer.words_per_pixel + buffer.margin)
 

@@ -204,6 +204,41 @@ def map_of(node: OpNode) -> Map:
     return Map(1, 1, shape[-1])
 
 
+def window_at(graph: OpGraph, engine: Engine) -> Window:
+    """The window of a dot product. Raises UsageError for one that has no Verilog, with its layer."""
+    dot, before = engine.dot, graph.sources(engine.dot)[0]
+    made = map_of(_origin(graph, before, f"layer {engine.name}"))
+    if dot.kind is not OpKind.CONV:
+        if made.elements != engine.taps:
+            raise UsageError(
+                f"layer {engine.name} reads {engine.taps} of {made.elements} values of {before.name} at a time: "
+                "that has no Verilog"
+            )
+        whole = (made.rows, made.columns)
+        return Window(made, whole, whole, (0, 0), (1, 1), (1, 1))
+    if map_of(before) != made:
+        raise UsageError(f"layer {engine.name} reads {before.name} in another shape: that has no Verilog")
+    a = dot.attrs
+    rows, columns = image_of(dot)
+    kernel, stride, padding, dilation = (
+        (int(v[0]), int(v[1]))
+        for v in (dot.consts["weight"].values.shape[2:], a["stride"], a["padding"], a["dilation"])
+    )
+    return Window(made, kernel, stride, padding, dilation, (rows, columns))
+
+
+def _origin(graph: OpGraph, node: OpNode, where: str) -> OpNode:
+    """What makes the values of a node: before what only changes a shape."""
+    while node.kind is OpKind.WIRING:
+        aten = str(node.attrs.get("aten"))
+        if aten not in _SAME_ORDER or node.consts or len(graph.sources(node)) != 1:
+            raise UsageError(
+                f"{where} reads {node.name}, whose values are moved by {aten}: that has no Verilog"
+            )
+        node = graph.sources(node)[0]
+    return node
+
+
 @dataclass(slots=True)
 class _Walk:
     graph: OpGraph
@@ -215,9 +250,8 @@ class _Walk:
         """The stage of an engine, with its edges."""
         design = self.designs[number]
         engine = design.engine
-        before = self.graph.sources(engine.dot)[0]
-        source = self.edge(before, number, None, f"layer {engine.name}")
-        window = self._window(engine, before, source)
+        source = self.edge(self.graph.sources(engine.dot)[0], number, None, f"layer {engine.name}")
+        window = window_at(self.graph, engine)
         results = tuple(result.node.name for result in design.chain.results)
         sides = tuple(
             self.edge(side.node, number, i, f"layer {engine.name}")
@@ -229,14 +263,7 @@ class _Walk:
 
     def edge(self, node: OpNode, consumer: int | None, side: int | None, where: str) -> Edge:
         """To the node that makes the values: through what only changes a shape."""
-        origin = node
-        while origin.kind is OpKind.WIRING:
-            aten = str(origin.attrs.get("aten"))
-            if aten not in _SAME_ORDER or origin.consts or len(self.graph.sources(origin)) != 1:
-                raise UsageError(
-                    f"{where} reads {node.name}, whose values are moved by {aten}: that has no Verilog"
-                )
-            origin = self.graph.sources(origin)[0]
+        origin = _origin(self.graph, node, where)
         number = self.number if self.graph.precision(origin).width(2) > 1 else None
         if origin is self.image:
             return Edge(origin.name, map_of(origin), number, None, 0, consumer, side)
@@ -246,30 +273,12 @@ class _Walk:
                     return Edge(origin.name, map_of(origin), number, i, port, consumer, side)
         raise UsageError(f"{where} reads {origin.name} ({origin.kind.value}), which no engine makes")
 
-    def _window(self, engine: Engine, before: OpNode, source: Edge) -> Window:
-        dot, made = engine.dot, source.map
-        if dot.kind is not OpKind.CONV:
-            if made.elements != engine.taps:
-                raise UsageError(
-                    f"layer {engine.name} reads {engine.taps} of {made.elements} values of {source.node} at a time: "
-                    "that has no Verilog"
-                )
-            whole = (made.rows, made.columns)
-            return Window(made, whole, whole, (0, 0), (1, 1), (1, 1))
-        if map_of(before) != made:
-            raise UsageError(f"layer {engine.name} reads {source.node} in another shape: that has no Verilog")
-        a = dot.attrs
-        rows, columns = image_of(dot)
-        kernel, stride, padding, dilation = (
-            (int(v[0]), int(v[1]))
-            for v in (dot.consts["weight"].values.shape[2:], a["stride"], a["padding"], a["dilation"])
-        )
-        return Window(made, kernel, stride, padding, dilation, (rows, columns))
-
     def _check_side(self, edge: Edge, node: OpNode, engine: Engine) -> None:
-        """A residual operand comes as the results of its reader do, pixel by pixel."""
+        """A residual operand comes as the results of its reader's dot product do, pixel by pixel."""
         if map_of(node) != edge.map and edge.map.pixels != 1:
             raise UsageError(f"layer {engine.name} adds {edge.node} in another shape: that has no Verilog")
+        if edge.map.elements != engine.positions * engine.channels:
+            raise UsageError(f"layer {engine.name} adds {edge.node} behind a pool: that has no Verilog")
 
 
 def _only(nodes: Sequence[OpNode], what: str) -> OpNode:
