@@ -202,7 +202,8 @@ class _Writer:
         starts = [f"{name}_x{side.side}_enough" for side in stage.sides]
         data, there = self._data(stage.source)
         ends = {"push": there, "push_data": data, "room": f"{name}_window_room",
-                "may_start": " & ".join(starts) or "1'b1", "may": " & ".join(dict.fromkeys(rooms)) or "1'b1"}  # fmt: skip
+                "may_start": " & ".join(starts) or "1'b1",
+                "may": " & ".join(dict.fromkeys(rooms)) or "1'b1"}  # fmt: skip
         yield _instance(
             window,
             "",
