@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -13,13 +12,14 @@ from abcost.accelerator.clock import leaf_for
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.design.schedule import Schedule, schedule
-from abcost.accelerator.engine import Engine, engines
+from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
 from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec
 from abcost.cost import CostTable
-from abcost.emit.fits import bits_for, check_fits, largest_of
+from abcost.emit.fits import bits_for, largest_of
 from abcost.emit.rows import interpret
 from abcost.emit.top import Top, top_of
 from abcost.errors import UsageError
@@ -29,6 +29,23 @@ from abcost.rewrite import RewriteOptions
 from abcost.rtl.units.memory import STYLES
 
 _MOST_FRACTION_BITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Bits of a value, those behind the point (None: the most at which all samples fit), and how it is lowered."""
+
+    width: int
+    fraction_bits: int | None = None
+    rewriting: RewriteOptions = field(default_factory=RewriteOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the header of the top says of where it comes from. checkpoint: of the weights; None: they are untrained."""
+
+    command: str = ""
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +70,19 @@ class Circuit:
 
 def make_circuit(
     subject: Subject,
-    samples: Sequence[Tensor],
+    samples: Tensor,
     wishes: Wishes,
     target: str,
+    form: Form,
     *,
-    width: int,
-    fraction_bits: int | None,
-    rewriting: RewriteOptions,
-    command: str = "",
-    checkpoint: Path | None = None,
+    written: Written = Written(),
 ) -> Circuit:
-    """The circuit of a network. samples: images (1, C, H, W) whose values have to fit the number format.
+    """The circuit of a network. samples: images (N, C, H, W) whose values have to fit the number format.
 
-    fraction_bits: None takes the most at which they do. Raises UsageError for what has no circuit, naming the layer.
+    Raises UsageError for what has no circuit, naming the layer.
     """
-    rewriting, graph = _in_format(subject, samples, width, fraction_bits, rewriting)
+    width = form.width
+    rewriting, graph = _in_format(subject, samples, form)
     number = NumberFormat(width, rewriting.fraction_bits)
     table = CostTable.load(target)
     organised = organise(
@@ -90,41 +105,48 @@ def make_circuit(
         for stage, layer in zip(net.stages, organised.layers, strict=True)
         if layer.weights in STYLES
     }
-    header = _header(subject, net, plan, organised, command, checkpoint)
+    header = _header(subject, net, plan, organised, written)
     top = top_of(net, plan.buffers, places, header=header)
     return Circuit(subject, rewriting, graph, number, net, plan, organised, top)
 
 
-def _in_format(
-    subject: Subject, samples: Sequence[Tensor], width: int, fraction_bits: int | None, rewriting: RewriteOptions
-) -> tuple[RewriteOptions, OpGraph]:
-    """The rewriting whose fraction bits leave room for all values, and the graph after it."""
-    bits = _MOST_FRACTION_BITS if fraction_bits is None else fraction_bits
+def _in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOptions, OpGraph]:
+    """The rewriting whose fraction bits leave room for all values, and the graph of one image after it."""
+    width, fraction_bits = form.width, form.fraction_bits
+    bits = min(_MOST_FRACTION_BITS, width - 2) if fraction_bits is None else fraction_bits
     while True:
-        bits = min(bits, width - 2) if fraction_bits is None else bits
         if bits < 1:
             raise UsageError(f"values of the network do not fit --width {width}: give a larger one")
-        chosen = replace(rewriting, fraction_bits=bits)
-        graph = double_stages(subject, chosen)[1].stages[-1].graph
-        found = engines(graph, width)
-        largest = _largest(graph, samples, found, bits)
+        chosen = replace(form.rewriting, fraction_bits=bits)
+        largest, layer = _largest(subject, chosen, samples, width)
         room = width - bits_for(largest, 0)
-        if fraction_bits is not None or bits <= room:
-            break
+        if bits <= room:
+            return chosen, lowered_graph(subject, chosen)
+        if fraction_bits is not None:
+            raise UsageError(
+                f"values of layer {layer} reach {largest:.4g}: {width - room + bits} bits at {bits} fraction bits; "
+                f"give --width {width - room + bits} or a smaller --fraction-bits"
+            )
         bits = min(bits - 1, room)
-    number = NumberFormat(width, bits)
-    for image in samples[:1]:
-        for engine in found:
-            check_fits(graph, interpret(graph, [image], bits), engine, number)
-    return chosen, graph
 
 
-def _largest(graph: OpGraph, samples: Sequence[Tensor], found: Sequence[Engine], bits: int) -> float:
-    largest = 0.0
-    for image in samples:
-        values = interpret(graph, [image], bits)
-        largest = max(largest, *(largest_of(graph, values, engine) for engine in found))
-    return largest
+def lowered_graph(subject: Subject, rewriting: RewriteOptions, images: int = 1) -> OpGraph:
+    """The last stage for so many images at once: views in a graph name how many."""
+    (spec,) = subject.inputs
+    batched = replace(subject, inputs=(InputSpec((images, *spec.shape[1:]), spec.dtype),))
+    return double_stages(batched, rewriting)[1].stages[-1].graph
+
+
+def _largest(subject: Subject, rewriting: RewriteOptions, samples: Tensor, width: int) -> tuple[float, str]:
+    """The largest magnitude that an engine holds, and its layer."""
+    graph = lowered_graph(subject, rewriting, len(samples))
+    values = interpret(graph, [samples], rewriting.fraction_bits)
+    return max((largest_of(graph, values, engine), engine.name) for engine in engines(graph, width))
+
+
+def hash_of(file: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _header(
@@ -132,12 +154,11 @@ def _header(
     net: NetworkDesign,
     plan: Schedule,
     organised: Organised,
-    command: str,
-    checkpoint: Path | None,
+    written: Written,
 ) -> str:
     weights = "untrained weights"
-    if checkpoint is not None:
-        weights = f"checkpoint {hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]} (SHA-256)"
+    if written.checkpoint is not None:
+        weights = f"checkpoint {hash_of(written.checkpoint)[:16]} (SHA-256)"
     lines = [
         f"{subject.name}, {weights}.",
         f"Values: {net.number.width} bits, {net.number.fraction_bits} behind the point; weights' signs: 1 is +1.",
@@ -145,6 +166,6 @@ def _header(
         f"{organised.clock_mhz:g} MHz; a single one {plan.latency} cycles from its first beat to its last logit.",
         *(f"  {stage.name}: PE {stage.design.folding.pe}, SIMD {stage.design.folding.simd}, {stage.cycles} cycles"
           for stage in net.stages),
-        *([f"Written by: {command}"] if command else []),
+        *([f"Written by: {written.command}"] if written.command else []),
     ]  # fmt: skip
     return "".join(f"// {' '.join(line.split()) if not line.startswith('  ') else line}\n" for line in lines)

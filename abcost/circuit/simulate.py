@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -18,12 +19,14 @@ from torch import Tensor
 
 from abcost.accelerator.design.network import NetworkDesign
 from abcost.circuit.bench import CAPACITY, CLOCK_CPP, CLOCK_VERILOG, bench_verilog, images_hex
-from abcost.core.graph import OpGraph
 from abcost.core.integer import wrap
 from abcost.core.interpret import FixedPoint, execute
 from abcost.emit.project import identifier
 from abcost.emit.top import Top
 from abcost.errors import ToolError
+from abcost.models.subject import Subject
+from abcost.rewrite import RewriteOptions
+from abcost.train.lowered import Lowered
 
 TIMEOUT = 3600
 """Seconds of one run of a simulator, or of its compiler."""
@@ -53,7 +56,7 @@ class Simulated:
     @property
     def interval(self) -> float | None:
         """Mean cycles from image to image, without stalls; None for single images."""
-        gaps = [b - a for run in self.cycles for a, b in zip(run, run[1:], strict=False)]
+        gaps = [b - a for run in self.cycles for a, b in pairwise(run)]
         return sum(gaps) / len(gaps) if gaps and not self.stalls else None
 
     @property
@@ -73,32 +76,36 @@ def find_simulator(wanted: str | None = None) -> str:
     )
 
 
-def expected_logits(graph: OpGraph, images: Tensor, width: int, fraction_bits: int) -> Tensor:
-    """(N, classes) whole numbers by the reference interpreter, image by image."""
-    found = []
-    for image in images:
-        (logits,) = execute(graph, [image[None]], FixedPoint(fraction_bits, width=width)).values()
-        found.append((logits.flatten() * 2.0**fraction_bits).to(torch.int64))
-    return torch.stack(found)
+def expected_logits(subject: Subject, rewriting: RewriteOptions, width: int, images: Tensor) -> Tensor:
+    """(N, classes) whole numbers, as `evaluate --as fixed-point --width` computes them."""
+    lowered = Lowered(subject, rewriting, FixedPoint(rewriting.fraction_bits, width=width))
+    parts = [lowered(images[start : start + CAPACITY]) for start in range(0, len(images), CAPACITY)]
+    return (torch.cat(parts) * 2.0**rewriting.fraction_bits).to(torch.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What both ends of the circuit do. stalls: they wait at random; pause: up to so many cycles after an image."""
+
+    stalls: bool = False
+    pause: int = 1
 
 
 def simulate_images(
     folder: Path,
-    graph: OpGraph,
     net: NetworkDesign,
     top: Top,
     images: Tensor,
     expected: Tensor,
     *,
-    stalls: bool = False,
-    pause: int = 1,
+    ends: Ends = Ends(),
     tool: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Simulated:
     """Images (N, C, H, W) through the files in `folder`, as they are there; expected: (N, classes) whole numbers.
 
-    pause: the most cycles for which an end stalls after an image, besides random stalls of every beat. progress: is told
-    how many are done. Raises ToolError if a simulator is missing, fails, or the circuit stops answering.
+    progress: is told how many are done. Raises ToolError if a simulator is missing, fails, or the circuit stops
+    answering.
     """
     name = find_simulator(tool)
     sources = read_files(folder)
@@ -106,7 +113,7 @@ def simulate_images(
     logits, cycles, firsts = [], [], []
     for start in range(0, len(images), CAPACITY):
         part = images[start : start + CAPACITY]
-        log = bench.run(images_hex(net, top, part), len(part), stalls=stalls, pause=pause, seed=start + 1)
+        log = bench.run(images_hex(net, top, part), len(part), ends, seed=start + 1)
         run = _parse(log, net, top, len(part))
         logits.append(run.logits)
         cycles.append(run.last)
@@ -117,9 +124,11 @@ def simulate_images(
     difference = ""
     if not bool(right.all()):
         wrong = int(torch.nonzero(~right)[0])
-        difference = _explain(folder, name, sources, graph, net, top, images[wrong : wrong + 1], wrong)
+        difference = _explain(
+            bench.watching(bench_verilog(net, top, watched(net))), net, top, images[wrong : wrong + 1], wrong
+        )
         difference = difference or _logit_text(found, expected, wrong)
-    return Simulated(name, stalls, found, tuple(cycles), tuple(firsts), int(right.sum()), difference)
+    return Simulated(name, ends.stalls, found, tuple(cycles), tuple(firsts), int(right.sum()), difference)
 
 
 def _logit_text(found: Tensor, expected: Tensor, image: int) -> str:
@@ -167,15 +176,22 @@ class _Compiled:
     """A simulator of these sources in a folder of its own, compiled when it is first asked."""
 
     def __init__(self, folder: Path, tool: str, sources: Mapping[str, str], bench: str) -> None:
-        texts = [tool, _version(tool), bench, CLOCK_CPP, CLOCK_VERILOG, *(t for pair in sorted(sources.items()) for t in pair)]
+        texts = [tool, _version(tool), bench, CLOCK_CPP, CLOCK_VERILOG]
+        texts += [text for pair in sorted(sources.items()) for text in pair]
         self.key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
         self.folder = folder / self.key
         self.tool, self.sources, self.bench = tool, sources, bench
 
-    def run(self, images: str, count: int, *, stalls: bool, pause: int, seed: int) -> str:
+    def watching(self, bench: str) -> _Compiled:
+        """The same sources in another bench."""
+        return _Compiled(self.folder.parent, self.tool, self.sources, bench)
+
+    def run(self, images: str, count: int, ends: Ends, *, seed: int) -> str:
         """What the bench printed; kept."""
-        options = [f"+images={count}", f"+stalls={int(stalls)}", f"+pause={pause}", f"+seed={seed}"]
-        answer = self.folder / (hashlib.sha256("\0".join([images, *options]).encode()).hexdigest()[:16] + ".txt")
+        options = [f"+images={count}", f"+stalls={int(ends.stalls)}", f"+pause={ends.pause}", f"+seed={seed}"]
+        answer = self.folder / (
+            hashlib.sha256("\0".join([images, *options]).encode()).hexdigest()[:16] + ".txt"
+        )
         if answer.exists():
             return answer.read_text()
         self._compile()
@@ -194,8 +210,9 @@ class _Compiled:
             (self.folder / name).write_text(text)
         verilog = sorted(name for name in files if name.endswith(".v") and name != "clock.v")
         if self.tool == "verilator":
-            flags = ["--cc", "--exe", "--build", "-O3", "--no-timing", "--language", "1364-2005", "-Wno-fatal", "-Wno-WIDTH",
-                     "-Wno-TIMESCALEMOD", "--top-module", "bench", "--Mdir", "made", "-o", "../sim_made"]  # fmt: skip
+            flags = ["--cc", "--exe", "--build", "-O3", "--no-timing", "--language", "1364-2005", "-Wno-fatal",
+                     "-Wno-WIDTH", "-Wno-TIMESCALEMOD", "--top-module", "bench",
+                     "--Mdir", "made", "-o", "../sim_made"]  # fmt: skip
             _call(["verilator", *flags, *verilog, "clock.cpp"], self.folder)
         else:
             _call(["iverilog", "-g2005", "-o", "sim_made", "-s", "clock", *verilog, "clock.v"], self.folder)
@@ -226,26 +243,25 @@ def _call(command: Sequence[str], folder: Path) -> str:
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         said = [line for line in said if "rror" in line] or said[-1:]
-        raise ToolError(f"{command[0]} failed with status {done.returncode}: {(said or ['no output'])[0][:300]}")
+        raise ToolError(
+            f"{command[0]} failed with status {done.returncode}: {(said or ['no output'])[0][:300]}"
+        )
     return done.stdout
 
 
-def _explain(
-    folder: Path,
-    tool: str,
-    sources: Mapping[str, str],
-    graph: OpGraph,
-    net: NetworkDesign,
-    top: Top,
-    image: Tensor,
-    number: int,
-) -> str:
+def watched(net: NetworkDesign) -> list[str]:
+    """Nets of the results of all engines."""
+    return [f"{identifier(stage.name)}_y{port}" for stage in net.stages for port in range(len(stage.results))]
+
+
+def _explain(bench: _Compiled, net: NetworkDesign, top: Top, image: Tensor, number: int) -> str:
     """The first engine, and its first value, that is not what the interpreter computes; "" where all are."""
-    watched = [f"{identifier(stage.name)}_y{port}" for stage in net.stages for port in range(len(stage.results))]
-    bench = _Compiled(folder / "simulation", tool, sources, bench_verilog(net, top, watched))
-    log = bench.run(images_hex(net, top, image), 1, stalls=False, pause=1, seed=1)
+    log = bench.run(images_hex(net, top, image), 1, Ends(), seed=1)
     values = execute(
-        graph, [image], FixedPoint(net.number.fraction_bits, width=net.number.width), keep=lambda _node: True
+        net.graph,
+        [image],
+        FixedPoint(net.number.fraction_bits, width=net.number.width),
+        keep=lambda _node: True,
     )
     for stage in net.stages:
         for port, node in enumerate(stage.results):
@@ -265,7 +281,9 @@ def _explain(
                         f"{i % channels}; expected {other}"
                     )
             if len(got) != len(wanted):
-                return f"image {number}: layer {stage.name} gives {len(got)} of {len(wanted)} values of {node}"
+                return (
+                    f"image {number}: layer {stage.name} gives {len(got)} of {len(wanted)} values of {node}"
+                )
     return ""
 
 

@@ -9,7 +9,7 @@ nothing is lost however the ends stall.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer
 from abcost.accelerator.design.network import Edge, NetworkDesign, Stage
@@ -111,7 +111,7 @@ class _Writer:
     def _add(self, unit: Unit) -> None:
         if unit.name in self.modules:
             raise UsageError(f"two modules would be named {unit.name}: give layers other names")
-        self.modules[unit.name] = unit
+        self.modules[unit.name] = replace(unit, keep=True)  # figures per engine, after synthesis too
 
     def _data(self, edge: Edge) -> tuple[str, str]:
         """Nets of the data and of the flag that it is there, at the end of the producer."""
