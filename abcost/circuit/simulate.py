@@ -109,6 +109,7 @@ def simulate_images(
     """
     name = find_simulator(tool)
     sources = read_files(folder)
+    _check_lengths(sources, top)
     bench = _Compiled(folder / "simulation", name, sources, bench_verilog(net, top))
     logits, cycles, firsts = [], [], []
     for start in range(0, len(images), CAPACITY):
@@ -143,6 +144,14 @@ def read_files(folder: Path) -> dict[str, str]:
         return {path.name: path.read_text() for path in paths if path.suffix in (".v", ".hex")}
     except OSError as error:
         raise ToolError(f"{error.filename}: {error.strerror}") from None
+
+
+def _check_lengths(sources: Mapping[str, str], top: Top) -> None:
+    """Raises ToolError for a memory file with other words than its memory: to a simulator, missing ones are 0."""
+    for name, text in top.files.items():
+        found, needed = len(sources.get(name, "").split()), len(text.split())
+        if found != needed:
+            raise ToolError(f"{name} has {found} words, its memory {needed}: build again into another folder")
 
 
 @dataclass(frozen=True, slots=True)

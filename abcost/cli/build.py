@@ -242,8 +242,8 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
         ],
         "buffers": [
             {"tensor": edge.node, "producer": _layer(circuit, edge.producer),
-             "consumer": _layer(circuit, edge.consumer), "residual": edge.residual, "depth": buffer.depth, "bits": buffer.word_bits, "filled": plan.filled[edge],
-             "margin": buffer.margin}
+             "consumer": _layer(circuit, edge.consumer), "residual": edge.residual, "depth": buffer.depth,
+             "bits": buffer.word_bits, "filled": plan.filled[edge], "margin": buffer.margin}
             for edge, buffer in plan.buffers.items()
         ],
         "estimate": {
