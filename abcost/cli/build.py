@@ -223,6 +223,7 @@ def _route(circuit: Circuit, out: Path, part: str, mapping: str, seed: int) -> P
 
 def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
     """What is known before anything is run."""
+    from abcost.circuit.estimate import total_of
     from abcost.circuit.make import hash_of
 
     organised, plan = circuit.organised, circuit.schedule
@@ -250,6 +251,9 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
             "cycles_per_image": plan.interval,
             "latency_cycles": plan.latency,
             "fps": organised.clock_mhz * 1e6 / plan.interval,
+            **total_of(circuit.estimate.values()),
+            "fmax_mhz": None if organised.fmax is None else organised.fmax.to_dict(),
+            "layers": [{"name": name, **amounts} for name, amounts in circuit.estimate.items()],
         },
     }  # fmt: skip
 
