@@ -79,11 +79,12 @@ def make_circuit(
     target: str,
     form: Form,
     *,
+    argmax: bool = False,
     written: Written = Written(),
 ) -> Circuit:
     """The circuit of a network. samples: images (N, C, H, W) whose values have to fit the number format.
 
-    Raises UsageError for what has no circuit, naming the layer.
+    argmax: the number of the largest logit comes out. Raises UsageError for what has no circuit, naming the layer.
     """
     width = form.width
     rewriting, graph = _in_format(subject, samples, form)
@@ -110,7 +111,7 @@ def make_circuit(
         if layer.weights in STYLES
     }
     header = _header(subject, net, plan, organised, written)
-    top = top_of(net, plan.buffers, places, header=header)
+    top = top_of(net, plan.buffers, places, header=header, argmax=argmax)
     layers = estimate(net, plan, organised, table)
     return Circuit(subject, rewriting, graph, number, net, plan, organised, top, layers)
 

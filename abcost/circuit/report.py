@@ -58,7 +58,10 @@ def _layers(report: Mapping[str, Any]) -> Iterator[str]:
     estimated = {layer["name"]: layer for layer in report["estimate"]["layers"]}
     made = {layer["name"]: layer for layer in report.get("synthesis", {}).get("layers", ())}
     foldings = {layer["name"]: layer for layer in report["layers"]}
-    yield "| layer | PE | SIMD | cycles | LUTs estimated | synthesized | error | flip-flops | synthesized | error | DSPs | blocks |"
+    yield (
+        "| layer | PE | SIMD | cycles | LUTs estimated | synthesized | error | flip-flops estimated | synthesized "
+        "| error | DSPs | blocks |"
+    )
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     for name, one in estimated.items():
         two, folding = made.get(name, {}), foldings.get(name, {})
