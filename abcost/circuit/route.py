@@ -6,7 +6,7 @@ Engines, windows and FIFOs keep their hierarchy, so that a netlist says what is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,19 +71,18 @@ def _by_layer(circuit: Circuit, router: Router, netlist: Mapping[str, Any]) -> d
     for layer, units in modules_by_stage(circuit).items():
         cells: Counter[str] = Counter()
         for unit in units:
-            cells.update(_cells(modules, unit.name))
+            cells.update(_cells(modules, unit.name, circuit.top.verilog))
         found[layer] = router.part.counts(cells)
     return found
 
 
-def _cells(modules: Mapping[str, Any], name: str) -> Counter[str]:
-    """Cells by type below a module; those of the library, which are modules too, are leaves."""
+def _cells(modules: Mapping[str, Any], name: str, written: Container[str]) -> Counter[str]:
+    """Cells by type below a module that we wrote; those of the library may be modules with cells of their own."""
     found: Counter[str] = Counter()
     for cell in modules[name]["cells"].values():
         kind = cell["type"]
-        inner = modules.get(kind)
-        if inner is None or not inner["cells"]:
-            found[kind] += 1
+        if kind in written:
+            found.update(_cells(modules, kind, written))
         else:
-            found.update(_cells(modules, kind))
+            found[kind] += 1
     return found
