@@ -70,8 +70,9 @@ def page(work: Path) -> str:
     """The report of what is there."""
     parts = [
         "# Circuits: estimate beside simulation and routing\n",
-        "Written by `make build-report`. LUTs of ECP5 are LUT4: two for a carry cell, six for a 16 x 4 LUT RAM; of iCE40",
-        "SB_LUT4. Layers are counted after synthesis with windows and FIFOs in front of them; routing changes no count.\n",
+        "Written by `make build-report`. LUTs of ECP5 are LUT4: two for a carry cell, six for a 16 x 4 LUT RAM;",
+        "of iCE40 SB_LUT4. Layers are counted after synthesis, with windows and FIFOs in front of them; routing",
+        "changes no count.\n",
     ]
     for case in CASES:
         file = work / case.folder / "build.json"
