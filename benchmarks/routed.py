@@ -1,6 +1,7 @@
 """Engines after placing and routing next to their estimates -> cost_models/points/routed.csv, reports/routed.md.
 
-    python benchmarks/routed.py [cache folder]   place and route what the cache does not have, write both
+    python benchmarks/routed.py [seen] [required] [unseen] [cache folder]
+                                                 place and route what the cache does not have of these sets (all), write both
     python benchmarks/routed.py --known          the same of what the cache has, without routing more
     python benchmarks/routed.py --render         write the report anew from the points, without any tool
 
@@ -174,7 +175,7 @@ def stored(case: Case) -> list[Memory]:
     graph, engine, folding, designer = described(case)
     chosen = part(case.part)
     logic = Prices(CostTable.load(chosen.target)).total(designer.units(engine, folding))
-    weights = [m for m in memories(engine, folding, graph, NUMBER.width) if m.role == "weights"]
+    weights = [m for m in memories(engine, folding, graph, NUMBER) if m.role == "weights"]
     lanes = chain_lanes(engine, folding)
     pools = [m for work in engine.chain for m in running_results(work.node, graph, lanes, NUMBER.width)]
     return place([*weights, *pools], device(DEVICES[chosen.family]), logic["luts"] or 0.0, "on-chip")
@@ -248,20 +249,22 @@ def saved() -> list[Point]:
 def main() -> None:
     """Measure and write, or write anew."""
     arguments = sys.argv[1:]
-    folders = [Path(a) for a in arguments if not a.startswith("--")]
-    chosen = [(group, case) for group, cases in SETS for case in cases]
+    sets = [a for a in arguments if a in dict(SETS)]
+    folders = [Path(a) for a in arguments if not a.startswith("--") and a not in sets]
+    listed = [(group, case) for group, cases in SETS for case in cases]
+    chosen = [(group, case) for group, case in listed if not sets or group in sets]
     if "--render" in arguments:
         points = saved()
     else:
         points = measure(chosen, folders[0] if folders else None, known="--known" in arguments)
         save(points)
-    cases = {case.name: case for _, case in chosen}
+    cases = {case.name: case for _, case in listed}
     rows = [
         Row(cases[name], group, tuple(mine), estimate(cases[name]))
         for group, name in dict.fromkeys((p.set, p.case) for p in points)
         if (mine := [p for p in points if p.case == name])
     ]
-    REPORT.write_text(report(rows, len(chosen)), encoding="utf-8")
+    REPORT.write_text(report(rows, len(listed)), encoding="utf-8")
 
 
 if __name__ == "__main__":

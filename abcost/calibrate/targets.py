@@ -154,7 +154,6 @@ A multiplier block of other families stands in; of block RAM nothing is known.",
             part="LFE5U-85F-6CABGA756",
             mapping="delay",
             base="fpga-ecp5",
-            coarse=True,
         ),
         Target(
             "asic-osu018",

@@ -101,7 +101,7 @@ def describe_dot(
     else:
         parts = _products(d, engine, folding, number, a, weights)
     planes = _planes(engine)
-    widest = _sum_width(engine, number)
+    widest = _sum_width(engine, number, word)
     total = _tree(d, parts, widest)
     taps = _counted(d, engine, folding, inside)
     if steps > 1:
@@ -136,14 +136,15 @@ def _activation_width(engine: Engine, number: NumberFormat) -> int:
     return min(number.width, engine.bits[0])
 
 
-def _sum_width(engine: Engine, number: NumberFormat) -> int:
-    """Bits of the complete sum that are read."""
+def _sum_width(engine: Engine, number: NumberFormat, word: int) -> int:
+    """Bits of the complete sum that are read. word: of one weight; 0 where the second factor is computed."""
     count = popcount_bits(engine.taps)
     if engine.arithmetic in POPCOUNTED:
         return count
     if engine.arithmetic is DotArithmetic.SIGNED_ADD:
         return min(number.width, max(engine.bits) + count)
-    return min(number.width + number.fraction_bits, sum(engine.bits) + count)
+    products = engine.bits[0] + (word or engine.bits[1])
+    return min(number.width + number.fraction_bits, products + count)
 
 
 def _steps(d: Describer, valid: Net, steps: int) -> tuple[Net, Net]:
