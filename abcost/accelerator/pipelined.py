@@ -24,7 +24,7 @@ from abcost.cost.table import CostTable
 
 LUTS_PER_DSP = 240
 """What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
-DOT_UNITS = ("xnor_popcount", "masked_popcount", "plain_popcount", "signed_sum")
+DOT_UNITS = ("xnor_popcount", "masked_popcount", "plain_popcount", "constant_popcount", "signed_sum")
 PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 
 

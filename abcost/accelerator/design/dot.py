@@ -27,6 +27,9 @@ from abcost.core.precision import popcount_bits
 from abcost.cost.organisation import Lanes, Unit, units_of
 
 POPCOUNTED = frozenset({DotArithmetic.XNOR, DotArithmetic.MASKED, DotArithmetic.PLANES})
+_MOST_SHARING = 64
+"""Lanes with constant weights that are priced together; what more of them would share is little."""
+
 _LEAST_GATED = 12
 """Taps of one kernel position in a step from which leaves are held at 0 by it; for fewer every bit has a mask."""
 
@@ -194,12 +197,12 @@ def _popcounts(
     """Registered popcounts of the leaves, held at 0 or masked outside the image."""
     planes = _planes(engine)
     lanes = folding.pe * planes
-    op = "plain_popcount" if w.constant else "xnor_popcount"
+    op = "xnor_popcount"
     together = 0 if inside is None else segment(engine, folding.simd)
     size = max((n for n in _divisors(together) if n <= leaf.bits), default=0)
     gated = inside is not None and (size >= min(_LEAST_GATED, leaf.bits) or size == folding.simd)
     masked = (inside is not None and not gated) or engine.arithmetic is DotArithmetic.MASKED
-    if masked:
+    if masked and not w.constant:  # a mask takes the place of a weight
         op = "masked_popcount"
     sizes = [size] * (folding.simd // size) if gated else _even(folding.simd, leaf.bits)
     mask = None
@@ -214,6 +217,9 @@ def _popcounts(
         if mask is not None:
             inputs["m"] = Slice(mask, start, bits)
         priced = Unit(op, lanes, 1, bits=bits)
+        if w.constant and not masked:
+            groups = ceil(lanes / _MOST_SHARING)
+            priced = Unit("constant_popcount", groups, 1, bits=bits, choices=ceil(lanes / groups))
         leaf_count = d.unit(
             "xnor_popcount", lanes, inputs, count, "p", [priced],
             parameters={"bits": bits, "masked": mask is not None}, end="none",
