@@ -42,6 +42,7 @@ from abcost.accelerator.placing import place
 from abcost.accelerator.result import Prices, resources_of
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
+from abcost.cost.bundled import bundled_targets as targets
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 from abcost.emit.make import find_engine
@@ -175,7 +176,7 @@ def stored(case: Case) -> list[Memory]:
     """Its memories where they go on the part: weights, and what pools keep; line buffers stand outside."""
     graph, engine, folding, designer = described(case)
     chosen = part(case.part)
-    logic = Prices(CostTable.load(chosen.target)).total(designer.units(engine, folding))
+    logic = Prices(CostTable.load(table_of(case))).total(designer.units(engine, folding))
     weights = [m for m in memories(engine, folding, graph, NUMBER) if m.role == "weights"]
     lanes = chain_lanes(engine, folding)
     pools = [m for work in engine.chain for m in running_results(work.node, graph, lanes, NUMBER.width)]
@@ -199,11 +200,18 @@ def sharing(netlist: Mapping[str, Any]) -> int:
     return sum(r["Q"][0] in behind and r["D"][0] in made and ends[r["D"][0]] == 1 for r in registers)
 
 
+def table_of(case: Case) -> str:
+    """The table of its family and mapping; that of the family where the other mapping has none."""
+    target = part(case.part).target
+    own = f"{target}-delay" if case.mapping == "delay" else target
+    return own if own in targets() else target
+
+
 def estimate(case: Case) -> Estimate:
     """What the description says of an engine, priced by the table of its family, timed under its mapping."""
     _, engine, folding, designer = described(case)
     chosen = part(case.part)
-    table = CostTable.load(chosen.target)
+    table = CostTable.load(table_of(case))
     units = designer.units(engine, folding)
     logic = Prices(table).total(units)
     assert None not in logic.values(), Prices(table).missing(units)
@@ -225,7 +233,7 @@ def clock(
     delays = Delays(table)
     found = delays.slowest("", units)
     paths = [(found.delay, found.unit)]
-    paths += [(delays.block(m.width, m.depth), "read of a block") for m in placed if m.place == "block"]
+    paths += [(delays.read(m), "read of a block") for m in placed if m.place == "block"]
     known = [(delay.value, name) for delay, name in paths if delay is not None]
     longest, slowest = max(known, default=(None, ""))
     return longest, slowest, tuple(sorted(found.missing))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from abcost.calibrate.fit import Box, Boxes, Interpolated, Pieces, Terms
+from abcost.calibrate.fit import Box, Boxes, Each, Interpolated, Pieces, Terms
 from abcost.calibrate.laws import Form
 from abcost.calibrate.point import Point, Role
 from abcost.core.exponents import sizes_of
@@ -260,7 +260,7 @@ def _by_bits(op: str, most: int = BITS[-1]) -> Maker:
 
 CONSTANT_BITS = (4, 9, 16, 24, 36, 64)
 CONSTANT_LANES = (1, 2, 4, 8, 16, 32, 64)
-HELD_CONSTANT = ((12, 6), (18, 24), (25, 3), (30, 12), (36, 48))
+HELD_CONSTANT = ((12, 4), (18, 16), (20, 1), (30, 8), (27, 2))
 MOST_CONSTANT = 1200
 """Most bits times lanes that are measured but of 36 bits: larger ones take minutes each."""
 
@@ -272,11 +272,11 @@ def constant_words(bits: int, lanes: int) -> tuple[int, ...]:
 
 
 def _constant_popcount(*, quick: bool) -> Sweep:
-    """LUTs of a lane rise with its bits and fall with the lanes that share."""
+    """LUTs of a lane rise with its bits and fall with the lanes that share; priced in such groups of lanes."""
     grid = [
         (n, lanes)
         for n in (CONSTANT_BITS[::2] if quick else CONSTANT_BITS)
-        for lanes in (CONSTANT_LANES[::2] if quick else CONSTANT_LANES)
+        for lanes in CONSTANT_LANES
         if n * lanes <= MOST_CONSTANT or n == 36
     ]
     points = [
@@ -285,8 +285,7 @@ def _constant_popcount(*, quick: bool) -> Sweep:
         for sizes, out in ((grid, False), (HELD_CONSTANT, True))
         for n, lanes in sizes
     ]  # fmt: skip
-    shared = ("bits * choices", "bits", "choices", "1")
-    return Sweep("constant_popcount", tuple(points), Pieces("choices", (Terms(shared),)))
+    return Sweep("constant_popcount", tuple(points), Each("choices", Interpolated("bits")))
 
 
 def modulus(width: int) -> int:

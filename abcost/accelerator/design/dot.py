@@ -28,7 +28,7 @@ from abcost.cost.organisation import Lanes, Unit, units_of
 
 POPCOUNTED = frozenset({DotArithmetic.XNOR, DotArithmetic.MASKED, DotArithmetic.PLANES})
 _MOST_SHARING = 64
-"""Lanes with constant weights that are priced together; what more of them would share is little."""
+"""Lanes with constant weights that are priced together at most; what more of them would share is little."""
 
 _LEAST_GATED = 12
 """Taps of one kernel position in a step from which leaves are held at 0 by it; for fewer every bit has a mask."""
@@ -216,12 +216,11 @@ def _popcounts(
         inputs: dict[str, Operand] = {"a": Slice(a, start, bits), "w": Slice(w, start, bits)}
         if mask is not None:
             inputs["m"] = Slice(mask, start, bits)
-        priced = Unit(op, lanes, 1, bits=bits)
+        priced = [Unit(op, lanes, 1, bits=bits)]
         if w.constant and not masked:
-            groups = ceil(lanes / _MOST_SHARING)
-            priced = Unit("constant_popcount", groups, 1, bits=bits, choices=ceil(lanes / groups))
+            priced = [Unit("constant_popcount", n, 1, bits=bits, choices=each) for n, each in _shared(lanes)]
         leaf_count = d.unit(
-            "xnor_popcount", lanes, inputs, count, "p", [priced],
+            "xnor_popcount", lanes, inputs, count, "p", priced,
             parameters={"bits": bits, "masked": mask is not None}, end="none",
         )  # fmt: skip
         if gated and inside is not None:
@@ -234,6 +233,18 @@ def _popcounts(
         else:
             found.append(d.delay(leaf_count, leaf_count.age + 1))
         start += bits
+    return found
+
+
+def _shared(lanes: int) -> list[tuple[int, int]]:
+    """Groups of lanes that are priced together, (how many groups, of how many lanes): powers of two, as measured."""
+    found, rest = [], lanes
+    size = _MOST_SHARING
+    while rest:
+        if rest >= size:
+            found.append((rest // size, size))
+            rest %= size
+        size //= 2
     return found
 
 
