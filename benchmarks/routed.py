@@ -1,9 +1,9 @@
 """Engines after placing and routing next to their estimates -> cost_models/points/routed.csv, reports/routed.md.
 
-    python benchmarks/routed.py [seen] [required] [unseen] [cache folder]
-                                                 place and route what the cache does not have of these sets (all), write both
-    python benchmarks/routed.py --known          the same of what the cache has, without routing more
-    python benchmarks/routed.py --render         write the report anew from the points, without any tool
+    python benchmarks/routed.py [SET…] [FOLDER]   place and route what the cache in FOLDER lacks of these sets (seen,
+                                                  required, unseen; none named: all), write points and report
+    python benchmarks/routed.py --known           the same of what the cache has, without routing more
+    python benchmarks/routed.py --render          write the report anew from the points, without any tool
 
 Every engine of `routed_cases.py` is described, printed as Verilog and put between registers
 (`abcost.rtl.registered`): a shift register gives its inputs, one flip-flop takes each output bit. Those have a clear
