@@ -14,122 +14,33 @@ A sign of zero is 0 in torch. Hardware has one bit: x >= 0 -> +1. `FixedPoint` u
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from abcost.core.graph import OpGraph
+from abcost.core.arithmetic import Arithmetic, FixedPoint, Floating, is_power_of_two
+from abcost.core.chain import Value
+from abcost.core.graph import OpGraph, taps
+from abcost.core.kernels import kernels
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
-from abcost.core.precision import Encoding
+from abcost.core.node import OpNode
+from abcost.core.program import Step, is_binary_dot, program
 from abcost.core.replay import replay
 from abcost.core.transfer import decision
 from abcost.core.windows import over_windows
 from abcost.errors import GraphError
 
-
-def is_power_of_two(values: torch.Tensor) -> torch.Tensor:
-    """Where |value| is exactly 2**k for an integer k. Any shape in, bool out.
-
-    >>> is_power_of_two(torch.tensor([0.25, -4.0, 0.0, 3.0])).tolist()
-    [True, True, False, False]
-    """
-    mantissa, _ = torch.frexp(values.to(torch.float64).abs())
-    return mantissa == 0.5
+__all__ = ["Arithmetic", "FixedPoint", "Floating", "execute", "is_power_of_two", "only_moves", "run_node"]
 
 
 def only_moves(node: OpNode) -> bool:
     """Whether a wiring node puts the elements of its one input elsewhere and brings in no constants but 0."""
     padded = node.attrs.get("aten") == "constant_pad_nd.default" and any(node.attrs["args"][2:])
     return node.kind is OpKind.WIRING and not node.consts and not padded
-
-
-def _one_bit(constant: Constant) -> torch.Tensor:
-    """Binary constants as hardware stores them: 0, which torch.sign can leave, is +1."""
-    values = constant.real()
-    return torch.where(values == 0, 1.0, values)
-
-
-@dataclass(frozen=True, slots=True)
-class Floating:
-    """Float64, no rounding. `hardware_sign`: x >= 0 -> +1 instead of torch's sign(0) = 0."""
-
-    hardware_sign: bool = False
-
-    def constant(self, constant: Constant) -> torch.Tensor:
-        """The constant as it is."""
-        return _one_bit(constant) if constant.binary and self.hardware_sign else constant.real()
-
-    def settle(self, values: torch.Tensor) -> torch.Tensor:
-        """The value as it is stored: unchanged."""
-        return values
-
-
-@dataclass(slots=True)
-class FixedPoint:
-    """Multiples of 2**-fraction_bits; `largest` is the largest magnitude that was met.
-
-    width: bits of a register that holds a real value, in two's complement; what does not fit wraps, as in the hardware
-    units, and is counted. None: as wide as needed. Sums inside a dot product are as wide as they need to be, and so are
-    constants.
-    """
-
-    fraction_bits: int
-    hardware_sign: bool = True
-    width: int | None = None
-    largest: float = field(default=0.0)
-    lowest: float = field(default=0.0)  # of the real values, before they wrapped
-    highest: float = field(default=0.0)
-    overflows: int = field(default=0)  # values that wrapped
-
-    def constant(self, constant: Constant) -> torch.Tensor:
-        """Rounded to the grid, powers of two and +-1 exact; as the constant says, where it does."""
-        if constant.fixed is not None:
-            return constant.fixed
-        if constant.binary:
-            return _one_bit(constant)
-        values = constant.real()
-        grid = 2.0**self.fraction_bits
-        return torch.where(is_power_of_two(values), values, torch.round(values * grid) / grid)
-
-    def settle(self, values: torch.Tensor) -> torch.Tensor:
-        """Cut to the grid, towards minus infinity. Raises GraphError where float64 could not be exact."""
-        grid = 2.0**self.fraction_bits
-        largest = float(values.abs().max()) if values.numel() else 0.0
-        if not largest * grid * grid < 2.0**52:  # also refuses NaN
-            raise GraphError(
-                f"fixed-point execution met {largest:.3g}, too large for {self.fraction_bits} fraction bits"
-            )
-        self.largest = max(self.largest, largest)
-        return torch.floor(values * grid) / grid
-
-    def store(self, values: torch.Tensor) -> torch.Tensor:
-        """Real values as a register of `width` bits holds them.
-
-        y = (x + 2**(width-1-F)) mod 2**(width-F) - 2**(width-1-F)
-        """
-        if values.numel():
-            low, high = torch.aminmax(values)
-            self.lowest, self.highest = min(self.lowest, float(low)), max(self.highest, float(high))
-        if self.width is None:
-            return values
-        half = 2.0 ** (self.width - 1 - self.fraction_bits)
-        held = torch.remainder(values + half, 2 * half) - half
-        self.overflows += int((held != values).sum())
-        return held
-
-    @property
-    def needed_width(self) -> int:
-        """Bits that hold every real value that was met, sign and fraction bits included."""
-        grid = 2**self.fraction_bits
-        above, below = int(self.highest * grid), max(0, int(-self.lowest * grid) - 1)  # -2**n needs n bits
-        return 1 + max(above.bit_length(), below.bit_length())
-
-
-Arithmetic = Floating | FixedPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,35 +69,83 @@ def execute(
     Raises GraphError if the number or shape of the inputs is wrong.
     """
     arithmetic = arithmetic or Floating()
-    remaining = {node.name: len(graph.users(node)) for node in graph}
-    values: dict[str, torch.Tensor | _Deferred] = {}
-    kept: dict[str, torch.Tensor] = {}
-    feed = iter(inputs)
+    overrides = overrides or {}
     count = sum(node.kind is OpKind.INPUT for node in graph)
     if count != len(inputs):
         raise GraphError(f"the graph has {count} inputs, {len(inputs)} were given")
-    for node in graph:
-        if node.kind is OpKind.INPUT:
-            result: torch.Tensor | _Deferred = _take(node, next(feed), arithmetic)
-        else:
-            result = _run(node, [values[name] for name in graph.inputs(node.name)], arithmetic)
-        if isinstance(arithmetic, FixedPoint) and isinstance(result, torch.Tensor) and _is_real(graph, node):
-            result = arithmetic.store(result) if result.is_floating_point() else result
-        if overrides and node.name in overrides:
-            result = overrides[node.name]
-        values[node.name] = result
-        if keep(node):
-            kept[node.name] = _plain(result, Floating())
-        for name in dict.fromkeys(graph.inputs(node.name)):
-            remaining[name] -= 1
-            if not remaining[name]:
-                del values[name]
-    return kept
+    feed = iter(inputs)
+    library = kernels()
+    wanted = frozenset(node.name for node in graph if keep(node))
+    prepared = program(graph, arithmetic, wanted, frozenset(overrides), native=library is not None)
+    values: dict[str, Value | _Deferred] = {}
+    kept: dict[str, torch.Tensor] = {}
+    for step in prepared.steps:
+        if library is None or not _run_natively(step, values, arithmetic, library):
+            for node in step.nodes:
+                if node.kind is OpKind.INPUT:
+                    result: torch.Tensor | _Deferred = _take(node, next(feed), arithmetic)
+                else:
+                    read = [_opened(values, name, library) for name in graph.inputs(node.name)]
+                    result = _run_one(graph, node, read, arithmetic)
+                if isinstance(arithmetic, FixedPoint) and node.name in prepared.real:
+                    if isinstance(result, torch.Tensor) and result.is_floating_point():
+                        result = arithmetic.store(result)
+                values[node.name] = overrides.get(node.name, result)
+        for node in step.nodes:
+            if node.name in wanted and node.name in values:
+                kept[node.name] = _plain(_opened(values, node.name, library), Floating())
+        for name in step.done:
+            values.pop(name, None)
+    return {node.name: kept[node.name] for node in graph if node.name in kept}
 
 
-def _is_real(graph: OpGraph, node: OpNode) -> bool:
-    """Whether a register of the residual path's width holds the result: it is no bit and no count."""
-    return graph.precision(node).encoding is Encoding.REAL
+def _run_natively(
+    step: Step, values: dict[str, Value | _Deferred], arithmetic: Arithmetic, library: ctypes.CDLL
+) -> bool:
+    """Whether a compiled kernel has put the values of a step into `values`."""
+    if step.dot is not None:
+        given = values[step.dot.source]
+        sums = None if isinstance(given, _Deferred) else step.dot.run(given, arithmetic, library)
+        if sums is not None:
+            values[step.dot.to] = sums
+        return sums is not None or step.dot.to != step.dot.node.name  # else the chain behind it does without
+    if step.chain is None or not isinstance(arithmetic, FixedPoint):
+        return False
+    given_all: dict[str, Value] = {}
+    for name in step.chain.inputs:
+        value = values.get(name)
+        if value is None or isinstance(value, _Deferred):
+            return False
+        given_all[name] = value
+    results = step.chain.run(given_all, arithmetic, library)
+    values.update(results or {})
+    return results is not None
+
+
+def _opened(
+    values: dict[str, Value | _Deferred], name: str, library: ctypes.CDLL | None
+) -> torch.Tensor | _Deferred:
+    """A value as torch computes with it."""
+    value = values[name]
+    if isinstance(value, torch.Tensor | _Deferred):
+        return value
+    if library is None:
+        raise GraphError(f"{name!r} is packed, and there is no kernel that unpacks it")
+    return value.plain(library)
+
+
+def _run_one(
+    graph: OpGraph, node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic
+) -> torch.Tensor | _Deferred:
+    """The value of a node; sums of products of signs in single precision, which holds them exactly."""
+    x = inputs[0]
+    if is_binary_dot(graph, node) and isinstance(x, torch.Tensor) and x.dtype == torch.float64:
+        weight = node.consts["weight"]
+        if weight.binary and weight.fixed is None and "bias" not in node.consts and taps(node) < 2**24:
+            single = Floating(hardware_sign=arithmetic.hardware_sign).constant(weight).to(torch.float32)
+            if node.kind is OpKind.CONV:
+                return arithmetic.settle(_convolution(node, x.to(torch.float32), single).to(torch.float64))
+    return _run(node, inputs, arithmetic)
 
 
 def _take(node: OpNode, value: torch.Tensor, arithmetic: Arithmetic) -> torch.Tensor:
@@ -226,11 +185,11 @@ def _c(node: OpNode, role: str, arithmetic: Arithmetic) -> torch.Tensor:
     return arithmetic.constant(node.consts[role])
 
 
-def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+def _convolution(node: OpNode, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     a = node.attrs
-    y = torch.ops.aten.convolution(
-        x[0],
-        _c(node, "weight", arithmetic),
+    return torch.ops.aten.convolution(
+        x,
+        weight,
         None,
         list(a["stride"]),
         list(a["padding"]),
@@ -239,6 +198,10 @@ def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.
         list(a["output_padding"]),
         a["groups"],
     )
+
+
+def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    y = _convolution(node, x[0], _c(node, "weight", arithmetic))
     if "bias" in node.consts:
         y = y + _c(node, "bias", arithmetic).reshape(1, -1, *[1] * (y.dim() - 2))
     return arithmetic.settle(y)
