@@ -100,15 +100,20 @@ def execute(
 
 
 def _run_natively(
-    step: Step, values: dict[str, Value | _Deferred], arithmetic: Arithmetic, library: ctypes.CDLL
+    step: Step,
+    values: dict[str, Value | _Deferred],
+    arithmetic: Arithmetic,
+    library: ctypes.CDLL,
 ) -> bool:
     """Whether a compiled kernel has put the values of a step into `values`."""
-    if step.dot is not None:
-        given = values[step.dot.source]
-        sums = None if isinstance(given, _Deferred) else step.dot.run(given, arithmetic, library)
+    if step.sums is not None:
+        given = values[step.sums.source]
+        sums = None if isinstance(given, _Deferred) else step.sums.run(given, arithmetic, library)
         if sums is not None:
-            values[step.dot.to] = sums
-        return sums is not None or step.dot.to != step.dot.node.name  # else the chain behind it does without
+            values[step.sums.to] = sums
+        return (
+            sums is not None or step.sums.to != step.sums.node.name
+        )  # else the chain behind it does without
     if step.chain is None or not isinstance(arithmetic, FixedPoint):
         return False
     given_all: dict[str, Value] = {}

@@ -84,7 +84,8 @@ void abcost_convolve(const struct convolution *c, const uint8_t *bits, const uin
     int outside[PIXELS][MOST_TAPS];
     int missing[PIXELS];
     const int64_t map = c->out_height * c->out_width, in_map = c->height * c->width * c->pixel_bytes;
-    int32_t low = extremes[0], high = extremes[1];
+    const int32_t taps = (int32_t)c->taps;
+    int32_t lows[2 * LANES] = {0}, highs[2 * LANES] = {0};
     for (int64_t at = from; at < to; at += PIXELS) {
         const int64_t count = to - at < PIXELS ? to - at : PIXELS;
         for (int64_t p = 0; p < count; p++) {
@@ -119,25 +120,92 @@ void abcost_convolve(const struct convolution *c, const uint8_t *bits, const uin
                 int32_t *dots = out + (at + p) * c->out_channels + c->first_channel + o;
                 const int64_t left = c->channels - o < 2 * LANES ? c->channels - o : 2 * LANES;
                 int32_t part[2 * LANES];
-                for (int j = 0; j < LANES; j++) {
-                    part[j] = (int32_t)(c->taps - 2 * (int64_t)sums[p][0][j]);
-                    part[LANES + j] = (int32_t)(c->taps - 2 * (int64_t)sums[p][1][j]);
-                }
+                for (int j = 0; j < LANES; j++) part[j] = taps - 2 * (int32_t)sums[p][0][j];
+                for (int j = 0; j < LANES; j++) part[LANES + j] = taps - 2 * (int32_t)sums[p][1][j];
                 for (int m = 0; m < missing[p]; m++) {
                     const int32_t *tap = tap_sums + outside[p][m] * c->padded_channels + o;
-                    const int filled = two ? 2 * LANES : LANES;
-                    for (int j = 0; j < filled; j++) part[j] += tap[j];
+                    for (int j = 0; j < LANES; j++) part[j] += tap[j];
+                    if (two)
+                        for (int j = LANES; j < 2 * LANES; j++) part[j] += tap[j];
                 }
-                for (int64_t j = 0; j < left; j++) {
-                    low = part[j] < low ? part[j] : low;
-                    high = part[j] > high ? part[j] : high;
+                if (left == 2 * LANES) {
+                    for (int j = 0; j < 2 * LANES; j++) {
+                        lows[j] = part[j] < lows[j] ? part[j] : lows[j];
+                        highs[j] = part[j] > highs[j] ? part[j] : highs[j];
+                    }
+                    memcpy(dots, part, sizeof part);
+                } else {
+                    for (int64_t j = 0; j < left; j++) {
+                        lows[j] = part[j] < lows[j] ? part[j] : lows[j];
+                        highs[j] = part[j] > highs[j] ? part[j] : highs[j];
+                        dots[j] = part[j];
+                    }
                 }
-                memcpy(dots, part, sizeof(int32_t) * (size_t)left);
             }
         }
     }
-    extremes[0] = low;
-    extremes[1] = high;
+    for (int j = 0; j < 2 * LANES; j++) {
+        extremes[0] = lows[j] < extremes[0] ? lows[j] : extremes[0];
+        extremes[1] = highs[j] > extremes[1] ? highs[j] : extremes[1];
+    }
+}
+
+#define SUMS 4 /* vectors of output channels that are summed at once */
+
+typedef double reals __attribute__((vector_size(8 * LANES)));
+
+/* Sums of real values times real weights, for positions as above: group 0 of 1, 8 bytes a channel.
+   x: channels last; weights: taps x padded_channels (a multiple of SUMS * LANES). Exact, so in any order. */
+void abcost_real_convolve(const struct convolution *c, const double *x, const double *weights, double *out,
+                          int64_t from, int64_t to) {
+    static _Thread_local double rows[PIXELS][MOST_WORDS * 8];
+    int outside[MOST_TAPS];
+    const int64_t map = c->out_height * c->out_width, in_map = c->height * c->width * c->pixel_bytes;
+    for (int64_t at = from; at < to; at += PIXELS) {
+        const int64_t count = to - at < PIXELS ? to - at : PIXELS;
+        for (int64_t p = 0; p < count; p++) {
+            const int64_t place = (at + p) % map;
+            gather(c, (const uint8_t *)x + (at + p) / map * in_map, place / c->out_width, place % c->out_width,
+                   (uint64_t *)rows[p], outside);
+        }
+        for (int64_t p = count; p < PIXELS; p++) memset(rows[p], 0, sizeof(double) * (size_t)c->taps);
+        for (int64_t o = 0; o < c->padded_channels; o += SUMS * LANES) {
+            reals sums[PIXELS][SUMS];
+            memset(sums, 0, sizeof sums);
+            const double *w = weights + o;
+            for (int64_t k = 0; k < c->taps; k++, w += c->padded_channels) {
+                reals held[SUMS];
+                memcpy(held, w, sizeof held);
+                for (int p = 0; p < PIXELS; p++)
+                    for (int v = 0; v < SUMS; v++) sums[p][v] += held[v] * rows[p][k];
+            }
+            for (int64_t p = 0; p < count; p++) {
+                double part[SUMS * LANES];
+                const int64_t left = c->channels - o < SUMS * LANES ? c->channels - o : SUMS * LANES;
+                memcpy(part, sums[p], sizeof part);
+                memcpy(out + (at + p) * c->out_channels + o, part, sizeof(double) * (size_t)left);
+            }
+        }
+    }
+}
+
+/* Sums over windows without padding, channels last. */
+void abcost_pool_sum(const double *x, int64_t images, int64_t height, int64_t width, int64_t channels, int64_t kernel_h,
+                     int64_t kernel_w, int64_t stride_h, int64_t stride_w, int64_t out_width, double *out) {
+    const int64_t out_height = (height - kernel_h) / stride_h + 1;
+    for (int64_t n = 0; n < images; n++)
+        for (int64_t oy = 0; oy < out_height; oy++)
+            for (int64_t ox = 0; ox < out_width; ox++) {
+                double *restrict y = out + ((n * out_height + oy) * out_width + ox) * channels;
+                for (int64_t k = 0; k < kernel_h * kernel_w; k++) {
+                    const int64_t row = oy * stride_h + k / kernel_w, column = ox * stride_w + k % kernel_w;
+                    const double *restrict from = x + ((n * height + row) * width + column) * channels;
+                    if (k == 0)
+                        memcpy(y, from, sizeof(double) * (size_t)channels);
+                    else
+                        for (int64_t c = 0; c < channels; c++) y[c] += from[c];
+                }
+            }
 }
 
 static void pack_row(const uint8_t *one, int64_t channels, uint8_t *bits) {
@@ -180,7 +248,7 @@ void abcost_unpack(const uint8_t *bits, int64_t positions, int64_t channels, dou
             x[p * channels + c] = bits[p * bytes + (c >> 3)] >> (c & 7) & 1 ? high : low;
 }
 
-enum { FROM_SUMS, AFFINE, ADD, SUBTRACT, MULTIPLY, ADD_CONSTANT, TIMES_CONSTANT, PRELU, NEGATE, CLAMP, MAXIMUM, MINIMUM,
+enum { FROM_SUMS, AFFINE, ADD, SUBTRACT, MULTIPLY, ADD_CONSTANT, TIMES_CONSTANT, CLAMP, PRELU, NEGATE, MAXIMUM, MINIMUM,
        MAXIMUM_CONSTANT, MINIMUM_CONSTANT, DECIDE, PACK };
 
 /* One operation on a tile. A place is a buffer of the tile's length, or a tensor that is walked through. */
@@ -193,7 +261,7 @@ struct operation {
     const double *constant, *other; /* of the tile's length: the value; factor and addend; level and gain */
     double low, high;               /* the two values of a decision */
     int64_t at_zero;                /* 1: a difference of 0 decides for `high` */
-    int64_t wraps;                  /* whether the result is wrapped into the register */
+    int64_t stored;                 /* whether the result is a real value of a register */
 };
 struct met { /* least and largest: before what is cut off, and of the result before it wraps; values that wrapped */
     double least, largest, lowest, highest, overflows;
@@ -251,12 +319,18 @@ static void from_sums(double *restrict y, const int32_t *restrict sums, int64_t 
     EACH(n) y[i] = sums[i];
 }
 
-static void wrap(double *restrict y, int64_t n, double half, struct met *met) {
+/* Notes the range of a result and wraps it into the register. cut: the result is what `met` has, cut to the grid. */
+static void store(double *restrict y, int64_t n, double grid, double step, double half, int cut, struct met *met) {
     double lowest = met->lowest, highest = met->highest;
     int64_t moved = 0;
-    EACH(n) {
-        lowest = y[i] < lowest ? y[i] : lowest;
-        highest = y[i] > highest ? y[i] : highest;
+    if (cut) {
+        lowest = floor(met->least * grid) * step;
+        highest = floor(met->largest * grid) * step;
+    } else {
+        EACH(n) {
+            lowest = y[i] < lowest ? y[i] : lowest;
+            highest = y[i] > highest ? y[i] : highest;
+        }
     }
     met->lowest = lowest;
     met->highest = highest;
@@ -313,7 +387,7 @@ void abcost_chain(const struct operation *operations, int64_t count, const struc
                 from_sums(y, PLACE(op->left), n);
             else
                 operate(op, y, PLACE(op->left), PLACE(op->right), n, grid, step, met + k);
-            if (op->wraps) wrap(y, n, half, met + k);
+            if (op->stored) store(y, n, grid, step, half, op->code >= AFFINE && op->code <= CLAMP, met + k);
         }
     }
 }

@@ -23,9 +23,10 @@ FLAGS = (
     "-O3",
     "-march=native",
     "-fno-math-errno",
+    "-ffp-contract=fast",  # what is computed here is exact, fused or not
     "-ffinite-math-only",  # minima and maxima as one instruction; nothing infinite is handed over
     "-fno-signed-zeros",
-    "-ffp-contract=off",
+    "-fno-trapping-math",  # else floor stays a call for each number
     "-shared",
     "-fPIC",
 )
@@ -69,7 +70,7 @@ class Operation(ctypes.Structure):
         ("low", ctypes.c_double),
         ("high", ctypes.c_double),
         ("at_zero", ctypes.c_int64),
-        ("wraps", ctypes.c_int64),
+        ("stored", ctypes.c_int64),
     )
 
 
@@ -81,25 +82,11 @@ class Met(ctypes.Structure):
     )
 
 
-CODES = {
-    name: number
-    for number, name in enumerate(
-        (
-            *(
-                "from_sums",
-                "affine",
-                "add",
-                "subtract",
-                "multiply",
-                "add_constant",
-                "times_constant",
-                "prelu",
-                "negate",
-            ),
-            *("clamp", "maximum", "minimum", "maximum_constant", "minimum_constant", "decide", "pack"),
-        )
-    )
-}
+_OPERATIONS = (
+    "from_sums affine add subtract multiply add_constant times_constant clamp prelu negate maximum minimum "
+    "maximum_constant minimum_constant decide pack"
+)
+CODES = {name: number for number, name in enumerate(_OPERATIONS.split())}
 """The enum of kernels.c."""
 
 
@@ -196,6 +183,10 @@ def _declare(library: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.abcost_convolve.argtypes = [pointer, pointer, pointer, pointer, pointer, number, number, pointer]
     library.abcost_convolve.restype = None
+    library.abcost_real_convolve.argtypes = [pointer, pointer, pointer, pointer, number, number]
+    library.abcost_real_convolve.restype = None
+    library.abcost_pool_sum.argtypes = [pointer, *[number] * 9, pointer]
+    library.abcost_pool_sum.restype = None
     library.abcost_pack.argtypes = [pointer, number, number, pointer]
     library.abcost_pack.restype = number
     library.abcost_unpack.argtypes = [pointer, number, number, ctypes.c_double, ctypes.c_double, pointer]

@@ -142,6 +142,24 @@ def _packed_group(signs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(words.view(np.int64)), sums
 
 
+_Pair = tuple[int, int]
+
+
+def geometry(node: OpNode, shape: tuple[int, ...], kernel: _Pair) -> tuple[_Pair, _Pair, _Pair, _Pair, _Pair]:
+    """Size of the map, stride, padding, dilation, and size of the result; a linear layer is a map of one place."""
+    if node.kind is not OpKind.CONV:
+        return (1, 1), (1, 1), (0, 0), (1, 1), (1, 1)
+    size = (shape[2], shape[3])
+    stride, padding, dilation = (
+        (int(down), int(across))
+        for down, across in (node.attrs[name] for name in ("stride", "padding", "dilation"))
+    )
+    height, width = (
+        (size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
+    )
+    return size, stride, padding, dilation, (height, width)
+
+
 def convolve(
     node: OpNode, weight: Weight, signs: Signs, library: ctypes.CDLL
 ) -> tuple[Sums, tuple[int, int]] | None:
@@ -154,24 +172,16 @@ def convolve(
     groups = len(weight.words)
     if channels != inner * groups:
         return None
-    convolution = node.kind is OpKind.CONV
-    if convolution != (len(signs.shape) == 4):
+    dims = 4 if node.kind is OpKind.CONV else 2
+    if len(signs.shape) != dims:
         return None
-    a = node.attrs
-    size = tuple(signs.shape[2:]) if convolution else (1, 1)
-    stride, padding, dilation = (
-        (tuple(a["stride"]), tuple(a["padding"]), tuple(a["dilation"]))
-        if convolution
-        else ((1, 1), (0, 0), (1, 1))
-    )
-    reach = (dilation[0] * (kernel_h - 1), dilation[1] * (kernel_w - 1))
-    height, width = ((size[i] + 2 * padding[i] - reach[i] - 1) // stride[i] + 1 for i in (0, 1))
-    shape = (batch, out, height, width) if convolution else (batch, out)
+    size, stride, padding, dilation, (height, width) = geometry(node, signs.shape, (kernel_h, kernel_w))
+    shape = (batch, out, height, width) if dims == 4 else (batch, out)
     result = empty(shape, torch.int32)
     positions, share = batch * height * width, out // groups
     least = most = 0
     for group, (words, tap_sums) in enumerate(zip(weight.words, weight.tap_sums, strict=True)):
-        geometry = Convolution(
+        convolution = Convolution(
             *size, -(-channels // 8), group * inner // 8, -(-inner // 8),
             kernel_h, kernel_w, *stride, *padding, *dilation,
             height, width, out, group * share, share,
@@ -181,12 +191,12 @@ def convolve(
         def run(
             start: int,
             end: int,
-            geometry: Convolution = geometry,
+            convolution: Convolution = convolution,
             of: tuple[Tensor, Tensor] = (words, tap_sums),
         ) -> tuple[int, int]:
             extremes = (ctypes.c_int32 * 2)(0, 0)
             library.abcost_convolve(
-                ctypes.byref(geometry), signs.bits.data_ptr(), of[0].data_ptr(), of[1].data_ptr(),
+                ctypes.byref(convolution), signs.bits.data_ptr(), of[0].data_ptr(), of[1].data_ptr(),
                 result.data_ptr(), start, end, extremes,
             )  # fmt: skip
             return extremes[0], extremes[1]

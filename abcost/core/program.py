@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,10 +17,12 @@ from torch import Tensor
 from abcost.core.arithmetic import Arithmetic, FixedPoint, Floating
 from abcost.core.chain import Chain, Op, Value, by_channel, operation
 from abcost.core.graph import OpGraph
+from abcost.core.kernels import MOST_TILE
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.core.packed import Signs, Weight, convolve, pack, pack_weight
 from abcost.core.precision import Encoding
+from abcost.core.sums import PoolSum, RealConv, pool_sum, real_conv
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,18 @@ class Dot:
         return sums
 
 
+Sums = Dot | RealConv | PoolSum
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Nodes that are executed together. done: values that nothing reads after it."""
+    """Nodes that are executed together. done: values that nothing reads after it.
+
+    sums: dot products or a pool, whose results a chain may cut and store, the next step.
+    """
 
     nodes: tuple[OpNode, ...]
-    dot: Dot | None = None
+    sums: Sums | None = None
     chain: Chain | None = None
     done: tuple[str, ...] = ()
 
@@ -124,19 +132,14 @@ class _Maker:
 
     def _take(self, node: OpNode) -> None:
         free = self._native and node.name not in self._given
-        dot = self._dot(node) if free else None
-        if dot is not None and dot.to != node.name:  # sums that are scaled in a chain
-            op = self._scaled(node, dot)
-            dot = None if op is None else dot
-            if dot is not None and op is not None:
+        sums = self._sums(node) if free else None
+        if sums is not None:
+            finish = None if sums.to == node.name else self._finish(node, sums)
+            if finish is not None or sums.to == node.name:
                 self._close()
-                self._steps.append(Step((node,), dot=dot))
-                self._nodes, self._ops = [node], [op]
+                self._steps.append(Step((node,), sums=sums))
+                self._nodes, self._ops = ([], []) if finish is None else ([node], [finish])
                 return
-        if dot is not None:
-            self._close()
-            self._steps.append(Step((node,), dot=dot))
-            return
         op = self._operation(node) if free else None
         if op is None:
             self._close()
@@ -151,6 +154,12 @@ class _Maker:
         if not isinstance(self._arithmetic, FixedPoint):
             return None
         return operation(node, self._graph.sources(node), self._arithmetic, stored=node.name in self._real)
+
+    def _sums(self, node: OpNode) -> Sums | None:
+        dot = self._dot(node)
+        if dot is not None or not isinstance(self._arithmetic, FixedPoint):
+            return dot
+        return pool_sum(self._graph, node) or real_conv(self._graph, node, self._arithmetic)
 
     def _dot(self, node: OpNode) -> Dot | None:
         if not is_binary_dot(self._graph, node):
@@ -170,20 +179,20 @@ class _Maker:
         (source,) = self._graph.inputs(node.name)
         return Dot(node, source, node.name if plain else f"{node.name} sums", weight)
 
-    def _scaled(self, node: OpNode, dot: Dot) -> Op | None:
+    def _finish(self, node: OpNode, sums: Sums) -> Op | None:
         """Floor(scale * sums + bias), on the grid."""
         one = torch.ones(node.shape[1], dtype=torch.float64)
         bias = node.consts.get("bias")
-        scale = one if dot.weight.scale is None else dot.weight.scale
+        scale = sums.weight.scale if isinstance(sums, Dot) and sums.weight.scale is not None else one
         added = torch.zeros_like(one) if bias is None else self._arithmetic.constant(bias)
-        constants = [
-            by_channel(part.reshape(1, -1, *[1] * (len(node.shape) - 2)), node.shape)
-            for part in (scale, added)
-        ]
-        if constants[0] is None or constants[1] is None or len(node.shape) not in (2, 4):
+        if len(node.shape) not in (2, 4) or node.shape[1] > MOST_TILE:
+            return None
+        along = (1, -1, *[1] * (len(node.shape) - 2))
+        factor, addend = (by_channel(part.reshape(along), node.shape) for part in (scale, added))
+        if factor is None or addend is None:
             return None
         stored = node.name in self._real
-        return Op(node.name, "affine", node.name, dot.to, None, (constants[0], constants[1]), stored=stored)
+        return Op(node.name, "affine", node.name, sums.to, None, (factor, addend), stored=stored)
 
     def _close(self) -> None:
         """Make a step of the chain that was gathered."""
@@ -210,14 +219,11 @@ class _Maker:
                 last[node.name] = number
                 for name in self._graph.inputs(node.name):
                     last[name] = number
-            if step.dot is not None:
-                last[step.dot.to] = number
+            if step.sums is not None:
+                last.setdefault(step.sums.to, number)
             if step.chain is not None:
                 last |= dict.fromkeys(step.chain.inputs, number)
         ends: dict[int, list[str]] = {}
         for name, number in last.items():
             ends.setdefault(number, []).append(name)
-        return [
-            Step(step.nodes, step.dot, step.chain, tuple(ends.get(number, ())))
-            for number, step in enumerate(self._steps)
-        ]
+        return [replace(step, done=tuple(ends.get(number, ()))) for number, step in enumerate(self._steps)]
