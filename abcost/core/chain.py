@@ -23,12 +23,15 @@ from abcost.core.packed import Signs, Sums, channels_last, empty, spread
 from abcost.core.transfer import decision
 
 Value = Tensor | Signs | Sums
+_BLOCK = 32  # elements that the kernel takes at once
 _TILE = 512  # elements that a tile has at least: some buffers of it fit into the first cache
 _LARGEST = 2.0**500
 """Constants beyond it are left to torch; thresholds are moved to it, for nothing stored comes near."""
 _SETTLED = frozenset(
     {"affine", "add", "subtract", "multiply", "add_constant", "times_constant", "prelu", "clamp"}
 )
+_ADDS = frozenset({"add", "subtract", "add_constant"})
+"""Codes that leave multiples of 2**-F what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Op:
     low: float = -1.0
     high: float = 1.0
     at_zero: bool = True
+    on_grid: bool = False  # nothing is to be cut off
     stored: bool = False  # the result is a real value of a register
 
 
@@ -66,15 +70,28 @@ def by_channel(constant: Tensor, shape: tuple[int, ...]) -> Tensor | None:
     return values.expand(shape[1]).contiguous()
 
 
-def operation(node: OpNode, sources: Sequence[OpNode], arithmetic: FixedPoint, *, stored: bool) -> Op | None:
-    """What `node` does in a chain; None if it is nothing that a chain does."""
+def operation(
+    node: OpNode, sources: Sequence[OpNode], arithmetic: FixedPoint, *, whole: bool, stored: bool
+) -> Op | None:
+    """What `node` does in a chain; None if it is nothing that a chain does.
+
+    whole: the inputs are multiples of 2**-F; stored: the result is a real value of a register.
+    """
     if len(node.shape) not in (2, 4) or not 0 < node.shape[1] <= MOST_TILE or not node.elements:
         return None
     if any(source.shape != node.shape for source in sources) or not arithmetic.hardware_sign:
         return None
     rule = _RULES.get(node.kind)
     found = None if rule is None else rule(node, [source.name for source in sources], arithmetic)
-    return None if found is None else replace(found, stored=stored)
+    if found is None:
+        return None
+    on_grid = whole and found.code in _ADDS and all(_whole(c, arithmetic) for c in found.constants)
+    return replace(found, stored=stored, on_grid=on_grid)
+
+
+def _whole(constant: Tensor, arithmetic: FixedPoint) -> bool:
+    units = constant * 2.0**arithmetic.fraction_bits
+    return torch.equal(units, units.round())
 
 
 def _two(code: str) -> Callable[[OpNode, list[str], FixedPoint], Op | None]:
@@ -171,7 +188,8 @@ class Chain:
             if op.code == "decide" and op.to in wanted:
                 self._ops.append(replace(op, code="pack"))
         self._packed = {op.to for op in self._ops if op.code == "pack"}
-        repeats = max(1, min(_TILE, MOST_TILE) // shape[1])
+        unit = _BLOCK // math.gcd(shape[1], _BLOCK)
+        repeats = max(1, _TILE // shape[1] // unit * unit)
         self._tile = repeats * shape[1]
         self._constants = [tuple(c.repeat(repeats) for c in op.constants) for op in self._ops]
 
@@ -225,7 +243,12 @@ class Chain:
             places.append(Place(base, walked))
             return len(places) - 1
 
+        last = {name: number for number, op in enumerate(self._ops) for name in (op.left, op.right)}
+        free: list[int] = []
+
         def buffer() -> int:
+            if free:
+                return free.pop()
             buffers.append(torch.empty(self._tile, dtype=torch.float64))
             return place(buffers[-1].data_ptr(), 0)
 
@@ -236,7 +259,7 @@ class Chain:
                 to = buffer()
                 operations.append(Operation(CODES["from_sums"], to, where[name], where[name]))
                 where[name] = to
-        for op, constants in zip(self._ops, self._constants, strict=True):
+        for number, (op, constants) in enumerate(zip(self._ops, self._constants, strict=True)):
             left = where[op.left]
             right = left if op.right is None else where[op.right]
             result = results.get(op.to)
@@ -249,10 +272,15 @@ class Chain:
             pointers = [c.data_ptr() for c in constants] + [None, None]
             operations.append(
                 Operation(
-                    CODES[op.code], to, left, right, pointers[0], pointers[1], op.low, op.high, op.at_zero,
+                    CODES[op.code], to, left, right, pointers[0], pointers[1], op.low, op.high, op.at_zero, op.on_grid,
                     op.stored and op.code != "pack",
                 )
             )  # fmt: skip
+            free += {
+                where[name]
+                for name in (op.left, op.right)
+                if name is not None and last[name] == number and not places[where[name]].walked
+            }
         return (Operation * len(operations))(*operations), (Place * len(places))(*places), buffers
 
     def _note(self, op: Op, met: Sequence[Met], arithmetic: FixedPoint) -> None:

@@ -18,6 +18,66 @@
 #define MOST_TILE 4096
 
 typedef uint64_t words __attribute__((vector_size(8 * LANES)));
+typedef int32_t counts __attribute__((vector_size(4 * LANES)));
+typedef double reals __attribute__((vector_size(8 * LANES)));
+typedef int64_t masks __attribute__((vector_size(8 * LANES)));
+
+static inline words words_at(const uint64_t *p) {
+    words x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static inline reals reals_at(const double *p) {
+    reals x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static inline counts counts_at(const int32_t *p) {
+    counts x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static inline counts fewer(counts x, counts y) {
+    const counts mask = x < y;
+    return (x & mask) | (y & ~mask);
+}
+
+static inline counts more(counts x, counts y) {
+    const counts mask = x > y;
+    return (x & mask) | (y & ~mask);
+}
+
+static inline reals chosen(masks mask, reals yes, reals no) {
+    return (reals)((mask & (masks)yes) | (~mask & (masks)no));
+}
+
+static inline reals lower(reals x, reals y) {
+#ifdef __AVX512F__
+    return (reals)_mm512_min_pd((__m512d)x, (__m512d)y);
+#else
+    return chosen(x < y, x, y);
+#endif
+}
+
+static inline reals higher(reals x, reals y) {
+#ifdef __AVX512F__
+    return (reals)_mm512_max_pd((__m512d)x, (__m512d)y);
+#else
+    return chosen(x > y, x, y);
+#endif
+}
+
+static inline reals down(reals x) {
+#ifdef __AVX512F__
+    return (reals)_mm512_roundscale_pd((__m512d)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+#else
+    for (int j = 0; j < LANES; j++) x[j] = floor(x[j]);
+    return x;
+#endif
+}
 
 static inline words ones(words x) {
 #ifdef __AVX512VPOPCNTDQ__
@@ -38,7 +98,7 @@ struct convolution {
     int64_t height, width, pixel_bytes, first_byte, group_bytes;
     int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int64_t out_height, out_width, out_channels, first_channel, channels;
-    int64_t padded_channels; /* a multiple of LANES */
+    int64_t padded_channels; /* a multiple of 2 * LANES */
     int64_t taps, row_words;
 };
 
@@ -85,7 +145,7 @@ void abcost_convolve(const struct convolution *c, const uint8_t *bits, const uin
     int missing[PIXELS];
     const int64_t map = c->out_height * c->out_width, in_map = c->height * c->width * c->pixel_bytes;
     const int32_t taps = (int32_t)c->taps;
-    int32_t lows[2 * LANES] = {0}, highs[2 * LANES] = {0};
+    counts low = {0}, high = {0};
     for (int64_t at = from; at < to; at += PIXELS) {
         const int64_t count = to - at < PIXELS ? to - at : PIXELS;
         for (int64_t p = 0; p < count; p++) {
@@ -95,96 +155,85 @@ void abcost_convolve(const struct convolution *c, const uint8_t *bits, const uin
         }
         for (int64_t p = count; p < PIXELS; p++) memset(rows[p], 0, sizeof(uint64_t) * (size_t)c->row_words);
         for (int64_t o = 0; o < c->padded_channels; o += 2 * LANES) {
-            const int two = o + LANES < c->padded_channels;
-            words sums[PIXELS][2];
-            memset(sums, 0, sizeof sums);
+            /* one name for each sum: in an array they would go through memory */
+            words a0 = {0}, a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
             const uint64_t *w = weights + o;
-            if (two) {
-                for (int64_t k = 0; k < c->row_words; k++, w += c->padded_channels) {
-                    words left, right;
-                    memcpy(&left, w, sizeof left);
-                    memcpy(&right, w + LANES, sizeof right);
-                    for (int p = 0; p < PIXELS; p++) {
-                        sums[p][0] += ones(left ^ rows[p][k]);
-                        sums[p][1] += ones(right ^ rows[p][k]);
-                    }
-                }
-            } else {
-                for (int64_t k = 0; k < c->row_words; k++, w += c->padded_channels) {
-                    words left;
-                    memcpy(&left, w, sizeof left);
-                    for (int p = 0; p < PIXELS; p++) sums[p][0] += ones(left ^ rows[p][k]);
-                }
+            for (int64_t k = 0; k < c->row_words; k++, w += c->padded_channels) {
+                const words w0 = words_at(w), w1 = words_at(w + LANES);
+                a0 += ones(w0 ^ rows[0][k]), a1 += ones(w1 ^ rows[0][k]);
+                b0 += ones(w0 ^ rows[1][k]), b1 += ones(w1 ^ rows[1][k]);
+                c0 += ones(w0 ^ rows[2][k]), c1 += ones(w1 ^ rows[2][k]);
+                d0 += ones(w0 ^ rows[3][k]), d1 += ones(w1 ^ rows[3][k]);
             }
+            const words sums[PIXELS][2] = {{a0, a1}, {b0, b1}, {c0, c1}, {d0, d1}};
             for (int64_t p = 0; p < count; p++) {
                 int32_t *dots = out + (at + p) * c->out_channels + c->first_channel + o;
-                const int64_t left = c->channels - o < 2 * LANES ? c->channels - o : 2 * LANES;
-                int32_t part[2 * LANES];
-                for (int j = 0; j < LANES; j++) part[j] = taps - 2 * (int32_t)sums[p][0][j];
-                for (int j = 0; j < LANES; j++) part[LANES + j] = taps - 2 * (int32_t)sums[p][1][j];
+                const int64_t left = c->channels - o;
+                counts first = taps - 2 * __builtin_convertvector(sums[p][0], counts);
+                counts second = taps - 2 * __builtin_convertvector(sums[p][1], counts);
                 for (int m = 0; m < missing[p]; m++) {
                     const int32_t *tap = tap_sums + outside[p][m] * c->padded_channels + o;
-                    for (int j = 0; j < LANES; j++) part[j] += tap[j];
-                    if (two)
-                        for (int j = LANES; j < 2 * LANES; j++) part[j] += tap[j];
+                    first += counts_at(tap), second += counts_at(tap + LANES);
                 }
-                if (left == 2 * LANES) {
-                    for (int j = 0; j < 2 * LANES; j++) {
-                        lows[j] = part[j] < lows[j] ? part[j] : lows[j];
-                        highs[j] = part[j] > highs[j] ? part[j] : highs[j];
-                    }
-                    memcpy(dots, part, sizeof part);
+                if (left >= 2 * LANES) {
+                    low = fewer(low, fewer(first, second)), high = more(high, more(first, second));
+                    memcpy(dots, &first, sizeof first);
+                    memcpy(dots + LANES, &second, sizeof second);
                 } else {
                     for (int64_t j = 0; j < left; j++) {
-                        lows[j] = part[j] < lows[j] ? part[j] : lows[j];
-                        highs[j] = part[j] > highs[j] ? part[j] : highs[j];
-                        dots[j] = part[j];
+                        const int32_t dot = j < LANES ? first[j] : second[j - LANES];
+                        low[0] = dot < low[0] ? dot : low[0];
+                        high[0] = dot > high[0] ? dot : high[0];
+                        dots[j] = dot;
                     }
                 }
             }
         }
     }
-    for (int j = 0; j < 2 * LANES; j++) {
-        extremes[0] = lows[j] < extremes[0] ? lows[j] : extremes[0];
-        extremes[1] = highs[j] > extremes[1] ? highs[j] : extremes[1];
+    for (int j = 0; j < LANES; j++) {
+        extremes[0] = low[j] < extremes[0] ? low[j] : extremes[0];
+        extremes[1] = high[j] > extremes[1] ? high[j] : extremes[1];
     }
 }
 
 #define SUMS 4 /* vectors of output channels that are summed at once */
 
-typedef double reals __attribute__((vector_size(8 * LANES)));
-
 /* Sums of real values times real weights, for positions as above: group 0 of 1, 8 bytes a channel.
    x: channels last; weights: taps x padded_channels (a multiple of SUMS * LANES). Exact, so in any order. */
-void abcost_real_convolve(const struct convolution *c, const double *x, const double *weights, double *out,
+void abcost_real_convolve(const struct convolution *geometry, const double *x, const double *weights, double *out,
                           int64_t from, int64_t to) {
     static _Thread_local double rows[PIXELS][MOST_WORDS * 8];
     int outside[MOST_TAPS];
-    const int64_t map = c->out_height * c->out_width, in_map = c->height * c->width * c->pixel_bytes;
+    const int64_t map = geometry->out_height * geometry->out_width, in_map = geometry->height * geometry->width * geometry->pixel_bytes;
     for (int64_t at = from; at < to; at += PIXELS) {
         const int64_t count = to - at < PIXELS ? to - at : PIXELS;
         for (int64_t p = 0; p < count; p++) {
             const int64_t place = (at + p) % map;
-            gather(c, (const uint8_t *)x + (at + p) / map * in_map, place / c->out_width, place % c->out_width,
+            gather(geometry, (const uint8_t *)x + (at + p) / map * in_map, place / geometry->out_width, place % geometry->out_width,
                    (uint64_t *)rows[p], outside);
         }
-        for (int64_t p = count; p < PIXELS; p++) memset(rows[p], 0, sizeof(double) * (size_t)c->taps);
-        for (int64_t o = 0; o < c->padded_channels; o += SUMS * LANES) {
-            reals sums[PIXELS][SUMS];
-            memset(sums, 0, sizeof sums);
+        for (int64_t p = count; p < PIXELS; p++) memset(rows[p], 0, sizeof(double) * (size_t)geometry->taps);
+        for (int64_t o = 0; o < geometry->padded_channels; o += SUMS * LANES) {
+            /* one name for each sum: in an array they would go through memory in every turn */
+            reals a0 = {0}, a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+            reals c0 = a0, c1 = a0, c2 = a0, c3 = a0, d0 = a0, d1 = a0, d2 = a0, d3 = a0;
             const double *w = weights + o;
-            for (int64_t k = 0; k < c->taps; k++, w += c->padded_channels) {
-                reals held[SUMS];
-                memcpy(held, w, sizeof held);
-                for (int p = 0; p < PIXELS; p++)
-                    for (int v = 0; v < SUMS; v++) sums[p][v] += held[v] * rows[p][k];
+            for (int64_t k = 0; k < geometry->taps; k++, w += geometry->padded_channels) {
+                const reals w0 = reals_at(w), w1 = reals_at(w + LANES);
+                const reals w2 = reals_at(w + 2 * LANES), w3 = reals_at(w + 3 * LANES);
+                double x = rows[0][k];
+                a0 += w0 * x, a1 += w1 * x, a2 += w2 * x, a3 += w3 * x;
+                x = rows[1][k];
+                b0 += w0 * x, b1 += w1 * x, b2 += w2 * x, b3 += w3 * x;
+                x = rows[2][k];
+                c0 += w0 * x, c1 += w1 * x, c2 += w2 * x, c3 += w3 * x;
+                x = rows[3][k];
+                d0 += w0 * x, d1 += w1 * x, d2 += w2 * x, d3 += w3 * x;
             }
-            for (int64_t p = 0; p < count; p++) {
-                double part[SUMS * LANES];
-                const int64_t left = c->channels - o < SUMS * LANES ? c->channels - o : SUMS * LANES;
-                memcpy(part, sums[p], sizeof part);
-                memcpy(out + (at + p) * c->out_channels + o, part, sizeof(double) * (size_t)left);
-            }
+            const reals sums[PIXELS][SUMS] = {{a0, a1, a2, a3}, {b0, b1, b2, b3}, {c0, c1, c2, c3}, {d0, d1, d2, d3}};
+            const int64_t left = geometry->channels - o < SUMS * LANES ? geometry->channels - o : SUMS * LANES;
+            for (int64_t p = 0; p < count; p++)
+                memcpy(out + (at + p) * geometry->out_channels + o, sums[p], sizeof(double) * (size_t)left);
         }
     }
 }
@@ -261,6 +310,7 @@ struct operation {
     const double *constant, *other; /* of the tile's length: the value; factor and addend; level and gain */
     double low, high;               /* the two values of a decision */
     int64_t at_zero;                /* 1: a difference of 0 decides for `high` */
+    int64_t on_grid;                /* the result needs no cutting */
     int64_t stored;                 /* whether the result is a real value of a register */
 };
 struct met { /* least and largest: before what is cut off, and of the result before it wraps; values that wrapped */
@@ -268,37 +318,51 @@ struct met { /* least and largest: before what is cut off, and of the result bef
 };
 
 #define EACH(n) for (int64_t i = 0; i < (n); i++)
-#define CUT(expression)                      \
-    EACH(n) {                                \
-        const double v = (expression);       \
-        least = v < least ? v : least;       \
-        largest = v > largest ? v : largest; \
-        y[i] = floor(v * grid) * step;       \
-    }                                        \
+#define BLOCK (4 * LANES) /* four sums of each kind hide how long a minimum takes */
+
+/* One vector: v is noted, y what is stored of it. A, B, C, D: the operands. */
+#define PART(q, V, Y)                                                                      \
+    {                                                                                      \
+        const int64_t j = i + q * LANES;                                                   \
+        const reals A = reals_at(a + j), B = reals_at(b + j), C = reals_at(c + j), D = reals_at(d + j); \
+        const reals v = (V), r = (Y);                                                      \
+        (void)A, (void)B, (void)C, (void)D;                                                \
+        lo##q = lower(v, lo##q), hi##q = higher(v, hi##q);                                 \
+        memcpy(y + j, &r, sizeof r);                                                       \
+    }
+#define NOTED(V, Y)                                                                                 \
+    {                                                                                               \
+        const reals start = {0};                                                                    \
+        reals lo0 = start + met->least, lo1 = lo0, lo2 = lo0, lo3 = lo0;                            \
+        reals hi0 = start + met->largest, hi1 = hi0, hi2 = hi0, hi3 = hi0;                          \
+        for (int64_t i = 0; i < n; i += BLOCK) { PART(0, V, Y) PART(1, V, Y) PART(2, V, Y) PART(3, V, Y) } \
+        lo0 = lower(lower(lo0, lo1), lower(lo2, lo3)), hi0 = higher(higher(hi0, hi1), higher(hi2, hi3)); \
+        for (int j = 0; j < LANES; j++) {                                                           \
+            met->least = lo0[j] < met->least ? lo0[j] : met->least;                                 \
+            met->largest = hi0[j] > met->largest ? hi0[j] : met->largest;                           \
+        }                                                                                           \
+    }
+/* On the grid already, or cut to it. */
+#define CUT(V)                                 \
+    if (op->on_grid)                           \
+        NOTED(V, v)                            \
+    else                                       \
+        NOTED(V, down(v * grid) * step)        \
     break
 
-static void operate(const struct operation *op, double *restrict y, const double *restrict a,
-                    const double *restrict b, int64_t n, double grid, double step, struct met *met) {
-    const double *restrict c = op->constant;
-    const double *restrict d = op->other;
-    double least = met->least, largest = met->largest;
+/* n: a multiple of BLOCK. */
+static void operate_blocks(const struct operation *op, double *restrict y, const double *restrict a,
+                           const double *restrict b, const double *restrict c, const double *restrict d, int64_t n,
+                           double grid, double step, struct met *met) {
     switch (op->code) {
-        case AFFINE: CUT(a[i] * c[i] + d[i]);
-        case ADD: CUT(a[i] + b[i]);
-        case SUBTRACT: CUT(a[i] - b[i]);
-        case MULTIPLY: CUT(a[i] * b[i]);
-        case ADD_CONSTANT: CUT(a[i] + c[i]);
-        case TIMES_CONSTANT: CUT(a[i] * c[i]);
-        case CLAMP: CUT(a[i] < op->low ? op->low : a[i] > op->high ? op->high : a[i]);
-        case PRELU:
-            EACH(n) {
-                const double v = a[i] * c[i];
-                least = v < least ? v : least;
-                largest = v > largest ? v : largest;
-                const double cut = floor(v * grid) * step;
-                y[i] = a[i] >= 0 ? a[i] : cut;
-            }
-            break;
+        case AFFINE: CUT(A * C + D);
+        case ADD: CUT(A + B);
+        case SUBTRACT: CUT(A - B);
+        case MULTIPLY: CUT(A * B);
+        case ADD_CONSTANT: CUT(A + C);
+        case TIMES_CONSTANT: CUT(A * C);
+        case CLAMP: CUT(lower(higher(A, start + op->low), start + op->high));
+        case PRELU: NOTED(A * C, chosen(A >= 0, A, down(v * grid) * step)) break;
         case NEGATE: EACH(n) y[i] = -a[i]; break;
         case MAXIMUM: EACH(n) y[i] = a[i] > b[i] ? a[i] : b[i]; break;
         case MINIMUM: EACH(n) y[i] = a[i] < b[i] ? a[i] : b[i]; break;
@@ -311,8 +375,23 @@ static void operate(const struct operation *op, double *restrict y, const double
             }
             break;
     }
-    met->least = least;
-    met->largest = largest;
+}
+
+/* What is behind the last whole block is done with its last element repeated, which notes nothing new. */
+static void operate(const struct operation *op, double *y, const double *a, const double *b, int64_t n, double grid,
+                    double step, struct met *met) {
+    const double *c = op->constant ? op->constant : a, *d = op->other ? op->other : a;
+    const int64_t whole = n / BLOCK * BLOCK, rest = n - whole;
+    operate_blocks(op, y, a, b, c, d, whole, grid, step, met);
+    if (rest) {
+        double last[5][BLOCK];
+        EACH(BLOCK) {
+            const int64_t from = whole + (i < rest ? i : rest - 1);
+            last[0][i] = a[from], last[1][i] = b[from], last[2][i] = c[from], last[3][i] = d[from];
+        }
+        operate_blocks(op, last[4], last[0], last[1], last[2], last[3], BLOCK, grid, step, met);
+        memcpy(y + whole, last[4], sizeof(double) * (size_t)rest);
+    }
 }
 
 static void from_sums(double *restrict y, const int32_t *restrict sums, int64_t n) {

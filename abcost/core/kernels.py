@@ -70,6 +70,7 @@ class Operation(ctypes.Structure):
         ("low", ctypes.c_double),
         ("high", ctypes.c_double),
         ("at_zero", ctypes.c_int64),
+        ("on_grid", ctypes.c_int64),
         ("stored", ctypes.c_int64),
     )
 

@@ -25,7 +25,7 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 
 _T = TypeVar("_T")
-_LANES = 8  # as in kernels.c
+_TOGETHER = 16  # output channels that the kernel sums at once
 _WORTH_THREADS = 2**14  # positions, below which starting threads costs more than it saves
 
 
@@ -131,7 +131,7 @@ def _signs(constant: Constant, arithmetic: Arithmetic) -> tuple[Tensor | None, T
 def _packed_group(signs: Tensor) -> tuple[Tensor, Tensor]:
     """Words (row words, padded channels) and sums of the weights of each tap (taps, padded channels) of bits (O, C, h, w)."""
     out, inner, height, width = signs.shape
-    padded = -(-out // _LANES) * _LANES
+    padded = -(-out // _TOGETHER) * _TOGETHER
     laid = signs.permute(0, 2, 3, 1).contiguous()  # (O, h, w, C)
     rows = np.packbits(laid.numpy(), axis=-1, bitorder="little").reshape(out, -1)
     filled = np.zeros((padded, -(-rows.shape[1] // 8) * 8), dtype=np.uint8)

@@ -73,6 +73,13 @@ class Program:
     real: frozenset[str]
 
 
+_CUT = frozenset(
+    {
+        *(OpKind.CONV, OpKind.LINEAR, OpKind.MATMUL, OpKind.ADD, OpKind.SUBTRACT, OpKind.MULTIPLY),
+        *(OpKind.ADD_CONST, OpKind.SCALE, OpKind.SHIFT, OpKind.SUM_POOL, OpKind.BOX_SUM, OpKind.CLAMP),
+    }
+)
+"""Kinds whose results are cut to the grid; a PReLU passes on what it reads."""
 _PROGRAMS: WeakKeyDictionary[OpGraph, dict[object, Program]] = WeakKeyDictionary()
 _WEIGHTS: WeakKeyDictionary[Constant, dict[object, Weight | None]] = WeakKeyDictionary()
 
@@ -153,7 +160,15 @@ class _Maker:
     def _operation(self, node: OpNode) -> Op | None:
         if not isinstance(self._arithmetic, FixedPoint):
             return None
-        return operation(node, self._graph.sources(node), self._arithmetic, stored=node.name in self._real)
+        sources = self._graph.sources(node)
+        whole = all(self._whole(source) for source in sources)
+        return operation(node, sources, self._arithmetic, whole=whole, stored=node.name in self._real)
+
+    def _whole(self, node: OpNode) -> bool:
+        """Whether the node's values are multiples of 2**-F for certain."""
+        if node.kind in (OpKind.PRELU, OpKind.SHIFT_PRELU):
+            (node,) = self._graph.sources(node)
+        return node.kind in _CUT and node.name not in self._given
 
     def _sums(self, node: OpNode) -> Sums | None:
         dot = self._dot(node)
