@@ -1,0 +1,124 @@
+"""Fixed-point execution next to that of another checkout, side by side: A B A B, CPU seconds on one thread.
+
+git worktree add ../baseline 3e284d1
+python benchmarks/fixed_point.py ../baseline
+
+Networks have random weights and images are noise: neither changes how long an execution takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+CASES = {
+    "reactnet_18, CIFAR size, fixed point": ("execute", "cifar10", "64"),
+    "digits, base width 16, blocks 2,2,2, fixed point": ("execute", "digits", "359"),
+    "reactnet_18, CIFAR size, evaluate with the trained network beside": ("evaluate", "cifar10", "64"),
+    "digits, evaluate with the trained network beside": ("evaluate", "digits", "359"),
+    "verify reactnet_a": ("verify", "", ""),
+}
+WANTED = {
+    "reactnet_18, CIFAR size, fixed point": {"images_per_s": 20.0},
+    "digits, base width 16, blocks 2,2,2, fixed point": {"images_per_s": 5.0},
+    "verify reactnet_a": {"seconds": 0.4, "mb": 0.5},
+}
+"""Ratios that are promised: at least for images a second, at most for seconds and memory."""
+ONE = """
+import json, resource, sys, time
+import torch
+torch.set_num_threads(1)
+what, preset, images = sys.argv[1:]
+found = {}
+if what == "verify":
+    from abcost.cli import main
+    sys.argv = ["abcost", "verify", "reactnet_a", "--format", "json", "--output", "/dev/null"]
+    begun = time.process_time()
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+    found["seconds"] = time.process_time()
+    found["mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+else:
+    from abcost.core.interpret import FixedPoint
+    from abcost.models.subject import Request, resolve
+    from abcost.rewrite import RewriteOptions
+    from abcost.train.lowered import Lowered
+    small = {} if preset == "cifar10" else {"base_width": 16, "blocks": (2, 2, 2)}
+    torch.manual_seed(0)
+    subject = resolve(Request("reactnet_18", preset=preset, **small))
+    count = int(images)
+    pixels = torch.randn(count, *subject.inputs[0].shape[1:])
+    arithmetic = FixedPoint(12)
+    lowered = Lowered(subject, RewriteOptions(), arithmetic)
+    model = subject.model.eval()
+    batches = pixels.split(256)
+    for batch in batches:
+        lowered(batch)  # traced once per size of a batch
+    best = float("inf")
+    for _ in range(3):
+        begun = time.process_time()
+        for batch in batches:
+            lowered(batch)
+            if what == "evaluate":
+                with torch.no_grad():
+                    model(batch)
+        best = min(best, time.process_time() - begun)
+    found["images_per_s"] = count / best
+print(json.dumps(found))
+"""
+
+
+def measure(root: Path, case: tuple[str, ...]) -> dict[str, float]:
+    """What a process of its own measures with the abcost of `root`: images/s (the fastest of three), or seconds and MB."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", ONE, *case],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Print both sides and their ratio for each case; exit 1 where a promised ratio is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("baseline", type=Path, help="root of the other checkout")
+    parser.add_argument("--rounds", type=int, default=2, help="of A B")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    options = parser.parse_args()
+    missed = False
+    for name, case in CASES.items():
+        if options.only not in name:
+            continue
+        sums: dict[str, dict[str, float]] = {"baseline": {}, "here": {}}
+        for _ in range(options.rounds):
+            for side, root in (("baseline", options.baseline.resolve()), ("here", HERE)):
+                for quantity, value in measure(root, case).items():
+                    sums[side][quantity] = sums[side].get(quantity, 0.0) + value / options.rounds
+        for quantity, before in sums["baseline"].items():
+            after = sums["here"][quantity]
+            ratio = after / before
+            wanted = WANTED.get(name, {}).get(quantity)
+            fine = wanted is None or (ratio >= wanted if quantity == "images_per_s" else ratio <= wanted)
+            missed = missed or not fine
+            verdict = "" if wanted is None else f" (wanted {wanted:g}: {'holds' if fine else 'MISSED'})"
+            print(f"{name}: {quantity} {before:.4g} -> {after:.4g}, {ratio:.2f} times{verdict}", flush=True)
+    sys.exit(missed)
+
+
+if __name__ == "__main__":
+    main()
