@@ -77,7 +77,7 @@ print(json.dumps(found))
 
 
 def measure(root: Path, case: tuple[str, ...]) -> dict[str, float]:
-    """What a process of its own measures with the abcost of `root`: images/s (the fastest of three), or seconds and MB."""
+    """What a process measures with the abcost of `root`: images/s (the fastest of three), or seconds and MB."""
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", ONE, *case],

@@ -1,4 +1,4 @@
-"""Chains of elementwise operations in fixed point, tile by tile: a value is cut, stored and read while it is in the cache.
+"""Chains of elementwise operations in fixed point, tile by tile: what is cut and stored is read while it is cached.
 
 A chain is a run of nodes of one shape, (N, C) or (N, C, H, W), whose constants differ by channel at most. Every
 operation gives the bits that `abcost.core.interpret` gives, and notes what that notes: the largest value before it is
@@ -55,8 +55,10 @@ class Op:
 
 
 def by_channel(constant: Tensor, shape: tuple[int, ...]) -> Tensor | None:
-    """A constant as one float64 number per channel of (N, C) or (N, C, H, W); None where it differs otherwise, is not
-    finite or very large."""
+    """A constant as one float64 number per channel of (N, C) or (N, C, H, W).
+
+    None where it differs otherwise, is not finite or very large.
+    """
     sizes = list(constant.shape)
     from_end = len(shape) - 1  # the channel axis, counted from the last: 1 of (N, C), 3 of (N, C, H, W)
     for place, size in enumerate(reversed(sizes), start=1):

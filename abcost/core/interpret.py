@@ -14,7 +14,6 @@ A sign of zero is 0 in torch. Hardware has one bit: x >= 0 -> +1. `FixedPoint` u
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +33,18 @@ from abcost.core.transfer import decision
 from abcost.core.windows import over_windows
 from abcost.errors import GraphError
 
-__all__ = ["Arithmetic", "FixedPoint", "Floating", "execute", "is_power_of_two", "only_moves", "run_node"]
+__all__ = [
+    "Arithmetic",
+    "Deferred",
+    "Execution",
+    "FixedPoint",
+    "Floating",
+    "Held",
+    "execute",
+    "is_power_of_two",
+    "only_moves",
+    "run_node",
+]
 
 
 def only_moves(node: OpNode) -> bool:
@@ -44,7 +54,7 @@ def only_moves(node: OpNode) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Deferred:
+class Deferred:
     """total / divisor, not yet divided: the mean over taps that are no power of two, on its way to a linear layer.
 
     Hardware keeps the sum and takes 1/taps into the classifier's scale; executing it so before and after
@@ -53,6 +63,10 @@ class _Deferred:
 
     total: torch.Tensor
     divisor: int
+
+
+Held = Value | Deferred
+"""A value as an execution holds it: a tensor, packed bits, whole numbers, or a mean that is not divided yet."""
 
 
 def execute(
@@ -68,80 +82,113 @@ def execute(
     `overrides` puts given values in place of a node's own, to probe exact thresholds.
     Raises GraphError if the number or shape of the inputs is wrong.
     """
-    arithmetic = arithmetic or Floating()
-    overrides = overrides or {}
-    count = sum(node.kind is OpKind.INPUT for node in graph)
-    if count != len(inputs):
-        raise GraphError(f"the graph has {count} inputs, {len(inputs)} were given")
-    feed = iter(inputs)
-    library = kernels()
-    wanted = frozenset(node.name for node in graph if keep(node))
-    prepared = program(graph, arithmetic, wanted, frozenset(overrides), native=library is not None)
-    values: dict[str, Value | _Deferred] = {}
-    kept: dict[str, torch.Tensor] = {}
-    for step in prepared.steps:
-        if library is None or not _run_natively(step, values, arithmetic, library):
+    execution = Execution(graph, inputs, arithmetic or Floating(), overrides=overrides, keep=keep)
+    for step in execution.steps:
+        execution.run(step)
+    return {node.name: execution.kept[node.name] for node in graph if node.name in execution.kept}
+
+
+class Execution:
+    """A graph that is being executed, step by step.
+
+    kept: the values that were asked for, as far as they are known; values: those that a later step reads, as they are
+    held (see `opened`).
+    """
+
+    def __init__(
+        self,
+        graph: OpGraph,
+        inputs: Sequence[torch.Tensor],
+        arithmetic: Arithmetic,
+        *,
+        overrides: Mapping[str, torch.Tensor] | None = None,
+        keep: Callable[[OpNode], bool] = lambda _node: False,
+        one_by_one: bool = False,
+    ) -> None:
+        """As `execute`. one_by_one: every node has steps of its own. Raises GraphError for another number of inputs."""
+        count = sum(node.kind is OpKind.INPUT for node in graph)
+        if count != len(inputs):
+            raise GraphError(f"the graph has {count} inputs, {len(inputs)} were given")
+        self.graph, self.arithmetic = graph, arithmetic
+        self.overrides: Mapping[str, torch.Tensor] = {} if overrides is None else overrides
+        self.values: dict[str, Held] = {}
+        self.kept: dict[str, torch.Tensor] = {}
+        self._feed = dict(zip((n.name for n in graph if n.kind is OpKind.INPUT), inputs, strict=True))
+        self._library = kernels()
+        self._wanted = frozenset(node.name for node in graph if keep(node))
+        native = self._library is not None
+        self._program = program(
+            graph, arithmetic, self._wanted, frozenset(self.overrides), native=native, one_by_one=one_by_one
+        )
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """What is to be run, in order."""
+        return self._program.steps
+
+    def run(self, step: Step) -> None:
+        """Execute the nodes of a step, and let go of what nothing reads after it."""
+        if not self._natively(step):
             for node in step.nodes:
-                if node.kind is OpKind.INPUT:
-                    result: torch.Tensor | _Deferred = _take(node, next(feed), arithmetic)
-                else:
-                    read = [_opened(values, name, library) for name in graph.inputs(node.name)]
-                    result = _run_one(graph, node, read, arithmetic)
-                if isinstance(arithmetic, FixedPoint) and node.name in prepared.real:
-                    if isinstance(result, torch.Tensor) and result.is_floating_point():
-                        result = arithmetic.store(result)
-                values[node.name] = overrides.get(node.name, result)
+                self._by_torch(node)
         for node in step.nodes:
-            if node.name in wanted and node.name in values:
-                kept[node.name] = _plain(_opened(values, node.name, library), Floating())
+            if node.name in self.overrides and node.name in self.values:
+                self.values[node.name] = self.overrides[node.name]
+            if node.name in self._wanted and node.name in self.values:
+                self.kept[node.name] = self.opened(self.values[node.name])
         for name in step.done:
-            values.pop(name, None)
-    return {node.name: kept[node.name] for node in graph if node.name in kept}
+            self.values.pop(name, None)
 
+    def opened(self, value: Held) -> torch.Tensor:
+        """A value in float64; a mean that is not divided yet is divided, and not cut."""
+        return _plain(self._loose(value), Floating())
 
-def _run_natively(
-    step: Step,
-    values: dict[str, Value | _Deferred],
-    arithmetic: Arithmetic,
-    library: ctypes.CDLL,
-) -> bool:
-    """Whether a compiled kernel has put the values of a step into `values`."""
-    if step.sums is not None:
-        given = values[step.sums.source]
-        sums = None if isinstance(given, _Deferred) else step.sums.run(given, arithmetic, library)
-        if sums is not None:
-            values[step.sums.to] = sums
-        return (
-            sums is not None or step.sums.to != step.sums.node.name
-        )  # else the chain behind it does without
-    if step.chain is None or not isinstance(arithmetic, FixedPoint):
-        return False
-    given_all: dict[str, Value] = {}
-    for name in step.chain.inputs:
-        value = values.get(name)
-        if value is None or isinstance(value, _Deferred):
+    def _loose(self, value: Held) -> torch.Tensor | Deferred:
+        if isinstance(value, torch.Tensor | Deferred):
+            return value
+        if self._library is None:
+            raise GraphError("a value is packed, and there is no kernel that unpacks it")
+        return value.plain(self._library)
+
+    def _by_torch(self, node: OpNode) -> None:
+        if node.kind is OpKind.INPUT:
+            result: torch.Tensor | Deferred = _take(node, self._feed[node.name], self.arithmetic)
+        else:
+            read = [self._loose(self.values[name]) for name in self.graph.inputs(node.name)]
+            result = _run_one(self.graph, node, read, self.arithmetic)
+        stored = isinstance(result, torch.Tensor) and result.is_floating_point()
+        if stored and isinstance(self.arithmetic, FixedPoint) and node.name in self._program.real:
+            result = self.arithmetic.store(result)
+        self.values[node.name] = result
+
+    def _natively(self, step: Step) -> bool:
+        """Whether compiled kernels have computed the values of a step."""
+        if self._library is None:
             return False
-        given_all[name] = value
-    results = step.chain.run(given_all, arithmetic, library)
-    values.update(results or {})
-    return results is not None
-
-
-def _opened(
-    values: dict[str, Value | _Deferred], name: str, library: ctypes.CDLL | None
-) -> torch.Tensor | _Deferred:
-    """A value as torch computes with it."""
-    value = values[name]
-    if isinstance(value, torch.Tensor | _Deferred):
-        return value
-    if library is None:
-        raise GraphError(f"{name!r} is packed, and there is no kernel that unpacks it")
-    return value.plain(library)
+        if step.sums is not None:
+            given = self.values[step.sums.source]
+            sums = (
+                None if isinstance(given, Deferred) else step.sums.run(given, self.arithmetic, self._library)
+            )
+            if sums is not None:
+                self.values[step.sums.to] = sums
+            return sums is not None or step.sums.to != step.sums.node.name  # else the chain does without
+        if step.chain is None or not isinstance(self.arithmetic, FixedPoint):
+            return False
+        read: dict[str, Value] = {}
+        for name in step.chain.inputs:
+            value = self.values.get(name)
+            if value is None or isinstance(value, Deferred):
+                return False
+            read[name] = value
+        results = step.chain.run(read, self.arithmetic, self._library)
+        self.values.update(results or {})
+        return results is not None
 
 
 def _run_one(
-    graph: OpGraph, node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic
-) -> torch.Tensor | _Deferred:
+    graph: OpGraph, node: OpNode, inputs: list[torch.Tensor | Deferred], arithmetic: Arithmetic
+) -> torch.Tensor | Deferred:
     """The value of a node; sums of products of signs in single precision, which holds them exactly."""
     x = inputs[0]
     if is_binary_dot(graph, node) and isinstance(x, torch.Tensor) and x.dtype == torch.float64:
@@ -161,23 +208,23 @@ def _take(node: OpNode, value: torch.Tensor, arithmetic: Arithmetic) -> torch.Te
     return arithmetic.settle(value.to(torch.float64))
 
 
-def _plain(value: torch.Tensor | _Deferred, arithmetic: Arithmetic) -> torch.Tensor:
-    return arithmetic.settle(value.total / value.divisor) if isinstance(value, _Deferred) else value
+def _plain(value: torch.Tensor | Deferred, arithmetic: Arithmetic) -> torch.Tensor:
+    return arithmetic.settle(value.total / value.divisor) if isinstance(value, Deferred) else value
 
 
 def _run(
-    node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic
-) -> torch.Tensor | _Deferred:
-    if isinstance(inputs[0], _Deferred):
+    node: OpNode, inputs: list[torch.Tensor | Deferred], arithmetic: Arithmetic
+) -> torch.Tensor | Deferred:
+    if isinstance(inputs[0], Deferred):
         if only_moves(node) and len(inputs) == 1:
-            return _Deferred(replay(node.attrs, [inputs[0].total], {}), inputs[0].divisor)
+            return Deferred(replay(node.attrs, [inputs[0].total], {}), inputs[0].divisor)
         if node.kind is OpKind.LINEAR:
             return _linear(node, inputs[0].total, arithmetic, inputs[0].divisor)
     plain = [_plain(value, arithmetic) for value in inputs]
     if node.kind is OpKind.AVG_POOL and isinstance(arithmetic, FixedPoint):
         taps = int(node.attrs["taps"])
         total = _pool_sum(node, plain[0])
-        return _Deferred(total, taps) if taps & (taps - 1) else arithmetic.settle(total / taps)
+        return Deferred(total, taps) if taps & (taps - 1) else arithmetic.settle(total / taps)
     return _EXECUTORS[node.kind](node, plain, arithmetic)
 
 

@@ -52,6 +52,11 @@ class Signs:
             )
         return self._plain
 
+    def same(self, other: Signs) -> bool:
+        """Whether both are the same values, held alike."""
+        alike = (self.shape, self.low, self.high) == (other.shape, other.low, other.high)
+        return alike and torch.equal(self.bits, other.bits)
+
 
 @dataclass(slots=True)
 class Sums:
@@ -89,8 +94,11 @@ def pack(x: Tensor, library: ctypes.CDLL) -> Signs | None:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Binary weights, packed. words: for each group (row words, padded channels), int64; tap_sums: for each group (taps of
-    the window, padded channels), int32; scale: (channels,), float64, or None where all are 1."""
+    """Binary weights, packed.
+
+    words: for each group (row words, padded channels), int64; tap_sums: for each group (taps of the window, padded
+    channels), int32; scale: (channels,), float64, or None where all are 1.
+    """
 
     words: tuple[Tensor, ...]
     tap_sums: tuple[Tensor, ...]
@@ -99,8 +107,10 @@ class Weight:
 
 
 def pack_weight(constant: Constant, groups: int, arithmetic: Arithmetic) -> Weight | None:
-    """The packed weight of a 2-d convolution or a linear layer; None if it is not +-s per output channel in `arithmetic`,
-    or too large."""
+    """The packed weight of a 2-d convolution or a linear layer.
+
+    None if it is not +-s per output channel in `arithmetic`, or too large.
+    """
     signs, scale = _signs(constant, arithmetic)
     if signs is None or signs.dim() not in (2, 4):
         return None
@@ -129,7 +139,7 @@ def _signs(constant: Constant, arithmetic: Arithmetic) -> tuple[Tensor | None, T
 
 
 def _packed_group(signs: Tensor) -> tuple[Tensor, Tensor]:
-    """Words (row words, padded channels) and sums of the weights of each tap (taps, padded channels) of bits (O, C, h, w)."""
+    """Words (row words, padded channels) and sums of each tap (taps, padded channels) of bits (O, C, h, w)."""
     out, inner, height, width = signs.shape
     padded = -(-out // _TOGETHER) * _TOGETHER
     laid = signs.permute(0, 2, 3, 1).contiguous()  # (O, h, w, C)
@@ -211,7 +221,8 @@ def spread(run: Callable[[int, int], _T], total: int, positions: int, unit: int 
     threads = torch.get_num_threads()
     if threads == 1 or positions < _WORTH_THREADS:
         return [run(0, total)]
-    step = -(-(-(-total // unit)) // threads) * unit
+    units = -(-total // unit)
+    step = -(-units // threads) * unit
     ends = [(start, min(start + step, total)) for start in range(0, total, step)]
     return list(_pool(threads).map(lambda span: run(*span), ends))
 

@@ -1,4 +1,4 @@
-"""What executing a graph takes, prepared once: packed weights, chains of elementwise nodes, and when a value is done with.
+"""What executing a graph takes, prepared once: packed weights, chains of nodes, and when a value is done with.
 
 A step is a node, executed by `abcost.core.interpret`; a binary dot product; or a chain. Every step gives the same bits
 as its nodes one by one, and where it meets what it was not made for, its nodes are executed one by one.
@@ -85,16 +85,24 @@ _WEIGHTS: WeakKeyDictionary[Constant, dict[object, Weight | None]] = WeakKeyDict
 
 
 def program(
-    graph: OpGraph, arithmetic: Arithmetic, kept: frozenset[str], given: frozenset[str], *, native: bool
+    graph: OpGraph,
+    arithmetic: Arithmetic,
+    kept: frozenset[str],
+    given: frozenset[str],
+    *,
+    native: bool,
+    one_by_one: bool = False,
 ) -> Program:
     """The program of a graph, made once for an arithmetic and a choice of values.
 
-    kept: names of the values that are wanted; given: names of nodes whose values are put in their place.
+    kept: names of the values that are wanted; given: names of nodes whose values are put in their place; native: with
+    compiled kernels; one_by_one: every node has steps of its own, and all values are wanted.
     """
     known = _PROGRAMS.setdefault(graph, {})
-    key = (_kind(arithmetic), kept, given, native)
+    key = (_kind(arithmetic), kept, given, native, one_by_one)
     if key not in known:
-        known[key] = _Maker(graph, arithmetic, kept, given, native=native).made()
+        maker = _Maker(graph, arithmetic, kept, given, native=native, one_by_one=one_by_one)
+        known[key] = maker.made()
     return known[key]
 
 
@@ -122,9 +130,10 @@ class _Maker:
         given: frozenset[str],
         *,
         native: bool,
+        one_by_one: bool,
     ) -> None:
         self._graph, self._arithmetic, self._kept, self._given = graph, arithmetic, kept, given
-        self._native = native
+        self._native, self._one_by_one = native, one_by_one
         self._real = frozenset(n.name for n in graph if graph.precision(n).encoding is Encoding.REAL)
         self._steps: list[Step] = []
         self._nodes: list[OpNode] = []  # of the chain that is being gathered
@@ -134,11 +143,13 @@ class _Maker:
         """The program."""
         for node in self._graph:
             self._take(node)
+            if self._one_by_one:
+                self._close()
         self._close()
         return Program(tuple(self._with_ends()), self._real)
 
     def _take(self, node: OpNode) -> None:
-        free = self._native and node.name not in self._given
+        free = self._native and (self._one_by_one or node.name not in self._given)
         sums = self._sums(node) if free else None
         if sums is not None:
             finish = None if sums.to == node.name else self._finish(node, sums)
@@ -216,7 +227,9 @@ class _Maker:
             wanted = {
                 node.name
                 for node in self._nodes
-                if node.name in self._kept or any(user.name not in inside for user in self._graph.users(node))
+                if self._one_by_one
+                or node.name in self._kept
+                or any(user.name not in inside for user in self._graph.users(node))
             }
             if wanted:
                 self._steps.append(

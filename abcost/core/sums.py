@@ -1,7 +1,7 @@
 """Convolutions and pools of real values in fixed point, compiled.
 
-All values are multiples of 2**-F and all weights of 2**-F, so that sums are exact and may be taken in any order, as long
-as no partial sum needs more than 53 bits; what could is left to torch.
+All values are multiples of 2**-F and all weights of 2**-F, so that sums are exact and may be taken in any order, as
+long as no partial sum needs more than 53 bits; what could is left to torch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _LARGEST_HELD = 2**20  # elements of weights that are kept laid out; larger ones
 
 @dataclass(frozen=True, slots=True)
 class RealConv:
-    """A convolution or linear layer of real values. weight: (taps, padded channels); largest: the largest sum of
-    magnitudes of an output channel's weights."""
+    """A convolution or linear layer of real values.
+
+    weight: (taps, padded channels); largest: the largest sum of magnitudes of an output channel's weights.
+    """
 
     node: OpNode
     source: str
