@@ -101,10 +101,13 @@ class Verification:
         return max(errors, default=None)
 
 
-def double_copy(model: nn.Module) -> nn.Module:
-    """A float64 copy, so that rounding cannot flip a sign between the model and its graph."""
+def double_copy(model: nn.Module, *, owned: bool = False) -> nn.Module:
+    """A float64 copy, so that rounding cannot flip a sign between the model and its graph.
+
+    owned: nobody else needs the model, which is changed itself. Raises ModelError if that fails.
+    """
     try:
-        return copy.deepcopy(model).double().eval()
+        return (model if owned else copy.deepcopy(model)).double().eval()
     except (Exception, GeneratorExit) as error:
         raise ModelError(
             f"verification needs a float64 copy of the model, which failed: {one_line(error)}"
