@@ -13,6 +13,7 @@ from torch import nn
 from abcost.core.inputs import InputSpec, of_models_type
 from abcost.core.interpret import FixedPoint
 from abcost.core.kinds import OpKind
+from abcost.core.lockstep import distance
 from abcost.core.node import Constant
 from abcost.errors import GraphError, ModelError, UsageError
 from abcost.models.subject import Request, Subject, resolve
@@ -31,7 +32,6 @@ from abcost.rewrite.rules.step_function import StepFunction
 from abcost.rewrite.rules.straight_through import StraightThrough
 from abcost.trace.double import float64_only
 from abcost.trace.tracer import Tracer
-from abcost.core.lockstep import distance
 from abcost.verify import Comparison, Verification, double_copy, threshold_probe
 from strategies import STEP, Module, const, graph_of
 

@@ -65,8 +65,8 @@ class Sums:
     values: Tensor
 
     def plain(self, _library: ctypes.CDLL) -> Tensor:
-        """The values in float64."""
-        return self.values.to(torch.float64)
+        """The values in float64, in the order of memory that torch's own convolutions give."""
+        return self.values.to(torch.float64).contiguous()
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:

@@ -42,7 +42,7 @@ def _channel_mean(weight: Tensor) -> Tensor:
 
 
 def _standardized(weight: Tensor, magnitude: float | None) -> tuple[Standardization, Tensor]:
-    """The standardised weight, and the magnitude per output channel that its signs get: mean|W^| where none is given."""
+    """The standardised weight, and the magnitude of its signs per output channel: mean|W^| where none is given."""
     found = Standardization.of(weight)
     if magnitude is not None:
         return found, torch.full_like(found.std, magnitude)
