@@ -34,8 +34,8 @@ _COLUMNS = 110
 def golden_model(net: NetworkDesign, header: Sequence[str] = ()) -> str:
     """The text of the file. `header`: lines for its first comment. Raises UsageError for what has no C, by its layer.
 
-    It defines `void network(const int32_t *image, int32_t *logits)`: pixels row by row, channels inside, in multiples of
-    2**-F; with NETWORK_MAIN defined also a program that reads images from its input and writes logits, 32 bits each.
+    It defines `void network(const int32_t *image, int32_t *logits)`: pixels row by row, channels inside, in multiples
+    of 2**-F; with NETWORK_MAIN defined also a program that reads images from its input and writes logits, 32 bits each.
     """
     if net.number.width > MOST_BITS:
         raise UsageError(f"--width {net.number.width}: a golden model in C takes at most {MOST_BITS} bits")
@@ -48,11 +48,13 @@ def _head(net: NetworkDesign, header: Sequence[str]) -> str:
     number = net.number
     lines = [
         *header,
-        f"Values: {number.width} bits in two's complement, {number.fraction_bits} behind the point. Signs: 1 is +1, 0 is -1.",
+        f"Values: {number.width} bits in two's complement, {number.fraction_bits} behind the point.",
+        "Signs: 1 is +1, 0 is -1.",
         f"Image: {net.image.rows} rows of {net.image.columns} pixels of {net.image.channels} channels; "
         f"{net.logits.map.elements} logits.",
         "cc -std=c99 -O3 -march=native -DNETWORK_MAIN model.c",
     ]
+    half = 1 << (number.width - 1)
     comment = "".join(f"   {line}".rstrip() + "\n" for line in lines)
     return f"""/*{comment[2:].rstrip()}
 */
@@ -64,9 +66,14 @@ def _head(net: NetworkDesign, header: Sequence[str]) -> str:
 #define LOGITS {net.logits.map.elements}
 
 /* What fits the register: the low {number.width} bits. */
-static inline int32_t fit(int64_t x)
+static inline int32_t fit(int32_t x)
 {{
-    return (int32_t)(((uint64_t)x + {1 << (number.width - 1)}u) & {(1 << number.width) - 1}u) - {1 << (number.width - 1)};
+    return (int32_t)(((uint32_t)x + {half}u) & {2 * half - 1}u) - {half};
+}}
+
+static inline int32_t fit64(int64_t x)
+{{
+    return fit((int32_t)(uint32_t)((uint64_t)x & 0xffffffffu));
 }}
 
 /* x * 2**-n, towards minus infinity. */
@@ -186,9 +193,7 @@ class _Network:
     def end(self) -> str:
         """The function that calls all others, and the program."""
         logits = self.held[self.origin(self.net.logits.node).name]
-        first = self.net.stages[0].source
         calls = "\n".join(f"    {call}" for call in self._calls)
-        del first
         return f"""void network(const int32_t *image, int32_t *logits);
 
 void network(const int32_t *image, int32_t *logits)
@@ -239,6 +244,8 @@ class _Stage:
         self.network, self.stage = network, stage
         self.graph, self.number = network.graph, network.number
         self.printed = _Printed()
+        self.pending: list[str] = []  # lines that the operation at hand needs before its own
+        self._named = 0
         self.dot = stage.design.engine.dot
         self.loops = list(self._loops())
         self.inside = {n.name: number for number, loop in enumerate(self.loops) for n in loop.nodes}
@@ -279,6 +286,12 @@ class _Stage:
             ]
         return any(self.inside.get(reader.name) != number for reader in readers)
 
+    def named(self, expression: str) -> str:
+        """The name of a number that is computed before the line at hand."""
+        self._named += 1
+        self.pending.append(f"const int32_t t{self._named} = {expression};")
+        return f"t{self._named}"
+
     def constant(self, node: OpNode, role: str, values: Sequence[int], kind: str = "int32_t") -> str:
         """How channel `c` of a constant is written: a number, or an element of a table."""
         if len(set(values)) == 1:
@@ -315,12 +328,17 @@ class _Stage:
                 if "bias" in node.consts or self._needed(node, number):
                     value = dot.value
                     if "bias" in node.consts:
-                        value, fractions[node.name] = self._bias(value, dot.fraction), self.number.fraction_bits
+                        value, fractions[node.name] = (
+                            self._bias(value, dot.fraction),
+                            self.number.fraction_bits,
+                        )
                     lines.append(f"const int32_t dot = {value};")
                     names[node.name] = "dot"
             else:
                 operands = [self._operand(name, names, fractions) for name in self.graph.inputs(node.name)]
                 made = OPERATIONS[node.kind](self, node, operands)
+                lines += self.pending
+                self.pending = []
                 names[node.name] = f"v{len(names)}"
                 fractions[node.name] = self.number.fraction_bits
                 if is_bits(self.graph, node):
@@ -398,15 +416,19 @@ class _Stage:
 
 def _pack(name: str, held: _Held) -> list[str]:
     """Bits of a pixel into words."""
-    channels = held.map.channels
-    return [
-        f"        for (int w = 0; w < {held.words}; w++) {{",
-        "            uint64_t word = 0;",
-        f"            for (int c = 64 * w; c < 64 * w + 64 && c < {channels}; c++)",
-        f"                word |= (uint64_t){name}[c] << (c & 63);",
-        f"            {held.name}[p * {held.words} + w] = word;",
-        "        }",
-    ]
+    channels, whole = held.map.channels, held.map.channels // 64
+    lines = []
+    for words, first, bits in ((whole, 0, 64), (1, whole, channels % 64)):
+        if words and bits:
+            at = f"64 * ({first} + w) + c" if first else "64 * w + c"
+            lines += [
+                f"        for (int w = 0; w < {words}; w++) {{",
+                "            uint64_t word = 0;",
+                f"            for (int c = 0; c < {bits}; c++) word |= (uint64_t){name}[{at}] << c;",
+                f"            {held.name}[p * {held.words} + {first} + w] = word;",
+                "        }",
+            ]
+    return lines
 
 
 # dot products
@@ -431,26 +453,30 @@ def _dot(stage: _Stage) -> _Dot:
     binary = engine.dot.consts["weight"].binary
     real = engine.arithmetic is DotArithmetic.REAL and not source.bits
     if not real and not (engine.arithmetic is DotArithmetic.SIGNED_ADD and (binary or source.bits)):
-        raise UsageError(f"layer {stage.stage.name}: a dot product of kind {engine.arithmetic.value} has no C")
+        raise UsageError(
+            f"layer {stage.stage.name}: a dot product of kind {engine.arithmetic.value} has no C"
+        )
     return _real_dot(stage, source, binary=binary)
 
 
 def _taps(stage: _Stage, found: Sequence[str], outside: Sequence[str]) -> list[str]:
     """A walk over the taps of position `p`: `found` for those in the map, at (y, x), `outside` for the others."""
     window = stage.stage.window
-    (rows, columns), (k_rows, k_columns) = window.positions, window.kernel
-    del rows
+    columns, (k_rows, k_columns) = window.positions[1], window.kernel
+    (down, across), (up, left), (apart_rows, apart) = window.stride, window.padding, window.dilation
+    rows = f"y < 0 || y >= {window.source.rows}"
+    test = f"{rows} || x < 0 || x >= {window.source.columns}" if window.padded else ""
     lines = [
-        f"        for (int tap = 0; tap < {k_rows * k_columns}; tap++) {{",
-        f"            const int y = p / {columns} * {window.stride[0]} - {window.padding[0]}"
-        f" + tap / {k_columns} * {window.dilation[0]};",
-        f"            const int x = p % {columns} * {window.stride[1]} - {window.padding[1]}"
-        f" + tap % {k_columns} * {window.dilation[1]};",
+        f"        const int top = p / {columns} * {down} - {up}, left = p % {columns} * {across} - {left};",
+        f"        for (int r = 0, tap = 0; r < {k_rows}; r++) {{",
+        f"            const int y = top + r * {apart_rows};",
+        f"            for (int q = 0; q < {k_columns}; q++, tap++) {{",
+        f"                const int x = left + q * {apart};",
     ]
-    if window.padded:
-        test = f"y < 0 || y >= {window.source.rows} || x < 0 || x >= {window.source.columns}"
-        lines += [f"            if ({test}) {{", *(f"                {line}" for line in outside), "            }"]
-    return [*lines, *(f"            {line}" for line in found), "        }"]
+    if test:
+        lines += [f"                if ({test}) {{", *(f"                    {line}" for line in outside)]
+        lines += ["                }"]
+    return [*lines, *(f"                {line}" for line in found), "            }", "        }"]
 
 
 def _binary_dot(stage: _Stage, source: _Held) -> _Dot:
@@ -520,31 +546,40 @@ def _real_dot(stage: _Stage, source: _Held, *, binary: bool) -> _Dot:
     table = stage.table(node, "signs" if binary else "weights", factors.t().flatten().tolist(),
                         "int8_t" if binary else "int32_t")  # fmt: skip
     place = f"(y * {window.source.columns} + x)"
-    at = f"{table} + (tap * {channels} + i) * {outputs}"
+    lines = [f"        {kind} sum[{outputs}] = {{0}};"]
     if source.bits:
-        value = (
-            f"const {kind} m = (int32_t)({source.name}[{place} * {source.words} + i / 64] >> (i & 63) & 1) - 1;"
-        )
-        term = "(w[c] ^ m) - m"
+        word = f"{source.name}[{place} * {source.words} + i / 64]"
+        found = [
+            f"for (int i = 0; i < {channels}; i++) {{",
+            f"    const int32_t *w = {table} + (tap * {channels} + i) * {outputs};",
+            f"    const {kind} m = (int32_t)({word} >> (i & 63) & 1) - 1;",
+            f"    for (int c = 0; c < {outputs}; c++) sum[c] += (w[c] ^ m) - m;",
+            "}",
+        ]
+        lines += _taps(stage, found, ["continue;"])
     else:
-        value = f"const int32_t value = {source.name}[{place} * {channels} + i];"
-        term = "(value ^ w[c]) - w[c]" if binary else "times(value, w[c])" if wide else "(int32_t)times(value, w[c])"
-    weight_kind = "int8_t" if binary else "int32_t"
-    found = [
-        f"for (int i = 0; i < {channels}; i++) {{",
-        f"    const {weight_kind} *w = {at};",
-        f"    {value}",
-        f"    for (int c = 0; c < {outputs}; c++) sum[c] += {term};",
-        "}",
-    ]
-    lines = [f"        {kind} sum[{outputs}] = {{0}};", *_taps(stage, found, ["continue;"])]
+        product = "times(row[k], w[c])" if wide else "(int32_t)times(row[k], w[c])"
+        taps = rows.shape[1]
+        lines += [
+            f"        int32_t row[{taps}] = {{0}};",
+            *_taps(
+                stage,
+                [f"memcpy(row + tap * {channels}, {source.name} + {place} * {channels}, {4 * channels});"],
+                ["continue;"],
+            ),
+            f"        for (int k = 0; k < {taps}; k++) {{",
+            f"            const {'int8_t' if binary else 'int32_t'} *w = {table} + k * {outputs};",
+            f"            for (int c = 0; c < {outputs}; c++) sum[c] += "
+            f"{'(row[k] ^ w[c]) - w[c]' if binary else product};",
+            "        }",
+        ]
     fraction = 0 if source.bits else number.fraction_bits
     fraction += 0 if binary else number.fraction_bits
     cut = fraction - number.fraction_bits
-    value = f"down64(sum[c], {cut})" if cut > 0 else "sum[c]"
-    if stage._is_real(node) and "bias" not in node.consts:  # noqa: SLF001 - the other half of it
-        value = f"fit({value})"
-    elif wide or cut > 0:
+    value = f"{'down64' if wide else 'down'}(sum[c], {cut})" if cut > 0 else "sum[c]"
+    if wide:
+        value = f"fit64({value})"
+    elif stage._is_real(node):  # noqa: SLF001 - the other half of it
         value = f"fit({value})"
     return _Dot(lines, value, min(fraction, number.fraction_bits))
 
@@ -556,10 +591,15 @@ _Operation = Callable[[_Stage, OpNode, Sequence[Operand]], str]
 
 
 def _scale(s: _Stage, node: OpNode, x: Sequence[Operand]) -> str:
-    factor = s.constant(node, "factor", on_grid(node.consts["factor"], s.number))
+    factors = on_grid(node.consts["factor"], s.number)
+    factor = s.constant(node, "factor", factors)
     value, fraction = x[0]
+    most = 1 << (s.number.width - 1) if fraction else s.stage.design.engine.taps
+    if most * max(map(abs, factors)) < 2**31:
+        product = f"(int32_t)times({value}, {factor})"
+        return f"down({product}, {fraction})" if fraction else product
     product = f"times({value}, {factor})"
-    return f"down64({product}, {fraction})" if fraction else product
+    return f"(int32_t)down64({product}, {fraction})" if fraction else f"fit64({product})"
 
 
 def _moved(value: str, exponent: int) -> str:
@@ -576,8 +616,9 @@ def _by_exponents(s: _Stage, node: OpNode, value: str) -> str:
     places = s.constant(node, "places", [min(abs(e), 31) for e in exponents], "int8_t")
     if all(e <= 0 for e in exponents):
         return f"down({value}, {places})"
-    left = s.constant(node, "left", [int(e > 0) for e in exponents], "int8_t")
-    return f"({left} ? up({value}, {places}) : down({value}, {places}))"
+    left = s.constant(node, "left", [-int(e > 0) for e in exponents], "int8_t")
+    raised, lowered = s.named(f"up({value}, {places})"), s.named(f"down({value}, {places})")
+    return f"(({raised} & {left}) | ({lowered} & ~{left}))"
 
 
 def _shift(s: _Stage, node: OpNode, x: Sequence[Operand]) -> str:
@@ -586,13 +627,19 @@ def _shift(s: _Stage, node: OpNode, x: Sequence[Operand]) -> str:
 
 def _shift_prelu(s: _Stage, node: OpNode, x: Sequence[Operand]) -> str:
     value = s._fixed(x[0])  # noqa: SLF001
-    return f"{value} >= 0 ? {value} : {_by_exponents(s, node, value)}"
+    return _for_negatives(s, value, _by_exponents(s, node, value))
 
 
 def _prelu(s: _Stage, node: OpNode, x: Sequence[Operand]) -> str:
     value = s._fixed(x[0])  # noqa: SLF001
     slope = s.constant(node, "slope", on_grid(node.consts["slope"], s.number))
-    return f"{value} >= 0 ? {value} : down64(times({value}, {slope}), {s.number.fraction_bits})"
+    product = f"(int32_t)down64(times({value}, {slope}), {s.number.fraction_bits})"
+    return _for_negatives(s, value, product)
+
+
+def _for_negatives(s: _Stage, value: str, other: str) -> str:
+    """The value where it is not negative; the other is computed in any case, so that compilers need no branch."""
+    return f"{value} >= 0 ? {value} : {s.named(other)}"
 
 
 def _add(s: _Stage, node: OpNode, x: Sequence[Operand]) -> str:
