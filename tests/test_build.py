@@ -84,7 +84,7 @@ def test_a_falsified_expected_value_fails(circuit, folder):
     expected[2, 1] += 1
     found = simulated(circuit, folder, expected=expected)
     assert found.equal == 3
-    assert found.difference == f"image 2: logit 1 is {int(expected[2, 1]) - 1}, expected {int(expected[2, 1])}"
+    assert found.difference == f"image 2: value 1 is {int(expected[2, 1]) - 1}, expected {int(expected[2, 1])}"
 
 
 def copied(folder, tmp_path):

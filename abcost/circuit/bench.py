@@ -35,7 +35,7 @@ class Beats:
 def beats_of(net: NetworkDesign, top: Top) -> Beats:
     """Of a network; it may stand still for as long as all its engines take together, and three times that."""
     slowest = sum(stage.cycles for stage in net.stages)
-    return Beats(net.image.elements // top.taken, net.logits.map.elements // top.given, 3 * slowest + 10_000)
+    return Beats(net.image.elements // top.taken, top.answers // top.given, 3 * slowest + 10_000)
 
 
 def images_hex(net: NetworkDesign, top: Top, images: Tensor) -> str:

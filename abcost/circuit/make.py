@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.design.schedule import Schedule, schedule
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding
+from abcost.accelerator.memory import family_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
+from abcost.circuit.estimate import estimate
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.cost import CostTable
@@ -60,6 +63,7 @@ class Circuit:
     schedule: Schedule
     organised: Organised
     top: Top
+    estimate: Mapping[str, Mapping[str, float | None]]  # layer -> resources, as the cost table says
 
     @property
     def digest(self) -> str:
@@ -75,11 +79,12 @@ def make_circuit(
     target: str,
     form: Form,
     *,
+    argmax: bool = False,
     written: Written = Written(),
 ) -> Circuit:
     """The circuit of a network. samples: images (N, C, H, W) whose values have to fit the number format.
 
-    Raises UsageError for what has no circuit, naming the layer.
+    argmax: the number of the largest logit comes out. Raises UsageError for what has no circuit, naming the layer.
     """
     width = form.width
     rewriting, graph = _in_format(subject, samples, form)
@@ -99,15 +104,16 @@ def make_circuit(
     foldings = [Folding(layer.pe, layer.simd) for layer in organised.layers]
     leaf = leaf_for(table, organised.clock_mhz, width)
     net = describe_network(graph, engines(graph, width), foldings, number, leaf)
-    plan = schedule(net)
+    plan = schedule(net, family_of(wishes.device))
     places = {
         stage.name: layer.weights
         for stage, layer in zip(net.stages, organised.layers, strict=True)
         if layer.weights in STYLES
     }
     header = _header(subject, net, plan, organised, written)
-    top = top_of(net, plan.buffers, places, header=header)
-    return Circuit(subject, rewriting, graph, number, net, plan, organised, top)
+    top = top_of(net, plan.buffers, places, header=header, argmax=argmax)
+    layers = estimate(net, plan, organised, table)
+    return Circuit(subject, rewriting, graph, number, net, plan, organised, top, layers)
 
 
 def _in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOptions, OpGraph]:

@@ -91,6 +91,11 @@ class Ends:
     pause: int = 1
 
 
+def largest(logits: Tensor) -> Tensor:
+    """(N, 1): the number of the largest of (N, classes) whole numbers, of equal ones the first."""
+    return (logits == logits.max(dim=1, keepdim=True).values).to(torch.int64).argmax(dim=1, keepdim=True)
+
+
 def simulate_images(
     folder: Path,
     net: NetworkDesign,
@@ -102,7 +107,7 @@ def simulate_images(
     tool: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Simulated:
-    """Images (N, C, H, W) through the files in `folder`, as they are there; expected: (N, classes) whole numbers.
+    """Images (N, C, H, W) through the files in `folder`, as they are there; expected: (N, answers) whole numbers.
 
     progress: is told how many are done. Raises ToolError if a simulator is missing, fails, or the circuit stops
     answering.
@@ -115,7 +120,7 @@ def simulate_images(
     for start in range(0, len(images), CAPACITY):
         part = images[start : start + CAPACITY]
         log = bench.run(images_hex(net, top, part), len(part), ends, seed=start + 1)
-        run = _parse(log, net, top, len(part))
+        run = _parse(log, top, len(part))
         logits.append(run.logits)
         cycles.append(run.last)
         firsts.append(run.first)
@@ -134,7 +139,7 @@ def simulate_images(
 
 def _logit_text(found: Tensor, expected: Tensor, image: int) -> str:
     at = int(torch.nonzero(found[image] != expected[image])[0])
-    return f"image {image}: logit {at} is {int(found[image, at])}, expected {int(expected[image, at])}"
+    return f"image {image}: value {at} is {int(found[image, at])}, expected {int(expected[image, at])}"
 
 
 def read_files(folder: Path) -> dict[str, str]:
@@ -161,15 +166,15 @@ class _Run:
     last: tuple[int, ...]
 
 
-def _parse(log: str, net: NetworkDesign, top: Top, count: int) -> _Run:
+def _parse(log: str, top: Top, count: int) -> _Run:
     lines = [line.split() for line in log.splitlines()]
     ends = [line for line in lines if line and line[0] in ("DONE", "STUCK", "MISALIGNED")]
     if not ends or ends[0][0] != "DONE":
         said = " ".join(ends[0]) if ends else "nothing"
         raise ToolError(f"the circuit gave no answer to every image: the simulation ended with {said}")
     beats = [line for line in lines if line and line[0] == "L"]
-    each = net.logits.map.elements // top.given
-    values = [unpacked(int(line[2], 16), top.given, top.output_slot, net.number.width) for line in beats]
+    each = top.answers // top.given
+    values = [unpacked(int(line[2], 16), top.given, top.output_slot, top.answer_bits) for line in beats]
     last = tuple(int(line[1]) for line in beats[each - 1 :: each])
     first = tuple(int(line[2]) for line in lines if line and line[0] == "I")
     return _Run(torch.tensor(values).reshape(count, -1), first, last)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from abcost.accelerator.design.buffers import Buffer, chunks
 from abcost.emit.verilog import span
-from abcost.emit.window import chosen, gathering
+from abcost.emit.window import chosen, gathering, memory_style
 from abcost.rtl.unit import Port, Unit, Values, flag
 
 
@@ -46,10 +46,11 @@ def _memory(buffer: Buffer) -> list[str]:
     level = buffer.depth.bit_length()
     parts = buffer.word // buffer.read
     one = buffer.read * buffer.edge.bits
-    limit = buffer.depth - buffer.margin
+    low = (buffer.margin - 1).bit_length()
+    limit = buffer.depth // buffer.margin - 1  # in margins: what may be there so that one of them is free
     last = f"{n}'d{buffer.depth - 1}"
     lines = [
-        f"(* no_rw_check *) reg [{buffer.word_bits - 1}:0] memory [0:{buffer.depth - 1}];",
+        f"{memory_style(buffer)} reg [{buffer.word_bits - 1}:0] memory [0:{buffer.depth - 1}];",
         f"reg [{n - 1}:0] write_at, read_at;",
         f"reg [{level - 1}:0] level;",
         "reg written, space;",
@@ -76,17 +77,27 @@ def _memory(buffer: Buffer) -> list[str]:
         "    if (write) memory[write_at] <= word_in;",
         "    read <= memory[next_at];",
         "    written <= write & ~reset;",
-        f"    space <= ~reset & (level <= {level}'d{limit});",
+        f"    space <= ~(reset | {_at_least(level, low, limit)});  // a margin of {buffer.margin} words is free",
         "    if (reset) begin write_at <= 0; read_at <= 0; level <= 0; end",
         "    else begin",
         f"        if (write) write_at <= write_at == {last} ? {n}'d0 : write_at + {n}'d1;",
         "        read_at <= next_at;",
-        f"        level <= level + {{{level - 1}'d0, written}} - {{{level - 1}'d0, pop}};"
-        if level > 1
-        else "        level <= level + written - pop;",
+        f"        if (written != pop) level <= level + {{{{{level - 1}{{pop}}}}, 1'b1}};  // one more or one less",
         "    end",
         "end",
     ]
+
+
+def _at_least(bits: int, low: int, limit: int) -> str:
+    """Whether level[bits - 1:low] >= limit, bit by bit: a comparison would become a chain of carries."""
+    wide = bits - low
+    cases = []
+    for i in range(wide):
+        above = [f"level[{low + j}]" for j in range(i + 1, wide) if limit >> j & 1]
+        if not limit >> i & 1:
+            cases.append(" & ".join([f"level[{low + i}]", *above]))
+    cases.append(" & ".join(f"level[{low + j}]" for j in range(wide) if limit >> j & 1) or "1'b1")
+    return " | ".join(f"({case})" for case in cases)
 
 
 def _there() -> list[str]:
@@ -97,10 +108,12 @@ def _enough(buffer: Buffer, pe: int) -> list[str]:
     """Counts elements that no fold has begun to use."""
     more, less = chunks(buffer, pe)
     bits = max(buffer.depth * more, less).bit_length()
+    both, fewer = (more - less) & ((1 << bits) - 1), -less & ((1 << bits) - 1)
+    change = f"~starts ? {bits}'d{more} : written ? {bits}'d{both} : {bits}'d{fewer}"
     return [
         f"// what no fold that has begun needs, in parts of {buffer.word // more}",
         f"reg [{bits - 1}:0] unused;",
-        f"assign enough = unused >= {bits}'d{less};",
-        "always @(posedge clk) if (reset) unused <= 0; else",
-        f"    unused <= unused + (written ? {bits}'d{more} : {bits}'d0) - (starts ? {bits}'d{less} : {bits}'d0);",
+        f"assign enough = unused {'!= 0' if less == 1 else f'>= {bits}' + chr(39) + f'd{less}'};",
+        f"wire [{bits - 1}:0] change = {change};",
+        "always @(posedge clk) if (reset) unused <= 0; else if (written | starts) unused <= unused + change;",
     ]

@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer
-from abcost.accelerator.design.network import Edge, NetworkDesign, Stage
+from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.design.network import Edge, Map, NetworkDesign, Stage
 from abcost.accelerator.engine_memory import weight_word
 from abcost.core.kinds import DotArithmetic
 from abcost.emit.fifo import fifo_unit
@@ -21,14 +24,15 @@ from abcost.emit.rows import packed
 from abcost.emit.verilog import engine_unit, span
 from abcost.emit.window import Shape, window_unit
 from abcost.errors import UsageError
-from abcost.rtl.unit import Unit
+from abcost.rtl.unit import Port, Unit, Values, flag
 
 
 @dataclass(frozen=True, slots=True)
 class Top:
     """The text of the top module, the modules that it instantiates (each with those it needs), and memory files.
 
-    input_slot, output_slot: bits that an element takes in tdata; taken, given: elements of one beat.
+    input_slot, output_slot: bits that an element takes in tdata; taken, given: elements of one beat. answers: elements
+    that an image is answered with, of `answer_bits` bits: its logits, or the number of the largest.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Top:
     output_slot: int
     taken: int
     given: int
+    answers: int
+    answer_bits: int
 
     @property
     def verilog(self) -> dict[str, str]:
@@ -67,11 +73,23 @@ def top_of(
     *,
     header: str,
     name: str = "top",
+    argmax: bool = False,
 ) -> Top:
-    """The top module. places: of weights, by stage name, block or lutram. Raises UsageError for equal names."""
-    writer = _Writer(net, buffers, places)
+    """The top module. places: of weights, by stage name, block or lutram. argmax: the largest logit's number comes out.
+
+    Raises UsageError for equal names, or logits that come several at once where their largest is asked for.
+    """
+    out = buffers[net.logits]
+    if argmax and out.read != 1:
+        raise UsageError(
+            f"the last layer gives {out.read} logits at a time: --argmax takes one; give it a PE of 1"
+        )
+    if argmax:
+        number = NumberFormat((net.logits.map.elements - 1).bit_length() + 1, 0)
+        out = replace(out, edge=replace(net.logits, number=number, map=Map(1, 1, 1)))
+    writer = _Writer(net, buffers, places, out)
     body = "\n".join(f"    {line}" if line else "" for line in writer.lines())
-    first, last = buffers[net.readers(None)[0]], buffers[net.logits]
+    first, last = buffers[net.readers(None)[0]], out
     taken, given = slot(first.edge.bits), slot(last.edge.bits)
     ports = [
         "input aclk", "input aresetn", f"input [{taken * first.arriving - 1}:0] s_axis_tdata", "input s_axis_tvalid",
@@ -86,12 +104,18 @@ def top_of(
     files: dict[str, str] = {}
     for unit in writer.modules.values():
         files |= unit.all_files
-    return Top(name, text, writer.modules, files, taken, given, first.arriving, last.read)
+    return Top(
+        name, text, writer.modules, files, taken, given, first.arriving, last.read, last.edge.map.elements,
+        last.edge.bits,
+    )  # fmt: skip
 
 
 class _Writer:
-    def __init__(self, net: NetworkDesign, buffers: Mapping[Edge, Buffer], places: Mapping[str, str]) -> None:
-        self.net, self.buffers, self.places = net, buffers, places
+    def __init__(
+        self, net: NetworkDesign, buffers: Mapping[Edge, Buffer], places: Mapping[str, str], out: Buffer
+    ) -> None:
+        """out: the FIFO at the end."""
+        self.net, self.buffers, self.places, self.out = net, buffers, places, out
         self.modules: dict[str, Unit] = {}
         self.names = [identifier(stage.name) for stage in net.stages]
         twice = {name for name in self.names if self.names.count(name) > 1}
@@ -235,17 +259,28 @@ class _Writer:
         return unit
 
     def _output(self) -> Iterator[str]:
-        edge, net = self.net.logits, self.net
-        buffer = self.buffers[edge]
+        net, buffer = self.net, self.out
+        edge = buffer.edge
         unit = fifo_unit("logits_fifo", buffer, pe=None)
         self._add(unit)
         size, bits = slot(edge.bits), edge.bits
         beats = edge.map.elements // buffer.read
-        data, there = self._data(edge)
-        yield (
-            f"// Logits: {edge.map.elements} of them, {buffer.read} in a beat, {bits} bits with "
-            f"{net.number.fraction_bits} behind the point, in {size} bits of tdata with copies of the sign."
-        )
+        data, there = self._data(net.logits)
+        if edge is not net.logits:
+            yield "// Of the logits the number of the largest, of equal ones the first."
+            largest = argmax_unit("logits_argmax", net.number.width, net.logits.map.elements)
+            self._add(largest)
+            yield f"wire {span(bits)}largest;"
+            yield "wire largest_valid;"
+            yield _instance(
+                largest, "", {"x": data, "valid": there, "y": "largest", "y_valid": "largest_valid"}
+            )
+            data, there = "largest", "largest_valid"
+        else:
+            yield (
+                f"// Logits: {edge.map.elements} of them, {buffer.read} in a beat, {bits} bits with "
+                f"{net.number.fraction_bits} behind the point, in {size} bits of tdata with copies of the sign."
+            )
         yield f"wire [{buffer.read * bits - 1}:0] logits;"
         yield "wire take_logits = m_axis_tvalid & m_axis_tready;"
         yield _instance(
@@ -267,6 +302,35 @@ class _Writer:
         yield f"assign m_axis_tlast = logit == {count}'d{beats - 1};"
         yield "always @(posedge clk) if (reset) logit <= 0;"
         yield f"    else if (take_logits) logit <= m_axis_tlast ? {count}'d0 : logit + {count}'d1;"
+
+
+def argmax_unit(name: str, width: int, values: int) -> Unit:
+    """Values come one by one, so many of them; with the last one the number of the largest."""
+    bits = (values - 1).bit_length()
+    body = [
+        f"reg signed [{width - 1}:0] best;",
+        f"reg [{bits - 1}:0] number, at, found;",
+        "reg there;",
+        f"wire last = number == {bits}'d{values - 1};",
+        f"wire larger = (number == {bits}'d0) | (x > best);",
+        "assign y = {1'b0, found};",
+        "assign y_valid = there;",
+        "always @(posedge clk) begin",
+        "    there <= valid & last & ~reset;",
+        f"    if (reset) number <= 0; else if (valid) number <= last ? {bits}'d0 : number + {bits}'d1;",
+        "    if (valid & larger) begin best <= x; at <= number; end",
+        "    found <= larger ? number : at;",
+        "end",
+    ]
+    return Unit(
+        name=name, inputs=(flag("reset"), Port("x", width), flag("valid")),
+        outputs=(Port("y", bits + 1, signed=False), flag("y_valid")), body="\n".join(f"    {line}" for line in body),
+        model=_no_model, clocked=True,
+    )  # fmt: skip
+
+
+def _no_model(_values: Values) -> dict[str, Tensor]:
+    raise NotImplementedError("the largest logit is found by who compares it")
 
 
 def _instance(unit: Unit, suffix: str, wires: Mapping[str, str]) -> str:

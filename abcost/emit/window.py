@@ -66,6 +66,12 @@ def _no_model(_values: Values) -> dict[str, Tensor]:
     )
 
 
+def memory_style(buffer: Buffer) -> str:
+    """Attributes of a memory that is written: where it goes, and that nothing is read in the cycle that writes it."""
+    style = "distributed" if buffer.place == "lutram" else "block"
+    return f'(* no_rw_check, ram_style = "{style}" *)'
+
+
 def gathering(buffer: Buffer) -> list[str]:
     """Lines that put arriving elements together: `write` and `word_in`."""
     bits = buffer.edge.bits
@@ -117,11 +123,13 @@ def _written(shape: Shape) -> Iterator[str]:
     yield "assign room = space;"
     yield f"wire [{n}:0] held = written - freed;"
     yield "always @(posedge clk) begin"
-    yield f"    space <= ~reset & (held <= {n + 1}'d{buffer.depth - buffer.margin});"
+    low = (buffer.margin - 1).bit_length()
+    full = f"held[{n}] | (&held[{n - 1}:{low}])" if low < n else f"held[{n}] | (held[{n - 1}:0] != 0)"
+    yield f"    space <= ~(reset | {full});  // less than the last {buffer.margin} words are free: no"
     yield f"    written <= reset ? {n + 1}'d0 : written + {{{n}'d0, write}};"
     yield "end"
     for port in range(buffer.copies):
-        yield f"(* no_rw_check *) reg [{buffer.word_bits - 1}:0] memory{port} [0:{buffer.depth - 1}];"
+        yield f"{memory_style(buffer)} reg [{buffer.word_bits - 1}:0] memory{port} [0:{buffer.depth - 1}];"
         yield f"always @(posedge clk) if (write) memory{port}[written[{n - 1}:0]] <= word_in;"
 
 
@@ -246,7 +254,7 @@ def _issue(shape: Shape) -> Iterator[str]:
         offset = (i * window.dilation[0] * line + j * window.dilation[1] * word) & ((2 << n) - 1)
         at = f"(tap + {n + 1}'d{offset})" if offset else "tap"
         yield f"wire [{n}:0] tap{port} = {at};"
-        yield f"wire [{n}:0] ahead{port} = written - tap{port} - {n + 1}'d1;"
+        yield f"wire [{n}:0] ahead{port} = written + ~tap{port};  // written - tap - 1"
         there.append(f"(~inside{port} | ~ahead{port}[{n}])")
     counts = dict(loops(shape))
     inner = [name for name in ("part", "word", "column", "row") if counts[name] > 1]

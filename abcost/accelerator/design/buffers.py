@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from math import ceil, gcd, lcm
 
 from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, Window
+from abcost.accelerator.devices import Family
+from abcost.accelerator.memory import Memory
 from abcost.errors import UsageError
 
 WINDOW_STAGES = 2
@@ -39,7 +41,8 @@ class Reading:
 class Buffer:
     """Of one edge. arriving: elements in one push; read: elements of one read; word: elements of a word of memory.
 
-    depth: words; margin: words kept free for what is on its way. reading: of a window; None for a FIFO.
+    depth: words; margin: words kept free for what is on its way, a power of two, so that few bits say that they are.
+    place: lutram or block. reading: of a window; None for a FIFO.
     """
 
     edge: Edge
@@ -49,6 +52,7 @@ class Buffer:
     depth: int
     margin: int
     reading: Reading | None = None
+    place: str = "block"
 
     @property
     def word_bits(self) -> int:
@@ -87,10 +91,12 @@ def streams(window: Window, simd: int) -> bool:
 
 
 def arriving(net: NetworkDesign, edge: Edge) -> int:
-    """Elements of an edge that come in one cycle: lanes of the engine's chain; of the image whole pixels if small."""
+    """Elements of an edge that come in one cycle: lanes of the engine's chain; of the image what is read in a step."""
     if edge.producer is not None:
         return net.stages[edge.producer].design.lanes
-    return net.image.channels if net.image.channels <= 4 else 1
+    readers = [e for e in net.readers(None) if e.consumer is not None and not e.residual]
+    simds = {net.stages[e.consumer].design.folding.simd for e in readers if e.consumer is not None}
+    return min(*simds, net.image.channels) if len(simds) == 1 else 1
 
 
 def in_flight(stage: Stage) -> int:
@@ -144,8 +150,19 @@ def _shape(net: NetworkDesign, edge: Edge) -> Buffer:
         read = reading.elements
     word = lcm(comes, read)
     coming = comes if edge.producer is None else in_flight(net.stages[edge.producer])
-    margin = ceil(coming / word) + (2 if edge.producer is None else 1)
+    margin = power_of_two(ceil(coming / word) + (2 if edge.producer is None else 0))
     return Buffer(edge, comes, read, word, 0, margin, reading)
+
+
+def placed(buffer: Buffer, family: Family) -> Buffer:
+    """Where its memories are worth less: in LUTs or in blocks."""
+    return replace(buffer, place=memory_of(buffer).preferred(family).place)
+
+
+def memory_of(buffer: Buffer) -> Memory:
+    """One of its memories, in the place that it has."""
+    role = "line buffer" if buffer.reading else "residual FIFO"
+    return Memory(role, buffer.word_bits, buffer.depth, reads=0, place=buffer.place, registered=True)
 
 
 def chunks(buffer: Buffer, pe: int) -> tuple[int, int]:

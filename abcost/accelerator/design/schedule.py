@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer, Reading, buffers, power_of_two
+from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer, Reading, buffers, placed, power_of_two
 from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, Window
+from abcost.accelerator.devices import Family
+from abcost.accelerator.memory import family_of
 
 Times = NDArray[np.int64]
 """Clock cycles, in the order of what happens."""
@@ -43,8 +45,11 @@ class Schedule:
     buffers: dict[Edge, Buffer]
 
 
-def schedule(net: NetworkDesign) -> Schedule:
-    """Of a network. Raises UsageError for a folding whose taps no memory gives in one cycle, naming the layer."""
+def schedule(net: NetworkDesign, family: Family | None = None) -> Schedule:
+    """Of a network. family: where its buffers are placed; None: of 7-series.
+
+    Raises UsageError for a folding whose taps no memory gives in one cycle, naming the layer.
+    """
     shapes = buffers(net)
     beats = net.image.elements // shapes[net.readers(None)[0]].arriving
     answers = net.logits.map.elements // shapes[net.logits].read
@@ -52,7 +57,8 @@ def schedule(net: NetworkDesign) -> Schedule:
     paced = np.arange(_IMAGES * beats) * interval // beats
     run = _Run(net, shapes)
     run.pass_through(paced)
-    deep = {edge: _depth(shape, run.filled[edge]) for edge, shape in shapes.items()}
+    where = family or family_of(None)
+    deep = {edge: placed(_depth(shape, run.filled[edge]), where) for edge, shape in shapes.items()}
     alone = _Run(net, shapes)
     alone.pass_through(np.arange(beats))
     latency = int(alone.pushes[net.logits.producer, net.logits.port][-1]) + _FLAG
@@ -60,8 +66,10 @@ def schedule(net: NetworkDesign) -> Schedule:
 
 
 def _depth(shape: Buffer, filled: int) -> Buffer:
-    least = max(filled, 1) + shape.margin
-    return replace(shape, depth=least if shape.reading is None else power_of_two(least))
+    least = max(filled, 1) + 1 + shape.margin
+    if shape.reading is not None:
+        return replace(shape, depth=power_of_two(least))
+    return replace(shape, depth=-(-least // shape.margin) * shape.margin)
 
 
 class _Run:
