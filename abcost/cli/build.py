@@ -86,7 +86,7 @@ def build(
     blocks: options.Blocks = None,
     model_arg: options.ModelArg = None,
 ) -> None:
-    """Write a network as one circuit with AXI4-Stream ends, or in C; run it on images, to the bit; place and route it."""
+    """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
     _check_numbers(width, fraction_bits)
     from abcost.circuit.make import Form, Written, make_circuit
     from abcost.circuit.project import check_folder, write_circuit, write_report
@@ -96,11 +96,7 @@ def build(
 
     check_folder(out)
     check_mapping(mapping)
-    language = options.choice("--format", output_format, ("verilog", "c"))
-    if language == "c":
-        refuse(given(context), _OF_CIRCUITS, "with --format c")
-    elif device is None:
-        raise UsageError("a circuit is written for a part: add --device, such as lfe5u-85f; or --format c")
+    _check_language(output_format, device, given(context))
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits or 12)
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
@@ -146,6 +142,13 @@ def build(
     note(_text(report))
     if any(result.equal != result.images for result in results):
         raise typer.Exit(1)
+
+
+def _check_language(language: str, device: str | None, there: frozenset[str]) -> None:
+    if options.choice("--format", language, ("verilog", "c")) == "c":
+        refuse(there, _OF_CIRCUITS, "with --format c")
+    elif device is None:
+        raise UsageError("a circuit is written for a part: add --device, such as lfe5u-85f; or --format c")
 
 
 def _golden(
