@@ -156,10 +156,14 @@ class Execution:
         else:
             read = [self._loose(self.values[name]) for name in self.graph.inputs(node.name)]
             result = _run_one(self.graph, node, read, self.arithmetic)
-        stored = isinstance(result, torch.Tensor) and result.is_floating_point()
-        if stored and isinstance(self.arithmetic, FixedPoint) and node.name in self._program.real:
-            result = self.arithmetic.store(result)
-        self.values[node.name] = result
+        self.values[node.name] = self._stored(node, result)
+
+    def _stored(self, node: OpNode, result: torch.Tensor | Deferred) -> torch.Tensor | Deferred:
+        """As a register holds it, where it is a real value."""
+        if isinstance(result, Deferred) or not isinstance(self.arithmetic, FixedPoint):
+            return result
+        stored = node.name in self._program.real and result.is_floating_point()
+        return self.arithmetic.store(result) if stored else result
 
     def _natively(self, step: Step) -> bool:
         """Whether compiled kernels have computed the values of a step."""
@@ -239,7 +243,7 @@ def _c(node: OpNode, role: str, arithmetic: Arithmetic) -> torch.Tensor:
 
 def _convolution(node: OpNode, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     a = node.attrs
-    return torch.ops.aten.convolution(
+    result: torch.Tensor = torch.ops.aten.convolution(
         x,
         weight,
         None,
@@ -250,6 +254,7 @@ def _convolution(node: OpNode, x: torch.Tensor, weight: torch.Tensor) -> torch.T
         list(a["output_padding"]),
         a["groups"],
     )
+    return result
 
 
 def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:

@@ -40,7 +40,7 @@ class Lowered:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, classes), float64, of images (N, C, H, W)."""
-        parts = images.split(self._together)
+        parts = torch.split(images, self._together)
         return torch.cat([self._logits(part) for part in parts]) if len(parts) > 1 else self._logits(images)
 
     def _logits(self, images: Tensor) -> Tensor:
