@@ -1,4 +1,4 @@
-"""`abcost build`: whole images through the Verilog of a network, equal to the interpreter; what is falsified is seen."""
+"""`abcost build`: images through the Verilog of a network, equal to the interpreter; what is falsified is seen."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def test_a_falsified_expected_value_fails(circuit, folder):
     expected[2, 1] += 1
     found = simulated(circuit, folder, expected=expected)
     assert found.equal == 3
-    assert found.difference == f"image 2: value 1 is {int(expected[2, 1]) - 1}, expected {int(expected[2, 1])}"
+    assert (
+        found.difference == f"image 2: value 1 is {int(expected[2, 1]) - 1}, expected {int(expected[2, 1])}"
+    )
 
 
 def copied(folder, tmp_path):
@@ -117,11 +119,16 @@ def test_a_fifo_that_is_too_shallow_stops_the_circuit(circuit, tmp_path):
     built, images, right = circuit
     edge = next(edge for edge in built.net.edges if edge.residual)
     assert built.schedule.filled[edge] > 2
-    shallow = {**built.schedule.buffers, edge: replace(built.schedule.buffers[edge], depth=2 + built.schedule.buffers[edge].margin)}
+    shallow = {
+        **built.schedule.buffers,
+        edge: replace(built.schedule.buffers[edge], depth=2 + built.schedule.buffers[edge].margin),
+    }
     top = top_of(built.net, shallow, {}, header="")
     falsified = replace(built, top=top)
     write_circuit(falsified, tmp_path)
-    with pytest.raises(ToolError, match="the circuit gave no answer to every image: the simulation ended with STUCK"):
+    with pytest.raises(
+        ToolError, match="the circuit gave no answer to every image: the simulation ended with STUCK"
+    ):
         simulate_images(tmp_path, built.net, top, images, right, tool=need_tool())
 
 
@@ -138,7 +145,13 @@ def test_networks_of_the_zoo(name, tmp_path):
 
 def test_modules_and_files_are_named_after_layers(circuit):
     files = files_of(circuit[0])
-    assert {"top.v", "rtl/conv1.v", "rtl/conv1_window.v", "rtl/conv1_x0_fifo.v", "rtl/fc_weights.hex"} <= files.keys()
+    assert {
+        "top.v",
+        "rtl/conv1.v",
+        "rtl/conv1_window.v",
+        "rtl/conv1_x0_fifo.v",
+        "rtl/fc_weights.hex",
+    } <= files.keys()
     text = files["top.v"]
     assert "conv1 conv1_i_engine (" in text
     for port in ("s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast", "m_axis_tdata", "aresetn"):

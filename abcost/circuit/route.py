@@ -6,7 +6,7 @@ Engines, windows and FIFOs keep their hierarchy, so that a netlist says what is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,17 @@ from abcost.circuit.make import Circuit
 from abcost.circuit.project import modules_by_stage
 from abcost.errors import ToolError, UsageError
 from abcost.synth.parts import PARTS
-from abcost.synth.route import Routed, RouteJob, Router, read_sources
+from abcost.synth.route import Routed, RouteJob, Router, left_out_ns, read_sources
 
 RESOURCES = ("luts", "ffs", "dsps", "blocks")
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A routed circuit. layers: layer -> what its modules take after synthesis; top: what is left at the top."""
+    """A routed circuit. layers: layer -> what its modules take after synthesis.
+
+    fmax_mhz: with what nextpnr leaves out of paths through the multipliers of iCE40; None without a path.
+    """
 
     routed: Routed
     part: str
@@ -30,12 +33,18 @@ class Placed:
     seed: int
     layers: Mapping[str, Mapping[str, float]]
 
+    @property
+    def fmax_mhz(self) -> float | None:
+        """Of the slowest path between registers."""
+        delay = self.routed.delay_ns
+        return None if delay is None else 1000 / (delay + left_out_ns(self.routed, PARTS[self.part]))
+
     def to_dict(self) -> dict[str, Any]:
         """As build.json has it."""
         return {
             "part": self.part, "mapping": self.mapping, "seed": self.seed, "tools": list(self.routed.versions),
             "luts": self.routed.luts, "ffs": self.routed.ffs, "dsps": self.routed.dsps, "blocks": self.routed.blocks,
-            "logic_cells": self.routed.logic_cells, "fmax_mhz": self.routed.fmax_mhz,
+            "logic_cells": self.routed.logic_cells, "fmax_mhz": self.fmax_mhz,
         }  # fmt: skip
 
 
@@ -71,19 +80,18 @@ def _by_layer(circuit: Circuit, router: Router, netlist: Mapping[str, Any]) -> d
     for layer, units in modules_by_stage(circuit).items():
         cells: Counter[str] = Counter()
         for unit in units:
-            cells.update(_cells(modules, unit.name))
+            cells.update(_cells(modules, unit.name, circuit.top.verilog))
         found[layer] = router.part.counts(cells)
     return found
 
 
-def _cells(modules: Mapping[str, Any], name: str) -> Counter[str]:
-    """Cells by type below a module; those of the library, which are modules too, are leaves."""
+def _cells(modules: Mapping[str, Any], name: str, written: Container[str]) -> Counter[str]:
+    """Cells by type below a module that we wrote; those of the library may be modules with cells of their own."""
     found: Counter[str] = Counter()
     for cell in modules[name]["cells"].values():
         kind = cell["type"]
-        inner = modules.get(kind)
-        if inner is None or not inner["cells"]:
-            found[kind] += 1
+        if kind in written:
+            found.update(_cells(modules, kind, written))
         else:
-            found.update(_cells(modules, kind))
+            found[kind] += 1
     return found

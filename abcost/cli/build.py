@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -210,6 +211,8 @@ def _subject(asked: Request, data: str | None, root: Path | None) -> tuple[Subje
     loaded = load(data, root)
     if asked.checkpoint is not None:
         return trained_network(asked, loaded), loaded
+    if asked.preset is None and not asked.inputs and ":" not in asked.model:
+        asked = replace(asked, preset=loaded.preset, num_classes=asked.num_classes or len(loaded.classes))
     subject = resolve(asked)
     if tuple(subject.inputs[0].shape[1:]) != tuple(loaded.input_shape):
         raise UsageError(
