@@ -13,6 +13,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
@@ -125,8 +127,10 @@ def main() -> None:
     parser.add_argument("baseline", type=Path, help="root of the other checkout")
     parser.add_argument("--rounds", type=int, default=2, help="of A B")
     parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--report", type=Path, help="also write the table to this Markdown file")
     options = parser.parse_args()
     missed = False
+    rows = []
     for name, case in CASES.items():
         if options.only not in name:
             continue
@@ -142,8 +146,40 @@ def main() -> None:
             fine = wanted is None or (ratio >= wanted if quantity == "images_per_s" else ratio <= wanted)
             missed = missed or not fine
             verdict = "" if wanted is None else f" (wanted {wanted:g}: {'holds' if fine else 'MISSED'})"
+            rows.append(
+                f"| {name} | {quantity} | {before:.4g} | {after:.4g} | {ratio:.2f} | {wanted or ''} |"
+            )
             print(f"{name}: {quantity} {before:.4g} -> {after:.4g}, {ratio:.2f} times{verdict}", flush=True)
+    if options.report is not None:
+        options.report.write_text(report(rows, options.baseline.resolve(), options.rounds), encoding="utf-8")
     sys.exit(missed)
+
+
+def report(rows: Sequence[str], baseline: Path, rounds: int) -> str:
+    """Markdown: the table, and where it was measured."""
+    git = ["git", "-C", str(baseline), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 - git
+    probe = "import platform, torch; print(platform.python_version(), torch.__version__)"
+    versions = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    ).stdout.split()
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    processor = names[0].partition(": ")[2] if names else "unknown processor"
+    return "\n".join(
+        [
+            "# Fixed-point execution beside an older checkout",
+            "",
+            f"Written by `python benchmarks/fixed_point.py ../baseline --report FILE` on {datetime.now(UTC).date()}, "
+            f"baseline at commit {commit or 'unknown'}: mean of {rounds} rounds of A B, CPU seconds on one thread of a "
+            f"shared machine ({processor}; Python {versions[0]}, torch {versions[1]}). Images a second: higher is "
+            "better; seconds and MB of the whole process: lower is better. Random weights, noise as images.",
+            "",
+            "| case | quantity | baseline | here | ratio | promised |",
+            "|---|---|---:|---:|---:|---:|",
+            *rows,
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ so that they are the same in whichever order and arithmetic they are computed.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -224,9 +225,10 @@ def spread(run: Callable[[int, int], _T], total: int, positions: int, unit: int 
     units = -(-total // unit)
     step = -(-units // threads) * unit
     ends = [(start, min(start + step, total)) for start in range(0, total, step)]
-    return list(_pool(threads).map(lambda span: run(*span), ends))
+    return list(_pool(threads, os.getpid()).map(lambda span: run(*span), ends))
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, _process: int) -> ThreadPoolExecutor:
+    """Threads of this process: a fork has none of its parent's."""
     return ThreadPoolExecutor(threads)
