@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth peers fuzz docs ablation \
+.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth peers fuzz docs ablation build-report \
 	search-quality calibrate clean
 
 demo: .venv/installed
@@ -72,6 +72,10 @@ growth: .venv/installed-dev
 # What other tools report on the same models, with time and memory: reports/peers.md, reports/peers.csv.
 peers: .venv/installed-peers
 	$(BIN)/python benchmarks/peers.py
+
+# Networks as circuits: simulated, placed and routed, estimate beside result: reports/build.md. An hour; goes on where it stopped.
+build-report: .venv/installed-dev
+	$(BIN)/python benchmarks/build_report.py
 
 # A million inputs for all parsers: reports/fuzzing.md. An hour or two on one core; goes on where it was interrupted.
 fuzz: .venv/installed-dev

@@ -12,12 +12,13 @@ from abcost.accelerator.design import interpret
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.engine import steps_of
 from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.design.weights import weight_words
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding
 from abcost.core.inputs import InputSpec, example_inputs
 from abcost.emit.make import Network, find_engine, make
 from abcost.emit.rows import interpret as values_of
-from abcost.emit.rows import rows_of, weight_words
+from abcost.emit.rows import rows_of
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import double_stages
 from abcost.rewrite import RewriteOptions

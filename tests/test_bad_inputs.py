@@ -221,7 +221,8 @@ def test_there_are_sixty_and_more():
     assert len(CASES) >= 60
     commands = {arguments[0] for arguments, _ in CASES.values()}
     assert commands == {
-        "analyze", "calibrate", "compare", "evaluate", "graph", "rtl", "search", "targets", "train", "verify",
+        "analyze", "build", "calibrate", "compare", "evaluate", "graph", "rtl", "search", "targets", "train",
+        "verify",
     }  # fmt: skip
 
 

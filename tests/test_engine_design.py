@@ -16,11 +16,12 @@ from abcost.accelerator.design.constants import levels
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.design.weights import weight_words
 from abcost.accelerator.folding import Folding
 from abcost.core.kinds import OpKind
 from abcost.cost.organisation import Unit
 from abcost.emit.make import find_engine
-from abcost.emit.rows import rows_of, weight_words
+from abcost.emit.rows import rows_of
 from engine_graphs import FRACTION_BITS, Made, engine_cases
 from layers import OWN_SLOPES, agrees, design_of, network, prepared
 

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 import torch
 
+from abcost.accelerator.design.weights import weight_words
 from abcost.cli import run
-from abcost.emit.rows import weight_words
 from layers import USERS
 from simulators import need_simulator
 

@@ -50,13 +50,18 @@ def products(folding: Folding) -> int:
     return folding.pe * folding.simd
 
 
-def ladder(engine: Engine, worth: Callable[[Folding], float] = products) -> list[tuple[int, Folding]]:
+def ladder(
+    engine: Engine,
+    worth: Callable[[Folding], float] = products,
+    allowed: Callable[[Folding], bool] = lambda _folding: True,
+) -> list[tuple[int, Folding]]:
     """Cycles and folding, fastest first; every slower one is worth less. Of equals that with the widest SIMD.
 
+    allowed: which there are.
     worth: raises CostError for what a cost table does not reach; raises it too if that is so for all of them.
     """
     offers, refusal = [], None
-    for folding in foldings(engine):
+    for folding in filter(allowed, foldings(engine)):
         try:
             offers.append(
                 (engine.cycles(folding.pe, folding.simd), worth(folding), -folding.simd, folding.pe)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from abcost.accelerator.design.buffers import streams
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.design.network import window_at
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import memories
@@ -31,7 +33,8 @@ PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 class Pipelined:
     """The layer pipeline of one graph; `build` organises it for a frame interval.
 
-    folding: of the layers that the user has folded. leaf: what is added up in one clock cycle.
+    folding: of the layers that the user has folded. leaf: what is added up in one clock cycle. streamed: only
+    foldings whose taps come out of a window's memory step by step, as in a circuit of the whole network.
     """
 
     kind = "pipelined"
@@ -45,8 +48,9 @@ class Pipelined:
         fraction_bits: int,
         folding: OwnFolding = NO_FOLDING,
         leaf: Leaf | None = None,
+        streamed: bool = False,
     ) -> None:
-        self.graph = graph
+        self.graph, self.streamed = graph, streamed
         self.prices = Prices(table)
         self.width = width
         self.fraction_bits = fraction_bits
@@ -63,9 +67,12 @@ class Pipelined:
         """The ladder of an engine, or one rung where its folding is given. Raises CostError where no price reaches."""
         given = self._given[number]
         if given is None:
-            return ladder(engine, partial(self.worth, engine))
+            return ladder(engine, partial(self.worth, engine), partial(self._allowed, engine))
         self.worth(engine, given)
         return [(engine.cycles(given.pe, given.simd), given)]
+
+    def _allowed(self, engine: Engine, folding: Folding) -> bool:
+        return not self.streamed or streams(window_at(self.graph, engine), folding.simd)
 
     @property
     def intervals(self) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from abcost.accelerator.clock import Delays, check_timed, fmax_of, leaf_for
 from abcost.accelerator.devices import Device
@@ -32,6 +32,7 @@ class Wishes:
 
     weights: where they are kept; None: on the chip, and outside what does not fit where the device has a memory there.
     folding: of layers, by the user. fastest: the highest clock that is met, whatever `clock_mhz` says.
+    streamed: only foldings that a circuit of the whole network can have.
     """
 
     device: Device | None = None
@@ -41,6 +42,7 @@ class Wishes:
     weights: Weights | None = None
     folding: OwnFolding = NO_FOLDING
     fastest: bool = False
+    streamed: bool = False
 
     def __post_init__(self) -> None:
         if self.device is None and self.fps is None:
@@ -120,7 +122,9 @@ def _at_clock(graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int,
     """At one clock, with leaves as wide as it allows."""
     table = delays.table
     leaf = leaf_for(table, wishes.clock_mhz, width)
-    own = {} if wishes.folding is NO_FOLDING else {"folding": wishes.folding}
+    own: dict[str, Any] = {} if wishes.folding is NO_FOLDING else {"folding": wishes.folding}
+    if wishes.streamed:
+        own["streamed"] = True
     architecture: Architecture = KINDS[wishes.kind](
         graph, table, width=width, fraction_bits=fraction_bits, leaf=leaf, **own
     )

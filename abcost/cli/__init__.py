@@ -15,6 +15,7 @@ import typer
 
 from abcost import __version__
 from abcost.cli.analyze import analyze
+from abcost.cli.build import build
 from abcost.cli.calibrate import calibrate
 from abcost.cli.compare import compare
 from abcost.cli.doctor import doctor
@@ -48,6 +49,7 @@ app.command()(verify)
 app.command()(reproduce)
 app.command()(calibrate)
 app.command()(rtl)
+app.command()(build)
 app.command()(train)
 app.command()(evaluate)
 app.command()(search)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from abcost.accelerator.design.engine import EngineDesign, steps_of
+from abcost.accelerator.design.weights import weight_words
 from abcost.accelerator.engine_memory import weight_word
 from abcost.accelerator.memory import Memory, family_of
 from abcost.core.graph import OpGraph
 from abcost.emit.about import about
 from abcost.emit.bench import stream_bench
 from abcost.emit.keywords import KEYWORDS
-from abcost.emit.rows import packed, rows_of, weight_words
+from abcost.emit.rows import packed, rows_of
 from abcost.emit.verilog import engine_unit
 from abcost.rtl.testbench import Bench
 from abcost.rtl.unit import Unit

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from abcost.accelerator.design.constants import on_grid
-from abcost.accelerator.design.dot import padded, segment, taps_per_position
+from abcost.accelerator.design.dot import padded, segment
 from abcost.accelerator.design.engine import EngineDesign, steps_of
 from abcost.accelerator.design.pool import POOLS
 from abcost.accelerator.engine import Engine
@@ -90,20 +89,6 @@ def windows_of(x: Tensor, engine: Engine) -> tuple[Tensor, Tensor]:
         return columns.transpose(1, 2).reshape(engine.positions, -1)
 
     return cut(x), cut(torch.ones_like(x))
-
-
-def weight_words(design: EngineDesign) -> Tensor:
-    """(folds * steps, PE * SIMD) whole numbers: one word of weights per clock cycle, lane 0 lowest."""
-    engine, folding = design.engine, design.folding
-    weight = engine.dot.consts["weight"]
-    if weight.binary:
-        numbers = (weight.values >= 0).to(torch.int64)
-    else:
-        numbers = torch.tensor(on_grid(weight, design.number)).reshape(weight.values.shape)
-    rows = numbers.reshape(engine.channels, -1, engine.taps // taps_per_position(engine))
-    flat = rows.transpose(1, 2).reshape(engine.channels, engine.taps)
-    tiled = flat.reshape(-1, folding.pe, engine.taps // folding.simd, folding.simd).permute(0, 2, 1, 3)
-    return tiled.reshape(-1, folding.pe * folding.simd)
 
 
 def packed(words: Tensor, width: int) -> list[int]:

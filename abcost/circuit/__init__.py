@@ -1,0 +1,1 @@
+"""A whole network as a circuit: written, simulated on images, synthesized and routed."""

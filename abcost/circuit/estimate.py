@@ -1,0 +1,81 @@
+"""What a circuit takes by the cost table, layer by layer: engines, windows, FIFOs, memories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from abcost.accelerator.design.buffer_units import fifo_units, window_units
+from abcost.accelerator.design.buffers import Buffer, memory_of
+from abcost.accelerator.design.network import NetworkDesign
+from abcost.accelerator.design.schedule import Schedule
+from abcost.accelerator.devices import Device
+from abcost.accelerator.memory import Memory, family_of
+from abcost.accelerator.result import Organised, Prices, resources_of
+from abcost.core.kinds import DotArithmetic
+from abcost.cost.organisation import Unit
+from abcost.cost.table import CostTable
+
+RESOURCES = ("luts", "ffs", "dsps", "blocks")
+
+
+def estimate(
+    net: NetworkDesign, plan: Schedule, organised: Organised, table: CostTable
+) -> dict[str, dict[str, float | None]]:
+    """Layer -> LUTs, flip-flops, DSPs and blocks; "logits" -> what is behind the last one and at both ends."""
+    prices = Prices(table)
+    found = {}
+
+    def amount(units: list[Unit], memories: list[Memory]) -> dict[str, float | None]:
+        every = resources_of(prices.total(units), memories, organised.device)
+        blocks = sum(mapped_blocks(m, organised.device) for m in memories if m.place == "block")
+        return {**{name: every[name] for name in RESOURCES}, "blocks": blocks}
+
+    for stage, layer in zip(net.stages, organised.layers, strict=True):
+        buffer = plan.buffers[stage.source]
+        zeros = stage.window.padded and stage.design.engine.arithmetic is not DotArithmetic.XNOR
+        units = [*layer.units, *window_units(buffer, stage.window, stage.folds, zeros=zeros)]
+        memories = [m for m in layer.memories if m.role == "weights" or _of_a_pool(m)]
+        memories += _memories(buffer)
+        for side in stage.sides:
+            units += fifo_units(plan.buffers[side], stage.design.folding.pe)
+            memories += _memories(plan.buffers[side])
+        found[stage.name] = amount(units, memories)
+    last = plan.buffers[net.logits]
+    beats = net.image.elements // plan.buffers[net.readers(None)[0]].arriving
+    ends = [
+        Unit("counter", 1, max(2, (n - 1).bit_length())) for n in (beats, net.logits.map.elements) if n > 1
+    ]
+    found["logits"] = amount([*fifo_units(last, None), *ends, Unit("counter", 1, 6)], _memories(last))
+    return found
+
+
+def mapped_blocks(memory: Memory, device: Device | None) -> int:
+    """Blocks as Yosys maps a memory: deeper than a block, it stands side by side, and a select takes what is read.
+
+        min over shapes (w, d) of ceil(width * ceil(depth / d) / w)
+
+    9216 words of 4 bits are 1024 rows of 9 words: 36 bits, two blocks of 18, where rows of blocks would be three.
+    """
+    shapes = family_of(device).shapes
+    return min(-(-memory.width * -(-memory.depth // depth) // width) for width, depth in shapes)
+
+
+def total_of(parts: Iterable[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """The sum; None for a resource of which a part is unknown."""
+    found: dict[str, float | None] = dict.fromkeys(RESOURCES, 0.0)
+    for part in parts:
+        for name in RESOURCES:
+            so_far, more = found[name], part[name]
+            found[name] = None if so_far is None or more is None else so_far + more
+    return found
+
+
+def _of_a_pool(memory: Memory) -> bool:
+    """Running results of a pool in the chain; what an engine is priced with for its window is the buffer here."""
+    return memory.role == "line buffer" and memory.registered
+
+
+def _memories(buffer: Buffer) -> list[Memory]:
+    """Its memories; the registers behind them are among the units."""
+    return [replace(memory_of(buffer), registered=False)] * buffer.copies

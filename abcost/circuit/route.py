@@ -1,0 +1,97 @@
+"""Synthesis, place and route of a circuit, with what each layer takes after synthesis.
+
+Engines, windows and FIFOs keep their hierarchy, so that a netlist says what is whose.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from abcost.circuit.make import Circuit
+from abcost.circuit.project import modules_by_stage
+from abcost.errors import ToolError, UsageError
+from abcost.synth.parts import PARTS
+from abcost.synth.route import Routed, RouteJob, Router, left_out_ns, read_sources
+
+RESOURCES = ("luts", "ffs", "dsps", "blocks")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A routed circuit. layers: layer -> what its modules take after synthesis.
+
+    fmax_mhz: with what nextpnr leaves out of paths through the multipliers of iCE40; None without a path.
+    """
+
+    routed: Routed
+    part: str
+    mapping: str
+    seed: int
+    layers: Mapping[str, Mapping[str, float]]
+
+    @property
+    def fmax_mhz(self) -> float | None:
+        """Of the slowest path between registers."""
+        delay = self.routed.delay_ns
+        return None if delay is None else 1000 / (delay + left_out_ns(self.routed, PARTS[self.part]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As build.json has it."""
+        return {
+            "part": self.part, "mapping": self.mapping, "seed": self.seed, "tools": list(self.routed.versions),
+            "luts": self.routed.luts, "ffs": self.routed.ffs, "dsps": self.routed.dsps, "blocks": self.routed.blocks,
+            "logic_cells": self.routed.logic_cells, "fmax_mhz": self.fmax_mhz,
+        }  # fmt: skip
+
+
+def part_of(device: str) -> str:
+    """The part of a device that can be placed and routed here. Raises UsageError where there is none."""
+    found = next((name for name in PARTS if name.upper().startswith(device.upper())), None)
+    if found is None:
+        raise UsageError(
+            f"--route: {device} cannot be placed and routed with open tools here; these can: {', '.join(PARTS)}"
+        )
+    return found
+
+
+def route_circuit(
+    circuit: Circuit, folder: Path, part: str, *, clock_mhz: float, seed: int = 1, mapping: str = "area"
+) -> Placed:
+    """Of the files in the folder. Raises ToolError if a tool is missing or fails."""
+    rtl = sorted((folder / "rtl").iterdir())
+    verilog = [folder / "top.v", *(file for file in rtl if file.suffix == ".v")]
+    sources = read_sources(verilog, [file for file in rtl if file.suffix == ".hex"])
+    router = Router.find(part)
+    job = RouteJob("top", "top", sources, seed, mapping, clock_mhz)
+    routed = router.run(job)
+    netlist = router.netlist(job)
+    if netlist is None:
+        raise ToolError("the netlist of the circuit is no longer kept: run the command again")
+    return Placed(routed, part, mapping, seed, _by_layer(circuit, router, netlist))
+
+
+def _by_layer(circuit: Circuit, router: Router, netlist: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    modules = netlist["modules"]
+    found = {}
+    for layer, units in modules_by_stage(circuit).items():
+        cells: Counter[str] = Counter()
+        for unit in units:
+            cells.update(_cells(modules, unit.name, circuit.top.verilog))
+        found[layer] = router.part.counts(cells)
+    return found
+
+
+def _cells(modules: Mapping[str, Any], name: str, written: Container[str]) -> Counter[str]:
+    """Cells by type below a module that we wrote; those of the library may be modules with cells of their own."""
+    found: Counter[str] = Counter()
+    for cell in modules[name]["cells"].values():
+        kind = cell["type"]
+        if kind in written:
+            found.update(_cells(modules, kind, written))
+        else:
+            found[kind] += 1
+    return found

@@ -1,0 +1,373 @@
+"""`abcost build`: a whole network as a circuit, simulated on images and routed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from abcost.cli import options
+from abcost.cli.given import given, refuse
+from abcost.cli.output import note, quiet
+from abcost.cli.places import named_folder
+from abcost.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from abcost.circuit.make import Circuit, Form, Written
+    from abcost.circuit.route import Placed
+    from abcost.circuit.simulate import Simulated
+    from abcost.data import DataSet
+    from abcost.models.subject import Request, Subject
+
+_SAMPLES = 256
+"""Images by which the number format is chosen, of the training split."""
+_PAUSES = 2
+"""Frame intervals for which an end of the simulated circuit stands still at most, between images."""
+
+_OF_CIRCUITS = ("device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "argmax")
+
+
+def build(
+    context: typer.Context,
+    model: options.Model,
+    out: Annotated[
+        Path,
+        typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
+    ],
+    device: Annotated[str | None, typer.Option(help="The part, such as lfe5u-85f.")] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", help="verilog, or c: a golden model, one C99 file, for no part.")
+    ] = "verilog",
+    checkpoint: options.Checkpoint = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="digits, mnist5k, cifar10, …: images for the number format and for --simulate."),
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Images per second that it must reach.")] = None,
+    clock_mhz: Annotated[str, typer.Option(help="Its clock, or max: the highest that is met.")] = "100",
+    folding: Annotated[
+        Path | None, typer.Option(help="PE and SIMD of its layers: a file of ours, or one of FINN.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Table that sizes it. Default: that of --device.")
+    ] = None,
+    simulate: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stream so many test images through the Verilog, with and without stalls."),
+    ] = None,
+    route: Annotated[bool, typer.Option("--route", help="Synthesize, place and route it.")] = False,
+    mapping: Annotated[str, typer.Option(help="LUTs mapped for the least area or delay.")] = "area",
+    seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
+    width: Annotated[int, typer.Option(help="Bits of a value.")] = 16,
+    fraction_bits: Annotated[
+        int | None,
+        typer.Option(
+            help="Bits behind the point; default: the most that leave room for the values of samples."
+        ),
+    ] = None,
+    argmax: Annotated[
+        bool, typer.Option("--argmax", help="Give out the class alone, not the logits.")
+    ] = False,
+    weight_scale: options.WeightScale = "exact",
+    constant_multiply: options.ConstantMultiply = "keep",
+    data_root: Annotated[Path | None, typer.Option(help="Folder that holds the data.")] = None,
+    variant: options.Variant = None,
+    step: options.Step = None,
+    preset: options.PresetOrOwn = None,
+    input_size: options.InputSize = None,
+    num_classes: options.NumClasses = None,
+    base_width: options.BaseWidth = None,
+    blocks: options.Blocks = None,
+    model_arg: options.ModelArg = None,
+) -> None:
+    """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
+    _check_numbers(width, fraction_bits)
+    from abcost.circuit.make import Form, Written, make_circuit
+    from abcost.circuit.project import check_folder, write_circuit, write_report
+    from abcost.circuit.route import part_of
+    from abcost.circuit.simulate import find_simulator
+    from abcost.synth.parts import check_mapping
+
+    check_folder(out)
+    check_mapping(mapping)
+    _check_language(output_format, device, given(context))
+    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits or 12)
+    asked = options.request(
+        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
+        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
+    )  # fmt: skip
+    form, written = Form(width, fraction_bits, rewriting), Written(_command(sys.argv[1:]), checkpoint)
+    if device is None:
+        with quiet():
+            subject, loaded = _subject(asked, data, data_root)
+        _golden(subject, loaded, form, written, out, simulate)
+        return
+    clock = clock_mhz if "clock_mhz" in given(context) else None
+    wishes = options.accelerator(device, fps, clock, None, "on-chip", folding)
+    chosen = None if wishes is None else wishes.device
+    if wishes is None or chosen is None:
+        raise AssertionError("a device was given")
+    part = part_of(chosen.part) if route else None
+    if simulate is not None:
+        find_simulator()
+    with quiet():
+        subject, loaded = _subject(asked, data, data_root)
+        images, labels = _images(subject, loaded, simulate)
+        circuit = make_circuit(
+            subject, _samples(subject, loaded), wishes, target or options.default_target(device),
+            form, argmax=argmax, written=written,
+        )  # fmt: skip
+    number = write_circuit(circuit, out)
+    note(f"wrote {number} files to {out}: top.v, and rtl/ with a module a file")
+    if not subject.trained:
+        note("note: weights are untrained (no --checkpoint)")
+    report = _facts(circuit, checkpoint)
+    write_report(report, out)
+    results: list[Simulated] = []
+    if simulate is not None:
+        results = _simulate(circuit, out, images)
+        report["simulation"] = _simulation(results, labels)
+        write_report(report, out)
+    if part is not None:
+        note(f"synthesis, place and route on {part}: some minutes")
+        placed = _route(circuit, out, part, mapping, seed)
+        report |= _routing(placed)
+        write_report(report, out)
+    note(_text(report))
+    if any(result.equal != result.images for result in results):
+        raise typer.Exit(1)
+
+
+def _check_language(language: str, device: str | None, there: frozenset[str]) -> None:
+    if options.choice("--format", language, ("verilog", "c")) == "c":
+        refuse(there, _OF_CIRCUITS, "with --format c")
+    elif device is None:
+        raise UsageError("a circuit is written for a part: add --device, such as lfe5u-85f; or --format c")
+
+
+def _golden(
+    subject: Subject, data: DataSet | None, form: Form, written: Written, out: Path, simulate: int | None
+) -> None:
+    """Write the golden model; run it on images, if that is asked for. Exit 1 if one differs from the interpreter."""
+    from abcost.circuit.golden import golden_logits, make_golden, write_golden
+    from abcost.circuit.simulate import expected_logits
+
+    with quiet():
+        golden = make_golden(subject, _samples(subject, data), form, written)
+    place = write_golden(golden, out)
+    number = golden.number
+    note(f"wrote {place}: values of {number.width} bits, {number.fraction_bits} behind the point")
+    if not subject.trained:
+        note("note: weights are untrained (no --checkpoint)")
+    if simulate is None:
+        return
+    images, labels = _images(subject, data, simulate)
+    with quiet():
+        expected = expected_logits(subject, golden.rewriting, number.width, images)
+    found = golden_logits(golden, images)
+    equal = int((found == expected).all(dim=1).sum())
+    right = "" if labels is None else f", top-1 {float((found.argmax(dim=1) == labels).double().mean()):.2%}"
+    note(f"ran it: {equal} of {len(images)} images equal to the bit{right}")
+    if equal != len(images):
+        raise typer.Exit(1)
+
+
+def _check_numbers(width: int, fraction_bits: int | None) -> None:
+    if not 4 <= width <= 32:
+        raise UsageError(f"--width {width} is not between 4 and 32 bits")
+    if fraction_bits is not None and not 1 <= fraction_bits < width:
+        raise UsageError(f"--fraction-bits {fraction_bits} is not between 1 and the width {width}")
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command that writes the same circuit: without what is done with it afterwards."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument == "--route":
+            skip = False
+            continue
+        if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed"):
+            skip = "=" not in argument
+            continue
+        kept.append(argument)
+    return f"abcost {shlex.join(kept)}"
+
+
+def _subject(asked: Request, data: str | None, root: Path | None) -> tuple[Subject, DataSet | None]:
+    """The model, in the shape of the data where there is some."""
+    from abcost.data import load
+    from abcost.models.subject import resolve
+    from abcost.train.assessment import trained_network
+
+    if data is None:
+        return resolve(asked), None
+    loaded = load(data, root)
+    if asked.checkpoint is not None:
+        return trained_network(asked, loaded), loaded
+    if asked.preset is None and not asked.inputs and ":" not in asked.model:
+        asked = replace(asked, preset=loaded.preset, num_classes=asked.num_classes or len(loaded.classes))
+    subject = resolve(asked)
+    if tuple(subject.inputs[0].shape[1:]) != tuple(loaded.input_shape):
+        raise UsageError(
+            f"the network takes images of {list(subject.inputs[0].shape[1:])}, --data {data} has "
+            f"{list(loaded.input_shape)}: give --preset or --input-size"
+        )
+    return subject, loaded
+
+
+def _images(subject: Subject, data: DataSet | None, wanted: int | None) -> tuple[Tensor, Tensor | None]:
+    """Test images, evenly spread, and their labels; random ones without data. Raises UsageError for too many."""
+    import torch
+
+    number = wanted or 1
+    if data is None:
+        shape = subject.inputs[0].shape[1:]
+        return torch.randn((number, *shape), generator=torch.Generator().manual_seed(0)), None
+    if number > len(data.test):
+        raise UsageError(f"--simulate {number}: --data {data.name} has {len(data.test)} test images")
+    order = torch.arange(number) * len(data.test) // number
+    return next(data.test.batches(order, number, epoch=0, augment=False))
+
+
+def _samples(subject: Subject, data: DataSet | None) -> Tensor:
+    """Images by which the number format is chosen."""
+    import torch
+
+    if data is None:
+        return torch.randn((16, *subject.inputs[0].shape[1:]), generator=torch.Generator().manual_seed(1))
+    number = min(_SAMPLES, len(data.train))
+    order = torch.arange(number) * len(data.train) // number
+    return next(data.train.batches(order, number, epoch=0, augment=False))[0]
+
+
+def _simulate(circuit: Circuit, out: Path, images: Tensor) -> list[Simulated]:
+    from abcost.circuit.simulate import Ends, expected_logits, largest, simulate_images
+
+    expected = expected_logits(circuit.subject, circuit.rewriting, circuit.number.width, images)
+    if circuit.top.answers != expected.shape[1]:
+        expected = largest(expected)
+    found = []
+    for ends in (Ends(), Ends(stalls=True, pause=_PAUSES * circuit.schedule.interval)):
+        how = "with random stalls" if ends.stalls else "without stalls"
+
+        def told(done: int, whole: int, how: str = how) -> None:
+            note(f"simulated {done} of {whole} images {how}")
+
+        result = simulate_images(out, circuit.net, circuit.top, images, expected, ends=ends, progress=told)
+        if result.difference:
+            note(f"different {how}: {result.difference}")
+        found.append(result)
+    return found
+
+
+def _route(circuit: Circuit, out: Path, part: str, mapping: str, seed: int) -> Placed:
+    from abcost.circuit.route import route_circuit
+
+    return route_circuit(
+        circuit, out, part, clock_mhz=circuit.organised.clock_mhz, seed=seed, mapping=mapping
+    )
+
+
+def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
+    """What is known before anything is run."""
+    from abcost.circuit.estimate import total_of
+    from abcost.circuit.make import hash_of
+
+    organised, plan = circuit.organised, circuit.schedule
+    return {
+        "schema": 1,
+        "model": circuit.subject.name,
+        "checkpoint_sha256": None if checkpoint is None else hash_of(checkpoint),
+        "device": None if organised.device is None else organised.device.part,
+        "clock_mhz": organised.clock_mhz,
+        "width_bits": circuit.number.width,
+        "fraction_bits": circuit.number.fraction_bits,
+        "verilog_sha256": circuit.digest,
+        "layers": [
+            {"name": stage.name, "pe": stage.design.folding.pe, "simd": stage.design.folding.simd,
+             "cycles": stage.cycles}
+            for stage in circuit.net.stages
+        ],
+        "buffers": [
+            {"tensor": edge.node, "producer": _layer(circuit, edge.producer),
+             "consumer": _layer(circuit, edge.consumer), "residual": edge.residual, "depth": buffer.depth,
+             "bits": buffer.word_bits, "filled": plan.filled[edge], "margin": buffer.margin}
+            for edge, buffer in plan.buffers.items()
+        ],
+        "estimate": {
+            "cycles_per_image": plan.interval,
+            "latency_cycles": plan.latency,
+            "fps": organised.clock_mhz * 1e6 / plan.interval,
+            **total_of(circuit.estimate.values()),
+            "fmax_mhz": None if organised.fmax is None else organised.fmax.to_dict(),
+            "layers": [{"name": name, **amounts} for name, amounts in circuit.estimate.items()],
+        },
+    }  # fmt: skip
+
+
+def _layer(circuit: Circuit, number: int | None) -> str | None:
+    return None if number is None else circuit.net.stages[number].name
+
+
+def _simulation(results: Iterable[Simulated], labels: Tensor | None) -> dict[str, Any]:
+    from abcost.circuit.simulate import largest
+
+    plain, stalled = results
+    classes = plain.logits if plain.logits.shape[1] == 1 else largest(plain.logits)
+    right = None if labels is None else int((classes.flatten() == labels).sum())
+    return {
+        "tool": plain.tool,
+        "images": plain.images,
+        "equal": plain.equal,
+        "cycles_per_image": plain.interval,
+        "latency_cycles": plain.latency,
+        "stalls": {"images": stalled.images, "equal": stalled.equal},
+        "top1": None if right is None else right / plain.images,
+        "difference": plain.difference or stalled.difference or None,
+    }
+
+
+def _routing(placed: Placed) -> dict[str, Any]:
+    from abcost.circuit.route import RESOURCES
+
+    total = {name: getattr(placed.routed, name) for name in RESOURCES}
+    layers = [{"name": name, **counts} for name, counts in placed.layers.items()]
+    return {"synthesis": {**total, "layers": layers}, "route": placed.to_dict()}
+
+
+def _text(report: Mapping[str, Any]) -> str:
+    """A few lines for people: estimate beside result."""
+    estimate = report["estimate"]
+    lines = [
+        f"{report['model']} on {report['device']}: {estimate['cycles_per_image']:,} cycles an image, "
+        f"{estimate['fps']:,.1f} images/s at {report['clock_mhz']:g} MHz, latency {estimate['latency_cycles']:,} "
+        f"cycles; values of {report['width_bits']} bits, {report['fraction_bits']} behind the point"
+    ]
+    found = report.get("simulation")
+    if found:
+        measured = (
+            "one image"
+            if found["cycles_per_image"] is None
+            else f"{found['cycles_per_image']:,.6g} cycles an image"
+        )
+        accuracy = "" if found["top1"] is None else f", top-1 {found['top1']:.2%}"
+        lines.append(
+            f"simulated ({found['tool']}): {found['equal']} of {found['images']} images equal to the bit, "
+            f"{found['stalls']['equal']} of {found['stalls']['images']} with stalls; {measured}, latency "
+            f"{found['latency_cycles']:,}{accuracy}"
+        )
+    routed = report.get("route")
+    if routed:
+        fmax = "no clock" if routed["fmax_mhz"] is None else f"{routed['fmax_mhz']:.1f} MHz"
+        lines.append(
+            f"routed on {routed['part']}: {routed['luts']:,.0f} LUTs, {routed['ffs']:,.0f} flip-flops, "
+            f"{routed['dsps']:,.0f} DSPs, {routed['blocks']:,.0f} blocks, {fmax}"
+        )
+    return "\n".join(lines)

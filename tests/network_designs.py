@@ -1,0 +1,75 @@
+"""Networks of engines for tests: of the zoo on images of 8 x 8, parameters as if trained, and a user's own one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.design.network import NetworkDesign, describe_network
+from abcost.accelerator.engine import engines
+from abcost.accelerator.folding import Folding, divisors
+from abcost.core.graph import OpGraph
+from abcost.core.inputs import InputSpec
+from abcost.core.interpret import FixedPoint, execute
+from abcost.models.stir import stir
+from abcost.models.subject import Request, resolve
+from abcost.pipeline import double_stages
+from abcost.rewrite import RewriteOptions
+
+USERS = Path(__file__).parent / "user_models"
+SMALL = {"preset": "digits", "base_width": 8, "blocks": (1, 1)}
+REQUESTS = {
+    "reactnet_18": Request("reactnet_18", **SMALL),
+    "birealnet_18": Request("birealnet_18", **SMALL),
+    "xnornet_18": Request("xnornet_18", **SMALL),
+    "bnn_18": Request("bnn_18", **SMALL),
+    "own": Request(f"{USERS}/bnn_function.py:factory", inputs=(InputSpec((1, 3, 8, 4)),)),
+    "residual": Request(f"{USERS}/bnn_residual.py:factory", inputs=(InputSpec((1, 2, 7, 6)),)),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its description, and images."""
+
+    graph: OpGraph
+    net: NetworkDesign
+    images: torch.Tensor
+
+    def expected(self):
+        """Node -> (images, ...) as the reference interpreter computes them, one image at a time."""
+        number = self.net.number
+        runs = [
+            execute(self.graph, [image[None]], FixedPoint(number.fraction_bits, width=number.width),
+                    keep=lambda _node: True)
+            for image in self.images
+        ]  # fmt: skip
+        return {name: torch.cat([run[name] for run in runs]) for name in runs[0]}
+
+
+@cache
+def lowered(name, fraction_bits):
+    """The graph after all rewrites, as `evaluate --as fixed-point` takes it."""
+    subject = resolve(REQUESTS[name])
+    if name not in ("own", "residual"):
+        stir(subject.model)
+    return double_stages(subject, RewriteOptions(fraction_bits=fraction_bits))[1].stages[-1].graph
+
+
+def case(name, *, width=20, fraction_bits=9, images=2, folding=None):
+    """A network at small foldings: `folding` gives one per engine, by default up to two channels and a window's row."""
+    graph = lowered(name, fraction_bits)
+    found = engines(graph, width)
+    chosen = [(folding or _small)(engine) for engine in found]
+    net = describe_network(graph, found, chosen, NumberFormat(width, fraction_bits))
+    shape = (images, *REQUESTS[name].inputs[0].shape[1:]) if REQUESTS[name].inputs else (images, 3, 8, 8)
+    generator = torch.Generator().manual_seed(1)
+    return Case(graph, net, torch.randn(shape, generator=generator, dtype=torch.float64))
+
+
+def _small(engine):
+    return Folding(2 if engine.channels % 2 == 0 else 1, max(d for d in divisors(engine.taps) if d <= 24))

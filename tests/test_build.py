@@ -1,0 +1,203 @@
+"""`abcost build`: images through the Verilog of a network, equal to the interpreter; what is falsified is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from abcost.accelerator.devices import device
+from abcost.accelerator.solve import Wishes
+from abcost.circuit.make import Form, make_circuit
+from abcost.circuit.project import files_of, write_circuit
+from abcost.circuit.simulate import Ends, expected_logits, find_simulator, simulate_images
+from abcost.cli import run
+from abcost.emit.top import top_of
+from abcost.errors import ToolError
+from abcost.models.subject import resolve
+from network_designs import REQUESTS, USERS
+
+MODEL = f"{USERS}/bnn_residual.py:factory"
+WIDE = Form(18, 8)
+
+
+def need_tool(name=None):
+    """A simulator, or that one; without it the test is skipped, but fails where CI is set and there is none at all."""
+    try:
+        return find_simulator(name)
+    except ToolError as error:
+        if name is None and os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+def made(name="residual", *, fps=50_000.0, form=WIDE):
+    subject = resolve(REQUESTS[name])
+    shape = subject.inputs[0].shape[1:]
+    images = torch.randn((4, *shape), generator=torch.Generator().manual_seed(2))
+    wishes = Wishes(device("lfe5u-85f"), fps, 100.0, weights="on-chip")
+    circuit = make_circuit(subject, images, wishes, "fpga-ecp5", form)
+    return circuit, images, expected_logits(subject, circuit.rewriting, form.width, images)
+
+
+@pytest.fixture(scope="module")
+def circuit():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def folder(circuit, tmp_path_factory):
+    """The written circuit; simulations of it are kept there."""
+    place = tmp_path_factory.mktemp("built")
+    write_circuit(circuit[0], place)
+    return place
+
+
+def simulated(circuit, folder, *, expected=None, tool=None, **ends):
+    built, images, right = circuit
+    wanted = right if expected is None else expected
+    tool = need_tool(tool)
+    return simulate_images(folder, built.net, built.top, images, wanted, ends=Ends(**ends), tool=tool)
+
+
+@pytest.mark.parametrize("tool", ["verilator", "iverilog"])
+def test_images_equal_the_interpreter_in_the_cycles_that_were_predicted(circuit, folder, tool):
+    found = simulated(circuit, folder, tool=tool)
+    plan = circuit[0].schedule
+    assert (found.images, found.equal, found.difference) == (4, 4, "")
+    assert found.interval == plan.interval == max(stage.cycles for stage in circuit[0].net.stages)
+    assert abs(found.latency - plan.latency) <= 0.02 * plan.latency
+
+
+def test_images_equal_the_interpreter_with_random_stalls(circuit, folder):
+    pause = 3 * circuit[0].schedule.interval
+    found = simulated(circuit, folder, stalls=True, pause=pause)
+    assert (found.images, found.equal) == (4, 4)
+
+
+def test_a_falsified_expected_value_fails(circuit, folder):
+    expected = circuit[2].clone()
+    expected[2, 1] += 1
+    found = simulated(circuit, folder, expected=expected)
+    assert found.equal == 3
+    assert (
+        found.difference == f"image 2: value 1 is {int(expected[2, 1]) - 1}, expected {int(expected[2, 1])}"
+    )
+
+
+def copied(folder, tmp_path):
+    """The written files without what was simulated."""
+    shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("simulation"))
+    return tmp_path / "copy"
+
+
+def test_a_falsified_weight_file_fails_and_the_layer_is_named(circuit, folder, tmp_path):
+    copy = copied(folder, tmp_path)
+    file = copy / "rtl" / "conv1_weights.hex"
+    words = file.read_text().split()
+    words[0] = f"{int(words[0], 16) ^ 1:0{len(words[0])}x}"
+    file.write_text("\n".join(words) + "\n")
+    found = simulated(circuit, copy)
+    assert found.equal < 4
+    assert "layer conv1 gives" in found.difference
+
+
+def test_a_weight_file_that_is_too_short_is_refused(circuit, folder, tmp_path):
+    copy = copied(folder, tmp_path)
+    file = copy / "rtl" / "conv1_weights.hex"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ToolError, match=r"conv1_weights\.hex has \d+ words, its memory \d+"):
+        simulated(circuit, copy)
+
+
+def test_a_fifo_that_is_too_shallow_stops_the_circuit(circuit, tmp_path):
+    """The shortcut around conv1 holds what comes until the first window is complete; two words are not enough."""
+    built, images, right = circuit
+    edge = next(edge for edge in built.net.edges if edge.residual)
+    assert built.schedule.filled[edge] > 2
+    shallow = {
+        **built.schedule.buffers,
+        edge: replace(built.schedule.buffers[edge], depth=2 + built.schedule.buffers[edge].margin),
+    }
+    top = top_of(built.net, shallow, {}, header="")
+    falsified = replace(built, top=top)
+    write_circuit(falsified, tmp_path)
+    with pytest.raises(
+        ToolError, match="the circuit gave no answer to every image: the simulation ended with STUCK"
+    ):
+        simulate_images(tmp_path, built.net, top, images, right, tool=need_tool())
+
+
+@pytest.mark.parametrize("name", ["reactnet_18", "birealnet_18", "xnornet_18", "bnn_18"])
+@pytest.mark.slow
+def test_networks_of_the_zoo(name, tmp_path):
+    circuit = made(name, fps=20_000.0, form=Form(20, 9))
+    write_circuit(circuit[0], tmp_path)
+    plain = simulated(circuit, tmp_path)
+    stalled = simulated(circuit, tmp_path, stalls=True, pause=circuit[0].schedule.interval)
+    assert plain.equal == stalled.equal == 4
+    assert plain.interval == circuit[0].schedule.interval
+
+
+def test_modules_and_files_are_named_after_layers(circuit):
+    files = files_of(circuit[0])
+    assert {
+        "top.v",
+        "rtl/conv1.v",
+        "rtl/conv1_window.v",
+        "rtl/conv1_x0_fifo.v",
+        "rtl/fc_weights.hex",
+    } <= files.keys()
+    text = files["top.v"]
+    assert "conv1 conv1_i_engine (" in text
+    for port in ("s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast", "m_axis_tdata", "aresetn"):
+        assert port in text
+
+
+CALL = ["build", MODEL, "--input-size", "1x2x7x6", "--device", "lfe5u-85f", "--fps", "50000", "--width", "18"]
+
+
+def test_the_command_writes_simulates_and_reports(tmp_path, capsys):
+    need_tool()
+    out = tmp_path / "out"
+    assert run([*CALL, "--out", str(out), "--simulate", "3"]) == 0
+    report = json.loads((out / "build.json").read_text())
+    simulation = report["simulation"]
+    assert (simulation["images"], simulation["equal"], simulation["stalls"]["equal"]) == (3, 3, 3)
+    assert simulation["cycles_per_image"] == report["estimate"]["cycles_per_image"]
+    assert "route" not in report
+    told = capsys.readouterr().err
+    assert "simulated 3 of 3 images with random stalls" in told
+    assert "3 of 3 images equal to the bit" in told
+    assert run([*CALL, "--out", str(out)]) == 0  # the same files
+
+
+def test_a_changed_file_is_not_written_over(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run([*CALL, "--out", str(out)]) == 0
+    (out / "top.v").write_text("// mine\n")
+    assert run([*CALL, "--out", str(out)]) == 2
+    assert "holds another top.v than this command writes" in capsys.readouterr().err
+
+
+def test_what_has_no_circuit_is_refused_before_anything_is_written(tmp_path, capsys):
+    out = tmp_path / "out"
+    call = ["build", "reactnet_a", "--input-size", "1x3x64x64", "--base-width", "8", "--device", "lfe5u-85f"]
+    assert run([*call, "--out", str(out)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: layer ")
+    assert not out.exists()
+
+
+def test_a_folding_whose_taps_no_memory_gives_at_once_is_refused(tmp_path, capsys):
+    """Six channels: 4 taps are no part of them, and not whole pixels."""
+    folding = tmp_path / "folding.json"
+    folding.write_text(json.dumps({"schema": 1, "layers": {"conv1": {"pe": 1, "simd": 9}}}))
+    out = tmp_path / "out"
+    assert run([*CALL, "--folding", str(folding), "--out", str(out)]) == 2
+    assert "layer conv1: SIMD 9 takes parts of several pixels of 6 channels" in capsys.readouterr().err
+    assert not out.exists()
