@@ -15,6 +15,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from abcost.core.kernels import describe
 from abcost.cost import CostTable, bundled_targets, cost_models_dir
 from abcost.errors import AbcostError
 from abcost.synth.tools import cache_folder
@@ -88,6 +89,8 @@ def _devices() -> Iterator[Finding]:
     yield Finding(
         "devices", "CPU", "ok", f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads"
     )
+    found = describe()
+    yield Finding("devices", "kernels", "absent" if found.library is None else "ok", found.about)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if names:
         yield Finding("devices", "CUDA", "ok", ", ".join(names))

@@ -184,21 +184,26 @@ def analyze_subject(
         ]
 
 
-def double_stages(subject: Subject, rewriting: RewriteOptions) -> tuple[nn.Module, Staged]:
-    """The model in float64 and its stages, to be executed.
+def double_stages(
+    subject: Subject, rewriting: RewriteOptions, *, owned: bool = False
+) -> tuple[nn.Module, Staged]:
+    """The model in float64 and its stages, to be executed; with `owned` the model itself instead of a copy.
 
     An untrained zoo network is stirred first: with every bias 0 and every slope equal, little would be tested.
     """
-    model = double_copy(subject.model)
+    model = double_copy(subject.model, owned=owned)
     if not subject.trained:
         stir(model)
     with float64_only():
         return model, stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
 
 
-def verify_subject(subject: Subject, rewriting: RewriteOptions) -> Verification:
-    """Execute every stage next to the one before, in float64 and in fixed point."""
-    model, staged = double_stages(subject, rewriting)
+def verify_subject(subject: Subject, rewriting: RewriteOptions, *, owned: bool = False) -> Verification:
+    """Execute every stage next to the one before, in float64 and in fixed point.
+
+    owned: the model is needed for nothing else and may be changed, which saves the memory of a copy.
+    """
+    model, staged = double_stages(subject, rewriting, owned=owned)
     stepped = []
     for stage in staged.stages:
         *rounding, last = stage.steps

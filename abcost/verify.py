@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -19,10 +20,12 @@ from torch.utils._pytree import tree_leaves
 
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec, example_inputs
-from abcost.core.interpret import Arithmetic, FixedPoint, Floating, execute
+from abcost.core.interpret import Arithmetic, Execution, FixedPoint, Floating, execute
 from abcost.core.kinds import OpKind
+from abcost.core.lockstep import Differences, differences, distance
 from abcost.core.log import LogEntry
 from abcost.core.node import OpNode
+from abcost.core.values import Values
 from abcost.errors import ModelError, one_line
 from abcost.trace.double import float64_only
 
@@ -98,10 +101,13 @@ class Verification:
         return max(errors, default=None)
 
 
-def double_copy(model: nn.Module) -> nn.Module:
-    """A float64 copy, so that rounding cannot flip a sign between the model and its graph."""
+def double_copy(model: nn.Module, *, owned: bool = False) -> nn.Module:
+    """A float64 copy, so that rounding cannot flip a sign between the model and its graph.
+
+    owned: nobody else needs the model, which is changed itself. Raises ModelError if that fails.
+    """
     try:
-        return copy.deepcopy(model).double().eval()
+        return (model if owned else copy.deepcopy(model)).double().eval()
     except (Exception, GeneratorExit) as error:
         raise ModelError(
             f"verification needs a float64 copy of the model, which failed: {one_line(error)}"
@@ -115,18 +121,23 @@ def verify_stages(
     normal, zeros = example_inputs(inputs), [torch.zeros(s.shape, dtype=s.dtype) for s in inputs]
     probes = {"normal": normal, "zeros": zeros, "border": [_border(x) for x in normal]}
     traced = stages[0].graph
+    written, zero_signs, signs = _as_written(traced, normal)
     comparisons = [
-        _against_model(model, stages[0], name, values) for name, values in probes.items() if name != "border"
+        _against_model(model, stages[0], "normal", normal, written),
+        _against_model(model, stages[0], "zeros", zeros, None),
     ]
     fixed = FixedPoint(fraction_bits)
     for name, values in probes.items():
-        comparisons += _steps(stages, values, name, fixed, "fixed point")
-    comparisons += _steps(stages, normal, "normal", Floating(hardware_sign=True), "floating point")
+        comparisons += _steps(stages, values, name, fixed)[0]
+    floating, hardware = _steps(stages, normal, "normal", Floating(hardware_sign=True))
+    comparisons += floating
     for before, after in itertools.pairwise(stages):
         overrides = threshold_probe(before.graph, after.graph, fixed)
         if overrides:
-            comparisons.append(_step(before, after, normal, "thresholds", fixed, "fixed point", overrides))
-    zero_signs, signs, convention = _sign_convention(traced, normal)
+            comparisons += _steps((before, after), normal, "thresholds", fixed, overrides)[0]
+    if hardware is None:  # there is one stage only
+        hardware = execute(traced, normal, Floating(hardware_sign=True))
+    convention = max(distance(written[name], value) for name, value in hardware.items())
     changes = tuple(entry for stage in stages for entry in stage.changes)
     return Verification(tuple(comparisons), changes, zero_signs, signs, convention, fixed.largest)
 
@@ -141,15 +152,22 @@ def _border(image: torch.Tensor) -> torch.Tensor:
 
 
 def _against_model(
-    model: nn.Module, traced: Stepped, inputs_name: str, values: Sequence[torch.Tensor]
+    model: nn.Module,
+    traced: Stepped,
+    inputs_name: str,
+    values: Sequence[torch.Tensor],
+    got: Mapping[str, torch.Tensor] | None,
 ) -> Comparison:
-    """The trace next to the model; weights that were read through single-precision noise promise no more than that."""
+    """The trace next to the model; weights that were read through single-precision noise promise no more than that.
+
+    got: the outputs of the trace, if they are known.
+    """
     graph = traced.graph
     feed = [v.double() if v.is_floating_point() else v for v in values]
     leaves = _run_model(model, feed)
-    got = execute(graph, feed, Floating())
+    got = execute(graph, feed, Floating()) if got is None else got
     wanted = [leaves[int(graph.node(name).attrs["leaf"])] for name in got]
-    errors = [_distance(w.double(), g) for w, g in zip(wanted, got.values(), strict=True)]
+    errors = [distance(w.double(), g) for w, g in zip(wanted, got.values(), strict=True)]
     size = max(_largest(w) for w in wanted)
     error, tolerance = max(errors), _FLOAT_TOLERANCE * max(1.0, size)
     if error > tolerance:
@@ -182,7 +200,7 @@ def _run_model(model: nn.Module, feed: Sequence[torch.Tensor]) -> list[torch.Ten
 def _same_again(model: nn.Module, feed: Sequence[torch.Tensor], first: Sequence[torch.Tensor]) -> None:
     """Raises ModelError if another run on the same input gives something else: then no graph can be the model."""
     second = _run_model(model, feed)
-    differences = [_distance(a.double(), b.double()) for a, b in zip(first, second, strict=False)]
+    differences = [distance(a.double(), b.double()) for a, b in zip(first, second, strict=False)]
     if max(differences, default=0.0) > 0:
         raise ModelError(
             f"two runs of the model on the same input differ by up to {max(differences):.3g}: it draws random numbers "
@@ -196,45 +214,36 @@ def _steps(
     values: Sequence[torch.Tensor],
     inputs_name: str,
     arithmetic: Arithmetic,
-    arithmetic_name: str,
-) -> list[Comparison]:
-    return [
-        _step(before, after, values, inputs_name, arithmetic, arithmetic_name)
-        for before, after in itertools.pairwise(stages)
-    ]
-
-
-def _step(
-    before: Stepped,
-    after: Stepped,
-    values: Sequence[torch.Tensor],
-    inputs_name: str,
-    arithmetic: Arithmetic,
-    arithmetic_name: str,
     overrides: Mapping[str, torch.Tensor] | None = None,
+) -> tuple[list[Comparison], dict[str, torch.Tensor] | None]:
+    """Every stage next to the one before, and the outputs of the first; None of a stage that is alone.
+
+    Nodes keep their names for as long as they keep their values, so equal names must have equal values.
+    """
+    graphs = [stage.graph for stage in stages]
+    pairs = differences(graphs, values, arithmetic, overrides=overrides) if len(graphs) > 1 else []
+    found = [
+        _comparison(before, after, pair, inputs_name, floating=isinstance(arithmetic, Floating))
+        for (before, after), pair in zip(itertools.pairwise(stages), pairs, strict=True)
+    ]
+    return found, pairs[0].outputs if pairs else None
+
+
+def _comparison(
+    before: Stepped, after: Stepped, pair: Differences, inputs_name: str, *, floating: bool
 ) -> Comparison:
-    """Nodes keep their names for as long as they keep their values, so equal names must have equal values."""
-
-    def shared(other: OpGraph) -> object:
-        return lambda node: node.name in other and node.kind is not OpKind.INPUT
-
-    old = execute(before.graph, values, arithmetic, overrides=overrides, keep=shared(after.graph))  # type: ignore[arg-type]
-    new = execute(after.graph, values, arithmetic, overrides=overrides, keep=shared(before.graph))  # type: ignore[arg-type]
-    errors = {name: _distance(old[name], new[name]) for name in old}
-    where = max(errors, key=lambda name: errors[name])
-    outputs = [name for name in old if before.graph.node(name).kind is OpKind.OUTPUT]
-    floating = isinstance(arithmetic, Floating)
+    where = max(pair.errors, key=lambda name: pair.errors[name])
     return Comparison(
         before.name,
         after.name,
-        arithmetic_name,
+        "floating point" if floating else "fixed point",
         inputs_name,
-        errors[where],
-        max(errors[name] for name in outputs),
+        pair.errors[where],
+        max(pair.errors[name] for name in pair.outputs),
         where,
-        sum(value.numel() for value in old.values()),
+        pair.elements,
         promised=after.exact and not (floating and after.changes),
-        tolerance=_FLOAT_TOLERANCE * max([1.0, *map(_largest, old.values())]) if floating else 0.0,
+        tolerance=_FLOAT_TOLERANCE * max(1.0, pair.largest) if floating else 0.0,
     )
 
 
@@ -243,34 +252,46 @@ def _largest(values: torch.Tensor) -> float:
     return float(values.abs().max()) if values.numel() else 0.0
 
 
-def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
-    if a.shape != b.shape:
-        return float("inf")
-    difference = torch.where(a == b, 0.0, (a - b).abs())  # equal infinities are equal
-    return float(difference.nan_to_num(nan=float("inf"), posinf=float("inf")).max()) if a.numel() else 0.0
+class _Probes(Mapping[str, torch.Tensor]):
+    """Tensors by name, made when they are asked for: together they would be as large as all activations."""
+
+    def __init__(self, made: Mapping[str, Callable[[], torch.Tensor]]) -> None:
+        self._made = made
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._made[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
-def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> dict[str, torch.Tensor]:
+def threshold_probe(before: OpGraph, after: OpGraph, arithmetic: FixedPoint) -> Mapping[str, torch.Tensor]:
     """Values for what every decision of `after` reads, if `before` has it too: on each threshold, a step below, above.
 
     A step is one of the fixed-point grid, or 1 where only whole numbers can come.
     """
-    overrides: dict[str, torch.Tensor] = {}
+    made: dict[str, Callable[[], torch.Tensor]] = {}
     for decision in after.of_kind(OpKind.SIGN, OpKind.THRESHOLD, OpKind.QUANTISE):
         (root,) = after.sources(decision)
         if root.name not in before or root.shape != decision.shape or root.kind is OpKind.INPUT:
             continue
-        values = after.values(root)
-        whole = values.code is not None and values.code.whole
-        step = 1.0 if whole else 2.0**-arithmetic.fraction_bits
-        place = torch.arange(root.elements).reshape(root.shape)
-        level = _levels(decision, place // 3, arithmetic)
-        level = torch.where(
-            level.abs() < _BEYOND, level, 0.0
-        )  # a channel that is constant has its level far away
-        probe = level + (place % 3 - 1).to(torch.float64) * step
-        overrides[root.name] = probe.clamp(values.least, values.most) if whole else probe
-    return overrides
+        made[root.name] = partial(_probe, decision, root, after.values(root), arithmetic)
+    return _Probes(made)
+
+
+def _probe(decision: OpNode, root: OpNode, values: Values, arithmetic: FixedPoint) -> torch.Tensor:
+    whole = values.code is not None and values.code.whole
+    step = 1.0 if whole else 2.0**-arithmetic.fraction_bits
+    place = torch.arange(root.elements).reshape(root.shape)
+    level = _levels(decision, place // 3, arithmetic)
+    level = torch.where(
+        level.abs() < _BEYOND, level, 0.0
+    )  # a channel that is constant has its level far away
+    probe = level + (place % 3 - 1).to(torch.float64) * step
+    return probe.clamp(values.least, values.most) if whole else probe
 
 
 def _levels(decision: OpNode, turn: torch.Tensor, arithmetic: FixedPoint) -> torch.Tensor:
@@ -286,13 +307,16 @@ def _levels(decision: OpNode, turn: torch.Tensor, arithmetic: FixedPoint) -> tor
             return torch.gather(every, 0, (turn % len(levels))[None])[0]
 
 
-def _sign_convention(graph: OpGraph, values: Sequence[torch.Tensor]) -> tuple[int, int, float]:
-    signs = (OpKind.SIGN, OpKind.THRESHOLD)
-    written = execute(
-        graph, values, Floating(), keep=lambda node: node.kind in signs or node.kind is OpKind.OUTPUT
-    )
-    hardware = execute(graph, values, Floating(hardware_sign=True))
-    binary = [value for name, value in written.items() if graph.node(name).kind in signs]
-    zeros = sum(int((value == 0).sum()) for value in binary)
-    error = max(_distance(written[name], value) for name, value in hardware.items())
-    return zeros, sum(value.numel() for value in binary), error
+def _as_written(graph: OpGraph, values: Sequence[torch.Tensor]) -> tuple[dict[str, torch.Tensor], int, int]:
+    """The outputs with torch's sign(0) = 0, and how many signs were exactly 0, of how many."""
+    execution = Execution(graph, values, Floating(), keep=lambda node: node.kind is OpKind.OUTPUT)
+    zeros = signs = 0
+    for step in execution.steps:
+        execution.run(replace(step, done=()))
+        for node in step.nodes:
+            if node.kind in (OpKind.SIGN, OpKind.THRESHOLD):
+                value = execution.opened(execution.values[node.name])
+                zeros, signs = zeros + int((value == 0).sum()), signs + value.numel()
+        for name in step.done:
+            execution.values.pop(name, None)
+    return execution.kept, zeros, signs

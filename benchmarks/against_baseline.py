@@ -49,7 +49,12 @@ def measure(root: Path, model: str) -> dict[str, float]:
     """CPU seconds of the fastest of three analyses, and the largest memory of the process in MB."""
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", ONE, model], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", ONE, model],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found: dict[str, float] = json.loads(done.stdout)
     return found

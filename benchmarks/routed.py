@@ -1,8 +1,9 @@
 """Engines after placing and routing next to their estimates -> cost_models/points/routed.csv, reports/routed.md.
 
-    python benchmarks/routed.py [cache folder]   place and route what the cache does not have, write both
-    python benchmarks/routed.py --known          the same of what the cache has, without routing more
-    python benchmarks/routed.py --render         write the report anew from the points, without any tool
+    python benchmarks/routed.py [SET…] [FOLDER]   place and route what the cache in FOLDER lacks of these sets (seen,
+                                                  required, unseen; none named: all), write points and report
+    python benchmarks/routed.py --known           the same of what the cache has, without routing more
+    python benchmarks/routed.py --render          write the report anew from the points, without any tool
 
 Every engine of `routed_cases.py` is described, printed as Verilog and put between registers
 (`abcost.rtl.registered`): a shift register gives its inputs, one flip-flop takes each output bit. Those have a clear
@@ -41,6 +42,7 @@ from abcost.accelerator.placing import place
 from abcost.accelerator.result import Prices, resources_of
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
+from abcost.cost.bundled import bundled_targets as targets
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 from abcost.emit.make import find_engine
@@ -61,7 +63,8 @@ from routed_report import Estimate, Point, Row, report
 ROOT = Path(__file__).resolve().parents[1]
 POINTS, REPORT = ROOT / "cost_models" / "points" / "routed.csv", ROOT / "reports" / "routed.md"
 NUMBER = NumberFormat(16, 8)
-SEEDS = (1, 2, 3)
+SEEDS = {"seen": (1,), "required": (1, 2, 3), "unseen": (1,)}
+"""Placements of each engine, by set."""
 WORKERS = 3
 DEVICES = {"ecp5": "LFE5U-85F", "ice40": "iCE40UP5K"}
 SETS = (("seen", CASES), ("required", REQUIRED), ("unseen", UNSEEN))
@@ -106,7 +109,7 @@ def verilog(case: Case) -> tuple[Module, str]:
     unit = written(design, held[0] if held else "block")
     inputs = {port.name: port.bits for port in unit.inputs}
     outputs = {port.name: port.bits for port in unit.outputs}
-    return unit, between_registers(unit.name, inputs, outputs, clock="clk", apart=True)
+    return unit, between_registers(unit.name, inputs, outputs, clock="clk", clear="both")
 
 
 def harness_ffs(unit: Module) -> int:
@@ -114,11 +117,11 @@ def harness_ffs(unit: Module) -> int:
     return max(2, sum(p.bits for p in unit.inputs)) + sum(p.bits for p in unit.outputs)
 
 
-def jobs_of(case: Case) -> list[RouteJob]:
+def jobs_of(case: Case, seeds: Sequence[int]) -> list[RouteJob]:
     """Its placements, one for each seed."""
     unit, around = verilog(case)
     sources = [(f"{unit.name}.v", unit.source), ("registered.v", around), *unit.all_files.items()]
-    return [RouteJob(f"{case.name} seed {s}", TOP, tuple(sources), s, case.mapping) for s in SEEDS]
+    return [RouteJob(f"{case.name} seed {s}", TOP, tuple(sources), s, case.mapping) for s in seeds]
 
 
 def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: bool) -> list[Point]:
@@ -129,9 +132,9 @@ def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: b
     routers = {
         name: Router.find(name, cache=folder) for name in dict.fromkeys(case.part for _, case in chosen)
     }
-    every = [(group, case, job) for group, case in chosen for job in jobs_of(case)]
+    every = [(group, case, job) for group, case in chosen for job in jobs_of(case, SEEDS[group])]
     if not known:
-        for seed in SEEDS:
+        for seed in sorted(set().union(*SEEDS.values())):
             for name, router in routers.items():
                 jobs = [job for _, case, job in every if case.part == name and job.seed == seed]
                 answers = router.run_all(jobs, workers=WORKERS, done=progress)
@@ -173,8 +176,8 @@ def stored(case: Case) -> list[Memory]:
     """Its memories where they go on the part: weights, and what pools keep; line buffers stand outside."""
     graph, engine, folding, designer = described(case)
     chosen = part(case.part)
-    logic = Prices(CostTable.load(chosen.target)).total(designer.units(engine, folding))
-    weights = [m for m in memories(engine, folding, graph, NUMBER.width) if m.role == "weights"]
+    logic = Prices(CostTable.load(table_of(case))).total(designer.units(engine, folding))
+    weights = [m for m in memories(engine, folding, graph, NUMBER) if m.role == "weights"]
     lanes = chain_lanes(engine, folding)
     pools = [m for work in engine.chain for m in running_results(work.node, graph, lanes, NUMBER.width)]
     return place([*weights, *pools], device(DEVICES[chosen.family]), logic["luts"] or 0.0, "on-chip")
@@ -197,11 +200,18 @@ def sharing(netlist: Mapping[str, Any]) -> int:
     return sum(r["Q"][0] in behind and r["D"][0] in made and ends[r["D"][0]] == 1 for r in registers)
 
 
+def table_of(case: Case) -> str:
+    """The table of its family and mapping; that of the family where the other mapping has none."""
+    target = part(case.part).target
+    own = f"{target}-delay" if case.mapping == "delay" else target
+    return own if own in targets() else target
+
+
 def estimate(case: Case) -> Estimate:
     """What the description says of an engine, priced by the table of its family, timed under its mapping."""
     _, engine, folding, designer = described(case)
     chosen = part(case.part)
-    table = CostTable.load(chosen.target)
+    table = CostTable.load(table_of(case))
     units = designer.units(engine, folding)
     logic = Prices(table).total(units)
     assert None not in logic.values(), Prices(table).missing(units)
@@ -223,7 +233,7 @@ def clock(
     delays = Delays(table)
     found = delays.slowest("", units)
     paths = [(found.delay, found.unit)]
-    paths += [(delays.block(m.width, m.depth), "read of a block") for m in placed if m.place == "block"]
+    paths += [(delays.read(m), "read of a block") for m in placed if m.place == "block"]
     known = [(delay.value, name) for delay, name in paths if delay is not None]
     longest, slowest = max(known, default=(None, ""))
     return longest, slowest, tuple(sorted(found.missing))
@@ -248,20 +258,22 @@ def saved() -> list[Point]:
 def main() -> None:
     """Measure and write, or write anew."""
     arguments = sys.argv[1:]
-    folders = [Path(a) for a in arguments if not a.startswith("--")]
-    chosen = [(group, case) for group, cases in SETS for case in cases]
+    sets = [a for a in arguments if a in dict(SETS)]
+    folders = [Path(a) for a in arguments if not a.startswith("--") and a not in sets]
+    listed = [(group, case) for group, cases in SETS for case in cases]
+    chosen = [(group, case) for group, case in listed if not sets or group in sets]
     if "--render" in arguments:
         points = saved()
     else:
         points = measure(chosen, folders[0] if folders else None, known="--known" in arguments)
         save(points)
-    cases = {case.name: case for _, case in chosen}
+    cases = {case.name: case for _, case in listed}
     rows = [
         Row(cases[name], group, tuple(mine), estimate(cases[name]))
         for group, name in dict.fromkeys((p.set, p.case) for p in points)
         if (mine := [p for p in points if p.case == name])
     ]
-    REPORT.write_text(report(rows, len(chosen)), encoding="utf-8")
+    REPORT.write_text(report(rows, len(listed)), encoding="utf-8")
 
 
 if __name__ == "__main__":

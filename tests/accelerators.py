@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import FAMILIES, Device
 from abcost.accelerator.memory import LUTS_PER_BLOCK
 from abcost.accelerator.pipelined import LUTS_PER_DSP
@@ -39,6 +40,7 @@ LAWS = {
 }
 """Unit -> LUTs, flip-flops, DSPs."""
 WIDTH = 16
+NUMBER = NumberFormat(WIDTH, 8)
 RANGES = {"width": 64, "bits": 2048, "choices": 64, "span": 64}
 
 

@@ -18,7 +18,7 @@ from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.cost import CostTable
 from abcost.errors import CostError, UsageError
-from accelerators import WIDTH, Net, device, layers, organised, residual
+from accelerators import NUMBER, WIDTH, Net, device, layers, organised, residual
 
 
 def engine_of(channels, taps, positions=1, arithmetic=DotArithmetic.XNOR):
@@ -65,7 +65,7 @@ def test_grouped_convolution_sums_over_its_group_only():
     (engine,) = engines(graph, WIDTH)
     assert (engine.channels, engine.taps, engine.cycles(8, 9)) == (8, 9, 16)
     # 8 lanes read 8 groups: a word holds an element of each; 2 rows of 4 and 3 pixels, 8 channels, 16 bits
-    (buffer,) = [m for m in memories(engine, Folding(8, 1), graph, WIDTH) if m.role == "line buffer"]
+    (buffer,) = [m for m in memories(engine, Folding(8, 1), graph, NUMBER) if m.role == "line buffer"]
     assert (buffer.width, buffer.bits) == (8 * 16, (2 * 4 + 3) * 8 * 16)
 
 
@@ -129,7 +129,7 @@ def test_sign_controlled_sums_are_as_wide_as_their_law_was_measured():
 
 def line_buffers(graph, pe=1, simd=1):
     return {
-        e.name: sum(m.bits for m in memories(e, Folding(pe, simd), graph, WIDTH) if m.role == "line buffer")
+        e.name: sum(m.bits for m in memories(e, Folding(pe, simd), graph, NUMBER) if m.role == "line buffer")
         for e in engines(graph, WIDTH)
     }
 

@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from abcost.accelerator.clock import Delays, leaf_for
+from abcost.accelerator.memory import Memory
 from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.spread import SPREADS, Spread
 from abcost.cli import run
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -146,3 +148,33 @@ def test_the_command_ends_with_1_and_says_what_can_be_reached(tmp_path, capsys):
     assert best["clock_mhz"] >= reached
     assert run([*call, "--clock-mhz", "fast"]) == 2
     assert "--clock-mhz takes a number of MHz, or max; got 'fast'" in capsys.readouterr().err
+
+
+def test_what_wires_take_more_in_an_engine():
+    """Of 8 popcounts 3 doublings; of 16 blocks 4 times what is of one."""
+    spread = Spread(popcount_ns=0.5, block_ns=0.25)
+    assert [spread.popcounts(n) for n in (0, 1, 8)] == [0, 0, 1.5]
+    assert [spread.blocks(n) for n in (1, 16)] == [0, 1.0]
+
+
+def test_popcounts_of_an_engine_are_slower_than_one_alone():
+    table = CostTable.load("fpga-ecp5")
+    delays, more = Delays(table), SPREADS[table.timing.part]
+    one, sixteen = (delays.slowest("", [Unit("xnor_popcount", n, 1, bits=36)]).delay for n in (1, 16))
+    assert one.value == table.delay(Unit("xnor_popcount", 1, 1, bits=36)).value
+    assert sixteen.value == pytest.approx(one.value + 4 * more.popcount_ns)
+    assert sixteen.low == one.low
+    assert sixteen.high == pytest.approx(one.high + 8 * more.popcount_ns)
+
+
+def test_a_deep_memory_is_read_through_multiplexers():
+    """9 bits x 8,192 words: four blocks of 9 x 2,048 behind each other, two multiplexers in a row."""
+    table = CostTable.load("fpga-ecp5")
+    delays, more = Delays(table), SPREADS[table.timing.part]
+    small, large = (
+        delays.read(Memory("weights", 9, depth, 0, place="block", registered=True)) for depth in (2048, 8192)
+    )
+    select = table.delay(Unit("mux", 1, 2)).value
+    one, four = (table.timing.at("block_read", "area", {"width": 9, "depth": n}).value for n in (2048, 4096))
+    assert small.value == one
+    assert large.value == pytest.approx(four + 2 * select + 2 * more.block_ns)

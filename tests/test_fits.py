@@ -286,25 +286,25 @@ def test_a_multiplier_of_luts_is_in_the_measured_tables(target):
 
 def test_logic_cells_are_more_than_luts_and_than_flip_flops():
     cells = Cells()
-    assert [f(1000.0, 300.0) for f in (cells.least, cells.likely, cells.most)] == [1087, 1126, 1146]
-    assert cells.least(100.0, 900.0) == 900
-    assert cells.most(100.0, 900.0) == pytest.approx(
-        114.6 + 900 - 80
-    )  # those beyond 0.8 per LUT have cells of their own
-    assert list(cells.most(np.array([1000.0, 100.0]), np.array([300.0, 900.0]))) == pytest.approx(
-        [1146, 934.6]
+    few, many = (1000.0, 300.0), (1000.0, 800.0)  # 0.72 * LUTs + 0.88 * flip-flops: 984 < 1126, and 1424
+    assert [f(*few) for f in (cells.least, cells.likely, cells.most)] == pytest.approx([1069.7, 1126, 1182.3])
+    assert [f(*many) for f in (cells.least, cells.likely, cells.most)] == pytest.approx(
+        [1352.8, 1424, 1495.2]
     )
+    assert cells.least(100.0, 900.0) == 900
+    assert list(cells.most(*map(np.array, zip(few, many, strict=True)))) == pytest.approx([1182.3, 1495.2])
+    assert cells.per_lut == pytest.approx(1.4952)  # at 0.8 flip-flops per LUT
 
 
 def test_a_part_with_logic_cells_is_full_before_its_luts_are():
-    """1.146 cells per LUT: what takes L LUTs needs 1.146 * L of them."""
+    """Cells, not LUTs, must have a place: 5 % more than the larger of 1.126 L and 0.72 L + 0.88 F."""
     graph = residual(4, 4)
     fitting = organised(graph, device=device(family="iCE40", luts=10**6), fps=1000)
     luts, cells = fitting.resources["luts"], fitting.to_dict()["logic_cells"]
     ffs = fitting.resources["ffs"]
-    assert cells["high"] == pytest.approx(1.146 * luts + max(0, ffs - 0.8 * luts))
-    assert cells["low"] == pytest.approx(max(1.087 * luts, ffs))
-    assert cells["value"] == pytest.approx(max(1.126 * luts, ffs))
+    value = max(1.126 * luts, 0.72 * luts + 0.88 * ffs)
+    assert cells["value"] == pytest.approx(value)
+    assert (cells["low"], cells["high"]) == pytest.approx((0.95 * value, 1.05 * value))
     exact = math.ceil(cells["high"])
     assert organised(graph, device=device(family="iCE40", luts=exact, blocks=10**4), fps=1000).fits
     short = organised(graph, device=device(family="iCE40", luts=exact - 1), fps=1000)

@@ -178,10 +178,11 @@ def weights_of(model, shape, kind):
 
 
 def test_a_shared_engine_stores_tied_weights_once():
-    # one product per cycle: a word of 16 bits per weight
-    real = DotArithmetic.REAL
-    assert weights_of(Tied(), (1, 6), real) == (36 * WIDTH, 2 * 36 * WIDTH)
-    assert weights_of(Tied(clone=True), (1, 6), real) == (2 * 36 * WIDTH, 2 * 36 * WIDTH)
+    # one product per cycle: a word per weight: a sign, 2 bits for the largest (2 <= |w| < 4), 12 of fraction
+    assert 2 <= Tied().w.abs().max() < 4
+    word, real = 1 + 2 + 12, DotArithmetic.REAL
+    assert weights_of(Tied(), (1, 6), real) == (36 * word, 2 * 36 * word)
+    assert weights_of(Tied(clone=True), (1, 6), real) == (2 * 36 * word, 2 * 36 * word)
     assert weights_of(TwiceSigned(), (1, 6), DotArithmetic.XNOR) == (36, 2 * 36)
 
 

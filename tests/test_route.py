@@ -263,7 +263,7 @@ def test_registers_in_front_and_behind():
     assert "unit inside (.clk(clk), .a(in[0 +: 3]), .b(in[3 +: 2]), .y(made[0 +: 4]));" in text
     assert "(* keep *) reg [3:0] out;" in text
     assert "clear" not in text
-    apart = between_registers("unit", {"a": 1}, {"y": 1}, clock=None, apart=True)
+    apart = between_registers("unit", {"a": 1}, {"y": 1}, clock=None, clear="behind")
     assert "always @(posedge clk or posedge clear) if (clear) out <= 0; else out <= made;" in apart
     assert "unit inside (.a(in[0 +: 1])" in apart
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -24,6 +25,7 @@ from abcost.rtl.simulate import simulate
 from engine_graphs import Made, engine_cases, pooled
 from layers import design_of, network, passes, project_of
 from simulators import need_simulator
+from test_synthesis import need_yosys
 
 LAYERS = [
     # 576 taps, 10 exponents, ROMs of 64 words; 64 channels of a kernel position come together
@@ -389,3 +391,25 @@ def test_an_unknown_layer_lists_some_of_many():
 def test_names_of_modules(name, wanted):
     """No digit in front, and no word of the language."""
     assert identifier(name) == wanted
+
+
+def test_synthesis_keeps_every_multiplier(tmp_path):
+    """Two lanes of nine products on iCE40, whose synthesis would take registers that they share into one of them."""
+    net = network("own")
+    design = design_of(net, "conv1", pe=2, simd=9)
+    unit = written(design, "lutram")
+    (tmp_path / "unit.v").write_text(unit.source)
+    for name, text in unit.all_files.items():
+        (tmp_path / name).write_text(text)
+    multipliers = sum(part.lanes for part in all_parts(design) if part.op == "multiply")
+    assert multipliers >= 2 * 9
+    mapping = f"synth_ice40 -dsp -top {unit.name} -run begin:map_ffs"
+    script = f"read_verilog unit.v; {mapping}; tee -q -o stat.json stat -json"
+    need_yosys().run(script, tmp_path)
+    found = json.loads((tmp_path / "stat.json").read_text())
+    assert found["design"]["num_cells_by_type"]["SB_MAC16"] == multipliers
+
+
+def all_parts(design):
+    """Of its three blocks."""
+    return [*design.sums.parts, *design.turn.parts, *design.chain.parts]

@@ -55,6 +55,10 @@ UNITS: dict[str, list[dict[str, object]]] = {
         *({"bits": n, "masked": True} for n in (1, 2, 36)),
     ],
     "popcount": [{"bits": n, "structure": s} for n in (1, 2, 5, 36, 150) for s in ("compressor", "tree")],
+    "constant_popcount": [
+        {"bits": n, "words": tuple(i * 0x9E3779B1 % (1 << n) for i in range(lanes))}
+        for n, lanes in ((1, 2), (5, 1), (36, 3), (9, 16))
+    ],
     "signed_sum": [{"bits": n, "width": w} for n in (1, 2, 7, 27) for w in WIDTHS],
     "accumulate": [{"width": w} for w in WIDTHS] + [
         {"width": 10, "input_width": 7},
@@ -104,6 +108,7 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "scale_dot": ("twice - ", "twice + "),
     "xnor_popcount": ("~(a[3] ^ w[3])", "(a[3] ^ w[3])"),
     "popcount": ("c2 = a[2]", "c2 = ~a[2]"),
+    "constant_popcount": ("~(a ^", "(a ^"),
     "counter": ("last ?", "!last ?"),
     "burst": ("start | more", "start & more"),
     "shift_out": ("load ?", "!load ?"),

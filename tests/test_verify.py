@@ -13,6 +13,7 @@ from torch import nn
 from abcost.core.inputs import InputSpec, of_models_type
 from abcost.core.interpret import FixedPoint
 from abcost.core.kinds import OpKind
+from abcost.core.lockstep import distance
 from abcost.core.node import Constant
 from abcost.errors import GraphError, ModelError, UsageError
 from abcost.models.subject import Request, Subject, resolve
@@ -31,7 +32,7 @@ from abcost.rewrite.rules.step_function import StepFunction
 from abcost.rewrite.rules.straight_through import StraightThrough
 from abcost.trace.double import float64_only
 from abcost.trace.tracer import Tracer
-from abcost.verify import Comparison, Verification, _distance, double_copy, threshold_probe
+from abcost.verify import Comparison, Verification, double_copy, threshold_probe
 from strategies import STEP, Module, const, graph_of
 
 EXACT = RewriteOptions()
@@ -352,12 +353,12 @@ def test_a_promise_is_kept_or_not():
 def test_infinity_equals_itself_and_not_a_number_equals_nothing():
     inf, nan = float("inf"), float("nan")
     values = torch.tensor([inf, -inf, 1.0]).double()
-    assert _distance(values, values) == 0
-    assert _distance(values, torch.tensor([inf, inf, 1.0]).double()) == inf
-    assert _distance(values, torch.tensor([inf, -inf, nan]).double()) == inf
-    assert _distance(values, values[:2]) == inf  # another shape
-    assert _distance(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5])) == 0.5
-    assert _distance(torch.empty(0), torch.empty(0)) == 0
+    assert distance(values, values) == 0
+    assert distance(values, torch.tensor([inf, inf, 1.0]).double()) == inf
+    assert distance(values, torch.tensor([inf, -inf, nan]).double()) == inf
+    assert distance(values, values[:2]) == inf  # another shape
+    assert distance(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5])) == 0.5
+    assert distance(torch.empty(0), torch.empty(0)) == 0
 
 
 def test_values_beyond_fixed_point_are_refused_and_not_skipped():

@@ -1,13 +1,13 @@
 """Logic cells where the fabric has one LUT and one flip-flop each (iCE40): what LUTs and flip-flops take of them.
 
-A lone carry and a flip-flop without its LUT have cells of their own, so that a design takes more cells than LUTs:
+A flip-flop whose value is no LUT's (of delays, of words read from memory, of products) and a lone carry have cells of
+their own, so that a design takes more cells than LUTs:
 
-    cells = rate * LUTs + flip-flops beyond the packed share of the LUTs
+    cells = max(alone * LUTs, luts * LUTs + ffs * flip-flops)
 
-The rates are those of seven engines of two sizes of ReActNet-18 (`abcost rtl`), placed by nextpnr-ice40 0.4
-after Yosys 0.70 on a UP5K: cells over the LUTs that abcost estimates were 1.087, 1.092, 1.10, 1.126, 1.13, 1.14 and
-1.146. They had up to 0.8 flip-flops per LUT: those beyond are counted as cells of their own at the high end, and as
-nothing but the cells that hold them at the low one.
+The rates were fitted to estimates of the seen half of the iCE40 engines of `benchmarks/routed.py`, placed by nextpnr
+after Yosys 0.70 on a UP5K; `alone` is the rate of designs with few registers (engines without any inside took 1.087 to
+1.146 cells per LUT).
 """
 
 from __future__ import annotations
@@ -24,29 +24,37 @@ Amount = TypeVar("Amount", float, "NDArray[np.float64]")
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """low, value, high: cells per LUT; packed: flip-flops per LUT up to which that is known."""
+    """luts, ffs, alone: the rates above; spread: how far engines lay around them, as a share.
 
-    low: float = 1.087
-    value: float = 1.126
-    high: float = 1.146
-    packed: float = 0.8
+    engine: flip-flops per LUT of an engine, for who knows its LUTs only.
+    """
+
+    luts: float = 0.72
+    ffs: float = 0.88
+    alone: float = 1.126
+    spread: float = 0.05
+    engine: float = 0.8
     source: str = (
-        "seven engines placed by nextpnr-ice40 0.4 after Yosys 0.70 on a UP5K: "
-        "1.087 to 1.146 cells per estimated LUT"
+        "engines placed by nextpnr-ice40 after Yosys 0.70 on a UP5K, cost_models/points/routed.csv, set seen"
     )
     confidence: str = "measured"
 
-    def least(self, luts: Amount, ffs: Amount) -> Amount:
-        """Fewest cells: as many as there are flip-flops at least."""
-        return _larger(self.low * luts, ffs)
-
     def likely(self, luts: Amount, ffs: Amount) -> Amount:
-        """The median of what was measured."""
-        return _larger(self.value * luts, ffs)
+        """What was measured, in the middle; as many as there are flip-flops at least."""
+        return _larger(_larger(self.alone * luts, self.luts * luts + self.ffs * ffs), ffs)
+
+    def least(self, luts: Amount, ffs: Amount) -> Amount:
+        """Fewest cells."""
+        return _larger((1 - self.spread) * self.likely(luts, ffs), ffs)
 
     def most(self, luts: Amount, ffs: Amount) -> Amount:
         """Most cells: what a device must have so that the design fits for sure."""
-        return self.high * luts + _larger(ffs - self.packed * luts, 0.0 * luts)
+        return (1 + self.spread) * self.likely(luts, ffs)
+
+    @property
+    def per_lut(self) -> float:
+        """Most cells per LUT of an engine."""
+        return self.most(1.0, self.engine)
 
     def to_dict(self, luts: float | None, ffs: float | None) -> dict[str, Any]:
         """JSON-able; null where LUTs or flip-flops are unknown."""

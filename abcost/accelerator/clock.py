@@ -1,19 +1,23 @@
 """How fast a design can be clocked: the slowest unit between registers, of all engines.
 
-    Fmax = 1 / max over units and block reads of (register to register delay of the table)
+    Fmax = 1 / max over units and block reads of (register to register delay of the table + spread)
 
 Every unit ends in a register, so no path goes through two of them. A unit that the table times as no unit of its own is
 timed as its parts one after another, and a scale behind a binary sum as the adder and the multiplier that it is, with
-the register between them. Units without any delay are named; where there is one, Fmax is unknown.
+the register between them. Units without any delay are named; where there is one, Fmax is unknown. What wires take more
+in an engine than around a lone unit is in `abcost.accelerator.spread`; an interval goes from none of it to twice of it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.design.dot import Leaf
+from abcost.accelerator.devices import FAMILIES
+from abcost.accelerator.spread import NO_SPREAD, POPCOUNTS, SPREADS, Spread
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -21,10 +25,13 @@ from abcost.cost.timing import Delay
 from abcost.errors import CostError, UsageError
 
 if TYPE_CHECKING:
+    from abcost.accelerator.memory import Memory
     from abcost.accelerator.result import Layer
 
 _WIRING = frozenset({"shift_constant"})
 _BLOCK = "block_read"
+_POPCOUNTS = 64
+"""Popcounts of an engine that leaves are chosen for, before it is known how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,9 @@ def leaf_for(table: CostTable, clock_mhz: float, width: int) -> Leaf:
     if table.timing is None:
         return Leaf()
     period = 1000 / clock_mhz
+    narrower = max(period - _spread(table).popcounts(_POPCOUNTS), period / 2)
     ops = [op for op in ("xnor_popcount", "masked_popcount") if (op, table.mapping) in table.timing.laws]
-    bits = [_largest(table, op, period, {}) for op in ops]
+    bits = [_largest(table, op, narrower, {}) for op in ops]
     return Leaf(
         min(bits, default=Leaf().bits), _largest(table, "signed_sum", period, {"width": width}, Leaf().inputs)
     )
@@ -94,7 +102,7 @@ class Delays:
     """Delays of the units of one table, remembered: engines are made of few different units."""
 
     def __init__(self, table: CostTable) -> None:
-        self.table = table
+        self.table, self._spread = table, _spread(table)
         self._known: dict[Unit, tuple[tuple[Delay, str], ...] | None] = {}
 
     def of(self, unit: Unit) -> tuple[tuple[Delay, str], ...] | None:
@@ -129,8 +137,19 @@ class Delays:
         except CostError:  # beyond what was measured
             return None
 
-    def block(self, width: int, depth: int) -> Delay | None:
+    def read(self, memory: Memory) -> Delay | None:
         """Of a read of block memory; wider and deeper ones are several blocks side by side."""
+        found = self._block(memory.width, memory.depth)
+        if found is None or self._spread is NO_SPREAD:
+            return found
+        levels = (memory.deep(_shapes(self.table)) - 1).bit_length()
+        select = self.of(Unit("mux", 1, 2)) if levels else ()
+        if select is None:
+            return None
+        behind = levels * sum(delay.value for delay, _ in select)
+        return _later(_later(found, behind, behind), self._spread.blocks(memory.blocks(_shapes(self.table))))
+
+    def _block(self, width: int, depth: int) -> Delay | None:
         timing = self.table.timing
         laws = None if timing is None else timing.laws.get((_BLOCK, self.table.mapping))
         if timing is None or laws is None:
@@ -147,14 +166,20 @@ class Delays:
         """The longest path of an engine's units."""
         longest: tuple[Delay, str] | None = None
         missing = set()
-        for unit in units:
+        every = list(units)
+        popcounts = Counter[str]()
+        for unit in every:
+            if unit.op in POPCOUNTS:
+                popcounts[unit.op] += unit.count * (unit.choices or 1)
+        for unit in every:
             paths = self.of(unit)
             if paths is None:
                 missing.add(unit.op)
                 continue
-            for path in paths:
-                if longest is None or path[0].value > longest[0].value:
-                    longest = path
+            more = self._spread.popcounts(popcounts[unit.op])
+            for own, text in paths:
+                if longest is None or own.value + more > longest[0].value:
+                    longest = _later(own, more), text
         delay, name = longest or (None, "")
         return Slowest(delay, layer, name, frozenset(missing))
 
@@ -168,7 +193,7 @@ def fmax_of(layers: Sequence[Layer], delays: Delays) -> Fmax | None:
         found.append(delays.slowest(layer.name, layer.units))
         for memory in layer.memories:
             if memory.place == "block":
-                read = delays.block(memory.width, memory.depth)
+                read = delays.read(memory)
                 unread = frozenset[str]() if read else frozenset({_BLOCK})
                 found.append(Slowest(read, layer.name, f"read of block memory ({memory.role})", unread))
     missing = tuple(sorted(frozenset().union(*(slow.missing for slow in found))))
@@ -178,6 +203,25 @@ def fmax_of(layers: Sequence[Layer], delays: Delays) -> Fmax | None:
     delay, slow = max(timed, key=lambda pair: pair[0].value)
     return Fmax(
         1000 / delay.value, 1000 / delay.high, 1000 / delay.low, f"{slow.layer}: {slow.unit}", missing
+    )
+
+
+def _spread(table: CostTable) -> Spread:
+    return NO_SPREAD if table.timing is None else SPREADS.get(table.timing.part, NO_SPREAD)
+
+
+def _shapes(table: CostTable) -> Sequence[tuple[int, int]]:
+    """Of the blocks of the table's family; those of a family of its own mapping are the same."""
+    name = table.target.removesuffix("-delay")
+    return next(family.shapes for family in FAMILIES.values() if name in family.targets)
+
+
+def _later(delay: Delay, more: float, least: float = 0.0) -> Delay:
+    """The same, so much later; at least `least`, at most twice as much or what is certain."""
+    if not more:
+        return delay
+    return replace(
+        delay, value=delay.value + more, low=delay.low + least, high=delay.high + max(2 * more - least, more)
     )
 
 

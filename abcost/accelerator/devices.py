@@ -106,7 +106,7 @@ FAMILIES: dict[str, Family] = {
             None,
             cells=Cells(),
         ),
-        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5",), 16, _IN_ECP5, _LUT4),
+        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5", "fpga-ecp5-delay"), 16, _IN_ECP5, _LUT4),
     )
 }
 
@@ -142,7 +142,7 @@ class Device:
     def usable_luts(self) -> int:
         """LUTs that surely have a place; fewer than there are logic cells where those count."""
         cells = self.family.cells
-        return self.luts if cells is None else int(self.luts / cells.high)
+        return self.luts if cells is None else int(self.luts / cells.per_lut)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; `targets`: the cost tables whose figures are those of its family."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from abcost.accelerator.design.net import NumberFormat
 from abcost.classify.counts import Count, counts_of
 from abcost.classify.signed_digits import nonzero_digits
 from abcost.core.graph import OpGraph, taps
@@ -36,7 +37,8 @@ class Engine:
     channels: outputs per position; taps: K, products per output; positions: of the output, batch included;
     bits: of an element of each operand;
     digits: signed digits of one weight that are worked off one by one (1 unless weights are in signed digits);
-    scale: the multiplication that alone reads a binary dot product, if there is one.
+    scale: the multiplication that alone reads a binary dot product, if there is one;
+    words: bits of one of its weights, remembered per number format.
     """
 
     dot: OpNode
@@ -49,6 +51,7 @@ class Engine:
     bits: tuple[int, int]
     digits: int = 1
     scale: OpNode | None = None
+    words: dict[NumberFormat, int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from abcost.accelerator.design.constants import stored_bits
 from abcost.accelerator.design.engine import chain_lanes
+from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import Engine
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.window import window_of
 from abcost.core.graph import OpGraph
-from abcost.core.kinds import OpKind
+from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.cost.memory import parameter_bits as bits_of_weights
 
 
-def memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> list[Memory]:
+def memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFormat) -> list[Memory]:
     """Weights or second operand of the dot product, and the line buffers of the windows in the engine.
 
     Weights of which each is used by a multiplier of its own are constants of the circuit.
     """
+    width = number.width
     found = [*_operand(engine, folding, graph, width)]
     folds = engine.folds(folding.pe, folding.simd)
-    word = weight_word(engine, width)
+    word = weight_word(engine, number)
     if word and folds > 1:
         products = folding.pe * folding.simd
         depth = max(
@@ -50,12 +53,20 @@ def running_results(node: OpNode, graph: OpGraph, lanes: int, width: int) -> Ite
     yield from [Memory("line buffer", bits, depth, reads=0, registered=True)] * min(lanes, source.shape[1])
 
 
-def weight_word(engine: Engine, width: int) -> int:
-    """Bits of one weight; 0 for a product of computed tensors. A single one is stored nowhere, and a factor yet."""
+def weight_word(engine: Engine, number: NumberFormat) -> int:
+    """Bits of one weight; 0 for a product of computed tensors. A single one is stored nowhere, and a factor yet.
+
+    A real weight takes the bits of the largest one of its layer, as other parameters do.
+    """
     weight = engine.dot.const("weight")
     if weight is None:
         return 0
-    return bits_of_weights(engine.dot, width)["weight"] // max(1, weight.count) or width
+    if number not in engine.words:
+        bits = bits_of_weights(engine.dot, number.width)["weight"] // max(1, weight.count) or number.width
+        if engine.arithmetic is DotArithmetic.REAL:
+            bits = min(bits, max(2, stored_bits(weight, number.width, number.fraction_bits)))  # with a sign
+        engine.words[number] = bits
+    return engine.words[number]
 
 
 def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Iterator[Memory]:

@@ -74,6 +74,11 @@ class Memory:
         """Blocks of the best shape."""
         return min(-(-self.width // w) * -(-self.depth // d) for w, d in shapes)
 
+    def deep(self, shapes: Sequence[tuple[int, int]]) -> int:
+        """Blocks behind each other that hold one bit's words, where there are as few blocks as can be."""
+        _, deep = min((-(-self.width // w) * -(-self.depth // d), -(-self.depth // d)) for w, d in shapes)
+        return deep
+
     @property
     def sprams(self) -> int:
         """SPRAMs if it is made of them."""

@@ -26,7 +26,7 @@ from abcost.cost.table import CostTable
 
 LUTS_PER_DSP = 240
 """What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
-DOT_UNITS = ("xnor_popcount", "masked_popcount", "plain_popcount", "signed_sum")
+DOT_UNITS = ("xnor_popcount", "masked_popcount", "plain_popcount", "constant_popcount", "signed_sum")
 PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 
 
@@ -192,7 +192,7 @@ class Pipelined:
 
     def memories(self, engine: Engine, folding: Folding) -> list[Memory]:
         """What an engine stores at a folding, and the FIFOs at the inputs of its chain."""
-        own = memories(engine, folding, self.graph, self.width)
+        own = memories(engine, folding, self.graph, self.designer.number)
         return [*own, *(m for work in engine.chain for m in self.joins.get(work.node.name, ()))]
 
     def worth(self, engine: Engine, folding: Folding) -> float:
@@ -208,7 +208,7 @@ class Pipelined:
     def _memory_worth(self, engine: Engine, folding: Folding) -> int:
         """LUTs that the memories of an engine are worth, FIFOs aside."""
         family = family_of(None)
-        placed = (m.preferred(family) for m in memories(engine, folding, self.graph, self.width))
+        placed = (m.preferred(family) for m in memories(engine, folding, self.graph, self.designer.number))
         return sum(
             m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family.shapes)
             for m in placed

@@ -17,6 +17,7 @@ from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.cost.price import total, unit_cost
 from abcost.cost.table import CostTable
+from abcost.errors import CostError
 
 LOGIC = ("luts", "ffs", "dsps")
 RESOURCES = (*LOGIC, "lutram", "blocks", "uram", "spram")
@@ -330,13 +331,22 @@ class Prices:
         found = self._known.get(unit)
         if found is None:
             one = replace(unit, count=1)
-            if unit != one:
-                found = self.of(one)
-            else:
-                units = (one,) if self.table.has(one.op) else apart(one)
-                found = total(unit_cost(part, self.table).scaled(part.count) for part in units)
+            found = self.of(one) if unit != one else self._of_one(one)
             self._known[unit] = found
         return found
+
+    def _of_one(self, unit: Unit) -> Cost:
+        """A unit that the table prices; otherwise, or beyond what was measured of a fused one, its parts."""
+        parts = apart(unit)
+        if self.table.has(unit.op):
+            try:
+                return unit_cost(unit, self.table)
+            except CostError:
+                if parts == (unit,):
+                    raise
+        elif parts == (unit,):
+            return unit_cost(unit, self.table)
+        return total(self._of_one(replace(part, count=1)).scaled(part.count) for part in parts)
 
     def total(self, units: Iterable[Unit]) -> dict[str, float | None]:
         """LUTs, flip-flops and DSPs of units; None where one has no figure."""

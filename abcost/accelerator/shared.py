@@ -92,7 +92,7 @@ class Shared:
                 resources=dict.fromkeys(arrays, 0.0),
                 chain_luts=0.0,
                 prelu_luts=0.0,
-                weights=places.get(e.arithmetic, "none") if weight_word(e, self.width) else "none",
+                weights=places.get(e.arithmetic, "none") if weight_word(e, self.designer.number) else "none",
                 external_bits=0,
                 shares=True,
             )
@@ -212,7 +212,7 @@ class Shared:
         for kind, folding in chosen.items():
             stored = self._stored(kind)
             if stored:
-                word = folding.pe * folding.simd * max(weight_word(e, self.width) for e in stored)
+                word = folding.pe * folding.simd * max(weight_word(e, self.designer.number) for e in stored)
                 reads = sum(e.positions * e.folds(folding.pe, folding.simd) for e in stored)
                 held = {e.dot.name for e in stored}
                 own = [e for e in stored if self._elsewhere(e.dot).get("weight") not in held]
@@ -227,7 +227,7 @@ class Shared:
         yield Memory("activations", word, depth, reads=0, rests=2 * read <= word)
 
     def _stored(self, kind: DotArithmetic) -> list[Engine]:
-        return [e for e in self._groups[kind] if weight_word(e, self.width)]
+        return [e for e in self._groups[kind] if weight_word(e, self.designer.number)]
 
     def _elsewhere(self, node: OpNode) -> Mapping[str, str]:
         """Roles of the node's parameters that another node stores -> that node."""

@@ -243,7 +243,7 @@ class Variants:
 
     def _read(self, memory: Memory) -> float:
         """The delay of a read of block memory in ns; NaN where it is not known."""
-        found = self._delays.block(memory.width, memory.depth)
+        found = self._delays.read(memory)
         return np.nan if found is None else found.value
 
     def _over(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:

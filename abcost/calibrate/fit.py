@@ -11,11 +11,11 @@ What a table says must not fall when a unit grows: see `abcost.calibrate.rising`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from abcost.calibrate.laws import Curve, Fitted, Law, Ranges, digits, number, sum_text
+from abcost.calibrate.laws import Curve, Fitted, Form, Law, Ranges, digits, number, sum_text
 from abcost.calibrate.point import Measured
 from abcost.calibrate.rising import embedded, exceeds, isotonic, rising
 from abcost.cost.formula import Formula
@@ -189,6 +189,25 @@ class Boxes:
                 text = f"max({', '.join([texts[i], *before])})" if before else texts[i]
                 laws[i][name] = _bounded(text, points, name)
         return [Fitted(ranges, found) for ranges, found in zip(valid, laws, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Laws of their own for each value of one size; there are none between two of them."""
+
+    over: str
+    form: Form
+
+    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
+        """The entries of every value in turn."""
+        found = []
+        for value in sorted({m.point.size[self.over] for m in measured}):
+            mine = [m for m in measured if m.point.size[self.over] == value]
+            found += [
+                replace(entry, valid={**entry.valid, self.over: (value, value)})
+                for entry in self.form.fit(mine)
+            ]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from abcost.calibrate.fit import Box, Boxes, Interpolated, Pieces, Terms
+from abcost.calibrate.fit import Box, Boxes, Each, Interpolated, Pieces, Terms
 from abcost.calibrate.laws import Form
 from abcost.calibrate.point import Point, Role
 from abcost.core.exponents import sizes_of
@@ -258,6 +258,36 @@ def _by_bits(op: str, most: int = BITS[-1]) -> Maker:
     return make
 
 
+CONSTANT_BITS = (4, 9, 16, 24, 36, 64)
+CONSTANT_LANES = (1, 2, 4, 8, 16, 32, 64)
+HELD_CONSTANT = ((12, 4), (18, 16), (20, 1), (30, 8), (27, 2))
+MOST_CONSTANT = 1200
+"""Most bits times lanes that are measured but of 36 bits: larger ones take minutes each."""
+
+
+def constant_words(bits: int, lanes: int) -> tuple[int, ...]:
+    """Random words, as weights of a trained layer look to synthesis."""
+    generator = random.Random(f"constant {bits} {lanes}")
+    return tuple(generator.getrandbits(bits) for _ in range(lanes))
+
+
+def _constant_popcount(*, quick: bool) -> Sweep:
+    """LUTs of a lane rise with its bits and fall with the lanes that share; priced in such groups of lanes."""
+    grid = [
+        (n, lanes)
+        for n in (CONSTANT_BITS[::2] if quick else CONSTANT_BITS)
+        for lanes in CONSTANT_LANES
+        if n * lanes <= MOST_CONSTANT or n == 36
+    ]
+    points = [
+        Point("constant_popcount", {"bits": n, "choices": lanes},
+              {"bits": n, "words": constant_words(n, lanes)}, _role(held_out=out))
+        for sizes, out in ((grid, False), (HELD_CONSTANT, True))
+        for n, lanes in sizes
+    ]  # fmt: skip
+    return Sweep("constant_popcount", tuple(points), Each("choices", Interpolated("bits")))
+
+
 def modulus(width: int) -> int:
     """A modulus of so many bits that is no power of two, for which a counter has a comparison."""
     return (5 << width) // 7
@@ -360,6 +390,7 @@ SWEEPS: dict[str, Maker] = {
     "rom": _rom,
     "masked_popcount": _by_bits("masked_popcount", 288),
     "plain_popcount": _by_bits("plain_popcount", 288),
+    "constant_popcount": _constant_popcount,
     "counter": _counter,
     "multiply_lut": _by_width("multiply_lut", BOOTH),
 }

@@ -16,7 +16,7 @@ from abcost.calibrate.point import Measured, Point, Role
 from abcost.calibrate.points import points_csv
 from abcost.calibrate.residual import Residual, residual
 from abcost.calibrate.table import Provenance, Switching, table_text
-from abcost.calibrate.targets import Target
+from abcost.calibrate.targets import WHOLE_SWEEPS, Target
 from abcost.calibrate.toggles import counted_points
 from abcost.cost.table import CostTable
 from abcost.errors import ToolError
@@ -59,7 +59,13 @@ def jobs_count(target: Target, *, quick: bool) -> int:
 
 
 def _sweeps(target: Target, *, quick: bool) -> list[Sweep]:
-    return plan(target.ops, quick=quick or target.coarse, longest=target.longest)
+    if not target.coarse or quick:
+        return plan(target.ops, quick=quick, longest=target.longest)
+    return [
+        sweep
+        for op in target.ops
+        for sweep in plan((op,), quick=op not in WHOLE_SWEEPS, longest=target.longest)
+    ]
 
 
 def _points(target: Target, sweeps: Sequence[Sweep]) -> list[Point]:

@@ -49,7 +49,7 @@ def shares(rows: Sequence[MeasuredDelay]) -> dict[str, Share]:
 
 def sta_job(point: DelayPoint, flow: Flow) -> StaJob:
     """The timing analysis of one point between registers, which no block of a multiplier takes in."""
-    source = registered_source(point.unit, apart=point.op in MULTIPLYING)
+    source = registered_source(point.unit, clear="behind" if point.op in MULTIPLYING else "none")
     in_block = point.op == "block_read"
     found = find_flow(f"{flow.name}-blocks") if in_block else flow
     return StaJob(point.unit.name, TOP, source, found, tuple(point.unit.all_files.items()))

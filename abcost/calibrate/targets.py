@@ -9,6 +9,9 @@ from abcost.calibrate.delay_plan import DELAYS
 from abcost.calibrate.plan import BITS, SWEEPS
 from abcost.registry import unknown_name
 
+WHOLE_SWEEPS = ("multiply", "counter")
+"""Units that a coarse target measures at all sizes of the plan too: their laws have steps between the others."""
+
 WIRING = """a shift by one constant amount is wiring: it synthesizes to no cell"""
 
 
@@ -40,7 +43,7 @@ class Target:
     )
     mapping: str = ""  # what the LUTs are mapped for: area | delay; "": there are none
     base: str = ""  # the target that is mapped otherwise: the delays of both are those of this one
-    coarse: bool = False  # a third of the points, as with --quick
+    coarse: bool = False  # a third of the points, as with --quick, but for WHOLE_SWEEPS
 
     def with_cells(self, name: str, library: str) -> Target:
         """The same measurements on the cells of another library, for a table of another name."""
@@ -72,7 +75,9 @@ _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
 
 _CELLS = tuple(
-    op for op in _LOOSE if op not in ("multiply_lut", "masked_popcount", "plain_popcount", "counter")
+    op
+    for op in _LOOSE
+    if op not in ("multiply_lut", "masked_popcount", "plain_popcount", "constant_popcount", "counter")
 )
 """Standard cells have no DSPs for which another multiplier could stand in, and no engines, which need the others."""
 

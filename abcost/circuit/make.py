@@ -87,7 +87,7 @@ def make_circuit(
     argmax: the number of the largest logit comes out. Raises UsageError for what has no circuit, naming the layer.
     """
     width = form.width
-    rewriting, graph = _in_format(subject, samples, form)
+    rewriting, graph = in_format(subject, samples, form)
     number = NumberFormat(width, rewriting.fraction_bits)
     table = CostTable.load(target)
     organised = organise(
@@ -116,7 +116,7 @@ def make_circuit(
     return Circuit(subject, rewriting, graph, number, net, plan, organised, top, layers)
 
 
-def _in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOptions, OpGraph]:
+def in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOptions, OpGraph]:
     """The rewriting whose fraction bits leave room for all values, and the graph of one image after it."""
     width, fraction_bits = form.width, form.fraction_bits
     bits = min(_MOST_FRACTION_BITS, width - 2) if fraction_bits is None else fraction_bits

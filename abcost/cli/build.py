@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abcost.cli import options
-from abcost.cli.given import given
+from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
 from abcost.errors import UsageError
@@ -20,7 +20,7 @@ from abcost.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from abcost.circuit.make import Circuit
+    from abcost.circuit.make import Circuit, Form, Written
     from abcost.circuit.route import Placed
     from abcost.circuit.simulate import Simulated
     from abcost.data import DataSet
@@ -31,15 +31,20 @@ _SAMPLES = 256
 _PAUSES = 2
 """Frame intervals for which an end of the simulated circuit stands still at most, between images."""
 
+_OF_CIRCUITS = ("device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "argmax")
+
 
 def build(
     context: typer.Context,
     model: options.Model,
-    device: Annotated[str, typer.Option(help="The part, such as lfe5u-85f.")],
     out: Annotated[
         Path,
         typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
     ],
+    device: Annotated[str | None, typer.Option(help="The part, such as lfe5u-85f.")] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", help="verilog, or c: a golden model, one C99 file, for no part.")
+    ] = "verilog",
     checkpoint: options.Checkpoint = None,
     data: Annotated[
         str | None,
@@ -82,7 +87,7 @@ def build(
     blocks: options.Blocks = None,
     model_arg: options.ModelArg = None,
 ) -> None:
-    """Write a network as one circuit with AXI4-Stream ends; simulate it on images, to the bit; place and route it."""
+    """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
     _check_numbers(width, fraction_bits)
     from abcost.circuit.make import Form, Written, make_circuit
     from abcost.circuit.project import check_folder, write_circuit, write_report
@@ -92,6 +97,18 @@ def build(
 
     check_folder(out)
     check_mapping(mapping)
+    _check_language(output_format, device, given(context))
+    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits or 12)
+    asked = options.request(
+        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
+        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
+    )  # fmt: skip
+    form, written = Form(width, fraction_bits, rewriting), Written(_command(sys.argv[1:]), checkpoint)
+    if device is None:
+        with quiet():
+            subject, loaded = _subject(asked, data, data_root)
+        _golden(subject, loaded, form, written, out, simulate)
+        return
     clock = clock_mhz if "clock_mhz" in given(context) else None
     wishes = options.accelerator(device, fps, clock, None, "on-chip", folding)
     chosen = None if wishes is None else wishes.device
@@ -100,17 +117,12 @@ def build(
     part = part_of(chosen.part) if route else None
     if simulate is not None:
         find_simulator()
-    rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits or 12)
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
     with quiet():
         subject, loaded = _subject(asked, data, data_root)
         images, labels = _images(subject, loaded, simulate)
         circuit = make_circuit(
             subject, _samples(subject, loaded), wishes, target or options.default_target(device),
-            Form(width, fraction_bits, rewriting), argmax=argmax, written=Written(_command(sys.argv[1:]), checkpoint),
+            form, argmax=argmax, written=written,
         )  # fmt: skip
     number = write_circuit(circuit, out)
     note(f"wrote {number} files to {out}: top.v, and rtl/ with a module a file")
@@ -130,6 +142,40 @@ def build(
         write_report(report, out)
     note(_text(report))
     if any(result.equal != result.images for result in results):
+        raise typer.Exit(1)
+
+
+def _check_language(language: str, device: str | None, there: frozenset[str]) -> None:
+    if options.choice("--format", language, ("verilog", "c")) == "c":
+        refuse(there, _OF_CIRCUITS, "with --format c")
+    elif device is None:
+        raise UsageError("a circuit is written for a part: add --device, such as lfe5u-85f; or --format c")
+
+
+def _golden(
+    subject: Subject, data: DataSet | None, form: Form, written: Written, out: Path, simulate: int | None
+) -> None:
+    """Write the golden model; run it on images, if that is asked for. Exit 1 if one differs from the interpreter."""
+    from abcost.circuit.golden import golden_logits, make_golden, write_golden
+    from abcost.circuit.simulate import expected_logits
+
+    with quiet():
+        golden = make_golden(subject, _samples(subject, data), form, written)
+    place = write_golden(golden, out)
+    number = golden.number
+    note(f"wrote {place}: values of {number.width} bits, {number.fraction_bits} behind the point")
+    if not subject.trained:
+        note("note: weights are untrained (no --checkpoint)")
+    if simulate is None:
+        return
+    images, labels = _images(subject, data, simulate)
+    with quiet():
+        expected = expected_logits(subject, golden.rewriting, number.width, images)
+    found = golden_logits(golden, images)
+    equal = int((found == expected).all(dim=1).sum())
+    right = "" if labels is None else f", top-1 {float((found.argmax(dim=1) == labels).double().mean()):.2%}"
+    note(f"ran it: {equal} of {len(images)} images equal to the bit{right}")
+    if equal != len(images):
         raise typer.Exit(1)
 
 

@@ -51,7 +51,7 @@ def verify(
     )  # fmt: skip
     note(f"verifying {model}: every stage is executed several times, in float64 …")
     with quiet():
-        found = verify_subject(resolve(asked), rewriting)
+        found = verify_subject(resolve(asked), rewriting, owned=True)
     if chosen == "json":
         write(_json(model, found), output)
     else:

@@ -15,30 +15,36 @@ A sign of zero is 0 in torch. Hardware has one bit: x >= 0 -> +1. `FixedPoint` u
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from abcost.core.graph import OpGraph
+from abcost.core.arithmetic import Arithmetic, FixedPoint, Floating, is_power_of_two
+from abcost.core.chain import Value
+from abcost.core.graph import OpGraph, taps
+from abcost.core.kernels import kernels
 from abcost.core.kinds import OpKind
-from abcost.core.node import Constant, OpNode
-from abcost.core.precision import Encoding
+from abcost.core.node import OpNode
+from abcost.core.program import Step, is_binary_dot, program
 from abcost.core.replay import replay
 from abcost.core.transfer import decision
 from abcost.core.windows import over_windows
 from abcost.errors import GraphError
 
-
-def is_power_of_two(values: torch.Tensor) -> torch.Tensor:
-    """Where |value| is exactly 2**k for an integer k. Any shape in, bool out.
-
-    >>> is_power_of_two(torch.tensor([0.25, -4.0, 0.0, 3.0])).tolist()
-    [True, True, False, False]
-    """
-    mantissa, _ = torch.frexp(values.to(torch.float64).abs())
-    return mantissa == 0.5
+__all__ = [
+    "Arithmetic",
+    "Deferred",
+    "Execution",
+    "FixedPoint",
+    "Floating",
+    "Held",
+    "execute",
+    "is_power_of_two",
+    "only_moves",
+    "run_node",
+]
 
 
 def only_moves(node: OpNode) -> bool:
@@ -47,93 +53,8 @@ def only_moves(node: OpNode) -> bool:
     return node.kind is OpKind.WIRING and not node.consts and not padded
 
 
-def _one_bit(constant: Constant) -> torch.Tensor:
-    """Binary constants as hardware stores them: 0, which torch.sign can leave, is +1."""
-    values = constant.real()
-    return torch.where(values == 0, 1.0, values)
-
-
 @dataclass(frozen=True, slots=True)
-class Floating:
-    """Float64, no rounding. `hardware_sign`: x >= 0 -> +1 instead of torch's sign(0) = 0."""
-
-    hardware_sign: bool = False
-
-    def constant(self, constant: Constant) -> torch.Tensor:
-        """The constant as it is."""
-        return _one_bit(constant) if constant.binary and self.hardware_sign else constant.real()
-
-    def settle(self, values: torch.Tensor) -> torch.Tensor:
-        """The value as it is stored: unchanged."""
-        return values
-
-
-@dataclass(slots=True)
-class FixedPoint:
-    """Multiples of 2**-fraction_bits; `largest` is the largest magnitude that was met.
-
-    width: bits of a register that holds a real value, in two's complement; what does not fit wraps, as in the hardware
-    units, and is counted. None: as wide as needed. Sums inside a dot product are as wide as they need to be, and so are
-    constants.
-    """
-
-    fraction_bits: int
-    hardware_sign: bool = True
-    width: int | None = None
-    largest: float = field(default=0.0)
-    lowest: float = field(default=0.0)  # of the real values, before they wrapped
-    highest: float = field(default=0.0)
-    overflows: int = field(default=0)  # values that wrapped
-
-    def constant(self, constant: Constant) -> torch.Tensor:
-        """Rounded to the grid, powers of two and +-1 exact; as the constant says, where it does."""
-        if constant.fixed is not None:
-            return constant.fixed
-        if constant.binary:
-            return _one_bit(constant)
-        values = constant.real()
-        grid = 2.0**self.fraction_bits
-        return torch.where(is_power_of_two(values), values, torch.round(values * grid) / grid)
-
-    def settle(self, values: torch.Tensor) -> torch.Tensor:
-        """Cut to the grid, towards minus infinity. Raises GraphError where float64 could not be exact."""
-        grid = 2.0**self.fraction_bits
-        largest = float(values.abs().max()) if values.numel() else 0.0
-        if not largest * grid * grid < 2.0**52:  # also refuses NaN
-            raise GraphError(
-                f"fixed-point execution met {largest:.3g}, too large for {self.fraction_bits} fraction bits"
-            )
-        self.largest = max(self.largest, largest)
-        return torch.floor(values * grid) / grid
-
-    def store(self, values: torch.Tensor) -> torch.Tensor:
-        """Real values as a register of `width` bits holds them.
-
-        y = (x + 2**(width-1-F)) mod 2**(width-F) - 2**(width-1-F)
-        """
-        if values.numel():
-            low, high = torch.aminmax(values)
-            self.lowest, self.highest = min(self.lowest, float(low)), max(self.highest, float(high))
-        if self.width is None:
-            return values
-        half = 2.0 ** (self.width - 1 - self.fraction_bits)
-        held = torch.remainder(values + half, 2 * half) - half
-        self.overflows += int((held != values).sum())
-        return held
-
-    @property
-    def needed_width(self) -> int:
-        """Bits that hold every real value that was met, sign and fraction bits included."""
-        grid = 2**self.fraction_bits
-        above, below = int(self.highest * grid), max(0, int(-self.lowest * grid) - 1)  # -2**n needs n bits
-        return 1 + max(above.bit_length(), below.bit_length())
-
-
-Arithmetic = Floating | FixedPoint
-
-
-@dataclass(frozen=True, slots=True)
-class _Deferred:
+class Deferred:
     """total / divisor, not yet divided: the mean over taps that are no power of two, on its way to a linear layer.
 
     Hardware keeps the sum and takes 1/taps into the classifier's scale; executing it so before and after
@@ -142,6 +63,10 @@ class _Deferred:
 
     total: torch.Tensor
     divisor: int
+
+
+Held = Value | Deferred
+"""A value as an execution holds it: a tensor, packed bits, whole numbers, or a mean that is not divided yet."""
 
 
 def execute(
@@ -157,36 +82,126 @@ def execute(
     `overrides` puts given values in place of a node's own, to probe exact thresholds.
     Raises GraphError if the number or shape of the inputs is wrong.
     """
-    arithmetic = arithmetic or Floating()
-    remaining = {node.name: len(graph.users(node)) for node in graph}
-    values: dict[str, torch.Tensor | _Deferred] = {}
-    kept: dict[str, torch.Tensor] = {}
-    feed = iter(inputs)
-    count = sum(node.kind is OpKind.INPUT for node in graph)
-    if count != len(inputs):
-        raise GraphError(f"the graph has {count} inputs, {len(inputs)} were given")
-    for node in graph:
+    execution = Execution(graph, inputs, arithmetic or Floating(), overrides=overrides, keep=keep)
+    for step in execution.steps:
+        execution.run(step)
+    return {node.name: execution.kept[node.name] for node in graph if node.name in execution.kept}
+
+
+class Execution:
+    """A graph that is being executed, step by step.
+
+    kept: the values that were asked for, as far as they are known; values: those that a later step reads, as they are
+    held (see `opened`).
+    """
+
+    def __init__(
+        self,
+        graph: OpGraph,
+        inputs: Sequence[torch.Tensor],
+        arithmetic: Arithmetic,
+        *,
+        overrides: Mapping[str, torch.Tensor] | None = None,
+        keep: Callable[[OpNode], bool] = lambda _node: False,
+        one_by_one: bool = False,
+    ) -> None:
+        """As `execute`. one_by_one: every node has steps of its own. Raises GraphError for another number of inputs."""
+        count = sum(node.kind is OpKind.INPUT for node in graph)
+        if count != len(inputs):
+            raise GraphError(f"the graph has {count} inputs, {len(inputs)} were given")
+        self.graph, self.arithmetic = graph, arithmetic
+        self.overrides: Mapping[str, torch.Tensor] = {} if overrides is None else overrides
+        self.values: dict[str, Held] = {}
+        self.kept: dict[str, torch.Tensor] = {}
+        self._feed = dict(zip((n.name for n in graph if n.kind is OpKind.INPUT), inputs, strict=True))
+        self._library = kernels()
+        self._wanted = frozenset(node.name for node in graph if keep(node))
+        native = self._library is not None
+        self._program = program(
+            graph, arithmetic, self._wanted, frozenset(self.overrides), native=native, one_by_one=one_by_one
+        )
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """What is to be run, in order."""
+        return self._program.steps
+
+    def run(self, step: Step) -> None:
+        """Execute the nodes of a step, and let go of what nothing reads after it."""
+        if not self._natively(step):
+            for node in step.nodes:
+                self._by_torch(node)
+        for node in step.nodes:
+            if node.name in self.overrides and node.name in self.values:
+                self.values[node.name] = self.overrides[node.name]
+            if node.name in self._wanted and node.name in self.values:
+                self.kept[node.name] = self.opened(self.values[node.name])
+        for name in step.done:
+            self.values.pop(name, None)
+
+    def opened(self, value: Held) -> torch.Tensor:
+        """A value in float64; a mean that is not divided yet is divided, and not cut."""
+        return _plain(self._loose(value), Floating())
+
+    def _loose(self, value: Held) -> torch.Tensor | Deferred:
+        if isinstance(value, torch.Tensor | Deferred):
+            return value
+        if self._library is None:
+            raise GraphError("a value is packed, and there is no kernel that unpacks it")
+        return value.plain(self._library)
+
+    def _by_torch(self, node: OpNode) -> None:
         if node.kind is OpKind.INPUT:
-            result: torch.Tensor | _Deferred = _take(node, next(feed), arithmetic)
+            result: torch.Tensor | Deferred = _take(node, self._feed[node.name], self.arithmetic)
         else:
-            result = _run(node, [values[name] for name in graph.inputs(node.name)], arithmetic)
-        if isinstance(arithmetic, FixedPoint) and isinstance(result, torch.Tensor) and _is_real(graph, node):
-            result = arithmetic.store(result) if result.is_floating_point() else result
-        if overrides and node.name in overrides:
-            result = overrides[node.name]
-        values[node.name] = result
-        if keep(node):
-            kept[node.name] = _plain(result, Floating())
-        for name in dict.fromkeys(graph.inputs(node.name)):
-            remaining[name] -= 1
-            if not remaining[name]:
-                del values[name]
-    return kept
+            read = [self._loose(self.values[name]) for name in self.graph.inputs(node.name)]
+            result = _run_one(self.graph, node, read, self.arithmetic)
+        self.values[node.name] = self._stored(node, result)
+
+    def _stored(self, node: OpNode, result: torch.Tensor | Deferred) -> torch.Tensor | Deferred:
+        """As a register holds it, where it is a real value."""
+        if isinstance(result, Deferred) or not isinstance(self.arithmetic, FixedPoint):
+            return result
+        stored = node.name in self._program.real and result.is_floating_point()
+        return self.arithmetic.store(result) if stored else result
+
+    def _natively(self, step: Step) -> bool:
+        """Whether compiled kernels have computed the values of a step."""
+        if self._library is None:
+            return False
+        if step.sums is not None:
+            given = self.values[step.sums.source]
+            sums = (
+                None if isinstance(given, Deferred) else step.sums.run(given, self.arithmetic, self._library)
+            )
+            if sums is not None:
+                self.values[step.sums.to] = sums
+            return sums is not None or step.sums.to != step.sums.node.name  # else the chain does without
+        if step.chain is None or not isinstance(self.arithmetic, FixedPoint):
+            return False
+        read: dict[str, Value] = {}
+        for name in step.chain.inputs:
+            value = self.values.get(name)
+            if value is None or isinstance(value, Deferred):
+                return False
+            read[name] = value
+        results = step.chain.run(read, self.arithmetic, self._library)
+        self.values.update(results or {})
+        return results is not None
 
 
-def _is_real(graph: OpGraph, node: OpNode) -> bool:
-    """Whether a register of the residual path's width holds the result: it is no bit and no count."""
-    return graph.precision(node).encoding is Encoding.REAL
+def _run_one(
+    graph: OpGraph, node: OpNode, inputs: list[torch.Tensor | Deferred], arithmetic: Arithmetic
+) -> torch.Tensor | Deferred:
+    """The value of a node; sums of products of signs in single precision, which holds them exactly."""
+    x = inputs[0]
+    if is_binary_dot(graph, node) and isinstance(x, torch.Tensor) and x.dtype == torch.float64:
+        weight = node.consts["weight"]
+        if weight.binary and weight.fixed is None and "bias" not in node.consts and taps(node) < 2**24:
+            single = Floating(hardware_sign=arithmetic.hardware_sign).constant(weight).to(torch.float32)
+            if node.kind is OpKind.CONV:
+                return arithmetic.settle(_convolution(node, x.to(torch.float32), single).to(torch.float64))
+    return _run(node, inputs, arithmetic)
 
 
 def _take(node: OpNode, value: torch.Tensor, arithmetic: Arithmetic) -> torch.Tensor:
@@ -197,23 +212,23 @@ def _take(node: OpNode, value: torch.Tensor, arithmetic: Arithmetic) -> torch.Te
     return arithmetic.settle(value.to(torch.float64))
 
 
-def _plain(value: torch.Tensor | _Deferred, arithmetic: Arithmetic) -> torch.Tensor:
-    return arithmetic.settle(value.total / value.divisor) if isinstance(value, _Deferred) else value
+def _plain(value: torch.Tensor | Deferred, arithmetic: Arithmetic) -> torch.Tensor:
+    return arithmetic.settle(value.total / value.divisor) if isinstance(value, Deferred) else value
 
 
 def _run(
-    node: OpNode, inputs: list[torch.Tensor | _Deferred], arithmetic: Arithmetic
-) -> torch.Tensor | _Deferred:
-    if isinstance(inputs[0], _Deferred):
+    node: OpNode, inputs: list[torch.Tensor | Deferred], arithmetic: Arithmetic
+) -> torch.Tensor | Deferred:
+    if isinstance(inputs[0], Deferred):
         if only_moves(node) and len(inputs) == 1:
-            return _Deferred(replay(node.attrs, [inputs[0].total], {}), inputs[0].divisor)
+            return Deferred(replay(node.attrs, [inputs[0].total], {}), inputs[0].divisor)
         if node.kind is OpKind.LINEAR:
             return _linear(node, inputs[0].total, arithmetic, inputs[0].divisor)
     plain = [_plain(value, arithmetic) for value in inputs]
     if node.kind is OpKind.AVG_POOL and isinstance(arithmetic, FixedPoint):
         taps = int(node.attrs["taps"])
         total = _pool_sum(node, plain[0])
-        return _Deferred(total, taps) if taps & (taps - 1) else arithmetic.settle(total / taps)
+        return Deferred(total, taps) if taps & (taps - 1) else arithmetic.settle(total / taps)
     return _EXECUTORS[node.kind](node, plain, arithmetic)
 
 
@@ -226,11 +241,11 @@ def _c(node: OpNode, role: str, arithmetic: Arithmetic) -> torch.Tensor:
     return arithmetic.constant(node.consts[role])
 
 
-def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+def _convolution(node: OpNode, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     a = node.attrs
-    y = torch.ops.aten.convolution(
-        x[0],
-        _c(node, "weight", arithmetic),
+    result: torch.Tensor = torch.ops.aten.convolution(
+        x,
+        weight,
         None,
         list(a["stride"]),
         list(a["padding"]),
@@ -239,6 +254,11 @@ def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.
         list(a["output_padding"]),
         a["groups"],
     )
+    return result
+
+
+def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
+    y = _convolution(node, x[0], _c(node, "weight", arithmetic))
     if "bias" in node.consts:
         y = y + _c(node, "bias", arithmetic).reshape(1, -1, *[1] * (y.dim() - 2))
     return arithmetic.settle(y)

@@ -32,6 +32,7 @@ UNITS: dict[str, str] = {
     "max": "larger of two values of width bits",
     "masked_popcount": "xnor_popcount of `bits` inputs with a mask bit each",
     "plain_popcount": "how many of `bits` bits are 1",
+    "constant_popcount": "`choices` popcounts of the same `bits` inputs, each against a constant word",
     "counter": "width bits with enable and reset, back to 0 after its last value",
 }
 """Units that a table may price -> what one of them is."""

@@ -2,7 +2,8 @@
 
     qprelu_add    the selects of a power-of-two PReLU fit in the LUTs of the adder behind it
     scale_dot     2p - K fits into the adder in front of a DSP's multiplier
-    counter, popcounts with a mask or of constant weights: no more than an accumulator, XNOR-popcounts and ANDs
+    constant_popcount  lanes with constant weights share what they have in common
+    counter, popcounts with a mask or without weights: no more than an accumulator, XNOR-popcounts and ANDs
 
 A table that does not price them together prices them apart.
 """
@@ -48,10 +49,16 @@ def apart(unit: Unit) -> tuple[Unit, ...]:
             Unit("register", count, sums),
             Unit("multiply", count, width),
         )
+    if unit.op == "counter":
+        return (replace(unit, op="accumulate"),)
+    return _popcount_apart(unit)
+
+
+def _popcount_apart(unit: Unit) -> tuple[Unit, ...]:
+    if unit.op == "constant_popcount" and unit.choices is not None:
+        return (replace(unit, op="plain_popcount", count=unit.count * unit.choices, choices=None),)
     if unit.op == "plain_popcount":
         return (replace(unit, op="xnor_popcount"),)
     if unit.op == "masked_popcount" and unit.bits is not None:
-        return (replace(unit, op="xnor_popcount"), masks(count, unit.bits))
-    if unit.op == "counter":
-        return (replace(unit, op="accumulate"),)
+        return (replace(unit, op="xnor_popcount"), masks(unit.count, unit.bits))
     return (unit,)

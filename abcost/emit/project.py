@@ -60,7 +60,7 @@ def project(
 def written(design: EngineDesign, place: str | None = None) -> Unit:
     """The module of an engine. place: of its weights, block or lutram (LUTs); None: what is worth less."""
     name = identifier(design.engine.name)
-    word = weight_word(design.engine, design.number.width)
+    word = weight_word(design.engine, design.number)
     words = weight_words(design)
     where = place or Memory("weights", word * words.shape[1], len(words), 0).preferred(family_of(None)).place
     return engine_unit(name, design, packed(words, word), f"{name}_weights.hex", where)

@@ -250,7 +250,7 @@ class _Writer:
 
     def _engine(self, name: str, stage: Stage) -> Unit:
         design = stage.design
-        word = weight_word(design.engine, design.number.width)
+        word = weight_word(design.engine, design.number)
         words = stage.words
         unit = engine_unit(
             name, design, packed(words, word), f"{name}_weights.hex", self.places.get(stage.name, "block")

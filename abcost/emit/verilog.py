@@ -7,6 +7,7 @@ part selects; a bit of an expression is named first, for Verilog-2005 selects fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -17,6 +18,15 @@ from abcost.emit.wiring import WRITTEN, extended
 from abcost.rtl.unit import Port, Unit, Values, build
 
 
+def many_multipliers(parts: Sequence[Part]) -> bool:
+    """Whether several multipliers are among these parts.
+
+    Yosys 0.70 takes registers that several iCE40 multipliers share into the block of one of them, and the others lose
+    it: their results are 0. What it cannot see into stays right.
+    """
+    return sum(part.lanes for part in parts if part.op == "multiply") > 1
+
+
 def span(bits: int) -> str:
     """The range of a vector; "" for one bit."""
     return f"[{bits - 1}:0] " if bits > 1 else ""
@@ -25,9 +35,14 @@ def span(bits: int) -> str:
 class Printer:
     """Collects the lines of a module, and the units that it instantiates."""
 
-    def __init__(self, words: Sequence[int] = (), file: str = "", place: str = "block") -> None:
-        """words: of the weights, PE * SIMD of them each; file: from which their memory is initialised; place: its."""
-        self.words, self.file, self.place = tuple(words), file, place
+    def __init__(
+        self, words: Sequence[int] = (), file: str = "", place: str = "block", *, closed: bool = False
+    ) -> None:
+        """words: of the weights, PE * SIMD of them each; file: from which their memory is initialised; place: its.
+
+        closed: synthesis takes no register into a multiplier's block; see `many_multipliers`.
+        """
+        self.words, self.file, self.place, self.closed = tuple(words), file, place, closed
         self.lines: list[str] = []
         self.units: dict[str, Unit] = {}
         self._remark = ""
@@ -115,6 +130,8 @@ class Printer:
 
     def _unit(self, part: Part) -> None:
         unit = build(part.op, **part.parameters)
+        if self.closed and part.op == "multiply":
+            unit = replace(unit, keep=True)
         self._declare(part)
         inputs = {port.name for port in unit.inputs}
         if part.lanes == 1:
@@ -200,11 +217,12 @@ def engine_unit(
     name: str, design: EngineDesign, words: Sequence[int], file: str, place: str = "block"
 ) -> Unit:
     """The engine: modules of its dot product, of the way to fewer lanes, and of its chain; wires between them."""
+    closed = many_multipliers([*design.sums.parts, *design.turn.parts, *design.chain.parts])
     inputs = _free(design.sums)
     given, taken = _of_sums(design.sums.sums), _of_sums(design.turn.sums)
     sums = module(
         f"{name}_sums", design.sums, inputs, [(to.name, own) for own, to in zip(given, taken, strict=True)],
-        Printer(words, file, place),
+        Printer(words, file, place, closed=closed),
     )  # fmt: skip
     turn = module(
         f"{name}_turn", design.turn, taken, [("value", design.turn.value), ("ready", design.turn.coming)],
@@ -217,7 +235,7 @@ def engine_unit(
     ]
     takes = [(f"{side.net.name}_take", side.take) for side in design.chain.sides]
     chain_inputs = [design.chain.value, design.chain.coming, *(side.net for side in design.chain.sides)]
-    chain = module(f"{name}_chain", design.chain, chain_inputs, [*takes, *results], Printer())
+    chain = module(f"{name}_chain", design.chain, chain_inputs, [*takes, *results], Printer(closed=closed))
     outer = [*inputs, *(side.net for side in design.chain.sides)]
     wires = [*((net.name, net.bits) for net in taken), ("value", design.turn.value.bits), ("ready", 1)]
     lines = [

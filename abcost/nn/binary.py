@@ -41,17 +41,20 @@ def _channel_mean(weight: Tensor) -> Tensor:
     return weight.abs().mean(dim=CHANNEL, keepdim=True)  # (out, in, kh, kw) -> (out, 1, 1, 1)
 
 
+def _standardized(weight: Tensor, magnitude: float | None) -> tuple[Standardization, Tensor]:
+    """The standardised weight, and the magnitude of its signs per output channel: mean|W^| where none is given."""
+    found = Standardization.of(weight)
+    if magnitude is not None:
+        return found, torch.full_like(found.std, magnitude)
+    norm = torch.linalg.vector_norm(found.centred, 1, dim=CHANNEL, keepdim=True)
+    return found, found.rate * norm / fan_in(weight)
+
+
 class _StandardizedSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, weight: Tensor, scale: Tensor, magnitude: float | None) -> Tensor:
-        found = Standardization.of(weight)
+        found, size = _standardized(weight, magnitude)
         centred = found.centred
-        if magnitude is None:
-            size = (
-                found.rate * torch.linalg.vector_norm(centred, 1, dim=CHANNEL, keepdim=True) / fan_in(weight)
-            )
-        else:
-            size = torch.full_like(found.std, magnitude)
         ctx.save_for_backward(centred, found.std, scale, size)
         return centred.sign().mul_(scale * size)
 
@@ -73,7 +76,11 @@ def binarize_standardized(
     magnitude: None takes mean|W^| per output channel.  W^: see `standardize`.  The clip of `binarize` is left
     out, for no |W^| is beyond 1: |W - mean| <= fan_in**0.5 * std.
     """
-    result: Tensor = _StandardizedSign.apply(weight, as_scale(weight, scale), magnitude)  # type: ignore[no-untyped-call]
+    factor = as_scale(weight, scale)
+    if not torch.is_grad_enabled():  # no derivative needs the centred weight again
+        found, size = _standardized(weight, magnitude)
+        return found.centred.sign_().mul_(factor * size)
+    result: Tensor = _StandardizedSign.apply(weight, factor, magnitude)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -9,22 +9,25 @@ their attribute, so nothing pulls them away from the module; the shift register 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from abcost.rtl.unit import Unit
+
+Clear = Literal["none", "behind", "both"]
 
 TOP = "registered"
 """Name of the module that `registered_source` makes."""
 
 
-def registered_source(unit: Unit, *, apart: bool = False) -> str:
+def registered_source(unit: Unit, *, clear: Clear = "none") -> str:
     """Verilog of module `registered` (clk, si) around one instance of `unit`, with all that it needs.
 
-    apart: with a pin `clear`, see `between_registers`.
+    clear: which registers have one, see `between_registers`.
     """
     inputs = {port.name: port.bits for port in unit.inputs}
     outputs = {port.name: port.bits for port in unit.outputs}
     clock = "clk" if unit.clocked else None
-    return f"{unit.source}\n{between_registers(unit.name, inputs, outputs, clock=clock, apart=apart)}"
+    return f"{unit.source}\n{between_registers(unit.name, inputs, outputs, clock=clock, clear=clear)}"
 
 
 def between_registers(
@@ -33,13 +36,14 @@ def between_registers(
     outputs: Mapping[str, int],
     *,
     clock: str | None,
-    apart: bool = False,
+    clear: Clear = "none",
 ) -> str:
     """Verilog of module `registered` (clk, si) around an instance of module `name`.
 
     inputs, outputs: port -> bits, without the clock; clock: its clock port, None if it has none.
-    apart: the registers behind the module have an asynchronous clear by a pin, so that no block of a multiplier
-    takes them in; those in front feed each other, and so none takes them anyway.
+    clear: which registers have an asynchronous clear by a pin: those behind, so that no block of a multiplier takes
+    them in; those in front too, so that none of them stands in for a register of the module that delays an input,
+    as the next one of the shift register could.
     """
     read, made = sum(inputs.values()), sum(outputs.values())
     links = [] if clock is None else [f".{clock}(clk)"]
@@ -49,17 +53,23 @@ def between_registers(
             links.append(f".{port}({vector}[{at} +: {bits}])")
             at += bits
     last = max(1, read - 1)
-    edge, clear = (" or posedge clear", "if (clear) out <= 0; else ") if apart else ("", "")
-    pin = "    input clear,\n" if apart else ""
+    front = _cleared("in") if clear == "both" else ("", "")
+    behind = ("", "") if clear == "none" else _cleared("out")
+    pin = "" if clear == "none" else "    input clear,\n"
     return f"""module {TOP} (
     input clk,
 {pin}    input si
 );
     reg [{last}:0] in;
-    always @(posedge clk) in <= {{in[{last - 1}:0], si}};
+    always @(posedge clk{front[0]}) {front[1]}in <= {{in[{last - 1}:0], si}};
     (* keep *) wire [{made - 1}:0] made;
     {name} inside ({", ".join(links)});
     (* keep *) reg [{made - 1}:0] out;
-    always @(posedge clk{edge}) {clear}out <= made;
+    always @(posedge clk{behind[0]}) {behind[1]}out <= made;
 endmodule
 """
+
+
+def _cleared(register: str) -> tuple[str, str]:
+    """What its block is sensitive to, and what it does first."""
+    return " or posedge clear", f"if (clear) {register} <= 0; else "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 
+import torch
 from torch import Tensor
 
 from abcost.classify.tally import Tally, tally
@@ -19,12 +20,15 @@ from abcost.rewrite import RewriteOptions
 LISTED = (Origin.WEIGHT_SCALE, Origin.STEM, Origin.CLASSIFIER, Origin.GLOBAL_POOL)
 """Origins whose multiplications are known to stay: what the published count leaves out."""
 
+_CACHED = 2**19  # elements of a tensor, 4 MB
+
 
 class Lowered:
     """The last stage of `subject`, in the given arithmetic.
 
     A graph holds for the batch size that it was traced at (views name it), so the network is traced once per size:
-    that of the batches, and that of the rest.
+    that of the batches, and that of the rest. Large images go through a few at a time, so that tensors stay in the
+    processor's caches.
     """
 
     def __init__(self, subject: Subject, rewriting: RewriteOptions, arithmetic: Arithmetic) -> None:
@@ -36,8 +40,18 @@ class Lowered:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, classes), float64, of images (N, C, H, W)."""
+        parts = torch.split(images, self._together)
+        return torch.cat([self._logits(part) for part in parts]) if len(parts) > 1 else self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
         (logits,) = execute(self.graph(len(images)), [images], self._arithmetic).values()
         return logits
+
+    @cached_property
+    def _together(self) -> int:
+        """Images that go through the network at once."""
+        largest = max(node.elements for node in self.graph(1))
+        return max(1, _CACHED // largest)
 
     def multiplications(self) -> Tally:
         """The operations of one image."""

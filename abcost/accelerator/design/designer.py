@@ -54,7 +54,7 @@ class Designer:
         key = (self._shape(engine), folding.simd, constant and pe)
         found = self._sums.get(key)
         if found is None:
-            word = weight_word(engine, self.number.width)
+            word = weight_word(engine, self.number)
             folded = Folding(pe, folding.simd)
             found = self._sums[key] = describe_sums(
                 engine, folded, self.number, self.leaf, word, memory=bool(word)
@@ -84,7 +84,7 @@ class Designer:
 
     def design(self, engine: Engine, folding: Folding) -> EngineDesign:
         """The whole engine, every lane of it."""
-        word = weight_word(engine, self.number.width)
+        word = weight_word(engine, self.number)
         sums = describe_sums(engine, folding, self.number, self.leaf, word, memory=bool(word))
         turn, chain = self.turn(engine, folding), self.chain(engine, folding)
         reasons = (*sums.unwritten, *unwritten_dot(self.graph, engine), *chain.unwritten)

@@ -27,6 +27,9 @@ from abcost.core.precision import popcount_bits
 from abcost.cost.organisation import Lanes, Unit, units_of
 
 POPCOUNTED = frozenset({DotArithmetic.XNOR, DotArithmetic.MASKED, DotArithmetic.PLANES})
+_MOST_SHARING = 64
+"""Lanes with constant weights that are priced together at most; what more of them would share is little."""
+
 _LEAST_GATED = 12
 """Taps of one kernel position in a step from which leaves are held at 0 by it; for fewer every bit has a mask."""
 
@@ -101,7 +104,7 @@ def describe_dot(
     else:
         parts = _products(d, engine, folding, number, a, weights)
     planes = _planes(engine)
-    widest = _sum_width(engine, number)
+    widest = _sum_width(engine, number, word)
     total = _tree(d, parts, widest)
     taps = _counted(d, engine, folding, inside)
     if steps > 1:
@@ -136,14 +139,15 @@ def _activation_width(engine: Engine, number: NumberFormat) -> int:
     return min(number.width, engine.bits[0])
 
 
-def _sum_width(engine: Engine, number: NumberFormat) -> int:
-    """Bits of the complete sum that are read."""
+def _sum_width(engine: Engine, number: NumberFormat, word: int) -> int:
+    """Bits of the complete sum that are read. word: of one weight; 0 where the second factor is computed."""
     count = popcount_bits(engine.taps)
     if engine.arithmetic in POPCOUNTED:
         return count
     if engine.arithmetic is DotArithmetic.SIGNED_ADD:
         return min(number.width, max(engine.bits) + count)
-    return min(number.width + number.fraction_bits, sum(engine.bits) + count)
+    products = engine.bits[0] + (word or engine.bits[1])
+    return min(number.width + number.fraction_bits, products + count)
 
 
 def _steps(d: Describer, valid: Net, steps: int) -> tuple[Net, Net]:
@@ -193,12 +197,12 @@ def _popcounts(
     """Registered popcounts of the leaves, held at 0 or masked outside the image."""
     planes = _planes(engine)
     lanes = folding.pe * planes
-    op = "plain_popcount" if w.constant else "xnor_popcount"
+    op = "xnor_popcount"
     together = 0 if inside is None else segment(engine, folding.simd)
     size = max((n for n in _divisors(together) if n <= leaf.bits), default=0)
     gated = inside is not None and (size >= min(_LEAST_GATED, leaf.bits) or size == folding.simd)
     masked = (inside is not None and not gated) or engine.arithmetic is DotArithmetic.MASKED
-    if masked:
+    if masked and not w.constant:  # a mask takes the place of a weight
         op = "masked_popcount"
     sizes = [size] * (folding.simd // size) if gated else _even(folding.simd, leaf.bits)
     mask = None
@@ -212,9 +216,11 @@ def _popcounts(
         inputs: dict[str, Operand] = {"a": Slice(a, start, bits), "w": Slice(w, start, bits)}
         if mask is not None:
             inputs["m"] = Slice(mask, start, bits)
-        priced = Unit(op, lanes, 1, bits=bits)
+        priced = [Unit(op, lanes, 1, bits=bits)]
+        if w.constant and not masked:
+            priced = [Unit("constant_popcount", n, 1, bits=bits, choices=each) for n, each in _shared(lanes)]
         leaf_count = d.unit(
-            "xnor_popcount", lanes, inputs, count, "p", [priced],
+            "xnor_popcount", lanes, inputs, count, "p", priced,
             parameters={"bits": bits, "masked": mask is not None}, end="none",
         )  # fmt: skip
         if gated and inside is not None:
@@ -227,6 +233,18 @@ def _popcounts(
         else:
             found.append(d.delay(leaf_count, leaf_count.age + 1))
         start += bits
+    return found
+
+
+def _shared(lanes: int) -> list[tuple[int, int]]:
+    """Groups of lanes that are priced together, (how many groups, of how many lanes): powers of two, as measured."""
+    found, rest = [], lanes
+    size = _MOST_SHARING
+    while rest:
+        if rest >= size:
+            found.append((rest // size, size))
+            rest %= size
+        size //= 2
     return found
 
 

@@ -60,7 +60,10 @@ def _body(width: int, bits: int, contents: tuple[int, ...]) -> str:
 
 
 def _bank(name: str, words: tuple[int, ...], width: int, address: str, bits: int) -> str:
-    """All words that the address can name, for a table with an end maps to a comparison beside it."""
+    """All words that the address can name, for a table with an end maps to a comparison beside it.
+
+    In logic by its attribute: from about 2,060 bits on Yosys would take a block of RAM, which is not what is priced.
+    """
     mask, digits = (1 << width) - 1, (width + 3) // 4
     every = (*words, *(words[-1:] * ((1 << bits) - len(words))))
     cases = "".join(
@@ -69,5 +72,5 @@ def _bank(name: str, words: tuple[int, ...], width: int, address: str, bits: int
     )
     return (
         f"    reg [{width - 1}:0] {name};\n"
-        f"    always @(posedge clk)\n        case ({address})\n{cases}        endcase"
+        f'    always @(posedge clk)\n        (* rom_style = "logic" *) case ({address})\n{cases}        endcase'
     )
