@@ -186,7 +186,8 @@ def test_a_changed_file_is_not_written_over(tmp_path, capsys):
 
 def test_what_has_no_circuit_is_refused_before_anything_is_written(tmp_path, capsys):
     out = tmp_path / "out"
-    call = ["build", "reactnet_a", "--input-size", "1x3x64x64", "--base-width", "8", "--device", "lfe5u-85f"]
+    call = ["build", "reactnet_a", "--input-size", "1x3x32x32", "--base-width", "4", "--blocks", "1,1,1"]
+    call += ["--device", "lfe5u-85f", "--clock-mhz", "50"]
     assert run([*call, "--out", str(out)]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: layer ")
