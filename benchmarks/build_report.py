@@ -66,6 +66,15 @@ def commands(case: Case, work: Path) -> tuple[list[str], list[str]]:
     )
 
 
+def pending(case: Case, work: Path) -> list[list[str]]:
+    """What is left to do: a finished training is not begun again, one that was interrupted goes on."""
+    train, build = commands(case, work)
+    run = work / f"{case.folder}-run"
+    if (run / "metrics.json").exists():
+        return [build]
+    return [[*train, "--resume"] if (run / "last.pt").exists() else train, build]
+
+
 def page(work: Path) -> str:
     """The report of what is there."""
     parts = [
@@ -92,7 +101,7 @@ def main() -> int:
     parser.add_argument("--render", action="store_true")
     given = parser.parse_args()
     for case in () if given.render else CASES:
-        for command in commands(case, given.work):
+        for command in pending(case, given.work):
             print("abcost", *command, file=sys.stderr)
             status = subprocess.run([*ABCOST, *command], check=False).returncode  # noqa: S603 - our own command
             if status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -202,3 +203,38 @@ def test_a_folding_whose_taps_no_memory_gives_at_once_is_refused(tmp_path, capsy
     assert run([*CALL, "--folding", str(folding), "--out", str(out)]) == 2
     assert "layer conv1: SIMD 9 takes parts of several pixels of 6 channels" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_digits_as_trained(tmp_path, capsys):
+    """The whole way: every test image equal, in the cycles predicted, with stalls too. Minutes."""
+    need_tool()
+    network = ["--base-width", "16", "--blocks", "2,2,2"]
+    trained, out = tmp_path / "run", tmp_path / "out"
+    train = ["train", "reactnet_18", "--data", "digits", *network, "--step", "both", "--seed", "0"]
+    assert run([*train, "--run-dir", str(trained)]) == 0
+    given = ["--checkpoint", str(trained / "best.pt"), "--data", "digits", *network, "--width", "12"]
+    part = ["--device", "lfe5u-85f", "--fps", "1000", "--clock-mhz", "80"]
+    assert run(["build", "reactnet_18", *given, *part, "--out", str(out), "--simulate", "359"]) == 0
+    report = json.loads((out / "build.json").read_text())
+    found, estimate = report["simulation"], report["estimate"]
+    assert (found["equal"], found["stalls"]["equal"]) == (359, 359)
+    assert found["cycles_per_image"] == estimate["cycles_per_image"]
+    assert abs(found["latency_cycles"] - estimate["latency_cycles"]) <= 0.02 * estimate["latency_cycles"]
+    capsys.readouterr()
+    bits = ["--fraction-bits", str(report["fraction_bits"]), "--as", "fixed-point", "--format", "json"]
+    assert run(["evaluate", "reactnet_18", *given, *bits]) == 0
+    assert json.loads(capsys.readouterr().out)["top1"] == pytest.approx(found["top1"])
+
+
+def test_the_verilog_lints_clean(folder):
+    """Verilator -Wall. WIDTH: units extend signs and cut by assignment. UNUSEDSIGNAL: bits that a cut leaves over."""
+    tool = shutil.which("verilator")
+    if tool is None:
+        pytest.skip("verilator is not installed")
+    files = [folder / "top.v", *sorted((folder / "rtl").glob("*.v"))]
+    flags = ["--lint-only", "-Wall", "-Wno-WIDTH", "-Wno-UNUSEDSIGNAL", "--language", "1364-2005"]
+    done = subprocess.run(  # noqa: S603 - a fixed program on files that we wrote
+        [tool, *flags, "--top-module", "top", *map(str, files)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
