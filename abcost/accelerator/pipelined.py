@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from abcost.accelerator.design.buffers import streams
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
+from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import window_at
 from abcost.accelerator.devices import Device
@@ -23,11 +25,24 @@ from abcost.accelerator.timing import delays, fifos, latency
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
+from abcost.errors import CostError
 
 LUTS_PER_DSP = 240
 """What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
 DOT_UNITS = ("xnor_popcount", "masked_popcount", "plain_popcount", "constant_popcount", "signed_sum")
 PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
+
+
+Logic = dict[str, float | None]
+"""LUTs, flip-flops, DSPs; None where one has no figure."""
+
+
+class _Before(NamedTuple):
+    """What stands in front of a chain: its logic, the LUTs that memories are worth, and the lanes that it feeds."""
+
+    logic: Logic
+    memories: int
+    lanes: int
 
 
 class Pipelined:
@@ -57,7 +72,7 @@ class Pipelined:
         self.engines = engines(graph, width)
         self.designer = Designer(graph, NumberFormat(width, fraction_bits), leaf)
         self.joins = fifos(graph, width)
-        self._stored: dict[tuple[str, Folding], int] = {}
+        self._befores: dict[tuple[str, Folding], _Before | CostError] = {}
         self._priced: dict[int, dict[str, float | None]] = {}
         self._given = folding.of(self.engines)
         self._folding = folding.part(self.engines)
@@ -67,8 +82,8 @@ class Pipelined:
         """The ladder of an engine, or one rung where its folding is given. Raises CostError where no price reaches."""
         given = self._given[number]
         if given is None:
-            return ladder(engine, partial(self.worth, engine), partial(self._allowed, engine))
-        self.worth(engine, given)
+            return ladder(engine, self.worth(engine), partial(self._allowed, engine))
+        self.worth(engine)(given)
         return [(engine.cycles(given.pe, given.simd), given)]
 
     def _allowed(self, engine: Engine, folding: Folding) -> bool:
@@ -146,26 +161,42 @@ class Pipelined:
         stages = {engine.dot.name: self.designer.stages(engine, folding) for engine, folding in pairs}
         return latency(self.graph, delays(self.graph, cycles, interval, stages), interval)
 
-    def logic(self, engine: Engine, folding: Folding) -> dict[str, float | None]:
+    def logic(self, engine: Engine, folding: Folding) -> Logic:
         """LUTs, flip-flops and DSPs of an engine; foldings share blocks, which are priced once."""
+        return _sum((self._before(engine, folding).logic, 1), (self._behind(engine, folding), 1))
+
+    def _before(self, engine: Engine, folding: Folding) -> _Before:
+        """The dot product and the way to the lanes of the chain: the same for all sets of exponents.
+
+        Raises CostError, the same each time.
+        """
+        key = (engine.dot.name, folding)
+        found = self._befores.get(key)
+        if found is None:
+            try:
+                found = self._described(engine, folding)
+            except CostError as error:
+                found = error
+            self._befores[key] = found
+        if isinstance(found, CostError):
+            raise found
+        return found
+
+    def _described(self, engine: Engine, folding: Folding) -> _Before:
         designer = self.designer
-        sums = designer.sums(engine, folding)
-        parts = [
+        sums, turn = designer.sums(engine, folding), designer.turn(engine, folding)
+        logic = _sum(
             (self._total(sums, sums.lane_units), folding.pe / sums.lanes),
             (self._total(sums.units, sums.units), 1),
             (self.prices.total(designer.control(engine, folding)), 1),
-            *(
-                (self._total(block, block.units), 1)
-                for block in (designer.turn(engine, folding), designer.chain(engine, folding))
-            ),
-        ]
-        found: dict[str, float | None] = {}
-        for name in LOGIC:
-            amounts = [amounts[name] for amounts, _ in parts]
-            times = [times for _, times in parts]
-            known = [n * t for n, t in zip(amounts, times, strict=True) if n is not None]
-            found[name] = sum(known) if len(known) == len(parts) else None
-        return found
+            (self._total(turn, turn.units), 1),
+        )
+        return _Before(logic, self._memory_worth(engine, folding), chain_lanes(engine, folding))
+
+    def _behind(self, engine: Engine, folding: Folding) -> Logic:
+        """The chain."""
+        units = self.designer.chain_units(engine, folding)
+        return _sum((self._total(units.common, units.common), 1), (self.prices.total(units.prelus), 1))
 
     def _total(self, key: object, units: Sequence[Unit]) -> dict[str, float | None]:
         """The price of units, remembered by an object that lives as long as the designer."""
@@ -195,15 +226,22 @@ class Pipelined:
         own = memories(engine, folding, self.graph, self.designer.number)
         return [*own, *(m for work in engine.chain for m in self.joins.get(work.node.name, ()))]
 
-    def worth(self, engine: Engine, folding: Folding) -> float:
-        """LUTs that the logic and memories of an engine are worth; products where the table is silent."""
-        logic = self.logic(engine, folding)
-        if logic["luts"] is None or logic["dsps"] is None:
-            return products(folding)
-        key = (engine.dot.name, folding)
-        if key not in self._stored:  # the same for all sets of exponents
-            self._stored[key] = self._memory_worth(engine, folding)
-        return logic["luts"] + LUTS_PER_DSP * logic["dsps"] + self._stored[key]
+    def worth(self, engine: Engine) -> Callable[[Folding], float]:
+        """LUTs that the logic and memories of an engine are worth at a folding; products where the table is silent."""
+        chains: dict[int, Logic] = {}  # by lanes
+
+        def worth(folding: Folding) -> float:
+            before = self._before(engine, folding)
+            behind = chains.get(before.lanes)
+            if behind is None:
+                behind = chains[before.lanes] = self._behind(engine, folding)
+            amounts = (before.logic["luts"], behind["luts"], before.logic["dsps"], behind["dsps"])
+            if None in amounts:
+                return products(folding)
+            luts, more_luts, dsps, more_dsps = (amount or 0.0 for amount in amounts)
+            return luts + more_luts + LUTS_PER_DSP * (dsps + more_dsps) + before.memories
+
+        return worth
 
     def _memory_worth(self, engine: Engine, folding: Folding) -> int:
         """LUTs that the memories of an engine are worth, FIFOs aside."""
@@ -213,6 +251,15 @@ class Pipelined:
             m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family.shapes)
             for m in placed
         )
+
+
+def _sum(*parts: tuple[Mapping[str, float | None], float]) -> Logic:
+    """Amounts times how often they are there."""
+    found: Logic = {}
+    for name in LOGIC:
+        known = [n * times for amounts, times in parts if (n := amounts[name]) is not None]
+        found[name] = sum(known) if len(known) == len(parts) else None
+    return found
 
 
 def _home(engine: Engine, stored: Sequence[Memory]) -> str:

@@ -83,7 +83,6 @@ class Variants:
             graph, table, width=width, fraction_bits=fraction_bits, folding=wishes.folding, leaf=leaf
         )
         self._delays = Delays(table)
-        self._periods: dict[tuple[int, int, Folding], float] = {}
         self._graph, self._width = graph, width
         self.wishes, self._sets = wishes, sets
         column = {layer: i for i, layer in enumerate(layers)}
@@ -133,7 +132,7 @@ class Variants:
         code = np.zeros(len(chosen), dtype=np.int64)
         for column in self._columns[number]:
             code = code * len(self._sets) + chosen[:, column]
-        distinct, of = np.unique(code, return_inverse=True)
+        distinct, of = _distinct(code)
         return _Codes(distinct.tolist(), of)
 
     def _variant(self, number: int, code: int) -> Engine:
@@ -163,26 +162,17 @@ class Variants:
         return known
 
     def _row(self, number: int, code: int, folding: Folding) -> list[float]:
-        """`_FIELDS` of an engine's logic."""
+        """`_FIELDS` of an engine's logic, and the longest delay of its units in ns; NaN where one is not known."""
         known = self._rows.get((number, code, folding))
         if known is None:
             variant, prices = self._variant(number, code), self._base.prices
             logic = self._base.logic(variant, folding)
-            _, units = self._base.groups(variant, folding)
-            post = prices.total(units)["luts"]
-            prelu = prices.total(unit for unit in units if unit.op in PRELU_UNITS)["luts"]
-            numbers = [*(logic[name] for name in LOGIC), post, prelu]
+            dot, post = self._base.groups(variant, folding)
+            prelu = prices.total(unit for unit in post if unit.op in PRELU_UNITS)["luts"]
+            slow = self._delays.slowest(variant.name, [*dot, *post])
+            delay = None if slow.missing or slow.delay is None else slow.delay.value
+            numbers = [*(logic[name] for name in LOGIC), prices.total(post)["luts"], prelu, delay]
             known = self._rows[number, code, folding] = [np.nan if x is None else x for x in numbers]
-        return known
-
-    def _period(self, number: int, code: int, folding: Folding) -> float:
-        """The longest delay of an engine's units in ns; NaN where it is not known."""
-        known = self._periods.get((number, code, folding))
-        if known is None:
-            engine = self._variant(number, code)
-            found = self._delays.slowest(engine.name, self._base.units(engine, folding))
-            delay = None if found.missing else found.delay
-            known = self._periods[number, code, folding] = np.nan if delay is None else delay.value
         return known
 
     def _clocked(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
@@ -201,11 +191,10 @@ class Variants:
             for code in found.distinct:
                 rungs = self._ladder(number, code)
                 picked.append(smallest(rungs, interval) or rungs[0][1])
-            rows = [self._row(number, c, f) for c, f in zip(found.distinct, picked, strict=True)]
+            rows = np.array([self._row(number, c, f) for c, f in zip(found.distinct, picked, strict=True)])
             of = found.of[which]
-            logic += np.array(rows)[of]
-            periods = [self._period(number, c, f) for c, f in zip(found.distinct, picked, strict=True)]
-            period = np.maximum(period, np.array(periods)[of])
+            logic += rows[of, :-1]
+            period = np.maximum(period, rows[of, -1])
             occurring = list(dict.fromkeys(picked))
             place_of = {folding: i for i, folding in enumerate(occurring)}
             indices[:, number] = np.array([place_of[folding] for folding in picked])[of]
@@ -262,6 +251,20 @@ class Variants:
                 wrong.append(bits / 8e9 > device.bandwidth_gb_s * (1 + 1e-9))
         over: NDArray[np.bool_] = np.any(wrong, axis=0)
         return over
+
+
+_MARKED = 1 << 20
+"""Codes below it are marked in an array, which is faster than sorting them."""
+
+
+def _distinct(code: Chosen) -> tuple[Chosen, Chosen]:
+    """Rising, each once; and which of them each element is."""
+    if not len(code) or code.max() >= _MARKED:
+        distinct, of = np.unique(code, return_inverse=True)
+        return distinct, of
+    marked = np.zeros(code.max() + 1, dtype=np.int64)
+    marked[code] = 1
+    return np.flatnonzero(marked), (np.cumsum(marked) - 1)[code]
 
 
 _MEMORY = ("lutram", "blocks", "uram", "spram", "external_bits", "interval", "latency")

@@ -5,8 +5,11 @@ The chain of an engine depends on its lanes alone, its dot product on nothing in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, NamedTuple
 
+from abcost.accelerator.design.constants import parameter_bits
 from abcost.accelerator.design.dot import (
     POPCOUNTED,
     Leaf,
@@ -31,8 +34,20 @@ from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import Engine
 from abcost.accelerator.engine_memory import weight_word
 from abcost.accelerator.folding import Folding, divisors
+from abcost.classify.counts import exponents_of
+from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph
+from abcost.core.kinds import OpKind
+from abcost.core.node import OpNode
 from abcost.cost.organisation import Unit
+from abcost.rtl.units.exponents import distinct
+
+
+class ChainUnits(NamedTuple):
+    """What a chain takes: its power-of-two PReLUs in order, and all else."""
+
+    common: tuple[Unit, ...]
+    prelus: tuple[Unit, ...]
 
 
 class Designer:
@@ -45,6 +60,7 @@ class Designer:
         self._chains: dict[
             tuple[int, int], tuple[Engine, ChainBlock]
         ] = {}  # keeps the engine: ids are of the living
+        self._like: dict[tuple[object, ...], ChainUnits] = {}
         self._shapes: dict[str, tuple[object, ...]] = {}
 
     def sums(self, engine: Engine, folding: Folding) -> SumsBlock:
@@ -82,6 +98,29 @@ class Designer:
             found = self._chains[key] = (engine, chain)
         return found[1]
 
+    def chain_units(self, engine: Engine, folding: Folding) -> ChainUnits:
+        """What the chain of an engine takes: with other sets of exponents its PReLUs and codes differ, no more.
+
+        So one chain is described for all whose codes have as many bits, and its PReLUs are resized.
+        """
+        nodes = [work.node for work in engine.chain if work.node.kind is OpKind.SHIFT_PRELU]
+        width = self.number.width
+        key = (engine.dot.name, chain_lanes(engine, folding), *(_code(node, width) for node in nodes))
+        found = self._like.get(key)
+        if found is None:
+            units = self.chain(engine, folding).units
+            prelus = tuple(unit for unit in units if unit.op == "qprelu")
+            if len(prelus) != len(nodes):
+                raise AssertionError(f"{engine.name}: {len(nodes)} PReLUs in {len(prelus)} units")
+            found = self._like[key] = ChainUnits(tuple(u for u in units if u.op != "qprelu"), prelus)
+        return ChainUnits(
+            found.common,
+            tuple(
+                _resized(unit, sizes_of(distinct(exponents_of(node), width), identity=True))
+                for unit, node in zip(found.prelus, nodes, strict=True)
+            ),
+        )
+
     def design(self, engine: Engine, folding: Folding) -> EngineDesign:
         """The whole engine, every lane of it."""
         word = weight_word(engine, self.number)
@@ -107,7 +146,8 @@ class Designer:
 
     def post_units(self, engine: Engine, folding: Folding) -> list[Unit]:
         """What stands behind its sums takes: post-processing."""
-        return [*self.turn(engine, folding).units, *self.chain(engine, folding).units]
+        chain = self.chain_units(engine, folding)
+        return [*self.turn(engine, folding).units, *chain.common, *chain.prelus]
 
     def stages(self, engine: Engine, folding: Folding) -> int:
         """Clock edges from the last step of a dot product to the latest result."""
@@ -140,3 +180,12 @@ class Designer:
                 engine.dot.const("weight") is None,
             )
         return known
+
+
+def _resized(unit: Unit, sizes: Mapping[str, Any]) -> Unit:
+    return replace(unit, **sizes)
+
+
+def _code(node: OpNode, width: int) -> tuple[bool, int]:
+    """Whether its channels choose among exponents, and the bits of the code that says which."""
+    return len(exponents_of(node)) > 1, parameter_bits(node, "exponent", width, 0)
