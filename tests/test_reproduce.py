@@ -262,7 +262,7 @@ def test_reports_hold_what_the_command_makes(files):
     """Regenerate with `abcost reproduce --reports reports`; the rest is measured, each by a make target of its own."""
     measured = {"slope_ablation.md", "slope_ablation.csv", "peers.md", "peers.csv", "growth.md"}
     measured |= {"search.md", "search_untrained.csv", "fuzzing.md", "fuzzing.csv", "energy.md", "energy.csv"}
-    measured |= {"routed.md"}
+    measured |= {"routed.md", "build.md", "fixed_point.md"}
     assert {path.name for path in REPORTS.iterdir()} - measured == set(files)
     for name, text in files.items():
         assert text.encode() == (REPORTS / name).read_bytes(), f"{name} has drifted: make reports"
