@@ -35,13 +35,16 @@ SIZES = {
 }
 TYPICAL = {
     **dict.fromkeys(VARIABLES, 8),
-    "bits": 64,
+    "bits": 24,
     "exponents": 2,
     "choices": 3,
     "depth": 64,
     "factored": 0,
     "inner": 1,
 }
+OWN = {"constant_popcount": {"choices": 4}}
+"""What is typical of a unit alone: constants are priced by powers of two."""
+
 NO_DSP = {
     "add",
     "compare",
@@ -113,7 +116,8 @@ def test_a_unit_does_not_get_cheaper_bit_by_bit(target):
     table = table_of(target)
     for op in table.units():
         narrowest = table.narrowest(op)
-        start = {name: max(size, narrowest.get(name, 0)) for name, size in TYPICAL.items()}
+        typical = TYPICAL | OWN.get(op, {})
+        start = {name: max(size, narrowest.get(name, 0)) for name, size in typical.items()}
         answers = [priced(table, op, start | {"width": width}) for width in range(1, 65)]
         known = [answer for answer in answers if answer is not None]
         assert known, op
@@ -127,7 +131,7 @@ def test_more_of_a_unit_costs_no_less(target, data):
     table = table_of(target)
     op = data.draw(st.sampled_from(table.units()))
     least = {name: low for name, low in table.narrowest(op).items() if name in TYPICAL}
-    size = {name: max(value, least.get(name, 0)) for name, value in TYPICAL.items()}
+    size = {name: max(value, least.get(name, 0)) for name, value in (TYPICAL | OWN.get(op, {})).items()}
     cost = table.price(op, **size | {"width": table.default_width}).cost
     few = data.draw(st.integers(1, 10**6))
     many = few + data.draw(st.integers(1, 10**6))

@@ -40,20 +40,6 @@ class Exiting(_Raising):
     error = SystemExit
 
 
-class NoCopy(nn.Module):
-    """Runs, but cannot be copied."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.layer(x)
-
-    def __deepcopy__(self, memo):
-        raise Silent
-
-
 def silent():
     raise Silent
 
