@@ -160,7 +160,11 @@ def _required(rows: Sequence[Row]) -> Iterator[str]:
     """Engines that have to meet 100 MHz, LUTs over those of the mapping for area."""
     if not rows:
         return
-    area = {(row.case.pe, row.case.simd): row.logic[1] for row in rows if row.case.mapping == "area"}
+    area: dict[tuple[int, int], float] = {}
+    for row in rows:
+        if row.case.mapping == "area":
+            key = (row.case.pe, row.case.simd)
+            area[key] = min(area.get(key, row.logic[1]), row.logic[1])
     yield "Engines of 576 taps with their weights in block RAM that have to meet 100 MHz with at most 1.25 times"
     yield "the LUTs of the mapping for area:"
     yield ""
