@@ -12,6 +12,7 @@ lies beyond them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -130,18 +131,22 @@ class Split:
     def fit(self, rows: Sequence[MeasuredDelay]) -> list[FittedDelay]:
         """One law for each side that has rows.
 
-        Curves do not fall from one side to the other: a larger unit could stand in for a smaller one.
+        They do not fall from one side to the other: a larger unit could stand in for a smaller one.
         """
         low = [row for row in rows if row.size[self.over] <= self.last]
         high = [row for row in rows if row.size[self.over] > self.last]
         laws = [law for side in (low, high) if side for law in self.form.fit(side)]
         for i in range(1, len(laws)):
-            laws[i] = _not_below(laws[i], laws[i - 1])
+            laws[i] = _not_below(laws[i], laws[i - 1], self.over)
         return laws
 
 
-def _not_below(law: FittedDelay, before: FittedDelay) -> FittedDelay:
-    """A curve raised to where the curve before it ends; anything else as it is."""
+def _not_below(law: FittedDelay, before: FittedDelay, over: str) -> FittedDelay:
+    """A law raised to where the law before it ends."""
+    last = before.valid[over][1]
+    if isinstance(law.value, str) and isinstance(before.value, str):
+        ending = re.sub(rf"\b{over}\b", str(last), before.value)
+        return replace(law, value=f"max({ending}, {law.value})")
     if isinstance(law.value, str) or isinstance(before.value, str):
         return law
     least = before.value[-1][1]
