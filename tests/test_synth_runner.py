@@ -400,7 +400,9 @@ def test_a_yosys_that_does_not_start(tmp_path, monkeypatch, script, reason):
 
 
 def test_unknown_flow_names_the_known_ones():
-    with pytest.raises(UsageError, match="no synthesis flow 'xc9'; choose one of xc7, xc7-blocks, xc7-nodsp, lut6"):
+    with pytest.raises(
+        UsageError, match="no synthesis flow 'xc9'; choose one of xc7, xc7-blocks, xc7-nodsp, lut6"
+    ):
         flow("xc9")
 
 
