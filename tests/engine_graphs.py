@@ -18,7 +18,7 @@ from strategies import conv_attrs
 
 FRACTION_BITS = 6
 WIDTH = 24
-KINDS = ("binary", "signed sum", "real", "linear")
+KINDS = ("binary", "signed sum", "real", "digits", "linear")
 
 
 @dataclass
@@ -70,8 +70,8 @@ class Made:
     def sign(self, at_zero=1):
         return self.node(OpKind.SIGN, attrs={"at_zero": at_zero})
 
-    def conv(self, channels, kernel, *, binary, stride=1, padding=0, bias=False):
-        """The convolution `dot`."""
+    def conv(self, channels, kernel, *, binary, stride=1, padding=0, bias=False, digits=False):
+        """The convolution `dot`; digits: its weights are worked off as signed digits."""
         n, taken, rows, columns = self.shape
         shape = (channels, taken, kernel, kernel)
         weight = self.signs(*shape) if binary else Constant(self.random(*shape, scale=0.5))
@@ -79,6 +79,8 @@ class Made:
             weight.values.view(-1)[0] = 0.75
         out = (n, channels, *((size + 2 * padding - kernel) // stride + 1 for size in (rows, columns)))
         attrs = conv_attrs(weight.values, out, stride=stride, padding=padding)
+        if digits:
+            attrs["csd_fraction_bits"] = FRACTION_BITS
         more = {"bias": Constant(self.random(channels))} if bias else {}
         return self.node(OpKind.CONV, "dot", attrs, out, weight=weight, **more)
 
@@ -210,6 +212,7 @@ def engine_cases(draw, kinds=KINDS):
             stride=draw(st.integers(1, 2)),
             padding=padding,
             bias=bias,
+            digits=kind == "digits",
         )
     else:
         made.linear(channels, binary=binary_weights, bias=bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -27,9 +27,11 @@ REQUESTS = {
     "birealnet_18": Request("birealnet_18", **SMALL),
     "xnornet_18": Request("xnornet_18", **SMALL),
     "bnn_18": Request("bnn_18", **SMALL),
+    "reactnet_18, no multiplier": Request("reactnet_18", **SMALL),
     "own": Request(f"{USERS}/bnn_function.py:factory", inputs=(InputSpec((1, 3, 8, 4)),)),
     "residual": Request(f"{USERS}/bnn_residual.py:factory", inputs=(InputSpec((1, 2, 7, 6)),)),
 }
+NO_MULTIPLIER = RewriteOptions(weight_scale="po2", constant_multiply="csd")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def lowered(name, fraction_bits):
     subject = resolve(REQUESTS[name])
     if name not in ("own", "residual"):
         stir(subject.model)
-    return double_stages(subject, RewriteOptions(fraction_bits=fraction_bits))[1].stages[-1].graph
+    options = NO_MULTIPLIER if name.endswith("no multiplier") else RewriteOptions()
+    return double_stages(subject, replace(options, fraction_bits=fraction_bits))[1].stages[-1].graph
 
 
 def case(name, *, width=20, fraction_bits=9, images=2, folding=None):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ from abcost.cli import run
 from abcost.emit.top import top_of
 from abcost.errors import ToolError
 from abcost.models.subject import resolve
-from network_designs import REQUESTS, USERS
+from network_designs import NO_MULTIPLIER, REQUESTS, USERS
+from test_synthesis import need_yosys
 
 MODEL = f"{USERS}/bnn_residual.py:factory"
 WIDE = Form(18, 8)
@@ -142,6 +144,33 @@ def test_networks_of_the_zoo(name, tmp_path):
     stalled = simulated(circuit, tmp_path, stalls=True, pause=circuit[0].schedule.interval)
     assert plain.equal == stalled.equal == 4
     assert plain.interval == circuit[0].schedule.interval
+
+
+def test_a_circuit_without_multipliers(tmp_path):
+    """Scales are shifts, real weights signed digits: equal to the bit, and Yosys finds no product in the Verilog."""
+    yosys = need_yosys()
+    circuit = made("reactnet_18, no multiplier", fps=10_000.0, form=Form(16, None, NO_MULTIPLIER))
+    write_circuit(circuit[0], tmp_path)
+    found = simulated(circuit, tmp_path)
+    assert (found.images, found.equal) == (4, 4)
+    assert found.interval == circuit[0].schedule.interval
+    exact = made("reactnet_18", fps=10_000.0, form=Form(16))
+    assert products(yosys, files_of(circuit[0]), tmp_path / "none") == 0
+    assert products(yosys, files_of(exact[0]), tmp_path / "some") > 0
+
+
+def products(yosys, files, folder):
+    """Cells of type $mul in the elaborated Verilog, before anything is mapped."""
+    folder.mkdir()
+    sources = [text for name, text in files.items() if name.endswith(".v")]
+    (folder / "all.v").write_text("\n".join(sources))
+    for name, text in files.items():
+        if name.endswith(".hex"):
+            (folder / Path(name).name).write_text(text)
+    script = "read_verilog all.v; hierarchy -top top; proc; write_json -selected out.json"
+    yosys.run(script.replace("; ", "\n"), folder)
+    modules = json.loads((folder / "out.json").read_text())["modules"]
+    return sum(cell["type"] == "$mul" for module in modules.values() for cell in module["cells"].values())
 
 
 def test_modules_and_files_are_named_after_layers(circuit):

@@ -83,6 +83,13 @@ def test_multiplications_are_those_of_the_report():
     assert arithmetic == []
 
 
+def test_without_multiplications_there_are_none():
+    """Stem and classifier in signed digits, scales as shifts: `times` is defined and never called."""
+    text = golden_of(case("reactnet_18, no multiplier").net).text
+    assert lines_with_products(text) == []
+    assert len(re.findall(r"sum\[c\] \+= \(int32_t\)digit\(row\[k\], w\[c\]\)", text)) == 2
+
+
 def test_a_falsified_weight_is_seen(tmp_path):
     found = case("residual", images=3)
     golden = golden_of(found.net)

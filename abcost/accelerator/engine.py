@@ -54,6 +54,11 @@ class Engine:
     words: dict[NumberFormat, int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
+    def in_digits(self) -> bool:
+        """Whether its weights are worked off digit by digit."""
+        return "csd_fraction_bits" in self.dot.attrs
+
+    @property
     def name(self) -> str:
         """Layer of the dot product."""
         return self.dot.layer or self.dot.name
@@ -63,7 +68,7 @@ class Engine:
         return self.positions * self.folds(pe, simd) * self.digits
 
     def folds(self, pe: int, simd: int) -> int:
-        """Steps of one position, each with its own word of weights."""
+        """Groups of PE channels times groups of SIMD taps of one position; each has a word of weights per digit."""
         return -(-self.channels // pe) * -(-self.taps // simd)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from abcost.accelerator.design.constants import stored_bits
 from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.design.signed_digits import digits_of
 from abcost.accelerator.engine import Engine
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
@@ -24,14 +25,14 @@ def memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFor
     """
     width = number.width
     found = [*_operand(engine, folding, graph, width)]
-    folds = engine.folds(folding.pe, folding.simd)
-    word = weight_word(engine, number)
-    if word and folds > 1:
+    words = engine.folds(folding.pe, folding.simd) * engine.digits
+    word = stored_word(engine, number)
+    if word and words > 1:
         products = folding.pe * folding.simd
         depth = max(
-            folds, -(-engine.dot.consts["weight"].count // products)
+            words, -(-engine.dot.consts["weight"].count // products)
         )  # transposed: not all at each position
-        found.append(Memory("weights", word * products, depth, engine.positions * folds, registered=True))
+        found.append(Memory("weights", word * products, depth, engine.positions * words, registered=True))
     groups = int(engine.dot.attrs.get("groups", 1))
     found += _line_buffer(engine.dot, graph, folding.simd * min(folding.pe, groups), width)
     lanes = chain_lanes(engine, folding)
@@ -67,6 +68,12 @@ def weight_word(engine: Engine, number: NumberFormat) -> int:
             bits = min(bits, max(2, stored_bits(weight, number.width, number.fraction_bits)))  # with a sign
         engine.words[number] = bits
     return engine.words[number]
+
+
+def stored_word(engine: Engine, number: NumberFormat) -> int:
+    """Bits that a memory holds for one weight and step: the weight, or one of its signed digits."""
+    word = weight_word(engine, number)
+    return digits_of(word).bits if word and engine.in_digits else word
 
 
 def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Iterator[Memory]:

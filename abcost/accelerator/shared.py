@@ -19,7 +19,7 @@ from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.engine_memory import weight_word
+from abcost.accelerator.engine_memory import stored_word
 from abcost.accelerator.folding import MOST_SIMD, Folding
 from abcost.accelerator.live import live_bits
 from abcost.accelerator.memory import Memory
@@ -92,7 +92,7 @@ class Shared:
                 resources=dict.fromkeys(arrays, 0.0),
                 chain_luts=0.0,
                 prelu_luts=0.0,
-                weights=places.get(e.arithmetic, "none") if weight_word(e, self.designer.number) else "none",
+                weights=places.get(e.arithmetic, "none") if stored_word(e, self.designer.number) else "none",
                 external_bits=0,
                 shares=True,
             )
@@ -212,11 +212,12 @@ class Shared:
         for kind, folding in chosen.items():
             stored = self._stored(kind)
             if stored:
-                word = folding.pe * folding.simd * max(weight_word(e, self.designer.number) for e in stored)
-                reads = sum(e.positions * e.folds(folding.pe, folding.simd) for e in stored)
+                word = folding.pe * folding.simd * max(stored_word(e, self.designer.number) for e in stored)
+                reads = sum(e.positions * e.folds(folding.pe, folding.simd) * e.digits for e in stored)
                 held = {e.dot.name for e in stored}
                 own = [e for e in stored if self._elsewhere(e.dot).get("weight") not in held]
-                yield Memory("weights", word, sum(e.folds(folding.pe, folding.simd) for e in own), reads)
+                words = sum(e.folds(folding.pe, folding.simd) * e.digits for e in own)
+                yield Memory("weights", word, words, reads)
         parameters = [self._parameters(e, chosen[e.arithmetic]) for e in self.engines]
         if any(bits for _, bits in parameters):
             word = max(word for word, _ in parameters)
@@ -227,7 +228,7 @@ class Shared:
         yield Memory("activations", word, depth, reads=0, rests=2 * read <= word)
 
     def _stored(self, kind: DotArithmetic) -> list[Engine]:
-        return [e for e in self._groups[kind] if weight_word(e, self.designer.number)]
+        return [e for e in self._groups[kind] if stored_word(e, self.designer.number)]
 
     def _elsewhere(self, node: OpNode) -> Mapping[str, str]:
         """Roles of the node's parameters that another node stores -> that node."""

@@ -34,7 +34,7 @@ def estimate(
     for stage, layer in zip(net.stages, organised.layers, strict=True):
         buffer = plan.buffers[stage.source]
         zeros = stage.window.padded and stage.design.engine.arithmetic is not DotArithmetic.XNOR
-        units = [*layer.units, *window_units(buffer, stage.window, stage.folds, zeros=zeros)]
+        units = [*layer.units, *window_units(buffer, stage.window, stage.passes, stage.folds, zeros=zeros)]
         memories = [m for m in layer.memories if m.role == "weights" or _of_a_pool(m)]
         memories += _memories(buffer)
         for side in stage.sides:

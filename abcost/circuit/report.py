@@ -26,7 +26,9 @@ def _summary(report: Mapping[str, Any]) -> Iterator[str]:
     yield _row("Fmax, MHz, routed", fmax and fmax["value"], routed and routed["fmax_mhz"])
     if found:
         yield ""
-        accuracy = "" if found["top1"] is None else f"; {found['top1']:.2%} of them right"
+        accuracy = ""
+        if found["top1"] is not None:
+            accuracy = f"; {found['top1']:.2%} of them right ({found['top1_trained']:.2%} as trained)"
         yield (
             f"{found['equal']} of {found['images']} images equal to the bit, {found['stalls']['equal']} of "
             f"{found['stalls']['images']} with random stalls at both ends ({found['tool']}){accuracy}."

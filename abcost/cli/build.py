@@ -133,7 +133,7 @@ def build(
     results: list[Simulated] = []
     if simulate is not None:
         results = _simulate(circuit, out, images)
-        report["simulation"] = _simulation(results, labels)
+        report["simulation"] = _simulation(results, labels, _trained(subject, images, labels))
         write_report(report, out)
     if part is not None:
         note(f"synthesis, place and route on {part}: some minutes")
@@ -173,7 +173,11 @@ def _golden(
         expected = expected_logits(subject, golden.rewriting, number.width, images)
     found = golden_logits(golden, images)
     equal = int((found == expected).all(dim=1).sum())
-    right = "" if labels is None else f", top-1 {float((found.argmax(dim=1) == labels).double().mean()):.2%}"
+    right = (
+        ""
+        if labels is None
+        else _accuracy(_share(found.argmax(dim=1), labels), _trained(subject, images, labels))
+    )
     note(f"ran it: {equal} of {len(images)} images equal to the bit{right}")
     if equal != len(images):
         raise typer.Exit(1)
@@ -316,12 +320,11 @@ def _layer(circuit: Circuit, number: int | None) -> str | None:
     return None if number is None else circuit.net.stages[number].name
 
 
-def _simulation(results: Iterable[Simulated], labels: Tensor | None) -> dict[str, Any]:
+def _simulation(results: Iterable[Simulated], labels: Tensor | None, trained: float | None) -> dict[str, Any]:
     from abcost.circuit.simulate import largest
 
     plain, stalled = results
     classes = plain.logits if plain.logits.shape[1] == 1 else largest(plain.logits)
-    right = None if labels is None else int((classes.flatten() == labels).sum())
     return {
         "tool": plain.tool,
         "images": plain.images,
@@ -329,9 +332,28 @@ def _simulation(results: Iterable[Simulated], labels: Tensor | None) -> dict[str
         "cycles_per_image": plain.interval,
         "latency_cycles": plain.latency,
         "stalls": {"images": stalled.images, "equal": stalled.equal},
-        "top1": None if right is None else right / plain.images,
+        "top1": None if labels is None else _share(classes.flatten(), labels),
+        "top1_trained": trained,
         "difference": plain.difference or stalled.difference or None,
     }
+
+
+def _trained(subject: Subject, images: Tensor, labels: Tensor | None) -> float | None:
+    """The share of these images that the network itself has right: what rounding costs is the difference."""
+    import torch
+
+    if labels is None:
+        return None
+    with torch.no_grad():
+        return _share(subject.model.eval()(images).argmax(dim=1), labels)
+
+
+def _share(classes: Tensor, labels: Tensor) -> float:
+    return float((classes == labels).double().mean())
+
+
+def _accuracy(found: float, trained: float | None) -> str:
+    return f", top-1 {found:.2%}" + ("" if trained is None else f" ({trained:.2%} as trained)")
 
 
 def _routing(placed: Placed) -> dict[str, Any]:
@@ -357,7 +379,7 @@ def _text(report: Mapping[str, Any]) -> str:
             if found["cycles_per_image"] is None
             else f"{found['cycles_per_image']:,.6g} cycles an image"
         )
-        accuracy = "" if found["top1"] is None else f", top-1 {found['top1']:.2%}"
+        accuracy = "" if found["top1"] is None else _accuracy(found["top1"], found["top1_trained"])
         lines.append(
             f"simulated ({found['tool']}): {found['equal']} of {found['images']} images equal to the bit, "
             f"{found['stalls']['equal']} of {found['stalls']['images']} with stalls; {measured}, latency "

@@ -25,6 +25,7 @@ from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.precision import Encoding
 from abcost.errors import UsageError
+from abcost.rtl.units.digits import signed_digits
 
 MOST_BITS = 31
 """Of a value: a sum of two fits the 32 bits of a C integer."""
@@ -104,6 +105,14 @@ static inline int32_t up(int32_t x, int n)
 static inline int64_t times(int32_t x, int32_t c)
 {{
     return (int64_t)x * c;
+}}
+
+/* x times a signed digit d: 2**(d - 1) for d > 0, -2**(-d - 1) for d < 0, or 0. */
+static inline int64_t digit(int32_t x, int d)
+{{
+    const int64_t m = -(int64_t)(d < 0);
+    if (d == 0) return 0;
+    return ((int64_t)((uint64_t)(int64_t)x << ((d < 0 ? -d : d) - 1)) ^ m) - m;
 }}
 
 static inline uint64_t ones(uint64_t x)
@@ -534,17 +543,20 @@ def _words(weights: torch.Tensor, *, dense: bool) -> list[int]:
 
 
 def _real_dot(stage: _Stage, source: _Held, *, binary: bool) -> _Dot:
-    """Products, or sums with signs: (x ^ m) - m is x for m = 0 and -x for m = -1."""
+    """Products, sums of signed digits, or sums with signs: (x ^ m) - m is x for m = 0 and -x for m = -1."""
     window, node, number = stage.stage.window, stage.dot, stage.number
-    rows = stage.stage.weights
+    engine, rows = stage.stage.design.engine, stage.stage.weights
     outputs, channels = len(rows), window.source.channels
     factors = (rows - 1) if binary else rows  # 0 and -1 for +1 and -1
     largest = int(rows.abs().sum(1).max()) if not binary else rows.shape[1]
     bound = largest if source.bits else largest << (number.width - 1)
     wide = bound >= 2**31
     kind = "int64_t" if wide else "int32_t"
-    table = stage.table(node, "signs" if binary else "weights", factors.t().flatten().tolist(),
-                        "int8_t" if binary else "int32_t")  # fmt: skip
+    if engine.in_digits:
+        table = stage.table(node, "digits", _digits(rows, engine.digits), "int8_t")
+    else:
+        table = stage.table(node, "signs" if binary else "weights", factors.t().flatten().tolist(),
+                            "int8_t" if binary else "int32_t")  # fmt: skip
     place = f"(y * {window.source.columns} + x)"
     lines = [f"        {kind} sum[{outputs}] = {{0}};"]
     if source.bits:
@@ -558,8 +570,9 @@ def _real_dot(stage: _Stage, source: _Held, *, binary: bool) -> _Dot:
         ]
         lines += _taps(stage, found, ["continue;"])
     else:
-        product = "times(row[k], w[c])" if wide else "(int32_t)times(row[k], w[c])"
-        taps = rows.shape[1]
+        term = "digit" if engine.in_digits else "times"
+        product = f"{term}(row[k], w[c])" if wide else f"(int32_t){term}(row[k], w[c])"
+        small, passes, taps = binary or engine.in_digits, engine.digits, rows.shape[1]
         lines += [
             f"        int32_t row[{taps}] = {{0}};",
             *_taps(
@@ -567,8 +580,10 @@ def _real_dot(stage: _Stage, source: _Held, *, binary: bool) -> _Dot:
                 [f"memcpy(row + tap * {channels}, {source.name} + {place} * {channels}, {4 * channels});"],
                 ["continue;"],
             ),
+            *([f"        for (int d = 0; d < {passes}; d++)"] if passes > 1 else []),
             f"        for (int k = 0; k < {taps}; k++) {{",
-            f"            const {'int8_t' if binary else 'int32_t'} *w = {table} + k * {outputs};",
+            f"            const {'int8_t' if small else 'int32_t'} *w = {table} + "
+            f"{f'(d * {taps} + k)' if passes > 1 else 'k'} * {outputs};",
             f"            for (int c = 0; c < {outputs}; c++) sum[c] += "
             f"{'(row[k] ^ w[c]) - w[c]' if binary else product};",
             "        }",
@@ -582,6 +597,14 @@ def _real_dot(stage: _Stage, source: _Held, *, binary: bool) -> _Dot:
     elif stage._is_real(node):  # noqa: SLF001 - the other half of it
         value = f"fit({value})"
     return _Dot(lines, value, min(fraction, number.fraction_bits))
+
+
+def _digits(rows: torch.Tensor, most: int) -> list[int]:
+    """Signed digits of weights (channels, K), `most` each, as `digit` takes them: digit by digit, channels inside."""
+    coded = [
+        [sign * (place + 1) for place, sign in signed_digits(value)] for value in rows.t().flatten().tolist()
+    ]
+    return [digits[n] if n < len(digits) else 0 for n in range(most) for digits in coded]
 
 
 # operations of the chain: one function each, as in `abcost.accelerator.design.chain`

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from abcost.accelerator.design.engine import EngineDesign, steps_of
 from abcost.accelerator.design.weights import weight_words
-from abcost.accelerator.engine_memory import weight_word
+from abcost.accelerator.engine_memory import stored_word
 from abcost.accelerator.memory import Memory, family_of
 from abcost.core.graph import OpGraph
 from abcost.emit.about import about
@@ -60,7 +60,7 @@ def project(
 def written(design: EngineDesign, place: str | None = None) -> Unit:
     """The module of an engine. place: of its weights, block or lutram (LUTs); None: what is worth less."""
     name = identifier(design.engine.name)
-    word = weight_word(design.engine, design.number)
+    word = stored_word(design.engine, design.number)
     words = weight_words(design)
     where = place or Memory("weights", word * words.shape[1], len(words), 0).preferred(family_of(None)).place
     return engine_unit(name, design, packed(words, word), f"{name}_weights.hex", where)

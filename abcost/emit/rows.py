@@ -55,10 +55,16 @@ def rows_of(
     real = graph.precision(source).encoding is Encoding.REAL
     grid = 2.0**design.number.fraction_bits
     a = (windowed * grid).to(torch.int64) if real else (windowed >= 0).to(torch.int64)
-    inputs = {"a": a[chosen].reshape(len(chosen) * steps, design.folding.simd)}
+
+    def stepped(rows: Tensor) -> Tensor:
+        """A row for each step: a window once for each signed digit of a weight."""
+        passed = rows[chosen].unsqueeze(1).expand(-1, engine.digits, -1)
+        return passed.reshape(len(chosen) * steps, design.folding.simd)
+
+    inputs = {"a": stepped(a)}
     if engine.arithmetic is DotArithmetic.XNOR and padded(engine):
-        flags = inside[chosen].reshape(len(chosen) * steps, design.folding.simd)
-        inputs["inside"] = flags[:, :: segment(engine, design.folding.simd)].to(torch.int64)
+        together = segment(engine, design.folding.simd)
+        inputs["inside"] = stepped(inside)[:, ::together].to(torch.int64)
 
     def pick(node: OpNode) -> Tensor:
         found = _pixels(graph, values[node.name], node, design)

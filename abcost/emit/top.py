@@ -16,7 +16,7 @@ from torch import Tensor
 from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import Edge, Map, NetworkDesign, Stage
-from abcost.accelerator.engine_memory import weight_word
+from abcost.accelerator.engine_memory import stored_word
 from abcost.core.kinds import DotArithmetic
 from abcost.emit.fifo import fifo_unit
 from abcost.emit.project import identifier
@@ -202,7 +202,7 @@ class _Writer:
         engine = self._engine(name, stage)
         inside = any(port.name == "inside" for port in engine.inputs)
         shape = Shape(
-            stage.window, self.buffers[stage.source], stage.folds, inside=inside,
+            stage.window, self.buffers[stage.source], stage.passes, stage.folds, inside=inside,
             zeros=stage.window.padded and stage.design.engine.arithmetic is not DotArithmetic.XNOR,
         )  # fmt: skip
         window = window_unit(f"{name}_window", shape)
@@ -250,7 +250,7 @@ class _Writer:
 
     def _engine(self, name: str, stage: Stage) -> Unit:
         design = stage.design
-        word = weight_word(design.engine, design.number)
+        word = stored_word(design.engine, design.number)
         words = stage.words
         unit = engine_unit(
             name, design, packed(words, word), f"{name}_weights.hex", self.places.get(stage.name, "block")

@@ -22,10 +22,14 @@ from abcost.rtl.unit import Port, Unit, Values, flag
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The numbers of a window: its buffer, and how it moves. zeros: taps outside become 0; else `inside` says which."""
+    """The numbers of a window: its buffer, and how it moves. zeros: taps outside become 0; else `inside` says which.
+
+    passes, folds: each position is read so many times for a fold, and so many folds.
+    """
 
     window: Window
     buffer: Buffer
+    passes: int
     folds: int
     zeros: bool
     inside: bool
@@ -141,6 +145,7 @@ def loops(shape: Shape) -> list[tuple[str, int]]:
         ("word", buffer.words_per_pixel),
         ("column", window.kernel[1] // reading.columns),
         ("row", window.kernel[0] // reading.rows),
+        ("pass", shape.passes),
         ("fold", shape.folds),
         ("x", window.positions[1]),
         ("y", window.positions[0]),
@@ -157,6 +162,7 @@ def moves(shape: Shape) -> list[int]:
         1,
         reading.columns * window.dilation[1] * word,
         reading.rows * window.dilation[0] * line,
+        0,
         0,
         window.stride[1] * word,
         window.stride[0] * line,
@@ -257,7 +263,7 @@ def _issue(shape: Shape) -> Iterator[str]:
         yield f"wire [{n}:0] ahead{port} = written + ~tap{port};  // written - tap - 1"
         there.append(f"(~inside{port} | ~ahead{port}[{n}])")
     counts = dict(loops(shape))
-    inner = [name for name in ("part", "word", "column", "row") if counts[name] > 1]
+    inner = [name for name in ("part", "word", "column", "row", "pass") if counts[name] > 1]
     first = " & ".join(_equals(name, 0, counts[name]) for name in inner) or "1'b1"
     yield f"wire first = {first};"
     yield f"assign issue = may & (may_start | ~first) & {' & '.join(there)};"
@@ -268,7 +274,7 @@ def _issue(shape: Shape) -> Iterator[str]:
 def _freeing(shape: Shape) -> Iterator[str]:
     n, window, word = _bits(shape), shape.window, shape.buffer.words_per_pixel
     names = loops(shape)
-    outer = 6 if by_position(window) else 7
+    outer = 7 if by_position(window) else 8
     ends = " & ".join(f"{name}_end" for name, count in names[: outer - 1] if count > 1) or "1'b1"
     width = n + 1
     if by_position(window):

@@ -85,5 +85,6 @@ WRITTEN: dict[str, Callable[[Operands, Mapping[str, Any], Net], str]] = {
     "differ": lambda o, _p, _out: f"{o['x'][0]} ^ {o['y'][0]}",
     "join": lambda o, _p, _out: f"{{{o['y'][0]}, {o['x'][0]}}}",
     "spread": _spread,
+    "tile": lambda o, p, _out: f"{{{p['times']}{{{o['x'][0]}}}}}",
 }
 """How the wiring of `abcost.accelerator.design.wiring` is written, one lane at a time."""

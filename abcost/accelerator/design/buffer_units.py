@@ -26,7 +26,7 @@ def gather_units(buffer: Buffer) -> list[Unit]:
     ]
 
 
-def window_units(buffer: Buffer, window: Window, folds: int, *, zeros: bool) -> list[Unit]:
+def window_units(buffer: Buffer, window: Window, passes: int, folds: int, *, zeros: bool) -> list[Unit]:
     """Of a sliding window. zeros: taps outside the map are masked."""
     reading = buffer.reading
     assert reading is not None  # noqa: S101 - the buffer of a window has one
@@ -34,7 +34,7 @@ def window_units(buffer: Buffer, window: Window, folds: int, *, zeros: bool) -> 
     parts = buffer.word // reading.elements
     counts = [
         parts if reading.ports == 1 else 1, buffer.words_per_pixel, window.kernel[1] // reading.columns,
-        window.kernel[0] // reading.rows, folds, window.positions[1], window.positions[0],
+        window.kernel[0] // reading.rows, passes, folds, window.positions[1], window.positions[0],
     ]  # fmt: skip
     used = [count for count in counts if count > 1]
     taps = reading.elements * buffer.edge.bits

@@ -7,6 +7,8 @@ popcounts of the others are held at 0, and the K of 2p - K counts the taps that 
     binary            XNOR-popcounts of at most `leaf.bits`, registered; a tree of registered adders; accumulator
     sign-controlled   signed sums of at most `leaf.inputs`, and the same behind them
     real              PE * SIMD multipliers, and the same behind them
+    in signed digits  one digit of every weight per cycle: shifts by its place, registers that are held at 0 where a
+                      weight has no such digit, and signed sums; all taps pass once for each digit
 
 Weights that are read one word after another come from a memory: its register, and one behind it, for the way out of a
 block takes as long as a unit.
@@ -20,8 +22,10 @@ from math import ceil, gcd, prod
 
 from abcost.accelerator.design.describer import Describer
 from abcost.accelerator.design.net import Net, NumberFormat, Operand, Part, Slice
+from abcost.accelerator.design.signed_digits import Digits, digits_of
 from abcost.accelerator.engine import Engine
 from abcost.accelerator.folding import Folding
+from abcost.core.exponents import sizes_of
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.precision import popcount_bits
 from abcost.cost.organisation import Lanes, Unit, units_of
@@ -29,6 +33,9 @@ from abcost.cost.organisation import Lanes, Unit, units_of
 POPCOUNTED = frozenset({DotArithmetic.XNOR, DotArithmetic.MASKED, DotArithmetic.PLANES})
 _MOST_SHARING = 64
 """Lanes with constant weights that are priced together at most; what more of them would share is little."""
+
+_MOST_BITS = 32
+"""Of a term of a sum with signs."""
 
 _LEAST_GATED = 12
 """Taps of one kernel position in a step from which leaves are held at 0 by it; for fewer every bit has a mask."""
@@ -86,7 +93,8 @@ def describe_dot(
     steps, folds = -(-engine.taps // folding.simd) * engine.digits, -(-engine.channels // folding.pe)
     valid = Net("valid", 1, signed=False)
     first, last = _steps(d, valid, steps)
-    weights = _weights(d, engine, folding, valid, word, steps * folds if memory else 0)
+    stored = digits_of(word).bits if word and engine.in_digits else word
+    weights = _weights(d, engine, folding, valid, stored, steps * folds if memory else 0)
     age = weights.age
     binary = engine.arithmetic in POPCOUNTED
     inside = None
@@ -101,6 +109,8 @@ def describe_dot(
         parts = _popcounts(d, engine, folding, leaf, a, weights, inside)
     elif engine.arithmetic is DotArithmetic.SIGNED_ADD:
         parts = _signed_sums(d, engine, folding, number, leaf, a, weights)
+    elif engine.in_digits:
+        parts = _digit_sums(d, folding, leaf, a, weights, digits_of(word))
     else:
         parts = _products(d, engine, folding, number, a, weights)
     planes = _planes(engine)
@@ -254,6 +264,14 @@ def _signed_sums(
     """Registered sums of the leaves; of binary activations the weights are what is added."""
     signs, terms = (w, a) if engine.bits[1] == 1 else (a, w)
     width = min(number.width, max(engine.bits))
+    return _sums_with_signs(d, folding, leaf, terms, signs, NumberFormat(width, number.fraction_bits))
+
+
+def _sums_with_signs(
+    d: Describer, folding: Folding, leaf: Leaf, terms: Net, signs: Net, number: NumberFormat
+) -> list[Net]:
+    """Registered sums of +-terms, which are such numbers, of at most `leaf.inputs` each."""
+    width = number.width
     found, start = [], 0
     d.remark = "sum with signs"
     for inputs in _even(folding.simd, leaf.inputs):
@@ -269,6 +287,35 @@ def _signed_sums(
         )  # fmt: skip
         start += inputs
     return found
+
+
+def _digit_sums(d: Describer, folding: Folding, leaf: Leaf, a: Net, w: Net, digits: Digits) -> list[Net]:
+    """Registered sums of the leaves: of every tap +-a * 2**place, or nothing."""
+    products = folding.pe * folding.simd
+    width = a.width + digits.places[-1]
+    if width > _MOST_BITS:
+        d.unwritten.append(f"inputs shifted by its digits have {width} bits, more than {_MOST_BITS}")
+    d.remark = "a digit of every weight"
+    digit = w._replace(lanes=products, elements=1, signed=False)
+    code = d.wire("cut", digit, "place", digit._replace(width=digits.selection.bits), places=0)
+    sign = d.wire("cut", digit, "plus", digit._replace(width=1), places=digits.selection.bits)
+    there = d.wire("cut", digit, "there", digit._replace(width=1), places=digits.selection.bits + 1)
+    taps = d.wire("tile", a, "tap", a._replace(elements=products), times=folding.pe)
+    x = d.extend(taps._replace(lanes=products, elements=1), width)
+    inputs: dict[str, Operand] = {"x": x, "code": code}
+    term = x._replace(name="term", fraction_bits=2 * a.fraction_bits)
+    shifted = d.unit(
+        "shift_select", products, inputs, term, "y",
+        [Unit("shift_select", products, width, **sizes_of(digits.places, identity=False))],
+        parameters={"width": width, "exponents": digits.places}, end="none",
+    )  # fmt: skip
+    kept = d.unit(
+        "gate", products, {"d": shifted, "keep": there}, term, "q", [Unit("register", products, width)],
+        end="own", parameters={"width": width},
+    )  # fmt: skip
+    terms = kept._replace(lanes=folding.pe, elements=folding.simd)
+    signs = d.delay(sign, kept.age)._replace(lanes=folding.pe, elements=folding.simd)
+    return _sums_with_signs(d, folding, leaf, terms, signs, NumberFormat(width, term.fraction_bits))
 
 
 def _products(

@@ -371,11 +371,9 @@ class _Walk:
 def unwritten_dot(graph: OpGraph, engine: Engine) -> list[str]:
     """Why the dot product of an engine has no Verilog; empty if it has."""
     dot = engine.dot
-    found = []
-    if engine.digits != 1 or "csd_fraction_bits" in dot.attrs:
-        found.append("weights are worked off digit by digit")
+    found: list[str] = []
     if dot.const("weight") is None:
-        return [*found, "both factors are computed"]
+        return ["both factors are computed"]
     if int(dot.attrs.get("groups", 1)) != 1:
         found.append("it is a grouped convolution")
     if graph.precision(dot).width(2) == 1:

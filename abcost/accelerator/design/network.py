@@ -120,7 +120,7 @@ class Stage:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of one image: positions * folds * steps."""
+        """Clock cycles of one image: positions * folds * passes * steps of a pass."""
         folding = self.design.folding
         return self.design.engine.cycles(folding.pe, folding.simd)
 
@@ -128,6 +128,11 @@ class Stage:
     def folds(self) -> int:
         """Groups of PE channels of one position."""
         return self.design.engine.channels // self.design.folding.pe
+
+    @property
+    def passes(self) -> int:
+        """Times that a window is read for the dot products of one group: once for each signed digit of a weight."""
+        return self.design.engine.digits
 
     @property
     def steps(self) -> int:

@@ -87,10 +87,10 @@ def windows_of(values: Tensor, window: Window) -> tuple[Tensor, Tensor]:
 
 
 def _stepped(stage: Stage, taps: Tensor) -> Tensor:
-    """A row for every clock cycle: each position once in every fold."""
+    """A row for every clock cycle: each position once in every fold and pass."""
     simd = stage.design.folding.simd
-    rows = taps.reshape(-1, 1, stage.steps, simd)
-    return rows.expand(-1, stage.folds, -1, -1).reshape(-1, simd)
+    rows = taps.reshape(-1, 1, stage.steps // stage.passes, simd)
+    return rows.expand(-1, stage.folds * stage.passes, -1, -1).reshape(-1, simd)
 
 
 def first_difference(

@@ -102,7 +102,7 @@ class _Run:
         assert reading is not None  # noqa: S101 - the buffer of a window has one
         images = len(words) // (stage.source.map.pixels * shape.words_per_pixel)
         ready = np.full((images, *_axes(stage)), np.iinfo(np.int64).min // 2)
-        last = last_words(stage.window, reading, shape)  # (positions, steps)
+        last = np.tile(last_words(stage.window, reading, shape), stage.passes)  # (positions, steps)
         whole = np.where(last < 0, 0, last) + np.arange(images)[:, None, None] * (
             stage.source.map.pixels * shape.words_per_pixel
         )

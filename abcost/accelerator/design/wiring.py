@@ -32,4 +32,5 @@ WIRING: dict[str, Model] = {
     "differ": lambda v, _p: v["x"] ^ v["y"],
     "join": lambda v, p: v["y"] << p["places"] | v["x"],  # y above x
     "spread": lambda v, p: v["x"].repeat_interleave(p["times"], -1),  # every element several times
+    "tile": lambda v, p: v["x"].repeat(1, 1, p["times"]),  # all elements, several times
 }
