@@ -38,11 +38,11 @@ def need_tool(name=None):
         pytest.skip(str(error))
 
 
-def made(name="residual", *, fps=50_000.0, form=WIDE):
+def made(name="residual", *, fps=50_000.0, form=WIDE, clock_mhz=100.0):
     subject = resolve(REQUESTS[name])
     shape = subject.inputs[0].shape[1:]
     images = torch.randn((4, *shape), generator=torch.Generator().manual_seed(2))
-    wishes = Wishes(device("lfe5u-85f"), fps, 100.0, weights="on-chip")
+    wishes = Wishes(device("lfe5u-85f"), fps, clock_mhz, weights="on-chip")
     circuit = make_circuit(subject, images, wishes, "fpga-ecp5", form)
     return circuit, images, expected_logits(subject, circuit.rewriting, form.width, images)
 
@@ -173,6 +173,18 @@ def products(yosys, files, folder):
     return sum(cell["type"] == "$mul" for module in modules.values() for cell in module["cells"].values())
 
 
+def test_branches_side_by_side(tmp_path):
+    """ReActNet-A doubles its channels by two convolutions of one input, whose shortcut is read twice."""
+    circuit = made("reactnet_a", fps=1_000.0, form=Form(16), clock_mhz=60.0)
+    assert {edge.passes for edge in circuit[0].net.edges} == {1, 2}
+    write_circuit(circuit[0], tmp_path)
+    plain = simulated(circuit, tmp_path)
+    stalled = simulated(circuit, tmp_path, stalls=True, pause=circuit[0].schedule.interval)
+    assert plain.equal == stalled.equal == 4
+    assert plain.interval == circuit[0].schedule.interval
+    assert abs(plain.latency - circuit[0].schedule.latency) <= 0.02 * circuit[0].schedule.latency
+
+
 def test_modules_and_files_are_named_after_layers(circuit):
     files = files_of(circuit[0])
     assert {
@@ -216,7 +228,7 @@ def test_a_changed_file_is_not_written_over(tmp_path, capsys):
 
 def test_what_has_no_circuit_is_refused_before_anything_is_written(tmp_path, capsys):
     out = tmp_path / "out"
-    call = ["build", "reactnet_a", "--input-size", "1x3x32x32", "--base-width", "4", "--blocks", "1,1,1"]
+    call = ["build", "reactnet_a", "--input-size", "1x3x96x96", "--base-width", "4", "--blocks", "1,1,1"]
     call += ["--device", "lfe5u-85f", "--clock-mhz", "50"]
     assert run([*call, "--out", str(out)]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]

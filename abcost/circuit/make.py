@@ -19,6 +19,7 @@ from abcost.accelerator.memory import family_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
 from abcost.circuit.estimate import estimate
+from abcost.circuit.joined import join_branches
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.cost import CostTable
@@ -137,10 +138,10 @@ def in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOpt
 
 
 def lowered_graph(subject: Subject, rewriting: RewriteOptions, images: int = 1) -> OpGraph:
-    """The last stage for so many images at once: views in a graph name how many."""
+    """The last stage for so many images at once (views in a graph name how many), branches of one input joined."""
     (spec,) = subject.inputs
     batched = replace(subject, inputs=(InputSpec((images, *spec.shape[1:]), spec.dtype),))
-    return double_stages(batched, rewriting)[1].stages[-1].graph
+    return join_branches(double_stages(batched, rewriting)[1].stages[-1].graph)
 
 
 def _largest(subject: Subject, rewriting: RewriteOptions, samples: Tensor, width: int) -> tuple[float, str]:
