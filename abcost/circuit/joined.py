@@ -95,9 +95,20 @@ def _joined(graph: OpGraph, edit: Edit, before: OpNode, nodes: Sequence[OpNode])
     inputs = [operands[0][0].name] if dot else [_joined(graph, edit, before, column) for column in operands]
     node = replace(
         first, name=edit.unique(" + ".join(n.name for n in nodes)), shape=shape, attrs=attrs, consts=consts,
-        layer=" + ".join(dict.fromkeys(n.layer for n in nodes)),
+        layer=_layers([n.layer for n in nodes]),
     )  # fmt: skip
     return edit.insert_before(before, node, inputs)
+
+
+def _layers(names: Sequence[str]) -> str:
+    """Layers of one parent with its name once: block.one + two.
+
+    >>> _layers(["block.one", "block.two"]), _layers(["a.one", "b.two"]), _layers(["block", "block"])
+    ('block.one + two', 'a.one + b.two', 'block')
+    """
+    first, *others = dict.fromkeys(names)
+    parent = first.rpartition(".")[0]
+    return " + ".join([first, *(o.removeprefix(f"{parent}.") if parent else o for o in others)])
 
 
 def _repeated(edit: Edit, before: OpNode, node: OpNode, shape: tuple[int, ...], times: int) -> str:

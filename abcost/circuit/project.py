@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from abcost.circuit.make import Circuit
+from abcost.circuit.page import page
 from abcost.errors import OutputError, UsageError
 from abcost.rtl.unit import Unit
 
-REPORT = "build.json"
+REPORT, PAGE = "build.json", "build.html"
 
 
 def files_of(circuit: Circuit) -> dict[str, str]:
@@ -53,9 +54,10 @@ def write_circuit(circuit: Circuit, out: Path) -> int:
 
 
 def write_report(content: Mapping[str, Any], out: Path) -> None:
-    """build.json, whole or not at all. Raises OutputError."""
+    """build.json and build.html, each whole or not at all. Raises OutputError."""
     try:
         _write(out / REPORT, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        _write(out / PAGE, page(content))
     except OSError as error:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Placed:
             "part": self.part, "mapping": self.mapping, "seed": self.seed, "tools": list(self.routed.versions),
             "luts": self.routed.luts, "ffs": self.routed.ffs, "dsps": self.routed.dsps, "blocks": self.routed.blocks,
             "logic_cells": self.routed.logic_cells, "fmax_mhz": self.fmax_mhz,
+            "critical_path": [asdict(step) for step in self.routed.critical_path],
         }  # fmt: skip
 
 

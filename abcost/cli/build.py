@@ -128,7 +128,7 @@ def build(
     note(f"wrote {number} files to {out}: top.v, and rtl/ with a module a file")
     if not subject.trained:
         note("note: weights are untrained (no --checkpoint)")
-    report = _facts(circuit, checkpoint)
+    report = {**_facts(circuit, checkpoint), "command": written.command}
     write_report(report, out)
     results: list[Simulated] = []
     if simulate is not None:
