@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.devices import FAMILIES
-from abcost.accelerator.spread import NO_SPREAD, POPCOUNTS, SPREADS, Spread
+from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, Spread
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -171,13 +171,19 @@ class Delays:
         for unit in every:
             if unit.op in POPCOUNTS:
                 popcounts[unit.op] += unit.count * (unit.choices or 1)
+        multipliers = sum(unit.count for unit in every if unit.op in MULTIPLIERS)
         for unit in every:
             paths = self.of(unit)
             if paths is None:
                 missing.add(unit.op)
                 continue
-            more = self._spread.popcounts(popcounts[unit.op])
             for own, text in paths:
+                multiplies = text.startswith("multiply")
+                more = (
+                    self._spread.multipliers(multipliers)
+                    if multiplies
+                    else self._spread.popcounts(popcounts[unit.op])
+                )
                 if longest is None or own.value + more > longest[0].value:
                     longest = _later(own, more), text
         delay, name = longest or (None, "")
