@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import fake_nextpnr
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
 from abcost.circuit.make import Form, make_circuit
@@ -186,6 +187,57 @@ def test_modules_and_files_are_named_after_layers(circuit):
     assert "conv1 conv1_i_engine (" in text
     for port in ("s_axis_tdata", "s_axis_tvalid", "s_axis_tready", "s_axis_tlast", "m_axis_tdata", "aresetn"):
         assert port in text
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    """Yosys, nextpnr-ecp5 and ecppack that only pretend; returns their folder."""
+    folder = tmp_path / "bin"
+    fake_nextpnr.install(folder)
+    fake_nextpnr.install_packer(folder)
+    fake_nextpnr.only_native(monkeypatch, folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+def test_what_is_routed_becomes_a_bitstream(fakes, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run([*CALL, "--out", str(out), "--route", "--seed", "3"]) == 0
+    assert (out / "top.bit").read_text().startswith("bits of seed 3, pins ''\n")
+    packed = {"file": "top.bit", "tool": "ecppack 1.4-82-g3afe7b5"}
+    found = json.loads((out / "build.json").read_text())
+    assert found["bitstream"] == {**packed, "pins": "chosen by nextpnr: for a look, not for a board"}
+    assert found["route"]["fmax_mhz"] == 53
+    assert "bitstream top.bit (ecppack 1.4-82-g3afe7b5); pins chosen by nextpnr" in capsys.readouterr().err
+    pins = tmp_path / "board.lpf"
+    pins.write_text('LOCATE COMP "aclk" SITE "P3";\n')
+    assert run([*CALL, "--out", str(out), "--route", "--pins", str(pins)]) == 0
+    assert (out / "top.bit").read_text().startswith('bits of seed 1, pins \'LOCATE COMP "aclk"')
+    assert json.loads((out / "build.json").read_text())["bitstream"]["pins"] == "as board.lpf says"
+    (fakes / "ecppack").unlink()
+    capsys.readouterr()
+    assert run([*CALL, "--out", str(out), "--route"]) == 0
+    assert json.loads((out / "build.json").read_text())["bitstream"] is None
+    assert "no bitstream: ecppack or icepack is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--pins", "board.lpf"), "--pins does nothing without --route"),
+        (("--route", "--pins", "board.pcf"), "reads the pins of LFE5U-85F-6CABGA756 from a file .lpf"),
+        (("--route", "--pins", "fifo.lpf"), "cannot read --pins fifo.lpf: it is a FIFO"),
+        (("--route", "--pins", "empty.lpf"), "--pins empty.lpf is empty"),
+    ],
+)
+def test_pins_that_nobody_reads(more, reason, tmp_path, monkeypatch, capsys):
+    model = Path(MODEL.rpartition(":")[0]).resolve()
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo.lpf")
+    Path("empty.lpf").write_text("\n")
+    assert run(["build", f"{model}:factory", *CALL[2:], "--out", "out", *more]) == 2
+    assert reason in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 CALL = ["build", MODEL, "--input-size", "1x2x7x6", "--device", "lfe5u-85f", "--fps", "50000", "--width", "18"]

@@ -46,7 +46,7 @@ def write_circuit(circuit: Circuit, out: Path) -> int:
     try:
         (out / "rtl").mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            _write(out / name, text)
+            _write(out / name, text.encode())
     except OSError as error:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
     return len(files)
@@ -55,16 +55,25 @@ def write_circuit(circuit: Circuit, out: Path) -> int:
 def write_report(content: Mapping[str, Any], out: Path) -> None:
     """build.json, whole or not at all. Raises OutputError."""
     try:
-        _write(out / REPORT, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        _write(out / REPORT, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
 
 
-def _write(file: Path, text: str) -> None:
-    if file.exists() and file.read_bytes() == text.encode():
+def write_bitstream(content: bytes, out: Path, suffix: str) -> str:
+    """top.bit or top.bin, whole or not at all, over one of another seed; its name. Raises OutputError."""
+    try:
+        _write(out / f"top{suffix}", content)
+    except OSError as error:
+        raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
+    return f"top{suffix}"
+
+
+def _write(file: Path, content: bytes) -> None:
+    if file.exists() and file.read_bytes() == content:
         return
     half = file.with_name(file.name + ".half")
-    half.write_text(text, encoding="utf-8")
+    half.write_bytes(content)
     half.replace(file)
 
 

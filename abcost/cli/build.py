@@ -21,17 +21,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from abcost.circuit.make import Circuit, Form, Written
-    from abcost.circuit.route import Placed
+    from abcost.circuit.route import Placed, Routing
     from abcost.circuit.simulate import Simulated
     from abcost.data import DataSet
     from abcost.models.subject import Request, Subject
+    from abcost.synth.pack import Packer
 
 _SAMPLES = 256
 """Images by which the number format is chosen, of the training split."""
 _PAUSES = 2
 """Frame intervals for which an end of the simulated circuit stands still at most, between images."""
+_ANY_PINS = "chosen by nextpnr: for a look, not for a board"
 
-_OF_CIRCUITS = ("device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "argmax")
+_OF_CIRCUITS = (
+    "device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "pins", "argmax",
+)  # fmt: skip
 
 
 def build(
@@ -65,6 +69,10 @@ def build(
     route: Annotated[bool, typer.Option("--route", help="Synthesize, place and route it.")] = False,
     mapping: Annotated[str, typer.Option(help="LUTs mapped for the least area or delay.")] = "area",
     seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
+    pins: Annotated[
+        Path | None,
+        typer.Option(help="Pins of the ports for --route: .lpf (ECP5) or .pcf (iCE40). Default: any."),
+    ] = None,
     width: Annotated[int, typer.Option(help="Bits of a value.")] = 16,
     fraction_bits: Annotated[
         int | None,
@@ -91,7 +99,6 @@ def build(
     _check_numbers(width, fraction_bits)
     from abcost.circuit.make import Form, Written, make_circuit
     from abcost.circuit.project import check_folder, write_circuit, write_report
-    from abcost.circuit.route import part_of
     from abcost.circuit.simulate import find_simulator
     from abcost.synth.parts import check_mapping
 
@@ -114,7 +121,9 @@ def build(
     chosen = None if wishes is None else wishes.device
     if wishes is None or chosen is None:
         raise AssertionError("a device was given")
-    part = part_of(chosen.part) if route else None
+    routing = _routing(chosen.part, mapping, seed, pins) if route else None
+    if routing is None:
+        refuse(given(context), ("pins",), "without --route")
     if simulate is not None:
         find_simulator()
     with quiet():
@@ -135,10 +144,9 @@ def build(
         results = _simulate(circuit, out, images)
         report["simulation"] = _simulation(results, labels, _trained(subject, images, labels))
         write_report(report, out)
-    if part is not None:
-        note(f"synthesis, place and route on {part}: some minutes")
-        placed = _route(circuit, out, part, mapping, seed)
-        report |= _routing(placed)
+    if routing is not None:
+        note(f"synthesis, place and route on {routing.part}: some minutes")
+        report |= _route(circuit, out, routing)
         write_report(report, out)
     note(_text(report))
     if any(result.equal != result.images for result in results):
@@ -197,7 +205,7 @@ def _command(arguments: Sequence[str]) -> str:
         if skip or argument == "--route":
             skip = False
             continue
-        if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed"):
+        if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed", "--pins"):
             skip = "=" not in argument
             continue
         kept.append(argument)
@@ -269,14 +277,6 @@ def _simulate(circuit: Circuit, out: Path, images: Tensor) -> list[Simulated]:
             note(f"different {how}: {result.difference}")
         found.append(result)
     return found
-
-
-def _route(circuit: Circuit, out: Path, part: str, mapping: str, seed: int) -> Placed:
-    from abcost.circuit.route import route_circuit
-
-    return route_circuit(
-        circuit, out, part, clock_mhz=circuit.organised.clock_mhz, seed=seed, mapping=mapping
-    )
 
 
 def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
@@ -356,12 +356,40 @@ def _accuracy(found: float, trained: float | None) -> str:
     return f", top-1 {found:.2%}" + ("" if trained is None else f" ({trained:.2%} as trained)")
 
 
-def _routing(placed: Placed) -> dict[str, Any]:
-    from abcost.circuit.route import RESOURCES
+def _routing(device: str, mapping: str, seed: int, pins: Path | None) -> Routing:
+    """What is asked of place and route. Raises UsageError."""
+    from abcost.circuit.route import Routing, part_of, read_pins
 
+    asked = Routing(part_of(device), mapping, seed)
+    return asked if pins is None else replace(asked, pins=read_pins(pins, asked.part), pins_file=pins.name)
+
+
+def _route(circuit: Circuit, out: Path, asked: Routing) -> dict[str, Any]:
+    """Sections of build.json: what each layer takes, what was placed, and the bitstream, which is written too."""
+    from abcost.circuit.route import RESOURCES, route_circuit
+    from abcost.synth.pack import find_packer
+    from abcost.synth.parts import PARTS
+
+    packer = find_packer(PARTS[asked.part])
+    clock = circuit.organised.clock_mhz
+    placed = route_circuit(circuit, out, asked, clock_mhz=clock, configured=packer is not None)
     total = {name: getattr(placed.routed, name) for name in RESOURCES}
     layers = [{"name": name, **counts} for name, counts in placed.layers.items()]
-    return {"synthesis": {**total, "layers": layers}, "route": placed.to_dict()}
+    return {
+        "synthesis": {**total, "layers": layers},
+        "route": placed.to_dict(),
+        "bitstream": None if packer is None else _bitstream(placed, packer, asked, out),
+    }
+
+
+def _bitstream(placed: Placed, packer: Packer, asked: Routing, out: Path) -> dict[str, str]:
+    from abcost.circuit.project import write_bitstream
+
+    if placed.configuration is None:
+        raise AssertionError("a packer was there, so the configuration was asked for")
+    file = write_bitstream(packer.pack(placed.configuration), out, packer.suffix)
+    pins = f"as {asked.pins_file} says" if asked.pins else _ANY_PINS
+    return {"file": file, "tool": str(packer), "pins": pins}
 
 
 def _text(report: Mapping[str, Any]) -> str:
@@ -391,5 +419,11 @@ def _text(report: Mapping[str, Any]) -> str:
         lines.append(
             f"routed on {routed['part']}: {routed['luts']:,.0f} LUTs, {routed['ffs']:,.0f} flip-flops, "
             f"{routed['dsps']:,.0f} DSPs, {routed['blocks']:,.0f} blocks, {fmax}"
+        )
+        packed = report["bitstream"]
+        lines.append(
+            "no bitstream: ecppack or icepack is not there (pip install 'abcost[route]')"
+            if packed is None
+            else f"bitstream {packed['file']} ({packed['tool']}); pins {packed['pins']}"
         )
     return "\n".join(lines)
