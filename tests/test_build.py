@@ -160,6 +160,25 @@ def test_a_circuit_without_multipliers(tmp_path):
     assert products(yosys, files_of(exact[0]), tmp_path / "some") > 0
 
 
+def test_a_small_ice40_without_multipliers(tmp_path, capsys):
+    """An HX8K has none to lack; its clock is not that of the UP5K whose delays the table has."""
+    need_tool()
+    network = ["--data", "digits", "--base-width", "4", "--blocks", "1,1", "--width", "16"]
+    network += ["--weight-scale", "po2", "--constant-multiply", "csd"]
+    part = ["--device", "ice40hx8k", "--fps", "100", "--clock-mhz", "40", "--out", str(tmp_path)]
+    part += ["--simulate", "2"]
+    assert run(["build", "reactnet_18", *network, *part]) == 0
+    found = json.loads((tmp_path / "build.json").read_text())
+    assert (found["simulation"]["equal"], found["simulation"]["stalls"]["equal"]) == (2, 2)
+    estimate = found["estimate"]
+    assert (estimate["dsps"], estimate["fmax_mhz"]["value"], estimate["clock_met"]) == (0, None, None)
+    assert estimate["luts"] < 7680
+    assert (
+        "whether the clock is met is unknown: the delays of the table are of an iCE40 UP5K"
+        in capsys.readouterr().err
+    )
+
+
 def products(yosys, files, folder):
     """Cells of type $mul in the elaborated Verilog, before anything is mapped."""
     folder.mkdir()

@@ -223,6 +223,13 @@ def test_scripts_say_the_mapping_and_what_stays_apart(router):
     assert "synth_ecp5 -nobram -nolutram -top top" in router.script(job(memories=False))
 
 
+def test_an_hx8k_is_mapped_without_multipliers(router):
+    """It has none; with -dsp Yosys would take what a UP5K has."""
+    hx8k = Router(part("iCE40HX8K-CT256"), router.yosys, router.nextpnr, router.cache)
+    assert "synth_ice40 -top top" in hx8k.script(job())
+    assert hx8k.options(job())[:3] == ["--hx8k", "--package", "ct256"]
+
+
 def test_data_files_are_there_but_not_read_as_verilog(router, tmp_path):
     for name in ("top.v", "words.hex"):
         (tmp_path / name).write_text("// text\n")

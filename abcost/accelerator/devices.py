@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from math import ceil, inf
 from pathlib import Path
@@ -55,6 +55,7 @@ class Family:
     ram: None where LUTs cannot be written.
     blocks_per_bram36: how many blocks one 36 kbit block RAM is, None where the family has none.
     cells: what counts on a part is logic cells, of which its column `luts` has the number; None: LUTs count.
+    foreign_delays: (part whose delays a table of the family may have, why they are not those of this family).
     """
 
     name: str
@@ -66,6 +67,7 @@ class Family:
     ram: LutRam | None
     blocks_per_bram36: int | None = None
     cells: Cells | None = None
+    foreign_delays: tuple[tuple[str, str], ...] = ()
 
     def rom_luts(self, width: int, depth: int) -> int:
         """LUTs of a ROM: whole LUTs of every bit, and what selects among them."""
@@ -91,21 +93,25 @@ _LUT4 = LutRam(16, 4, 6, selects=1)
 as RAM and RAMW LUTs). A word behind several banks is selected bit by bit: Yosys 0.70 takes 18 LUT4 for 32 words of 16
 bits beside their eight TRELLIS_DPR16X4, 52 for 64 beside sixteen."""
 
+_ICE40 = Family(
+    "iCE40",
+    "EBR 4k",
+    ((2, 2048), (4, 1024), (8, 512), (16, 256)),
+    ("fpga-ice40",),
+    16,
+    ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
+    None,
+    cells=Cells(),
+)
+_SLOWER = "the delays of the table are of an iCE40 UP5K, whose process is slower"
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
         Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
-        Family(
-            "iCE40",
-            "EBR 4k",
-            ((2, 2048), (4, 1024), (8, 512), (16, 256)),
-            ("fpga-ice40",),
-            16,
-            ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
-            None,
-            cells=Cells(),
-        ),
+        _ICE40,
+        replace(_ICE40, name="iCE40 LP/HX", foreign_delays=(("iCE40UP5K-SG48", _SLOWER),)),
         Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5", "fpga-ecp5-delay"), 16, _IN_ECP5, _LUT4),
     )
 }

@@ -311,6 +311,7 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
             "fps": organised.clock_mhz * 1e6 / plan.interval,
             **total_of(circuit.estimate.values()),
             "fmax_mhz": None if organised.fmax is None else organised.fmax.to_dict(),
+            "clock_met": organised.clock_met,
             "layers": [{"name": name, **amounts} for name, amounts in circuit.estimate.items()],
         },
     }  # fmt: skip
@@ -400,6 +401,9 @@ def _text(report: Mapping[str, Any]) -> str:
         f"{estimate['fps']:,.1f} images/s at {report['clock_mhz']:g} MHz, latency {estimate['latency_cycles']:,} "
         f"cycles; values of {report['width_bits']} bits, {report['fraction_bits']} behind the point"
     ]
+    fmax = estimate["fmax_mhz"] or {}
+    if fmax.get("unknown"):
+        lines.append(f"whether the clock is met is unknown: {fmax['unknown']}")
     found = report.get("simulation")
     if found:
         measured = (
@@ -415,10 +419,10 @@ def _text(report: Mapping[str, Any]) -> str:
         )
     routed = report.get("route")
     if routed:
-        fmax = "no clock" if routed["fmax_mhz"] is None else f"{routed['fmax_mhz']:.1f} MHz"
+        reached = "no clock" if routed["fmax_mhz"] is None else f"{routed['fmax_mhz']:.1f} MHz"
         lines.append(
             f"routed on {routed['part']}: {routed['luts']:,.0f} LUTs, {routed['ffs']:,.0f} flip-flops, "
-            f"{routed['dsps']:,.0f} DSPs, {routed['blocks']:,.0f} blocks, {fmax}"
+            f"{routed['dsps']:,.0f} DSPs, {routed['blocks']:,.0f} blocks, {reached}"
         )
         packed = report["bitstream"]
         lines.append(

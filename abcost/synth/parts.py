@@ -156,6 +156,18 @@ PARTS: dict[str, Part] = {
             packing=_ICE40_PACKING,
         ),
         Part(
+            "iCE40HX8K-CT256",
+            "ice40",
+            "fpga-ice40",
+            ("synth_ice40{options} -top {top}",),  # no -dsp: it has no multipliers
+            " -nobram",
+            ("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"),
+            _ICE40,
+            "ICESTORM_LC",
+            pins="pcf",
+            packing=_ICE40_PACKING,
+        ),
+        Part(
             "LIFCL-40-9BG400C",
             "nexus",
             "fpga-nexus",
