@@ -23,9 +23,12 @@ COUNTS = ("luts", "ffs", "dsps", "blocks", "uram")
 NEEDED = ("part", "family", *COUNTS, "source", "confidence")
 """Columns of a description; `board`, `note` and those of OPTIONAL may be there too."""
 OPTIONAL = ("lutram", "spram")
+PART_NUMBER = ("part_number", "part_number_source")
+"""Columns of the part as its vendor's tool names it, with package and speed grade."""
 MEMORY = ("bandwidth_gb_s", "memory_source", "memory_confidence")
 """Columns of a memory outside: all of them or none; `memory` says what it is."""
 
+_PART_NUMBER = re.compile(r"[A-Za-z0-9-]{1,60}", re.ASCII)  # it stands in scripts
 _MOST_BYTES = 100_000
 _NUMBER = re.compile(r"\s*[0-9]{1,10}\s*", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?", re.ASCII)
@@ -124,6 +127,7 @@ class Device:
     luts: logic cells where the family counts those; lutram: how many LUTs can be written (None: not said, and not
     checked); blocks: memory blocks of its family; uram: 72 x 4096 bit blocks; spram: see SPRAM.
     bandwidth_gb_s: peak of the memory outside, 10**9 bytes per second; None where there is none.
+    part_number: see PART_NUMBER; "" where it is not said.
     """
 
     part: str
@@ -143,6 +147,8 @@ class Device:
     bandwidth_gb_s: float | None = None
     memory_source: str = ""
     memory_confidence: str = ""
+    part_number: str = ""
+    part_number_source: str = ""
 
     @property
     def usable_luts(self) -> int:
@@ -170,7 +176,7 @@ def devices() -> dict[str, Device]:
 
 
 def _device(row: Mapping[str, str]) -> Device:
-    """Raises KeyError, ValueError or TypeError for a row that is not whole."""
+    """Raises KeyError, ValueError or TypeError for a row that is not whole; UsageError for a bad part number."""
     numbers = {name: _count(name, row[name]) for name in COUNTS}
     lutram, spram = (_count(name, row[name]) if row.get(name) else None for name in OPTIONAL)
     bandwidth = _bandwidth(row)
@@ -187,8 +193,16 @@ def _device(row: Mapping[str, str]) -> Device:
         bandwidth_gb_s=bandwidth,
         memory_source=row.get("memory_source") or "",
         memory_confidence=row.get("memory_confidence") or "",
+        part_number=_part_number(row.get("part_number") or ""),
+        part_number_source=row.get("part_number_source") or "",
         **numbers,
     )
+
+
+def _part_number(text: str) -> str:
+    if text and not _PART_NUMBER.fullmatch(text):
+        raise UsageError(f"a part_number of --device is letters, digits and dashes, got {text[:40]!r}")
+    return text
 
 
 def _bandwidth(row: Mapping[str, str]) -> float | None:

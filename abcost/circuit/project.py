@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from abcost.circuit.make import Circuit
+from abcost.circuit.scripts import scripts_of
 from abcost.errors import OutputError, UsageError
 from abcost.rtl.unit import Unit
 
@@ -19,7 +20,16 @@ def files_of(circuit: Circuit) -> dict[str, str]:
     top = circuit.top
     modules = {f"rtl/{name}.v": text for name, text in top.verilog.items()}
     contents = {f"rtl/{name}": text for name, text in top.files.items()}
-    return {"top.v": top.text, **modules, **contents}
+    return {"top.v": top.text, **modules, **contents, **scripts(circuit)}
+
+
+def scripts(circuit: Circuit) -> dict[str, str]:
+    """Name -> text of the scripts for tools of its device."""
+    top, organised = circuit.top, circuit.organised
+    verilog = ["top.v", *sorted(f"rtl/{name}.v" for name in top.verilog)]
+    return scripts_of(
+        organised.device, verilog, sorted(f"rtl/{name}" for name in top.files), organised.clock_mhz
+    )
 
 
 def check_folder(out: Path) -> None:

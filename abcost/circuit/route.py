@@ -15,7 +15,7 @@ from abcost.circuit.make import Circuit
 from abcost.circuit.project import modules_by_stage
 from abcost.core.reading import read_text
 from abcost.errors import ToolError, UsageError
-from abcost.synth.parts import PARTS
+from abcost.synth.parts import PARTS, part_for
 from abcost.synth.route import Routed, RouteJob, Router, left_out_ns, read_sources
 
 RESOURCES = ("luts", "ffs", "dsps", "blocks")
@@ -65,12 +65,12 @@ class Placed:
 
 def part_of(device: str) -> str:
     """The part of a device that can be placed and routed here. Raises UsageError where there is none."""
-    found = next((name for name in PARTS if name.upper().startswith(device.upper())), None)
+    found = part_for(device)
     if found is None:
         raise UsageError(
             f"--route: {device} cannot be placed and routed with open tools here; these can: {', '.join(PARTS)}"
         )
-    return found
+    return found.name
 
 
 def read_pins(file: Path, part: str) -> str:

@@ -98,7 +98,7 @@ def build(
     """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
     _check_numbers(width, fraction_bits)
     from abcost.circuit.make import Form, Written, make_circuit
-    from abcost.circuit.project import check_folder, write_circuit, write_report
+    from abcost.circuit.project import check_folder, scripts, write_circuit, write_report
     from abcost.circuit.simulate import find_simulator
     from abcost.synth.parts import check_mapping
 
@@ -134,7 +134,8 @@ def build(
             form, argmax=argmax, written=written,
         )  # fmt: skip
     number = write_circuit(circuit, out)
-    note(f"wrote {number} files to {out}: top.v, and rtl/ with a module a file")
+    made = ["rtl/ with a module a file", *scripts(circuit)]
+    note(f"wrote {number} files to {out}: top.v, {', '.join(made)}")
     if not subject.trained:
         note("note: weights are untrained (no --checkpoint)")
     report = _facts(circuit, checkpoint)
@@ -283,6 +284,7 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
     """What is known before anything is run."""
     from abcost.circuit.estimate import total_of
     from abcost.circuit.make import hash_of
+    from abcost.circuit.project import scripts
 
     organised, plan = circuit.organised, circuit.schedule
     return {
@@ -294,6 +296,7 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
         "width_bits": circuit.number.width,
         "fraction_bits": circuit.number.fraction_bits,
         "verilog_sha256": circuit.digest,
+        "scripts": list(scripts(circuit)),
         "layers": [
             {"name": stage.name, "pe": stage.design.folding.pe, "simd": stage.design.folding.simd,
              "cycles": stage.cycles}

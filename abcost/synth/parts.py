@@ -190,6 +190,11 @@ def part(name: str) -> Part:
     return PARTS[name]
 
 
+def part_for(device: str) -> Part | None:
+    """The part of a device, whose name begins its own, or None."""
+    return next((part for name, part in PARTS.items() if name.upper().startswith(device.upper())), None)
+
+
 def check_mapping(mapping: str) -> str:
     """`mapping` itself. Raises UsageError unless it is in MAPPINGS."""
     if mapping not in MAPPINGS:
