@@ -17,7 +17,7 @@ from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
 from abcost.circuit.make import Form, make_circuit
 from abcost.circuit.project import files_of, write_circuit
-from abcost.circuit.simulate import Ends, expected_logits, find_simulator, simulate_images
+from abcost.circuit.simulate import Ends, expected_logits, find_simulator, simulate_images, trace_image
 from abcost.cli import run
 from abcost.emit.top import top_of
 from abcost.errors import ToolError
@@ -134,6 +134,8 @@ def test_a_fifo_that_is_too_shallow_stops_the_circuit(circuit, tmp_path):
         ToolError, match="the circuit gave no answer to every image: the simulation ended with STUCK"
     ):
         simulate_images(tmp_path, built.net, top, images, right, tool=need_tool())
+    trace = trace_image(tmp_path, built.net, top, images[:1], tool=need_tool())
+    assert counted(trace, ("m_axis_tvalid", "m_axis_tready")) == [0]
 
 
 @pytest.mark.parametrize("name", ["reactnet_18", "birealnet_18", "xnornet_18", "bnn_18"])
@@ -208,6 +210,43 @@ def test_modules_and_files_are_named_after_layers(circuit):
         assert port in text
 
 
+@pytest.mark.parametrize("tool", ["verilator", "iverilog"])
+def test_a_trace_shows_every_beat_of_the_first_image(circuit, folder, tool):
+    """7 x 6 pixels of 2 channels, one a beat; 6 channels of each from the stem; 4 logits."""
+    tool = need_tool(tool)
+    built, images, _ = circuit
+    stem = next(stage for stage in built.net.stages if stage.name == "stem")
+    for _ in range(2):  # simulated anew: nothing is kept for an answer
+        file = trace_image(folder, built.net, built.top, images[:1], tool=tool)
+        beats = counted(
+            file, ("s_axis_tvalid", "s_axis_tready"), ("stem_y0_valid",), ("m_axis_tvalid", "m_axis_tready")
+        )
+        assert beats == [7 * 6 * 2, 7 * 6 * 6 // stem.design.lanes, 4]
+        text = file.read_text()
+        assert all(f" {name} " in text for name in ("s_axis_tdata", "m_axis_tdata", "conv2_window_room"))
+        assert "conv1_chain" not in text  # what is inside of an engine
+        file.unlink()
+
+
+def counted(file, *flags):
+    """Rising edges of aclk at which all flags of a group were 1 before, in a value change dump (IEEE 1364-2005, 18)."""
+    names, values, before, found = {}, {}, {}, [0] * len(flags)
+    for line in file.read_text().splitlines():
+        word = line.split()
+        if line.lstrip().startswith("$var"):
+            names.setdefault(word[3], set()).add(word[4])
+        elif line.startswith("#"):
+            if values.get("aclk") == "1" and before.get("aclk") == "0":
+                found = [
+                    n + all(before.get(flag) == "1" for flag in group)
+                    for n, group in zip(found, flags, strict=True)
+                ]
+            before = dict(values)
+        elif line[:1] in ("0", "1"):
+            values |= dict.fromkeys(names.get(line[1:].strip(), ()), line[0])
+    return found
+
+
 @pytest.fixture
 def fakes(tmp_path, monkeypatch):
     """Yosys, nextpnr-ecp5 and ecppack that only pretend; returns their folder."""
@@ -265,7 +304,7 @@ CALL = ["build", MODEL, "--input-size", "1x2x7x6", "--device", "lfe5u-85f", "--f
 def test_the_command_writes_simulates_and_reports(tmp_path, capsys):
     need_tool()
     out = tmp_path / "out"
-    assert run([*CALL, "--out", str(out), "--simulate", "3"]) == 0
+    assert run([*CALL, "--out", str(out), "--simulate", "3", "--trace"]) == 0
     report = json.loads((out / "build.json").read_text())
     simulation = report["simulation"]
     assert (simulation["images"], simulation["equal"], simulation["stalls"]["equal"]) == (3, 3, 3)
@@ -274,6 +313,9 @@ def test_the_command_writes_simulates_and_reports(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "simulated 3 of 3 images with random stalls" in told
     assert "3 of 3 images equal to the bit" in told
+    assert "trace.vcd: every net of top.v during the first image" in told
+    assert counted(out / "trace.vcd", ("s_axis_tvalid", "s_axis_tready")) == [7 * 6 * 2]
+    assert "--trace" not in (out / "top.v").read_text()
     assert run([*CALL, "--out", str(out)]) == 0  # the same files
 
 

@@ -34,7 +34,7 @@ _PAUSES = 2
 _ANY_PINS = "chosen by nextpnr: for a look, not for a board"
 
 _OF_CIRCUITS = (
-    "device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "pins", "argmax",
+    "device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "pins", "argmax", "trace",
 )  # fmt: skip
 
 
@@ -66,6 +66,10 @@ def build(
         int | None,
         typer.Option(min=1, help="Stream so many test images through the Verilog, with and without stalls."),
     ] = None,
+    trace: Annotated[
+        bool,
+        typer.Option("--trace", help="With --simulate: trace.vcd of the first image, every net of top.v."),
+    ] = False,
     route: Annotated[bool, typer.Option("--route", help="Synthesize, place and route it.")] = False,
     mapping: Annotated[str, typer.Option(help="LUTs mapped for the least area or delay.")] = "area",
     seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
@@ -98,7 +102,7 @@ def build(
     """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
     _check_numbers(width, fraction_bits)
     from abcost.circuit.make import Form, Written, make_circuit
-    from abcost.circuit.project import check_folder, scripts, write_circuit, write_report
+    from abcost.circuit.project import check_folder, write_report
     from abcost.circuit.simulate import find_simulator
     from abcost.synth.parts import check_mapping
 
@@ -124,7 +128,9 @@ def build(
     routing = _routing(chosen.part, mapping, seed, pins) if route else None
     if routing is None:
         refuse(given(context), ("pins",), "without --route")
-    if simulate is not None:
+    if simulate is None:
+        refuse(given(context), ("trace",), "without --simulate")
+    else:
         find_simulator()
     with quiet():
         subject, loaded = _subject(asked, data, data_root)
@@ -133,16 +139,12 @@ def build(
             subject, _samples(subject, loaded), wishes, target or options.default_target(device),
             form, argmax=argmax, written=written,
         )  # fmt: skip
-    number = write_circuit(circuit, out)
-    made = ["rtl/ with a module a file", *scripts(circuit)]
-    note(f"wrote {number} files to {out}: top.v, {', '.join(made)}")
-    if not subject.trained:
-        note("note: weights are untrained (no --checkpoint)")
+    _write(circuit, out)
     report = _facts(circuit, checkpoint)
     write_report(report, out)
     results: list[Simulated] = []
     if simulate is not None:
-        results = _simulate(circuit, out, images)
+        results = _simulate(circuit, out, images, trace=trace)
         report["simulation"] = _simulation(results, labels, _trained(subject, images, labels))
         write_report(report, out)
     if routing is not None:
@@ -152,6 +154,16 @@ def build(
     note(_text(report))
     if any(result.equal != result.images for result in results):
         raise typer.Exit(1)
+
+
+def _write(circuit: Circuit, out: Path) -> None:
+    from abcost.circuit.project import scripts, write_circuit
+
+    number = write_circuit(circuit, out)
+    made = ["rtl/ with a module a file", *scripts(circuit)]
+    note(f"wrote {number} files to {out}: top.v, {', '.join(made)}")
+    if not circuit.subject.trained:
+        note("note: weights are untrained (no --checkpoint)")
 
 
 def _check_language(language: str, device: str | None, there: frozenset[str]) -> None:
@@ -203,7 +215,7 @@ def _command(arguments: Sequence[str]) -> str:
     """The command that writes the same circuit: without what is done with it afterwards."""
     kept, skip = [], False
     for argument in arguments:
-        if skip or argument == "--route":
+        if skip or argument in ("--route", "--trace"):
             skip = False
             continue
         if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed", "--pins"):
@@ -260,9 +272,13 @@ def _samples(subject: Subject, data: DataSet | None) -> Tensor:
     return next(data.train.batches(order, number, epoch=0, augment=False))[0]
 
 
-def _simulate(circuit: Circuit, out: Path, images: Tensor) -> list[Simulated]:
-    from abcost.circuit.simulate import Ends, expected_logits, largest, simulate_images
+def _simulate(circuit: Circuit, out: Path, images: Tensor, *, trace: bool) -> list[Simulated]:
+    """Without stalls and with them. trace: first of all, for a circuit that stops answering needs one most."""
+    from abcost.circuit.simulate import Ends, expected_logits, largest, simulate_images, trace_image
 
+    if trace:
+        file = trace_image(out, circuit.net, circuit.top, images[:1])
+        note(f"wrote {file}: every net of top.v during the first image")
     expected = expected_logits(circuit.subject, circuit.rewriting, circuit.number.width, images)
     if circuit.top.answers != expected.shape[1]:
         expected = largest(expected)
