@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from abcost.accelerator.clock import leaf_for
+from abcost.accelerator.clock import leaf_for, timed_for
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.design.schedule import Schedule, schedule
@@ -103,7 +103,7 @@ def make_circuit(
             "or a smaller network"
         )
     foldings = [Folding(layer.pe, layer.simd) for layer in organised.layers]
-    leaf = leaf_for(table, organised.clock_mhz, width)
+    leaf = leaf_for(timed_for(table, wishes.device), organised.clock_mhz, width)
     net = describe_network(graph, engines(graph, width), foldings, number, leaf)
     plan = schedule(net, family_of(wishes.device))
     places = {
