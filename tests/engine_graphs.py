@@ -18,7 +18,7 @@ from strategies import conv_attrs
 
 FRACTION_BITS = 6
 WIDTH = 24
-KINDS = ("binary", "signed sum", "real", "digits", "linear")
+KINDS = ("binary", "signed sum", "real", "whole", "digits", "linear")
 
 
 @dataclass
@@ -70,13 +70,15 @@ class Made:
     def sign(self, at_zero=1):
         return self.node(OpKind.SIGN, attrs={"at_zero": at_zero})
 
-    def conv(self, channels, kernel, *, binary, stride=1, padding=0, bias=False, digits=False):
-        """The convolution `dot`; digits: its weights are worked off as signed digits."""
+    def conv(self, channels, kernel, *, binary, stride=1, padding=0, bias=False, digits=False, whole=False):
+        """The convolution `dot`; digits: its weights are worked off as signed digits; whole: they have 8 bits."""
         n, taken, rows, columns = self.shape
         shape = (channels, taken, kernel, kernel)
         weight = self.signs(*shape) if binary else Constant(self.random(*shape, scale=0.5))
         if not binary:  # not all of one size, which would be signs and a scale
             weight.values.view(-1)[0] = 0.75
+        if whole:
+            weight = Constant(torch.randint(-100, 101, shape, generator=self.generator).to(torch.int8))
         out = (n, channels, *((size + 2 * padding - kernel) // stride + 1 for size in (rows, columns)))
         attrs = conv_attrs(weight.values, out, stride=stride, padding=padding)
         if digits:
@@ -213,6 +215,7 @@ def engine_cases(draw, kinds=KINDS):
             padding=padding,
             bias=bias,
             digits=kind == "digits",
+            whole=kind == "whole",
         )
     else:
         made.linear(channels, binary=binary_weights, bias=bias)

@@ -22,6 +22,7 @@ from abcost.cli import run
 from abcost.emit.top import top_of
 from abcost.errors import ToolError
 from abcost.models.subject import resolve
+from brevitas_networks import exported_residual
 from network_designs import NO_MULTIPLIER, REQUESTS, USERS
 from test_synthesis import need_yosys
 
@@ -205,6 +206,17 @@ def test_branches_side_by_side(tmp_path):
     assert plain.equal == stalled.equal == 4
     assert plain.interval == circuit[0].schedule.interval
     assert abs(plain.latency - circuit[0].schedule.latency) <= 0.02 * circuit[0].schedule.latency
+
+
+def test_a_network_from_a_qonnx_file(tmp_path):
+    """Brevitas' export: a stem of 8-bit weights, which are whole numbers, signs, a shortcut, a binary classifier."""
+    need_tool()
+    file = str(exported_residual(tmp_path / "net.onnx"))
+    out = tmp_path / "out"
+    part = ["--device", "lfe5u-85f", "--fps", "100", "--clock-mhz", "50"]
+    assert run(["build", file, *part, "--out", str(out), "--simulate", "2"]) == 0
+    found = json.loads((out / "build.json").read_text())["simulation"]
+    assert (found["equal"], found["stalls"]["equal"]) == (2, 2)
 
 
 def test_modules_and_files_are_named_after_layers(circuit):

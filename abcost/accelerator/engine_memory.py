@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from abcost.accelerator.design.constants import stored_bits
+from abcost.accelerator.design.constants import stored_bits, weight_fraction
 from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.signed_digits import digits_of
@@ -65,7 +65,8 @@ def weight_word(engine: Engine, number: NumberFormat) -> int:
     if number not in engine.words:
         bits = bits_of_weights(engine.dot, number.width)["weight"] // max(1, weight.count) or number.width
         if engine.arithmetic is DotArithmetic.REAL:
-            bits = min(bits, max(2, stored_bits(weight, number.width, number.fraction_bits)))  # with a sign
+            needed = stored_bits(weight, number.width, weight_fraction(weight, number))
+            bits = min(bits, max(2, needed))  # with a sign
         engine.words[number] = bits
     return engine.words[number]
 

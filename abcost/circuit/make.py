@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from abcost.accelerator.clock import leaf_for, timed_for
@@ -146,9 +147,13 @@ def lowered_graph(subject: Subject, rewriting: RewriteOptions, images: int = 1) 
 
 def _largest(subject: Subject, rewriting: RewriteOptions, samples: Tensor, width: int) -> tuple[float, str]:
     """The largest magnitude that an engine holds, and its layer."""
-    graph = lowered_graph(subject, rewriting, len(samples))
-    values = interpret(graph, [samples], rewriting.fraction_bits)
-    return max((largest_of(graph, values, engine), engine.name) for engine in engines(graph, width))
+    together = 1 if subject.one_batch else len(samples)
+    graph = lowered_graph(subject, rewriting, together)
+    found = []
+    for images in torch.split(samples, together):
+        values = interpret(graph, [images], rewriting.fraction_bits)
+        found += [(largest_of(graph, values, engine), engine.name) for engine in engines(graph, width)]
+    return max(found)
 
 
 def hash_of(file: Path) -> str:

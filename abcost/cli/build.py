@@ -365,7 +365,8 @@ def _trained(subject: Subject, images: Tensor, labels: Tensor | None) -> float |
     if labels is None:
         return None
     with torch.no_grad():
-        return _share(subject.model.eval()(images).argmax(dim=1), labels)
+        parts = torch.split(images, 1 if subject.one_batch else len(images))
+        return _share(torch.cat([subject.model.eval()(part).argmax(dim=1) for part in parts]), labels)
 
 
 def _share(classes: Tensor, labels: Tensor) -> float:

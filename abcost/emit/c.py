@@ -16,7 +16,7 @@ from textwrap import wrap as wrapped
 
 import torch
 
-from abcost.accelerator.design.constants import flips, levels, on_grid
+from abcost.accelerator.design.constants import flips, levels, on_grid, weight_fraction
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import Map, NetworkDesign, Stage, is_repeated, map_of
 from abcost.accelerator.design.pool import POOLS, kernel_of
@@ -590,7 +590,7 @@ def _real_dot(stage: _Stage, source: _Held, *, binary: bool) -> _Dot:
             "        }",
         ]
     fraction = 0 if source.bits else number.fraction_bits
-    fraction += 0 if binary else number.fraction_bits
+    fraction += 0 if binary else weight_fraction(node.consts["weight"], number)
     cut = fraction - number.fraction_bits
     value = f"{'down64' if wide else 'down'}(sum[c], {cut})" if cut > 0 else "sum[c]"
     if wide:

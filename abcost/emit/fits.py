@@ -46,12 +46,19 @@ def check_fits(graph: OpGraph, values: dict[str, Tensor], engine: Engine, number
 
 
 def largest_of(graph: OpGraph, values: dict[str, Tensor], engine: Engine) -> float:
-    """The largest magnitude that the engine must hold: of values, and of parameters (exponents are codes)."""
+    """The largest magnitude that the engine must hold: of values, and of parameters.
+
+    Exponents are codes, and weights that are whole numbers have no bits behind the point.
+    """
     nodes = {node.name: node for node in _held(graph, engine)}
     found = [values[name] for name in nodes]
     for node in (engine.dot, *(work.node for work in engine.chain)):
         found += [
-            c.real() for role, c in node.consts.items() if role not in ("exponent", "gain") and not c.binary
+            c.real()
+            for role, c in node.consts.items()
+            if role not in ("exponent", "gain")
+            and not c.binary
+            and (role != "weight" or c.values.is_floating_point() or c.scale is not None)
         ]
     return max((float(v.abs().max()) for v in found), default=0.0)
 

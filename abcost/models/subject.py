@@ -73,6 +73,7 @@ class Subject:
     step: int | None = None  # None for models that are not of the zoo
     alpha_exponent: int | None = None  # None: as published
     warnings: tuple[str, ...] = ()  # what looks wrong in the file it came from
+    one_batch: bool = False  # a file: its views name the batch that it was exported with
 
 
 def holds_weights(model: str) -> bool:
@@ -251,7 +252,7 @@ def _exported(path: Path, inputs: tuple[InputSpec, ...]) -> Subject:
         )
     if not (inputs or own):
         raise UsageError(f"{path} does not say its input shape; give --input-size")
-    return Subject(module, str(path), None, own or inputs, trained=True)
+    return Subject(module, str(path), None, own or inputs, trained=True, one_batch=True)
 
 
 def _is_zip(path: Path) -> bool:
@@ -268,7 +269,8 @@ def _from_onnx(path: Path, request: Request) -> Subject:
         if given:
             raise UsageError(f"{path} holds weights of its own; leave {option} out")
     loaded = load_onnx(path, request.inputs)
-    return Subject(loaded.program, str(path), None, loaded.inputs, trained=True, warnings=loaded.warnings)
+    return Subject(loaded.program, str(path), None, loaded.inputs, trained=True, warnings=loaded.warnings,
+                   one_batch=True)  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -50,6 +50,8 @@ class Lowered:
     @cached_property
     def _together(self) -> int:
         """Images that go through the network at once."""
+        if self._subject.one_batch:
+            return 1
         largest = max(node.elements for node in self.graph(1))
         return max(1, _CACHED // largest)
 

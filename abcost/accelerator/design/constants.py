@@ -37,6 +37,17 @@ def on_grid(
     return rounded
 
 
+def weight_fraction(weight: Constant, number: NumberFormat) -> int:
+    """Bits of a stored weight behind the point: none of whole numbers."""
+    whole = not weight.values.is_floating_point() and weight.scale is None
+    return 0 if whole else number.fraction_bits
+
+
+def weight_numbers(weight: Constant, number: NumberFormat) -> list[int]:
+    """Weights of a real dot product as they are stored: multiples of 2**-`weight_fraction`. Raises UsageError."""
+    return on_grid(weight, NumberFormat(number.width, weight_fraction(weight, number)))
+
+
 def check_fits(values: list[int], number: NumberFormat) -> None:
     """Raises UsageError if one does not fit the width."""
     limit = 1 << (number.width - 1)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, gcd, prod
 
+from abcost.accelerator.design.constants import weight_fraction
 from abcost.accelerator.design.describer import Describer
 from abcost.accelerator.design.net import Net, NumberFormat, Operand, Part, Slice
 from abcost.accelerator.design.signed_digits import Digits, digits_of
@@ -91,12 +92,15 @@ def describe_dot(
 ) -> Sum:
     """The parts of the dot product. word: bits of one stored weight; memory: whether weights are read from one."""
     steps, folds = -(-engine.taps // folding.simd) * engine.digits, -(-engine.channels // folding.pe)
+    binary = engine.arithmetic in POPCOUNTED
     valid = Net("valid", 1, signed=False)
     first, last = _steps(d, valid, steps)
     stored = digits_of(word).bits if word and engine.in_digits else word
     weights = _weights(d, engine, folding, valid, stored, steps * folds if memory else 0)
+    if not binary and word > 1:
+        fraction = weight_fraction(engine.dot.consts["weight"], number)
+        weights = weights._replace(fraction_bits=fraction)
     age = weights.age
-    binary = engine.arithmetic in POPCOUNTED
     inside = None
     if binary and padded(engine):
         inside = Net("inside", 1, elements=folding.simd // segment(engine, folding.simd), signed=False)
@@ -112,7 +116,7 @@ def describe_dot(
     elif engine.in_digits:
         parts = _digit_sums(d, folding, leaf, a, weights, digits_of(word))
     else:
-        parts = _products(d, engine, folding, number, a, weights)
+        parts = _products(d, engine, folding, a, weights)
     planes = _planes(engine)
     widest = _sum_width(engine, number, word)
     total = _tree(d, parts, widest)
@@ -303,7 +307,7 @@ def _digit_sums(d: Describer, folding: Folding, leaf: Leaf, a: Net, w: Net, digi
     taps = d.wire("tile", a, "tap", a._replace(elements=products), times=folding.pe)
     x = d.extend(taps._replace(lanes=products, elements=1), width)
     inputs: dict[str, Operand] = {"x": x, "code": code}
-    term = x._replace(name="term", fraction_bits=2 * a.fraction_bits)
+    term = x._replace(name="term", fraction_bits=a.fraction_bits + w.fraction_bits)
     shifted = d.unit(
         "shift_select", products, inputs, term, "y",
         [Unit("shift_select", products, width, **sizes_of(digits.places, identity=False))],
@@ -318,15 +322,13 @@ def _digit_sums(d: Describer, folding: Folding, leaf: Leaf, a: Net, w: Net, digi
     return _sums_with_signs(d, folding, leaf, terms, signs, NumberFormat(width, term.fraction_bits))
 
 
-def _products(
-    d: Describer, engine: Engine, folding: Folding, number: NumberFormat, a: Net, w: Net
-) -> list[Net]:
+def _products(d: Describer, engine: Engine, folding: Folding, a: Net, w: Net) -> list[Net]:
     """Registered products, as wide as both factors together."""
     width = max(a.width, w.width)
     priced = [
         u for u in units_of(engine.dot, engine.counts, Lanes(folding.pe, folding.simd)) if u.op != "add"
     ]
-    out = Net("product", a.width + w.width, fraction_bits=2 * number.fraction_bits)
+    out = Net("product", a.width + w.width, fraction_bits=a.fraction_bits + w.fraction_bits)
     found = []
     d.remark = "products"
     for tap in range(folding.simd):

@@ -251,7 +251,8 @@ def _finished(
     """The value as the interpreter stores it: a real dot product cut to the grid, and its bias added."""
     if engine.arithmetic in (DotArithmetic.REAL, DotArithmetic.NARROW):
         like = value._replace(width=number.width, fraction_bits=number.fraction_bits, name="dot_cut")
-        value = d.wire("cut", value, "value", like, places=number.fraction_bits, width=number.width)
+        places = value.fraction_bits - number.fraction_bits
+        value = d.wire("cut", value, "value", like, places=places, width=number.width)
     elif engine.arithmetic is DotArithmetic.SIGNED_ADD and value.width > number.width:
         value = d.wire(
             "cut", value, "value", value._replace(width=number.width), places=0, width=number.width

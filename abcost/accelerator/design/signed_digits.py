@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from abcost.accelerator.design.constants import on_grid
+from abcost.accelerator.design.constants import weight_numbers
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import Engine
 from abcost.errors import UsageError
@@ -59,7 +59,7 @@ def digit_words(engine: Engine, number: NumberFormat, word: int) -> Tensor:
     weight, coded = engine.dot.consts["weight"], digits_of(word)
     known: dict[int, list[int]] = {0: []}
     found = []
-    for value in on_grid(weight, number):
+    for value in weight_numbers(weight, number):
         if value not in known:
             known[value] = [coded.word(place, sign) for place, sign in signed_digits(value)]
             if len(known[value]) > engine.digits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from abcost.accelerator.design.constants import on_grid
+from abcost.accelerator.design.constants import weight_numbers
 from abcost.accelerator.design.dot import taps_per_position
 from abcost.accelerator.design.engine import EngineDesign
 from abcost.accelerator.design.signed_digits import digit_words
@@ -22,7 +22,7 @@ def weight_rows(design: EngineDesign, pixels: int | None = None) -> Tensor:
     if weight.binary:
         numbers = (weight.values >= 0).to(torch.int64)
     else:
-        numbers = torch.tensor(on_grid(weight, design.number)).reshape(weight.values.shape)
+        numbers = torch.tensor(weight_numbers(weight, design.number)).reshape(weight.values.shape)
     return _in_order(design.engine, numbers, pixels)
 
 
