@@ -17,7 +17,7 @@ from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.emit.wiring import WRITTEN, extended
 from abcost.rtl.unit import Port, Unit, Values, build
 
-_SHARING = frozenset({"gate"})
+_SHARING = frozenset({"gate", "popcount", "xnor_popcount"})
 
 
 def many_multipliers(parts: Sequence[Part]) -> bool:
@@ -146,12 +146,9 @@ class Printer:
     def _apart(self, part: Part) -> bool:
         """Whether synthesis keeps a unit for itself, so that it takes what its table measured, and no more.
 
-        Not registers held at 0, whose inverter others share, nor popcounts against constants, which share most.
+        Not a register held at 0, whose inverter others share, nor a popcount, which takes a tenth more if it is alone.
         """
-        if part.op == "multiply":
-            return self.closed
-        constant = any(net_of(x).constant for _, x in part.inputs)
-        return part.op not in _SHARING and not (constant and part.op == "xnor_popcount")
+        return self.closed if part.op == "multiply" else part.op not in _SHARING
 
     def _declare(self, part: Part) -> None:
         for _, net in part.outputs:
