@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,6 +84,10 @@ def analyze(
     verify: Annotated[
         bool, typer.Option("--verify", help="Also execute every stage next to the one before.")
     ] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="The first lines alone: the answer.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also the conventions, and which figures the costs rest on.")
+    ] = False,
 ) -> None:
     """Count multiplications, adds, bit operations and shifts of a network, and price them on a target."""
     from abcost.html.still import check_suffix
@@ -95,7 +100,9 @@ def analyze(
         [model, checkpoint, slopes, folding, device, *chosen],
     )
     if output_format != "rich":
-        refuse(there, ["by"], f"with --format {output_format}, which has all rows")
+        refuse(there, ["by", "brief", "full"], f"with --format {output_format}, which has all rows")
+    if brief:
+        refuse(there, ["by", "full"], "with --brief, which shows no table")
     form = None if plot is None else check_suffix(plot)
     from abcost.cost import CostTable
 
@@ -118,7 +125,10 @@ def analyze(
     rewriting = options.rewriting(
         weight_scale, constant_multiply, fraction_bits, slopes, model, leave_out_softmax=leave_out_softmax
     )
-    shown = view(options.choice("--by", by, ("layer", "block", "kind")), output)
+    shown = replace(
+        view(options.choice("--by", by, ("layer", "block", "kind")), output),
+        detail="brief" if brief else "full" if full else "usual",
+    )
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
         base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
