@@ -34,7 +34,7 @@ from abcost.report.report import Report, Stage
 from abcost.rewrite import RewriteOptions, Rewritten, rewrite
 from abcost.trace import trace
 from abcost.trace.double import float64_only
-from abcost.verify import ROUNDING, Stepped, Verification, double_copy, verify_stages
+from abcost.verifying import ROUNDING, Stepped, Verification, double_copy, verify_stages
 
 STAGES: tuple[tuple[str, tuple[Phase, ...]], ...] = (
     ("traced", (Phase.RECOGNISE,)),

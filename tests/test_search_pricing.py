@@ -21,9 +21,9 @@ from abcost.models.stir import stir
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import analyze_subject, stage_graphs
 from abcost.rewrite import RewriteOptions
-from abcost.search.budget import Budget
-from abcost.search.pricing import Hardware, Pricer, quantities
-from abcost.search.space import Space, groups_of
+from abcost.searching.budget import Budget
+from abcost.searching.pricing import Hardware, Pricer, quantities
+from abcost.searching.space import Space, groups_of
 
 SMALL = {"preset": "digits", "base_width": 16, "blocks": (2, 2)}
 

@@ -32,7 +32,7 @@ from abcost.rewrite.rules.step_function import StepFunction
 from abcost.rewrite.rules.straight_through import StraightThrough
 from abcost.trace.double import float64_only
 from abcost.trace.tracer import Tracer
-from abcost.verify import Comparison, Verification, double_copy, threshold_probe
+from abcost.verifying import Comparison, Verification, double_copy, threshold_probe
 from strategies import STEP, Module, const, graph_of
 
 EXACT = RewriteOptions()

@@ -208,7 +208,7 @@ def _subject(asked: Request, data: str | None, root: Path | None) -> tuple[Subje
     """The model, in the shape of the data where there is some."""
     from abcost.data import load
     from abcost.models.subject import resolve
-    from abcost.train.assessment import trained_network
+    from abcost.training.assessment import trained_network
 
     if data is None:
         return resolve(asked), None

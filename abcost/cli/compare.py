@@ -15,7 +15,7 @@ from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
-    from abcost.compare.saved import Side
+    from abcost.comparing.saved import Side
 
 _SAVED = (".json", ".csv")  # endings of reports
 _PATHS = ("checkpoint", "slopes")
@@ -59,9 +59,9 @@ def compare(
 
     check_places({"--output": output, "--plot": plot}, _files_of(sides, target, device))
     form = None if plot is None else check_suffix(plot)
-    from abcost.compare.condition import parse_condition
-    from abcost.compare.delta import compare as compared
-    from abcost.compare.format import COMPARISON_FORMATS
+    from abcost.comparing.condition import parse_condition
+    from abcost.comparing.delta import compare as compared
+    from abcost.comparing.format import COMPARISON_FORMATS
 
     render = COMPARISON_FORMATS.get(output_format)
     conditions = [parse_condition(text) for text in fail_if or ()]
@@ -84,7 +84,7 @@ def compare(
     ]
     write(render(found, view("block", output)), output)
     if plot is not None and form is not None:
-        from abcost.compare.html import changes
+        from abcost.comparing.html import changes
         from abcost.html.still import still
 
         drawn = [chart for i, c in enumerate(found) for chart in changes(i, c.stage, c.last)]
@@ -130,8 +130,8 @@ def _has_no(option: str, text: str) -> bool:
 
 def _side(text: str, common: Mapping[str, Any]) -> Side:
     """A saved report, or an analysis made now."""
-    from abcost.compare.saved import read_report, side_of
-    from abcost.compare.saved_csv import side_of_csv
+    from abcost.comparing.saved import read_report, side_of
+    from abcost.comparing.saved_csv import side_of_csv
 
     name, *given = text.split(",")
     if name.endswith(_SAVED):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from abcost.train.assessment import Assessment
+    from abcost.training.assessment import Assessment
 
 MOST_SHOWN = 12  # classes of a matrix on the terminal: more columns do not fit
 PAIRS_SHOWN = 20

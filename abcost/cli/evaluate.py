@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from abcost.train.assessment import Assessment, Score
+    from abcost.training.assessment import Assessment, Score
 
 _MOST_CLASSES = 20  # rows of the class table; of more classes the worst are shown
 _FORMATS = ("rich", "json")
@@ -96,9 +96,9 @@ def evaluate(
 
     from abcost.data import load
     from abcost.extras import require
-    from abcost.train.assessment import FORMS, Form, assess, trained_network
-    from abcost.train.outcome import confusion_csv
-    from abcost.train.recipes import RECIPES
+    from abcost.training.assessment import FORMS, Form, assess, trained_network
+    from abcost.training.outcome import confusion_csv
+    from abcost.training.recipes import RECIPES
 
     require("scipy.stats", "train", "evaluating")
     threads = threads or RECIPES.get(data, {}).get("threads")
@@ -196,7 +196,7 @@ def _accuracies(score: Score) -> dict[str, Any]:
 
 
 def _interval(found: Assessment) -> list[float] | None:
-    from abcost.train.tally import wilson
+    from abcost.training.tally import wilson
 
     return None if found.agreeing is None else list(wilson(found.agreeing, found.score.images))
 
@@ -225,7 +225,7 @@ def _row(score: Score) -> tuple[str, ...]:
 
 def _left(found: Assessment) -> Table:
     from abcost.report.drawing import grid
-    from abcost.train.lowered import LISTED
+    from abcost.training.lowered import LISTED
 
     table = grid("Multiplications that are left, of one image", "origin", "count", "where")
     table.columns[2].justify = "left"

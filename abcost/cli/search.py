@@ -14,9 +14,9 @@ from abcost.cli.places import named_folder
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
-    from abcost.search.run import Place
-    from abcost.search.settings import Settings
-    from abcost.train.config import Config
+    from abcost.searching.run import Place
+    from abcost.searching.settings import Settings
+    from abcost.training.config import Config
 
 
 def search(
@@ -128,7 +128,7 @@ def search(
         return
     if model is None or run_dir is None:
         raise UsageError("name the model and --run-dir, or --join a running search")
-    from abcost.search.storage import check_extra, sqlite_url
+    from abcost.searching.storage import check_extra, sqlite_url
 
     _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
     check_extra()
@@ -136,7 +136,7 @@ def search(
         "data": data, "data_root": None if data_root is None else str(data_root), "base_width": base_width,
         "blocks": None if blocks is None else options.blocks_of(blocks), "seed": seed,
     }  # fmt: skip
-    from abcost.train.recipes import configs
+    from abcost.training.recipes import configs
 
     steps = configs(model, (1, 2), file=config, given={k: v for k, v in values.items() if v is not None})
     asked = {
@@ -150,8 +150,8 @@ def search(
         "alphas": _numbers("--alpha-exponents", alpha_exponents) if alpha_exponents else (),
     }  # fmt: skip
     settings = _settings(steps[-1], asked, space, granularity, epochs)
-    from abcost.search.executors.executor import EXECUTORS
-    from abcost.search.run import Place
+    from abcost.searching.executors.executor import EXECUTORS
+    from abcost.searching.run import Place
 
     EXECUTORS.get(executor)
     place = Place(
@@ -170,7 +170,7 @@ def _check_used(
     shares: tuple[float, float],
 ) -> None:
     """Raise UsageError for an option that changes nothing, or shares of a machine that are none."""
-    from abcost.search.budget import parse_budget
+    from abcost.searching.budget import parse_budget
 
     if device is None and not (budget and parse_budget(budget).fps):
         refuse(there, ["clock_mhz"], "without --device or a budget of fps>=…")
@@ -194,11 +194,11 @@ def _settings(
     from abcost.cost.table import CostTable
     from abcost.pipeline import check_width
     from abcost.rewrite import RewriteOptions
-    from abcost.search.budget import parse_budget
-    from abcost.search.problem import network_graph
-    from abcost.search.settings import Settings
-    from abcost.search.space import GRANULARITIES, Space, groups_of
-    from abcost.train.run import images
+    from abcost.searching.budget import parse_budget
+    from abcost.searching.problem import network_graph
+    from abcost.searching.settings import Settings
+    from abcost.searching.space import GRANULARITIES, Space, groups_of
+    from abcost.training.run import images
 
     if asked["budget"]:
         asked["budget"] = str(parse_budget(asked["budget"]))
@@ -251,12 +251,12 @@ def _cores() -> int:
 def _run(settings: Settings, place: Place, steps: tuple[Config, ...], init: Path | None) -> None:
     from abcost.cli.searching import SearchConsole, show
     from abcost.cli.training import Console
-    from abcost.search.files import write_results
-    from abcost.search.page import write_page
-    from abcost.search.plot import write_plots
-    from abcost.search.run import Impossible, train_start
-    from abcost.search.run import search as run
-    from abcost.train.interrupt import catching
+    from abcost.searching.files import write_results
+    from abcost.searching.page import write_page
+    from abcost.searching.plot import write_plots
+    from abcost.searching.run import Impossible, train_start
+    from abcost.searching.run import search as run
+    from abcost.training.interrupt import catching
 
     with quiet(), catching() as stop, SearchConsole() as watch:
 
@@ -283,9 +283,9 @@ def _run(settings: Settings, place: Place, steps: tuple[Config, ...], init: Path
 def _join(url: str, name: str, run_dir: Path | None) -> None:
     import time
 
-    from abcost.search.studies import join
-    from abcost.search.worker import work
-    from abcost.train.interrupt import catching
+    from abcost.searching.studies import join
+    from abcost.searching.worker import work
+    from abcost.training.interrupt import catching
 
     with quiet(), catching() as stop:
         studies = join(url, name)

@@ -14,7 +14,7 @@ from abcost.cli.places import named_folder
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
-    from abcost.train.config import Config
+    from abcost.training.config import Config
 
 
 def train(
@@ -138,8 +138,8 @@ def train(
     )
     _check_used(given(context), steps)
     from abcost.cli.training import Console
-    from abcost.train.interrupt import catching
-    from abcost.train.run import train as run
+    from abcost.training.interrupt import catching
+    from abcost.training.run import train as run
 
     with quiet(), catching() as stop, Console() as console:
         try:
@@ -170,9 +170,9 @@ def _steps(
     model: str, step: str | None, run_dir: Path, file: Path | None, given: dict[str, Any], *, resume: bool
 ) -> tuple[Config, ...]:
     """What is trained: as asked, or as the run to be resumed was started."""
-    from abcost.train.recipes import asked_for, configs
-    from abcost.train.run import resumed, stored
-    from abcost.train.surroundings import CONFIG
+    from abcost.training.recipes import asked_for, configs
+    from abcost.training.run import resumed, stored
+    from abcost.training.surroundings import CONFIG
 
     numbers = {"1": (1,), "2": (2,), "both": (1, 2)}
     if step is not None:

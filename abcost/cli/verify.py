@@ -15,7 +15,7 @@ from abcost.cli.places import check_places
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from abcost.verify import Verification
+    from abcost.verifying import Verification
 
 
 def verify(
