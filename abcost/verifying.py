@@ -11,8 +11,9 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -75,9 +76,12 @@ class Comparison:
         return not self.promised or self.error <= self.tolerance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Verification:
-    """All comparisons, and what the hardware's sign convention does to this network."""
+    """All comparisons, and what the hardware's sign convention does to this network; what `abcost.verify` returns.
+
+    Errors and values are in the units of the network's outputs and tensors.
+    """
 
     comparisons: tuple[Comparison, ...]
     changes: tuple[LogEntry, ...]  # rewrites that rounded constants, with the largest error each
@@ -85,6 +89,40 @@ class Verification:
     signs: int  # ... so many
     sign_convention_error: float  # largest output difference between sign(0) = 0 and sign(0) = +1
     widest_value: float  # largest magnitude in fixed-point execution
+    fraction_bits: int  # of that
+
+    def __repr__(self) -> str:
+        answer = "all exact rewrites are exact" if self.holds else "an exact rewrite was NOT exact"
+        return f"<Verification: {answer}, {len(self.comparisons)} comparisons of stages; .summary()>"
+
+    def summary(self) -> str:
+        """How much was compared, how wide values are, what signs of 0 do, and the answer: a few lines."""
+        compared = sum(c.compared for c in self.comparisons)
+        widest = max(1, int(self.widest_value)).bit_length() + 1 + self.fraction_bits
+        return (
+            f"{compared:,} values compared. Fixed point: {self.fraction_bits} fraction bits; the widest value is "
+            f"{self.widest_value:.4g} and needs {widest} bits in all.\n"
+            f"Signs of exactly 0 on the normal inputs: {self.zero_signs:,} of {self.signs:,}; taking them as +1, "
+            f"as hardware does, moves the outputs by at most {self.sign_convention_error:.3g}.\n"
+            + ("All exact rewrites are exact." if self.holds else "An exact rewrite was NOT exact.")
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, as `abcost verify --format json` writes it beside schema and model."""
+        return {
+            "holds": self.holds,
+            "comparisons": [{**asdict(c), "holds": c.holds} for c in self.comparisons],
+            "rounded_constants": [
+                {"rule": e.rule, "layer": e.layer, "error": e.error, "error_unit": e.error_unit}
+                for e in self.changes
+            ],
+            "sign_convention": {
+                "zeros": self.zero_signs,
+                "signs": self.signs,
+                "max_abs_error": self.sign_convention_error,
+            },
+            "widest_value": self.widest_value,
+        }
 
     @property
     def holds(self) -> bool:
@@ -139,7 +177,9 @@ def verify_stages(
         hardware = execute(traced, normal, Floating(hardware_sign=True))
     convention = max(distance(written[name], value) for name, value in hardware.items())
     changes = tuple(entry for stage in stages for entry in stage.changes)
-    return Verification(tuple(comparisons), changes, zero_signs, signs, convention, fixed.largest)
+    return Verification(
+        tuple(comparisons), changes, zero_signs, signs, convention, fixed.largest, fraction_bits
+    )
 
 
 def _border(image: torch.Tensor) -> torch.Tensor:

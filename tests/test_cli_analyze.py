@@ -174,7 +174,7 @@ def test_stages_are_exact_and_executed_only_on_request(capsys):
 
 
 def test_python_gives_the_same_report(zoo_reports):
-    from abcost import analyze
+    from abcost.pipeline import analyze
 
     report = analyze("reactnet_18", target="asic-45nm", preset="cifar10")
     assert report.to_dict() == zoo_reports["asic-45nm"]

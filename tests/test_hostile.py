@@ -16,11 +16,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from abcost import analyze
 from abcost.cli import run
 from abcost.errors import CheckpointError, ModelError
 from abcost.models import build, load_checkpoint
 from abcost.onnx.load import load_onnx
+from abcost.pipeline import analyze
 from abcost.training.files import LOCK, alone
 from searching import COMMAND, NETWORK
 

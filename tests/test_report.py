@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from abcost import analyze
 from abcost.core.primitives import FREE
 from abcost.cost import CostTable, cost_models_dir
 from abcost.errors import UnknownName
 from abcost.nn import BinaryConv2d, QuantizedPReLU
+from abcost.pipeline import analyze
 from abcost.report import quantity
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.format import FORMATS, View

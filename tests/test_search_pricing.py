@@ -9,7 +9,6 @@ from functools import cache
 import pytest
 from torch import nn
 
-from abcost import analyze
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
 from abcost.core.inputs import InputSpec
@@ -19,7 +18,7 @@ from abcost.cost.table import CostTable
 from abcost.errors import UnknownName
 from abcost.models.stir import stir
 from abcost.models.subject import Request, resolve
-from abcost.pipeline import analyze_subject, stage_graphs
+from abcost.pipeline import analyze, analyze_subject, stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import Budget
 from abcost.searching.pricing import Hardware, Pricer, quantities

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from abcost import analyze
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
 from abcost.cli import run
 from abcost.cost.organisation import Lanes
 from abcost.models import build
+from abcost.pipeline import analyze
 from abcost.report.drawing import draw, grid
 from abcost.report.format import View
 from abcost.report.frame import frame

@@ -11,8 +11,9 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
-from abcost.cli.output import note, quiet, view, write, write_bytes
+from abcost.cli.output import note, quiet, view, write
 from abcost.cli.places import check_places
+from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -145,11 +146,9 @@ def analyze(
         )
     write(render(reports, shown), output)
     if plot is not None and form is not None:
-        from abcost.html.still import still
-        from abcost.report.charts import all_charts
+        from abcost.report.files import picture
 
-        title = f"{reports[0].model} on {', '.join(report.table.target for report in reports)}"
-        write_bytes(still(all_charts(reports), title, form), plot)
+        write_bytes(picture(reports, form), plot)
     _write_foldings(reports[0], write_folding, write_finn_folding)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         note(f"warning: {warning}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from abcost.comparing.saved import Quantities, Side
 
@@ -44,7 +45,10 @@ class Delta:
         return self.before is not None or self.after is not None
 
 
-@dataclass(frozen=True, slots=True)
+SCHEMA = 1  # of JSON
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """Stages that both sides have, layers of the last stage, and settings; only_before, only_after: layers."""
 
@@ -55,6 +59,25 @@ class Comparison:
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
     settings: Mapping[str, tuple[str | None, str | None]]  # those that differ
+
+    def __repr__(self) -> str:
+        changed = sum(delta.changed for delta in self.last.values())
+        return (
+            f"<Comparison of {self.before.name[:60]} with {self.after.name[:60]}: {changed} totals changed>"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; unknown is None."""
+        return {
+            "schema": SCHEMA,
+            "before": self.before.name,
+            "after": self.after.name,
+            "settings": {name: {"before": b, "after": a} for name, (b, a) in self.settings.items()},
+            "stages": {name: _plain(of) for name, of in self.stages.items()},
+            "layers": {name: _plain(of) for name, of in self.layers.items()},
+            "only_before": list(self.only_before),
+            "only_after": list(self.only_after),
+        }
 
     @property
     def stage(self) -> str:
@@ -94,6 +117,13 @@ def compare(before: Side, after: Side) -> Comparison:
         tuple(name for name in after.layers if name not in before.layers),
         settings,
     )
+
+
+def _plain(of: Mapping[str, Delta]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {"before": d.before, "after": d.after, "change": d.absolute, "relative": d.relative}
+        for name, d in of.items()
+    }
 
 
 def _rank(delta: Delta) -> tuple[int, float]:

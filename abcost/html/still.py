@@ -1,4 +1,4 @@
-"""Charts of a page as a still picture, drawn by Matplotlib: SVG or PNG."""
+"""Charts of a page as a still picture, drawn by Matplotlib: SVG, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from abcost.errors import UsageError
 from abcost.extras import require
 from abcost.html.chart import Chart
 
-SUFFIXES = (".svg", ".png")
+SUFFIXES = (".svg", ".png", ".pdf")
 _INCH_PX = 90  # of a page's chart to an inch of the picture
 _WIDE = 9.0  # inches
+_UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}  # same report, same bytes
 
 
 def check_suffix(path: Path) -> str:
     """The format that a file's name asks for. Raises UsageError for another, MissingExtra without Matplotlib."""
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot {path}: name a file that ends in {' or '.join(SUFFIXES)}")
+        raise UsageError(f"--plot {path}: name a file that ends in {', '.join(SUFFIXES)}")
     require("matplotlib", "plot", "--plot")  # before the work whose result would be drawn
     return path.suffix.lower().removeprefix(".")
 
 
 def still(charts: Sequence[Chart], title: str, form: str) -> bytes:
-    """The charts below each other. form: "svg" or "png". Raises MissingExtra without Matplotlib."""
+    """The charts below each other. form: "svg", "png" or "pdf". Raises MissingExtra without Matplotlib."""
     require("matplotlib", "plot", "--plot")
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -36,7 +40,7 @@ def still(charts: Sequence[Chart], title: str, form: str) -> bytes:
     for axes, chart in zip(places, charts, strict=True):
         _draw(axes, chart)
     data = io.BytesIO()
-    figure.savefig(data, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
+    figure.savefig(data, format=form, dpi=120, metadata=_UNDATED.get(form))
     return data.getvalue()
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.result import Organised
@@ -194,6 +195,16 @@ class Report:
         Raises MissingExtra without the extra `html`.
         """
         return FORMATS.get("html")([self], View())
+
+    def save(self, path: str | Path) -> None:
+        """Write it into a file, whole or not at all; the suffix says as what.
+
+        .json, .csv, .html; .txt, what the command shows; .svg, .png, .pdf: the charts of the page, below each other.
+        Raises UsageError for another suffix, OutputError, MissingExtra.
+        """
+        from abcost.report.files import save  # noqa: PLC0415 - reads reports
+
+        save([self], Path(path))
 
     @property
     def lacking(self) -> list[str]:

@@ -38,7 +38,7 @@ from abcost.training.watch import Watch as TrainWatch
 _LOOK_S = 0.3
 
 
-class Impossible(Exception):  # noqa: N818 - an answer, not a fault
+class Impossible(SearchError):  # noqa: N818 - an answer, not a fault
     """No candidate is within the budget; the text says which limit the cheapest one breaks."""
 
 

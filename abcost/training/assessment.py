@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from abcost.rewrite import RewriteOptions
 from abcost.training.losses import label_loss
 from abcost.training.lowered import LISTED, Lowered, surviving
 from abcost.training.tally import Tally, wilson
+from abcost.training.told import plain, summary
 
 FORMS = ("trained", "rewritten", "fixed-point")
 _PIXELS = 2**20  # of a batch: 20 images of 224x224
@@ -78,9 +80,9 @@ class Score:
     confusion: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Assessment:
-    """What was found. What compares with the trained network is None where that itself was evaluated."""
+    """What `abcost.evaluate` returns. None, what compares with the trained network where that itself was evaluated."""
 
     subject: Subject
     form: Form
@@ -94,6 +96,28 @@ class Assessment:
     )  # multiplications of one image, and their layers
     fixed: FixedPoint | None  # with what it met
     published: tuple[Published, ...]
+    checkpoint: Path | None = None
+
+    def __repr__(self) -> str:
+        low, high = self.score.top1_ci95
+        return (
+            f"<Assessment of {self.subject.name[-40:]}, {self.form.name}: top-1 {self.score.top1:.2%} ({low:.2%} to "
+            f"{high:.2%}) on {self.score.images:,} images>"
+        )
+
+    def summary(self) -> str:
+        """Accuracies, agreement with the trained network, and what the number format holds: a few lines."""
+        score = self.score
+        low, high = score.top1_ci95
+        return (
+            f"{self.subject.name}, {self.form.name}: top-1 {score.top1:.2%} (95 % interval {low:.2%} to {high:.2%}), "
+            f"top-5 {score.top5:.2%}, loss {score.loss:.4f}, {score.images:,} test images of {self.data}\n"
+            f"{summary(self)}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, as `abcost evaluate --format json` writes it: accuracies between 0 and 1, schema 1."""
+        return plain(self)
 
     @property
     def agreement(self) -> float | None:
