@@ -256,10 +256,11 @@ def test_lossy_rewrites_tell_their_error():
 
 
 def test_every_format_is_registered_once():
-    assert FORMATS.names() == ["csv", "html", "json", "rich"]
+    assert FORMATS.names() == ["csv", "html", "json", "md", "rich", "tex"]
     assert GRAPH_FORMATS.names() == ["dot", "graphml", "json"]
     with pytest.raises(
-        UnknownName, match=r"no report format 'jsn'; did you mean 'json'\? \(known: csv, html, json, rich\)"
+        UnknownName,
+        match=r"no report format 'jsn'; did you mean 'json'\? \(known: csv, html, json, md, rich, tex\)",
     ):
         FORMATS.get("jsn")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import note, quiet, view, write
+from abcost.cli.output import format_of, note, quiet, view, write
 from abcost.cli.places import check_places
 from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
@@ -38,7 +38,10 @@ def compare(
             "'multiplications>0' (value). Repeat for more; what is unknown fails."
         ),
     ] = None,
-    output_format: Annotated[str, typer.Option("--format", help="rich, csv, json or html.")] = "rich",
+    output_format: Annotated[
+        str | None,
+        typer.Option("--format", help="rich, csv, json or html. Default: as --output ends, else rich."),
+    ] = None,
     output: options.Output = None,
     plot: options.Plot = None,
 ) -> None:
@@ -52,7 +55,7 @@ def compare(
     from abcost.comparing.condition import parse_condition
     from abcost.comparing.format import COMPARISON_FORMATS
 
-    render = COMPARISON_FORMATS.get(output_format)
+    render = COMPARISON_FORMATS.get(format_of(output_format, output))
     conditions = [parse_condition(text) for text in fail_if or ()]
     if len(sides) < 2:
         raise UsageError("compare needs two or more reports or models")

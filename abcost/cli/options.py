@@ -72,6 +72,10 @@ LeaveOutSoftmax = Annotated[
         "--leave-out-softmax", help="Leave a softmax at the output out: only an argmax would read it (lossy)."
     ),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="rich, csv, json, html, md or tex. Default: as --output ends, else rich."),
+]
 Plot = Annotated[
     Path | None, typer.Option(help="Also draw the charts of the page into this file: .svg, .png or .pdf.")
 ]

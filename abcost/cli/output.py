@@ -23,6 +23,15 @@ def view(by: By, output: Path | None) -> View:
     return View(by=by, width=max(width, 40), colour=terminal and not os.environ.get("NO_COLOR"))
 
 
+BY_SUFFIX = {".json": "json", ".csv": "csv", ".html": "html", ".md": "md", ".tex": "tex"}
+"""Ending of a file -> format of who does not say --format."""
+
+
+def format_of(asked: str | None, output: Path | None) -> str:
+    """The format: as asked, else as the file is called, else for the terminal."""
+    return asked or BY_SUFFIX.get("" if output is None else output.suffix.lower(), "rich")
+
+
 def check_writable(path: Path | None, option: str = "--output") -> None:
     """Refuse a bad place for a result before the slow work. Raises OutputError."""
     if path is None:

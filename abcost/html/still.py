@@ -14,6 +14,8 @@ from abcost.html.chart import Chart
 SUFFIXES = (".svg", ".png", ".pdf")
 _INCH_PX = 90  # of a page's chart to an inch of the picture
 _WIDE = 9.0  # inches
+_DOTS, _PRINTED_DOTS = 120, 300  # per inch, of PNG
+_PRINT: Any = {"font.size": 8, "pdf.fonttype": 42, "svg.fonttype": "none", "axes.linewidth": 0.6}
 _UNDATED: dict[str, dict[str, Any]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
@@ -28,24 +30,33 @@ def check_suffix(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
-def still(charts: Sequence[Chart], title: str, form: str) -> bytes:
-    """The charts below each other. form: "svg", "png" or "pdf". Raises MissingExtra without Matplotlib."""
+def still(charts: Sequence[Chart], title: str, form: str, size: tuple[float, float] | None = None) -> bytes:
+    """The charts below each other. form: "svg", "png" or "pdf". Raises MissingExtra without Matplotlib.
+
+    size: width and height in inches, of a picture for print: without titles, which its caption says, in letters of 8
+    points that stay letters.
+    """
     require("matplotlib", "plot", "--plot")
+    from matplotlib import rc_context  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     heights = [chart.height / _INCH_PX for chart in charts]
-    figure = Figure(figsize=(_WIDE, sum(heights) + 0.6), layout="constrained")
-    figure.suptitle(title)
-    places = figure.subplots(len(charts), squeeze=False, height_ratios=heights)[:, 0]
-    for axes, chart in zip(places, charts, strict=True):
-        _draw(axes, chart)
-    data = io.BytesIO()
-    figure.savefig(data, format=form, dpi=120, metadata=_UNDATED.get(form))
+    with rc_context({} if size is None else _PRINT):
+        figure = Figure(figsize=size or (_WIDE, sum(heights) + 0.6), layout="constrained")
+        if size is None:
+            figure.suptitle(title)
+        places = figure.subplots(len(charts), squeeze=False, height_ratios=heights)[:, 0]
+        for axes, chart in zip(places, charts, strict=True):
+            if size is None:
+                axes.set_title(chart.caption, fontsize="medium", loc="left", wrap=True)
+            _draw(axes, chart)
+        data = io.BytesIO()
+        dots = _DOTS if size is None else _PRINTED_DOTS
+        figure.savefig(data, format=form, dpi=dots, metadata=_UNDATED.get(form))
     return data.getvalue()
 
 
 def _draw(axes: Any, chart: Chart) -> None:
-    axes.set_title(chart.caption, fontsize="medium", loc="left", wrap=True)
     bars = [trace for trace in chart.data if trace["type"] == "bar"]
     if bars:
         _bars(axes, bars, stacked=chart.layout.get("barmode") == "stack")

@@ -196,15 +196,20 @@ class Report:
         """
         return FORMATS.get("html")([self], View())
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self, path: str | Path, *, chart: str | None = None, size: tuple[float, float] | None = None
+    ) -> None:
         """Write it into a file, whole or not at all; the suffix says as what.
 
-        .json, .csv, .html; .txt, what the command shows; .svg, .png, .pdf: the charts of the page, below each other.
-        Raises UsageError for another suffix, OutputError, MissingExtra.
+        .json, .csv, .html, .md; .tex, tables for a paper; .txt, what the command shows; .svg, .png, .pdf: the charts of
+        the page, below each other.  chart: the one whose name begins so, such as "multiplications", "energy", "luts",
+        "cycles" or "slope".  size: width and height in inches, for print.
+
+        Raises UsageError for another suffix, UnknownName for another chart, OutputError, MissingExtra.
         """
         from abcost.report.files import save  # noqa: PLC0415 - reads reports
 
-        save([self], Path(path))
+        save([self], Path(path), chart, size)
 
     @property
     def lacking(self) -> list[str]:
