@@ -15,6 +15,7 @@ from torch import nn
 
 import abcost
 from abcost.cli import run
+from abcost.training.config import NAMES
 
 ROOT = Path(abcost.__file__).resolve().parents[1]
 TINY = {"preset": "digits", "base_width": 4, "blocks": (1,)}
@@ -63,6 +64,10 @@ def test_every_call_is_typed_and_says_what_its_arguments_are(name):
         assert parameter.kind is not parameter.VAR_KEYWORD  # shown one by one
         assert any(re.search(rf"\b{parameter.name}\b", text) for text in documents), parameter
     assert getattr(abcost, signature.return_annotation.__name__) is signature.return_annotation
+
+
+def test_recipes_have_an_option_for_every_value():
+    assert set(abcost.RecipeOptions.__annotations__) == set(NAMES) - {"model", "step", "data"}
 
 
 # wrong arguments

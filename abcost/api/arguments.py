@@ -35,6 +35,14 @@ def blocks_of(text: str) -> tuple[int, ...]:
         raise UsageError(f"--blocks {text!r} is not of the form 2,2,2: blocks of every stage") from None
 
 
+def check_number_format(width: int, fraction_bits: int | None) -> None:
+    """Raise UsageError for bits of a circuit's values that make no sense."""
+    if not 4 <= width <= 32:
+        raise UsageError(f"--width {width} is not between 4 and 32 bits")
+    if fraction_bits is not None and not 1 <= fraction_bits < width:
+        raise UsageError(f"--fraction-bits {fraction_bits} is not between 1 and the width {width}")
+
+
 def default_target(device: str | None) -> str:
     """The target whose figures are those of a device. Raises UnknownName."""
     from abcost.accelerator.devices import device as find_device

@@ -9,7 +9,7 @@ from typing import Literal, Unpack
 import torch
 from torch import Tensor
 
-from abcost.api.arguments import accelerator, default_target
+from abcost.api.arguments import accelerator, check_number_format, default_target, rewriting
 from abcost.api.checked import call
 from abcost.api.options import NetworkOptions, named_request
 from abcost.circuit.make import Circuit, Form, Written, make_circuit
@@ -19,7 +19,6 @@ from abcost.circuit.simulate import Ends, Simulated, expected_logits, find_simul
 from abcost.data import DataSet, load
 from abcost.errors import UsageError
 from abcost.models.subject import Request, Subject, resolve
-from abcost.rewrite import RewriteOptions
 from abcost.training.assessment import trained_network
 
 _SAMPLES = 256
@@ -81,6 +80,8 @@ def build(
     width: int = 16,
     fraction_bits: int | None = None,
     argmax: bool = False,
+    weight_scale: Literal["exact", "po2"] = "exact",
+    constant_multiply: Literal["keep", "csd"] = "keep",
     **network: Unpack[NetworkOptions],
 ) -> Built:
     """Write a network as one circuit in Verilog, as `abcost build` does; simulate it to the bit, and route it.
@@ -90,10 +91,11 @@ def build(
     folding: file with PE and SIMD.  target: table that sizes it; default: that of the device.
     simulate: so many test images.  route: synthesize, place and route (minutes).  width: bits of a value.
     fraction_bits: those behind the point; default: the most that leave room.  argmax: the class alone comes out.
-    network: see `NetworkOptions`.
+    weight_scale, constant_multiply: see `LoweringOptions`.  network: see `NetworkOptions`.
 
     The command also writes build.json and build.html, and simulates stalls at both ends. Raises AbcostError.
     """
+    check_number_format(width, fraction_bits)
     folder = Path(out)
     check_folder(folder)
     wishes = accelerator(device, fps, clock_mhz, None, "on-chip", None if folding is None else Path(folding))
@@ -105,7 +107,7 @@ def build(
     subject, loaded = subject_and_data(
         named_request(model, network), data, None if data_root is None else Path(data_root)
     )
-    form = Form(width, fraction_bits, RewriteOptions())
+    form = Form(width, fraction_bits, rewriting(weight_scale, constant_multiply, fraction_bits or 12))
     checkpoint = network.get("checkpoint")
     circuit = make_circuit(
         subject, samples_of(subject, loaded), wishes, target or default_target(device), form, argmax=argmax,

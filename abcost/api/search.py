@@ -14,6 +14,7 @@ import pandas as pd
 from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call
 from abcost.cost.table import CostTable
+from abcost.errors import UsageError
 from abcost.pipeline import check_width
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import parse_budget
@@ -140,6 +141,7 @@ def search(
     Raises Impossible, an AbcostError, if no design meets the budget; AbcostError. The first Ctrl-C saves.
     """
     check_extra()
+    check_shares(cpus_per_trial, gpus_per_trial)
     folder = Path(run_dir)
     values = {
         "data": str(data), "data_root": None if data_root is None else str(data_root), "base_width": base_width,
@@ -226,6 +228,13 @@ def searched(
     write_plots(outcome, place.folder)
     write_page(outcome, place.folder)
     return Search(place.folder, outcome)
+
+
+def check_shares(cpus: float, gpus: float) -> None:
+    """Raise UsageError for shares of a machine that are none."""
+    for name, share in (("--cpus-per-trial", cpus), ("--gpus-per-trial", gpus)):
+        if not 0 <= share < 1e6:
+            raise UsageError(f"{name} must be at least 0 and below 1e6, got {share:g}")
 
 
 def cores() -> int:

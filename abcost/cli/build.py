@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abcost.api.arguments import check_number_format
 from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet
@@ -85,7 +86,7 @@ def build(
     model_arg: options.ModelArg = None,
 ) -> None:
     """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
-    _check_numbers(width, fraction_bits)
+    check_number_format(width, fraction_bits)
     from abcost.api.build import samples_of, subject_and_data, test_images
     from abcost.circuit.make import Form, Written, make_circuit
     from abcost.circuit.project import check_folder, write_circuit, write_report
@@ -180,13 +181,6 @@ def _golden(
     note(f"ran it: {equal} of {len(images)} images equal to the bit{right}")
     if equal != len(images):
         raise typer.Exit(1)
-
-
-def _check_numbers(width: int, fraction_bits: int | None) -> None:
-    if not 4 <= width <= 32:
-        raise UsageError(f"--width {width} is not between 4 and 32 bits")
-    if fraction_bits is not None and not 1 <= fraction_bits < width:
-        raise UsageError(f"--fraction-bits {fraction_bits} is not between 1 and the width {width}")
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -173,6 +173,7 @@ def _check_used(
     shares: tuple[float, float],
 ) -> None:
     """Raise UsageError for an option that changes nothing, or shares of a machine that are none."""
+    from abcost.api.search import check_shares
     from abcost.searching.budget import parse_budget
 
     if device is None and not (budget and parse_budget(budget).fps):
@@ -181,9 +182,7 @@ def _check_used(
         refuse(there, ["cpus_per_trial", "gpus_per_trial"], "without --executor ray")
     if epochs is not None and epochs.strip() == "0":
         refuse(there, ["keep"], "with --epochs 0: there are no rungs")
-    for name, share in zip(("--cpus-per-trial", "--gpus-per-trial"), shares, strict=True):
-        if not 0 <= share < 1e6:
-            raise UsageError(f"{name} must be at least 0 and below 1e6, got {share:g}")
+    check_shares(*shares)
 
 
 def _range(text: str) -> tuple[int, int]:
