@@ -206,6 +206,15 @@ def test_an_impossible_budget_is_an_answer(trained, tmp_path):
         )
 
 
+def test_build_writes_a_circuit(tmp_path):
+    found = abcost.build("reactnet_18", tmp_path / "circuit", "LFE5U-85F", width=12, **TINY)
+    assert "Values: 12 bits" in (found.folder / "top.v").read_text()
+    assert f"An image takes {found.cycles_per_image} cycles" in (found.folder / "top.v").read_text()
+    assert found.fps == 100e6 / found.cycles_per_image
+    assert found.holds
+    assert_short(found)
+
+
 def assert_short(result):
     assert re.fullmatch(r"<[^\n]+>", repr(result))
     assert len(repr(result)) < 200

@@ -50,7 +50,7 @@ def facts(reports: Sequence[Report]) -> list[tuple[str, str]]:
     shared = [("model", _model(reports)), ("MACs", _macs(first)), ("multiplies", _multiplications(first))]
     if len(reports) > 1:
         most = MOST_LINES - len(shared) - 2  # the rest is in the tables
-        own = [(_fitting(report.table.target), _in_short(report)) for report in reports[:most]]
+        own = [("cost", f"{report.table.target}: {_in_short(report)}") for report in reports[:most]]
         left = len(reports) - most
         own += [("", f"and {left} more, below")] if left > 0 else []
     else:
@@ -227,8 +227,3 @@ def _warnings(reports: Sequence[Report]) -> str:
     texts = list(dict.fromkeys(text for report in reports for text in report.warnings))
     clauses = [textwrap.shorten(re.split(r" \(|[:;] ", text)[0], _CLAUSE, placeholder=" …") for text in texts]
     return f"{len(texts)}: {'; '.join(clauses)}" if texts else "none"
-
-
-def _fitting(target: str) -> str:
-    """A target's name as a label; an own table has a path, of which the end says most."""
-    return target if len(target) < _LABEL else f"…{target[-(_LABEL - 2) :]}"
