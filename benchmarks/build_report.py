@@ -23,22 +23,29 @@ ABCOST = [sys.executable, "-c", "import sys; from abcost.cli import main; sys.ex
 
 @dataclass(frozen=True)
 class Case:
-    """A network and a part. network: options of both commands; build: of the second."""
+    """A network and a part. network: options of both commands; build: of the second; run: folder of the training."""
 
     title: str
     folder: str
+    run: str
     network: tuple[str, ...]
     build: tuple[str, ...]
 
 
 CASES = (
     Case(
-        "ReActNet-18 on digits, base width 16, blocks 2,2,2, on LFE5U-85F", "digits",
+        "ReActNet-18 on digits, base width 16, blocks 2,2,2, on LFE5U-85F", "digits", "digits-run",
         ("--base-width", "16", "--blocks", "2,2,2"),
         ("--device", "lfe5u-85f", "--fps", "1000", "--clock-mhz", "80", "--width", "12"),
     ),
     Case(
-        "ReActNet-18 on digits, base width 16, blocks 1,1, on iCE40 UP5K", "digits-small",
+        "The same without multipliers: po2 scales, real weights in signed digits", "digits-csd", "digits-run",
+        ("--base-width", "16", "--blocks", "2,2,2"),
+        ("--device", "lfe5u-85f", "--fps", "1000", "--clock-mhz", "80", "--width", "12",
+         "--weight-scale", "po2", "--constant-multiply", "csd"),
+    ),
+    Case(
+        "ReActNet-18 on digits, base width 16, blocks 1,1, on iCE40 UP5K", "digits-small", "digits-small-run",
         ("--base-width", "16", "--blocks", "1,1"),
         ("--device", "ice40up5k", "--fps", "100", "--clock-mhz", "12", "--width", "12", "--argmax"),
     ),
@@ -48,7 +55,7 @@ SIMULATED = "359"  # all test images of digits
 
 def commands(case: Case, work: Path) -> tuple[list[str], list[str]]:
     """Training and building."""
-    run, out = work / f"{case.folder}-run", work / case.folder
+    run, out = work / case.run, work / case.folder
     train = ["train", "reactnet_18", "--data", "digits", *case.network, "--step", "both", "--seed", "0"]
     build = [
         "build",
@@ -69,7 +76,7 @@ def commands(case: Case, work: Path) -> tuple[list[str], list[str]]:
 def pending(case: Case, work: Path) -> list[list[str]]:
     """What is left to do: a finished training is not begun again, one that was interrupted goes on."""
     train, build = commands(case, work)
-    run = work / f"{case.folder}-run"
+    run = work / case.run
     if (run / "metrics.json").exists():
         return [build]
     return [[*train, "--resume"] if (run / "last.pt").exists() else train, build]

@@ -12,6 +12,7 @@ from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, divisors
+from abcost.circuit.joined import join_branches
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import FixedPoint, execute
@@ -28,6 +29,7 @@ REQUESTS = {
     "xnornet_18": Request("xnornet_18", **SMALL),
     "bnn_18": Request("bnn_18", **SMALL),
     "reactnet_18, no multiplier": Request("reactnet_18", **SMALL),
+    "reactnet_a": Request("reactnet_a", inputs=(InputSpec((1, 3, 32, 32)),), base_width=4, blocks=(1, 1, 1)),
     "own": Request(f"{USERS}/bnn_function.py:factory", inputs=(InputSpec((1, 3, 8, 4)),)),
     "residual": Request(f"{USERS}/bnn_residual.py:factory", inputs=(InputSpec((1, 2, 7, 6)),)),
 }
@@ -60,7 +62,8 @@ def lowered(name, fraction_bits):
     if name not in ("own", "residual"):
         stir(subject.model)
     options = NO_MULTIPLIER if name.endswith("no multiplier") else RewriteOptions()
-    return double_stages(subject, replace(options, fraction_bits=fraction_bits))[1].stages[-1].graph
+    rewritten = double_stages(subject, replace(options, fraction_bits=fraction_bits))[1].stages[-1].graph
+    return join_branches(rewritten)
 
 
 def case(name, *, width=20, fraction_bits=9, images=2, folding=None):

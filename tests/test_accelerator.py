@@ -275,3 +275,15 @@ def test_latency_of_two_layers():
     stages = 2 * 5
     # first: waits for a row and a pixel; both take their cycles per position; then 15 more pixels come out
     assert found.latency == pytest.approx((4 + 1) * period + first / 16 + second / 16 + 15 * period + stages)
+
+
+@pytest.mark.parametrize(
+    ("family", "width", "depth", "luts"),
+    [  # as Yosys 0.70 maps a memory with a registered read
+        ("ECP5", 36, 2048, 0), ("ECP5", 36, 4096, 36), ("ECP5", 36, 8192, 108), ("ECP5", 9, 16384, 54),
+        ("ECP5", 18, 32768, 234), ("ECP5", 9, 131072, 477), ("iCE40", 36, 8192, 108), ("iCE40", 9, 65536, 243),
+        ("7-series", 36, 4096, 0), ("7-series", 36, 8192, 36), ("7-series", 9, 16384, 9), ("7-series", 9, 65536, 50),
+    ],
+)  # fmt: skip
+def test_rows_of_blocks_are_selected_by_luts(family, width, depth, luts):
+    assert Memory("weights", width, depth, 0).select_luts(FAMILIES[family]) == pytest.approx(luts, rel=0.11)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import fake_nextpnr
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
 from abcost.circuit.make import Form, make_circuit
 from abcost.circuit.project import files_of, write_circuit
-from abcost.circuit.simulate import Ends, expected_logits, find_simulator, simulate_images
+from abcost.circuit.simulate import Ends, expected_logits, find_simulator, simulate_images, trace_image
 from abcost.cli import run
 from abcost.emit.top import top_of
 from abcost.errors import ToolError
@@ -38,11 +39,11 @@ def need_tool(name=None):
         pytest.skip(str(error))
 
 
-def made(name="residual", *, fps=50_000.0, form=WIDE):
+def made(name="residual", *, fps=50_000.0, form=WIDE, clock_mhz=100.0):
     subject = resolve(REQUESTS[name])
     shape = subject.inputs[0].shape[1:]
     images = torch.randn((4, *shape), generator=torch.Generator().manual_seed(2))
-    wishes = Wishes(device("lfe5u-85f"), fps, 100.0, weights="on-chip")
+    wishes = Wishes(device("lfe5u-85f"), fps, clock_mhz, weights="on-chip")
     circuit = make_circuit(subject, images, wishes, "fpga-ecp5", form)
     return circuit, images, expected_logits(subject, circuit.rewriting, form.width, images)
 
@@ -133,6 +134,8 @@ def test_a_fifo_that_is_too_shallow_stops_the_circuit(circuit, tmp_path):
         ToolError, match="the circuit gave no answer to every image: the simulation ended with STUCK"
     ):
         simulate_images(tmp_path, built.net, top, images, right, tool=need_tool())
+    trace = trace_image(tmp_path, built.net, top, images[:1], tool=need_tool())
+    assert counted(trace, ("m_axis_tvalid", "m_axis_tready")) == [0]
 
 
 @pytest.mark.parametrize("name", ["reactnet_18", "birealnet_18", "xnornet_18", "bnn_18"])
@@ -159,6 +162,25 @@ def test_a_circuit_without_multipliers(tmp_path):
     assert products(yosys, files_of(exact[0]), tmp_path / "some") > 0
 
 
+def test_a_small_ice40_without_multipliers(tmp_path, capsys):
+    """An HX8K has none to lack; its clock is not that of the UP5K whose delays the table has."""
+    need_tool()
+    network = ["--data", "digits", "--base-width", "4", "--blocks", "1,1", "--width", "16"]
+    network += ["--weight-scale", "po2", "--constant-multiply", "csd"]
+    part = ["--device", "ice40hx8k", "--fps", "100", "--clock-mhz", "40", "--out", str(tmp_path)]
+    part += ["--simulate", "2"]
+    assert run(["build", "reactnet_18", *network, *part]) == 0
+    found = json.loads((tmp_path / "build.json").read_text())
+    assert (found["simulation"]["equal"], found["simulation"]["stalls"]["equal"]) == (2, 2)
+    estimate = found["estimate"]
+    assert (estimate["dsps"], estimate["fmax_mhz"]["value"], estimate["clock_met"]) == (0, None, None)
+    assert estimate["luts"] < 7680
+    assert (
+        "whether the clock is met is unknown: the delays of the table are of an iCE40 UP5K"
+        in capsys.readouterr().err
+    )
+
+
 def products(yosys, files, folder):
     """Cells of type $mul in the elaborated Verilog, before anything is mapped."""
     folder.mkdir()
@@ -171,6 +193,18 @@ def products(yosys, files, folder):
     yosys.run(script.replace("; ", "\n"), folder)
     modules = json.loads((folder / "out.json").read_text())["modules"]
     return sum(cell["type"] == "$mul" for module in modules.values() for cell in module["cells"].values())
+
+
+def test_branches_side_by_side(tmp_path):
+    """ReActNet-A doubles its channels by two convolutions of one input, whose shortcut is read twice."""
+    circuit = made("reactnet_a", fps=1_000.0, form=Form(16), clock_mhz=60.0)
+    assert {edge.passes for edge in circuit[0].net.edges} == {1, 2}
+    write_circuit(circuit[0], tmp_path)
+    plain = simulated(circuit, tmp_path)
+    stalled = simulated(circuit, tmp_path, stalls=True, pause=circuit[0].schedule.interval)
+    assert plain.equal == stalled.equal == 4
+    assert plain.interval == circuit[0].schedule.interval
+    assert abs(plain.latency - circuit[0].schedule.latency) <= 0.02 * circuit[0].schedule.latency
 
 
 def test_modules_and_files_are_named_after_layers(circuit):
@@ -188,13 +222,101 @@ def test_modules_and_files_are_named_after_layers(circuit):
         assert port in text
 
 
+@pytest.mark.parametrize("tool", ["verilator", "iverilog"])
+def test_a_trace_shows_every_beat_of_the_first_image(circuit, folder, tool):
+    """7 x 6 pixels of 2 channels, one a beat; 6 channels of each from the stem; 4 logits."""
+    tool = need_tool(tool)
+    built, images, _ = circuit
+    stem = next(stage for stage in built.net.stages if stage.name == "stem")
+    for _ in range(2):  # simulated anew: nothing is kept for an answer
+        file = trace_image(folder, built.net, built.top, images[:1], tool=tool)
+        beats = counted(
+            file, ("s_axis_tvalid", "s_axis_tready"), ("stem_y0_valid",), ("m_axis_tvalid", "m_axis_tready")
+        )
+        assert beats == [7 * 6 * 2, 7 * 6 * 6 // stem.design.lanes, 4]
+        text = file.read_text()
+        assert all(f" {name} " in text for name in ("s_axis_tdata", "m_axis_tdata", "conv2_window_room"))
+        assert "conv1_chain" not in text  # what is inside of an engine
+        file.unlink()
+
+
+def counted(file, *flags):
+    """Rising edges of aclk at which all flags of a group were 1 before, in a value change dump (IEEE 1364-2005, 18)."""
+    names, values, before, found = {}, {}, {}, [0] * len(flags)
+    for line in file.read_text().splitlines():
+        word = line.split()
+        if line.lstrip().startswith("$var"):
+            names.setdefault(word[3], set()).add(word[4])
+        elif line.startswith("#"):
+            if values.get("aclk") == "1" and before.get("aclk") == "0":
+                found = [
+                    n + all(before.get(flag) == "1" for flag in group)
+                    for n, group in zip(found, flags, strict=True)
+                ]
+            before = dict(values)
+        elif line[:1] in ("0", "1"):
+            values |= dict.fromkeys(names.get(line[1:].strip(), ()), line[0])
+    return found
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    """Yosys, nextpnr-ecp5 and ecppack that only pretend; returns their folder."""
+    folder = tmp_path / "bin"
+    fake_nextpnr.install(folder)
+    fake_nextpnr.install_packer(folder)
+    fake_nextpnr.only_native(monkeypatch, folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+def test_what_is_routed_becomes_a_bitstream(fakes, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run([*CALL, "--out", str(out), "--route", "--seed", "3"]) == 0
+    assert (out / "top.bit").read_text().startswith("bits of seed 3, pins ''\n")
+    packed = {"file": "top.bit", "tool": "ecppack 1.4-82-g3afe7b5"}
+    found = json.loads((out / "build.json").read_text())
+    assert found["bitstream"] == {**packed, "pins": "chosen by nextpnr: for a look, not for a board"}
+    assert found["route"]["fmax_mhz"] == 53
+    assert "bitstream top.bit (ecppack 1.4-82-g3afe7b5); pins chosen by nextpnr" in capsys.readouterr().err
+    pins = tmp_path / "board.lpf"
+    pins.write_text('LOCATE COMP "aclk" SITE "P3";\n')
+    assert run([*CALL, "--out", str(out), "--route", "--pins", str(pins)]) == 0
+    assert (out / "top.bit").read_text().startswith('bits of seed 1, pins \'LOCATE COMP "aclk"')
+    assert json.loads((out / "build.json").read_text())["bitstream"]["pins"] == "as board.lpf says"
+    (fakes / "ecppack").unlink()
+    capsys.readouterr()
+    assert run([*CALL, "--out", str(out), "--route"]) == 0
+    assert json.loads((out / "build.json").read_text())["bitstream"] is None
+    assert "no bitstream: ecppack or icepack is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--pins", "board.lpf"), "--pins does nothing without --route"),
+        (("--route", "--pins", "board.pcf"), "reads the pins of LFE5U-85F-6CABGA756 from a file .lpf"),
+        (("--route", "--pins", "fifo.lpf"), "cannot read --pins fifo.lpf: it is a FIFO"),
+        (("--route", "--pins", "empty.lpf"), "--pins empty.lpf is empty"),
+    ],
+)
+def test_pins_that_nobody_reads(more, reason, tmp_path, monkeypatch, capsys):
+    model = Path(MODEL.rpartition(":")[0]).resolve()
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo.lpf")
+    Path("empty.lpf").write_text("\n")
+    assert run(["build", f"{model}:factory", *CALL[2:], "--out", "out", *more]) == 2
+    assert reason in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
 CALL = ["build", MODEL, "--input-size", "1x2x7x6", "--device", "lfe5u-85f", "--fps", "50000", "--width", "18"]
 
 
 def test_the_command_writes_simulates_and_reports(tmp_path, capsys):
     need_tool()
     out = tmp_path / "out"
-    assert run([*CALL, "--out", str(out), "--simulate", "3"]) == 0
+    assert run([*CALL, "--out", str(out), "--simulate", "3", "--trace"]) == 0
     report = json.loads((out / "build.json").read_text())
     simulation = report["simulation"]
     assert (simulation["images"], simulation["equal"], simulation["stalls"]["equal"]) == (3, 3, 3)
@@ -203,6 +325,9 @@ def test_the_command_writes_simulates_and_reports(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "simulated 3 of 3 images with random stalls" in told
     assert "3 of 3 images equal to the bit" in told
+    assert "trace.vcd: every net of top.v during the first image" in told
+    assert counted(out / "trace.vcd", ("s_axis_tvalid", "s_axis_tready")) == [7 * 6 * 2]
+    assert "--trace" not in (out / "top.v").read_text()
     assert run([*CALL, "--out", str(out)]) == 0  # the same files
 
 
@@ -216,7 +341,7 @@ def test_a_changed_file_is_not_written_over(tmp_path, capsys):
 
 def test_what_has_no_circuit_is_refused_before_anything_is_written(tmp_path, capsys):
     out = tmp_path / "out"
-    call = ["build", "reactnet_a", "--input-size", "1x3x32x32", "--base-width", "4", "--blocks", "1,1,1"]
+    call = ["build", "reactnet_a", "--input-size", "1x3x96x96", "--base-width", "4", "--blocks", "1,1,1"]
     call += ["--device", "lfe5u-85f", "--clock-mhz", "50"]
     assert run([*call, "--out", str(out)]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from abcost.accelerator.clock import Delays, leaf_for
+from abcost.accelerator.clock import Delays, leaf_for, timed_for
+from abcost.accelerator.devices import device
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.solve import Wishes, organise
 from abcost.accelerator.spread import SPREADS, Spread
@@ -102,6 +104,27 @@ def test_a_table_without_delays_knows_no_clock():
         residual(), table(), width=WIDTH, fraction_bits=12, wishes=Wishes(fps=1000, clock_mhz=9000)
     )
     assert (plain.fmax, plain.clock_met) == (None, None)
+
+
+def test_delays_of_a_slower_process_are_not_those_of_a_device():
+    """Those of fpga-ice40 are of a UP5K: of it the clock is known, of an HX8K it is not, and it limits no leaf."""
+    ice40 = CostTable.load("fpga-ice40")
+    up5k, hx8k = (
+        organise(
+            residual(4, 4), ice40, width=WIDTH, fraction_bits=12, wishes=Wishes(device(name), 30.0, 10.0)
+        )
+        for name in ("iCE40UP5K", "iCE40HX8K")
+    )
+    assert up5k.fmax.value > 0
+    assert (hx8k.fmax.value, hx8k.fmax.low, hx8k.clock_met, hx8k.fmax.missing) == (None, None, None, ())
+    assert hx8k.fits
+    assert hx8k.to_dict()["fmax_mhz"]["unknown"] == (
+        "the delays of the table are of an iCE40 UP5K, whose process is slower"
+    )
+    own = replace(ice40, timing=replace(ice40.timing, part="iCE40HX8K-CT256"))
+    assert Delays(own, device("iCE40HX8K")).foreign == ""
+    assert timed_for(own, device("iCE40HX8K")) is own
+    assert timed_for(ice40, device("iCE40HX8K")).timing is None
 
 
 def test_leaves_are_as_wide_as_the_clock_allows():

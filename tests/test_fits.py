@@ -111,6 +111,15 @@ def test_writable_luts_of_the_bundled_parts_are_a_part_of_all():
     assert known("iCE40UP5K").lutram == 0
 
 
+def test_an_hx8k_has_neither_multipliers_nor_spram():
+    """Its blocks are those of every iCE40, of 4 kbit: 128 kbit in all."""
+    hx8k = known("iCE40HX8K")
+    assert (hx8k.luts, hx8k.dsps, hx8k.blocks, hx8k.spram, hx8k.lutram) == (7680, 0, 32, 0, 0)
+    assert {width * depth for width, depth in hx8k.family.shapes} == {128 * 1024 // hx8k.blocks}
+    assert hx8k.family.shapes == known("iCE40UP5K").family.shapes
+    assert hx8k.bandwidth_gb_s is None
+
+
 def test_spram_holds_what_is_written_and_nothing_else():
     """16384 words of 16 bits with one port: words in pairs, unless they are read in every other cycle at most."""
     up5k = known("iCE40UP5K")

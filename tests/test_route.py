@@ -15,6 +15,7 @@ from abcost.rtl.registered import TOP, between_registers, registered_source
 from abcost.rtl.unit import build
 from abcost.synth import nextpnr as nextpnr_module
 from abcost.synth.nextpnr import Nextpnr, find_nextpnr
+from abcost.synth.pack import find_packer
 from abcost.synth.parts import MAPPINGS, PARTS, part
 from abcost.synth.route import RouteJob, Router, Step, left_out_ns, read_report, read_sources, route
 from abcost.synth.sta import read_sta
@@ -153,10 +154,55 @@ def test_everything_that_decides_is_in_the_key(router):
         job(hierarchy=True),
         job(memories=False),
         job("// other"),
+        job(pins="LOCATE"),
+        job(pins="LOCATE other"),
+        job(seed=12, clock_mhz=12),
+        job(seed=80, clock_mhz=80),
     ]
     assert len({router.key(one) for one in jobs}) == len(jobs)
     other = Router(ECP5, router.yosys, replace(router.nextpnr, version="1.0"), router.cache)
     assert other.key(job()) != router.key(job())
+
+
+def test_the_placed_configuration_is_kept_where_it_is_asked_for(router, programs):
+    first = router.run(job())
+    assert router.run_configured(job()) == (first, b"seed 1, pins ''\n" + b"module top;\n\nendmodule\n")
+    assert router.run_configured(job(clock_mhz=25)) == router.run_configured(job())
+    starts = fake_nextpnr.started(programs[0].parent)
+    assert [line.split()[0] for line in starts] == ["yosys", "nextpnr", "nextpnr"]
+    assert "--textcfg" not in starts[1]
+    assert starts[2] == f"{starts[1]} --textcfg placed.txt"
+    (kept,) = router.cache.glob("??/*-placed.gz")
+    kept.write_bytes(b"{")
+    assert router.run_configured(job())[0] == first
+    assert len(fake_nextpnr.started(programs[0].parent)) == 4
+
+
+def test_pins_of_the_user_are_those_of_all_ports(router, programs):
+    placed = router.run_configured(job(pins="LOCATE"))[1]
+    assert placed.startswith(b"seed 1, pins 'LOCATE'")
+    options = fake_nextpnr.started(programs[0].parent)[1]
+    assert "--lpf pins.txt" in options
+    assert "unconstrained" not in options
+
+
+def test_no_configuration_is_no_bitstream(router):
+    with pytest.raises(ToolError, match="left no report"):
+        router.run_configured(job("// silent"))
+    nexus = Router(part("LIFCL-40-9BG400C"), router.yosys, router.nextpnr, router.cache)
+    with pytest.raises(ToolError, match="LIFCL-40-9BG400C: nothing packs a bitstream"):
+        nexus.run_configured(job())
+    assert find_packer(nexus.part) is None
+
+
+def test_a_native_packer(programs, monkeypatch):
+    folder = programs[0].parent
+    fake_nextpnr.only_native(monkeypatch, folder)
+    assert find_packer(ECP5) is None
+    fake_nextpnr.install_packer(folder)
+    packer = find_packer(ECP5)
+    assert (str(packer), packer.suffix) == ("ecppack 1.4-82-g3afe7b5", ".bit")
+    assert packer.pack(b"a part") == b"bits of a part"
 
 
 def test_failures_leave_the_other_jobs_alone(router):
@@ -175,6 +221,13 @@ def test_scripts_say_the_mapping_and_what_stays_apart(router):
     assert router.script(job(mapping="delay")).splitlines() == area[1:]
     assert "synth_ecp5 -noflatten -top top" in router.script(job(hierarchy=True))
     assert "synth_ecp5 -nobram -nolutram -top top" in router.script(job(memories=False))
+
+
+def test_an_hx8k_is_mapped_without_multipliers(router):
+    """It has none; with -dsp Yosys would take what a UP5K has."""
+    hx8k = Router(part("iCE40HX8K-CT256"), router.yosys, router.nextpnr, router.cache)
+    assert "synth_ice40 -top top" in hx8k.script(job())
+    assert hx8k.options(job())[:3] == ["--hx8k", "--package", "ct256"]
 
 
 def test_data_files_are_there_but_not_read_as_verilog(router, tmp_path):
@@ -303,6 +356,25 @@ def test_a_real_adder_between_registers(chosen, tmp_path):
         RouteJob(TOP, TOP, read_sources([file]), 1, "area")
     )
     assert again == first  # one seed, one placement
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("chosen", "start"),
+    [
+        (ECP5, b"\xff\xff\xbd\xb3"),  # preamble: Lattice FPGA-TN-02039, ECP5 sysCONFIG
+        (ICE40, b"\x7e\xaa\x99\x7e"),  # synchronisation: Lattice TN1248, iCE40 configuration
+    ],
+    ids=lambda value: getattr(value, "family", ""),
+)
+def test_a_real_bitstream(chosen, start, tmp_path):
+    if importlib.util.find_spec(f"yowasp_nextpnr_{chosen.family}") is None:
+        pytest.skip(f"needs yowasp-nextpnr-{chosen.family}: pip install 'abcost[route]'")
+    file = tmp_path / "unit.v"
+    file.write_text(registered_source(build("add", width=4)))
+    router = Router.find(chosen.name, cache=tmp_path / "cache")
+    _, placed = router.run_configured(RouteJob(TOP, TOP, read_sources([file]), 1, "area"))
+    assert start in find_packer(chosen).pack(placed)[:1000]
 
 
 def test_every_part_is_whole():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.devices import FAMILIES
-from abcost.accelerator.spread import NO_SPREAD, POPCOUNTS, SPREADS, Spread
+from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, Spread
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -25,6 +25,7 @@ from abcost.cost.timing import Delay
 from abcost.errors import CostError, UsageError
 
 if TYPE_CHECKING:
+    from abcost.accelerator.devices import Device
     from abcost.accelerator.memory import Memory
     from abcost.accelerator.result import Layer
 
@@ -48,7 +49,7 @@ class Slowest:
 class Fmax:
     """In MHz; None where a unit has no delay. low, high: from the least and most that was measured of the slowest unit.
 
-    limited_by: the layer and the unit. missing: units without a delay.
+    limited_by: the layer and the unit. missing: units without a delay. foreign: why the table's delays do not count.
     """
 
     value: float | None
@@ -56,6 +57,12 @@ class Fmax:
     high: float | None
     limited_by: str
     missing: tuple[str, ...] = ()
+    foreign: str = ""
+
+    @property
+    def unknown(self) -> str:
+        """Why there is no value; "" where there is one."""
+        return f"no delay of {', '.join(self.missing)}" if self.missing else self.foreign
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; as CONTRACT names it."""
@@ -65,7 +72,20 @@ class Fmax:
             "high": self.high,
             "limited_by": self.limited_by or None,
             "missing": list(self.missing),
+            "unknown": self.unknown or None,
         }
+
+
+def foreign_delays(table: CostTable, found: Device | None) -> str:
+    """Why the delays of a table are not those of a device; "" where they are, or there are none."""
+    if table.timing is None or found is None:
+        return ""
+    return dict(found.family.foreign_delays).get(table.timing.part, "")
+
+
+def timed_for(table: CostTable, found: Device | None) -> CostTable:
+    """The table, without its delays where they are not those of the device."""
+    return replace(table, timing=None) if foreign_delays(table, found) else table
 
 
 def leaf_for(table: CostTable, clock_mhz: float, width: int) -> Leaf:
@@ -99,10 +119,11 @@ def _largest(
 
 
 class Delays:
-    """Delays of the units of one table, remembered: engines are made of few different units."""
+    """Delays of the units of one table on a device, remembered: engines are made of few different units."""
 
-    def __init__(self, table: CostTable) -> None:
-        self.table, self._spread = table, _spread(table)
+    def __init__(self, table: CostTable, found: Device | None = None) -> None:
+        self.table, self.foreign = timed_for(table, found), foreign_delays(table, found)
+        self._spread = _spread(self.table)
         self._known: dict[Unit, tuple[tuple[Delay, str], ...] | None] = {}
 
     def of(self, unit: Unit) -> tuple[tuple[Delay, str], ...] | None:
@@ -171,13 +192,19 @@ class Delays:
         for unit in every:
             if unit.op in POPCOUNTS:
                 popcounts[unit.op] += unit.count * (unit.choices or 1)
+        multipliers = sum(unit.count for unit in every if unit.op in MULTIPLIERS)
         for unit in every:
             paths = self.of(unit)
             if paths is None:
                 missing.add(unit.op)
                 continue
-            more = self._spread.popcounts(popcounts[unit.op])
             for own, text in paths:
+                multiplies = text.startswith("multiply")
+                more = (
+                    self._spread.multipliers(multipliers)
+                    if multiplies
+                    else self._spread.popcounts(popcounts[unit.op])
+                )
                 if longest is None or own.value + more > longest[0].value:
                     longest = _later(own, more), text
         delay, name = longest or (None, "")
@@ -186,6 +213,8 @@ class Delays:
 
 def fmax_of(layers: Sequence[Layer], delays: Delays) -> Fmax | None:
     """Of all engines together; None where the table has no delays at all."""
+    if delays.foreign:
+        return Fmax(None, None, None, "", foreign=delays.foreign)
     if delays.table.timing is None:
         return None
     found = []

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from math import ceil, inf
 from pathlib import Path
@@ -21,11 +21,12 @@ from abcost.registry import unknown_name
 
 COUNTS = ("luts", "ffs", "dsps", "blocks", "uram")
 NEEDED = ("part", "family", *COUNTS, "source", "confidence")
-"""Columns of a description; `board`, `note` and those of OPTIONAL may be there too."""
+"""Columns of a description; `board`, `note`, `part_number` with its source, and those of OPTIONAL may be there too."""
 OPTIONAL = ("lutram", "spram")
 MEMORY = ("bandwidth_gb_s", "memory_source", "memory_confidence")
 """Columns of a memory outside: all of them or none; `memory` says what it is."""
 
+_PART_NUMBER = re.compile(r"[A-Za-z0-9-]{1,60}", re.ASCII)  # it stands in scripts
 _MOST_BYTES = 100_000
 _NUMBER = re.compile(r"\s*[0-9]{1,10}\s*", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?", re.ASCII)
@@ -55,6 +56,10 @@ class Family:
     ram: None where LUTs cannot be written.
     blocks_per_bram36: how many blocks one 36 kbit block RAM is, None where the family has none.
     cells: what counts on a part is logic cells, of which its column `luts` has the number; None: LUTs count.
+    selects: LUTs that a bit takes for every further row of blocks behind each other, at least 1; a row is `row` blocks
+    deep. Measured: Yosys 0.70 takes 1, 3, 6, 13, 27 and 53 LUT4 a bit for 2 to 64 rows on ECP5 and iCE40, 1, 1 and 5.6
+    LUT6 for 2, 4 and 16 RAMB36 on 7-series (memories of 9 to 36 bits, mapped for area).
+    foreign_delays: (part whose delays a table of the family may have, why they are not those of this family).
     """
 
     name: str
@@ -66,6 +71,9 @@ class Family:
     ram: LutRam | None
     blocks_per_bram36: int | None = None
     cells: Cells | None = None
+    selects: float = 6 / 7
+    row: int = 1
+    foreign_delays: tuple[tuple[str, str], ...] = ()
 
     def rom_luts(self, width: int, depth: int) -> int:
         """LUTs of a ROM: whole LUTs of every bit, and what selects among them."""
@@ -91,21 +99,25 @@ _LUT4 = LutRam(16, 4, 6, selects=1)
 as RAM and RAMW LUTs). A word behind several banks is selected bit by bit: Yosys 0.70 takes 18 LUT4 for 32 words of 16
 bits beside their eight TRELLIS_DPR16X4, 52 for 64 beside sixteen."""
 
+_ICE40 = Family(
+    "iCE40",
+    "EBR 4k",
+    ((2, 2048), (4, 1024), (8, 512), (16, 256)),
+    ("fpga-ice40",),
+    16,
+    ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
+    None,
+    cells=Cells(),
+)
+_SLOWER = "the delays of the table are of an iCE40 UP5K, whose process is slower"
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
-        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2),
-        Family(
-            "iCE40",
-            "EBR 4k",
-            ((2, 2048), (4, 1024), (8, 512), (16, 256)),
-            ("fpga-ice40",),
-            16,
-            ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
-            None,
-            cells=Cells(),
-        ),
+        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2, selects=0.36, row=2),
+        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2, selects=0.36, row=2),
+        _ICE40,
+        replace(_ICE40, name="iCE40 LP/HX", foreign_delays=(("iCE40UP5K-SG48", _SLOWER),)),
         Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5", "fpga-ecp5-delay"), 16, _IN_ECP5, _LUT4),
     )
 }
@@ -118,6 +130,7 @@ class Device:
     luts: logic cells where the family counts those; lutram: how many LUTs can be written (None: not said, and not
     checked); blocks: memory blocks of its family; uram: 72 x 4096 bit blocks; spram: see SPRAM.
     bandwidth_gb_s: peak of the memory outside, 10**9 bytes per second; None where there is none.
+    part_number: a common one as the vendor's tool names it, with package and speed grade; "" where it is not said.
     """
 
     part: str
@@ -137,6 +150,8 @@ class Device:
     bandwidth_gb_s: float | None = None
     memory_source: str = ""
     memory_confidence: str = ""
+    part_number: str = ""
+    part_number_source: str = ""
 
     @property
     def usable_luts(self) -> int:
@@ -164,7 +179,7 @@ def devices() -> dict[str, Device]:
 
 
 def _device(row: Mapping[str, str]) -> Device:
-    """Raises KeyError, ValueError or TypeError for a row that is not whole."""
+    """Raises KeyError, ValueError or TypeError for a row that is not whole; UsageError for a bad part number."""
     numbers = {name: _count(name, row[name]) for name in COUNTS}
     lutram, spram = (_count(name, row[name]) if row.get(name) else None for name in OPTIONAL)
     bandwidth = _bandwidth(row)
@@ -181,8 +196,16 @@ def _device(row: Mapping[str, str]) -> Device:
         bandwidth_gb_s=bandwidth,
         memory_source=row.get("memory_source") or "",
         memory_confidence=row.get("memory_confidence") or "",
+        part_number=_part_number(row.get("part_number") or ""),
+        part_number_source=row.get("part_number_source") or "",
         **numbers,
     )
+
+
+def _part_number(text: str) -> str:
+    if text and not _PART_NUMBER.fullmatch(text):
+        raise UsageError(f"a part_number of --device is letters, digits and dashes, got {text[:40]!r}")
+    return text
 
 
 def _bandwidth(row: Mapping[str, str]) -> float | None:

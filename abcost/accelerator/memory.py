@@ -79,6 +79,11 @@ class Memory:
         _, deep = min((-(-self.width // w) * -(-self.depth // d), -(-self.depth // d)) for w, d in shapes)
         return deep
 
+    def select_luts(self, family: Family) -> int:
+        """LUTs that select among its rows of blocks."""
+        rows = -(-self.deep(family.shapes) // family.row)
+        return 0 if rows == 1 else self.width * max(1, round((rows - 1) * family.selects))
+
     @property
     def sprams(self) -> int:
         """SPRAMs if it is made of them."""

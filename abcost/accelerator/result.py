@@ -371,11 +371,12 @@ def resources_of(
     """Resources of the logic and of placed memories."""
     family = family_of(found)
     in_luts = [m for m in memories if m.place == "lutram"]
+    selects = sum(m.select_luts(family) for m in memories if m.place == "block")
     luts = logic["luts"]
     return {
         **logic,
         "ffs": None if logic["ffs"] is None else logic["ffs"] + sum(m.ffs for m in memories),
-        "luts": None if luts is None else luts + sum(m.luts(family) for m in in_luts),
+        "luts": None if luts is None else luts + selects + sum(m.luts(family) for m in in_luts),
         "lutram": sum(m.luts(family) for m in in_luts if not m.constant),
         "blocks": sum(m.blocks(family.shapes) for m in memories if m.place == "block"),
         "uram": sum(m.blocks(URAM) for m in memories if m.place == "uram"),

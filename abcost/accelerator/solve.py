@@ -94,7 +94,7 @@ def organise(
     organisation may fit where a slower one does not. At each, foldings are those worth least by fixed rates of LUTs
     per DSP and block: a device short of one of them could be served a little better by others.
     """
-    delays = Delays(table)
+    delays = Delays(table, wishes.device)
     if not wishes.fastest:
         return _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, wishes=wishes)
     check_timed(table)
@@ -114,8 +114,8 @@ def organise(
 
 
 def _unknown_clock(found: Organised) -> str:
-    missing = () if found.fmax is None else found.fmax.missing
-    return f"the highest clock is unknown, {found.clock_mhz:g} MHz is the default: no delay of {', '.join(missing)}"
+    why = "" if found.fmax is None else found.fmax.unknown
+    return f"the highest clock is unknown, {found.clock_mhz:g} MHz is the default: {why}"
 
 
 def _at_clock(graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int, wishes: Wishes) -> Organised:

@@ -78,11 +78,11 @@ class Variants:
         layers: Sequence[str],
         sets: Sequence[Sequence[int]],
     ) -> None:
-        leaf = leaf_for(table, wishes.clock_mhz, width)
+        self._delays = Delays(table, wishes.device)
+        leaf = leaf_for(self._delays.table, wishes.clock_mhz, width)
         self._base = Pipelined(
             graph, table, width=width, fraction_bits=fraction_bits, folding=wishes.folding, leaf=leaf
         )
-        self._delays = Delays(table)
         self._graph, self._width = graph, width
         self.wishes, self._sets = wishes, sets
         column = {layer: i for i, layer in enumerate(layers)}

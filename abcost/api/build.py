@@ -14,7 +14,7 @@ from abcost.api.checked import call
 from abcost.api.options import NetworkOptions, named_request
 from abcost.circuit.make import Circuit, Form, Written, make_circuit
 from abcost.circuit.project import check_folder, write_circuit
-from abcost.circuit.route import Placed, part_of, route_circuit
+from abcost.circuit.route import Placed, Routing, part_of, route_circuit
 from abcost.circuit.simulate import Ends, Simulated, expected_logits, find_simulator, largest, simulate_images
 from abcost.data import DataSet, load
 from abcost.errors import UsageError
@@ -119,7 +119,7 @@ def build(
     )
     placed = None
     if part is not None:
-        placed = route_circuit(circuit, folder, part, clock_mhz=circuit.organised.clock_mhz)
+        placed = route_circuit(circuit, folder, Routing(part), clock_mhz=circuit.organised.clock_mhz)
     return Built(folder, circuit, simulated, placed)
 
 

@@ -10,7 +10,7 @@ What a table says must not fall when a unit grows: see `abcost.calibrate.rising`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -217,8 +217,8 @@ class Interpolated:
     over: str
 
     def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """One entry."""
-        ordered = sorted(measured, key=lambda m: m.point.size[self.over])
+        """One entry; of several points of one size their mean."""
+        ordered = _by_size(measured, self.over)
         sizes = [m.point.size[self.over] for m in ordered]
 
         def curve(values: Sequence[float]) -> str | Curve:
@@ -233,6 +233,23 @@ class Interpolated:
             ]
             laws[name] = Law(curve([m.values[name] for m in ordered]), *bounds)
         return [Fitted({self.over: (sizes[0], sizes[-1])}, laws, self.over)]
+
+
+def _by_size(measured: Sequence[Measured], over: str) -> list[Measured]:
+    """The points by rising size, several of one size as their mean."""
+    of: dict[int, list[Measured]] = {}
+    for m in measured:
+        of.setdefault(m.point.size[over], []).append(m)
+
+    def mean(sides: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        return {name: sum(side[name] for side in sides) / len(sides) for name in sides[0]}
+
+    return [
+        replace(same[0], values=mean([m.values for m in same]), low=mean([m.low for m in same]),
+                high=mean([m.high for m in same]))
+        if len(same) > 1 else same[0]
+        for _, same in sorted(of.items())
+    ]  # fmt: skip
 
 
 def _misfit(form: Terms, inside: Sequence[Measured], name: str) -> float | None:

@@ -265,9 +265,13 @@ MOST_CONSTANT = 1200
 """Most bits times lanes that are measured but of 36 bits: larger ones take minutes each."""
 
 
-def constant_words(bits: int, lanes: int) -> tuple[int, ...]:
+DRAWS, MOST_DRAWN = 3, 300
+"""Sets of words of each size, and the most bits times lanes of which there are so many: few words vary by a tenth."""
+
+
+def constant_words(bits: int, lanes: int, draw: int = 0) -> tuple[int, ...]:
     """Random words, as weights of a trained layer look to synthesis."""
-    generator = random.Random(f"constant {bits} {lanes}")
+    generator = random.Random(f"constant {bits} {lanes}" + (f" {draw}" if draw else ""))
     return tuple(generator.getrandbits(bits) for _ in range(lanes))
 
 
@@ -281,9 +285,10 @@ def _constant_popcount(*, quick: bool) -> Sweep:
     ]
     points = [
         Point("constant_popcount", {"bits": n, "choices": lanes},
-              {"bits": n, "words": constant_words(n, lanes)}, _role(held_out=out))
+              {"bits": n, "words": constant_words(n, lanes, draw)}, _role(held_out=out))
         for sizes, out in ((grid, False), (HELD_CONSTANT, True))
         for n, lanes in sizes
+        for draw in range(DRAWS if n * lanes <= MOST_DRAWN else 1)
     ]  # fmt: skip
     return Sweep("constant_popcount", tuple(points), Each("choices", Interpolated("bits")))
 

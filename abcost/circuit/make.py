@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from abcost.accelerator.clock import leaf_for
+from abcost.accelerator.clock import leaf_for, timed_for
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.design.schedule import Schedule, schedule
@@ -19,6 +19,7 @@ from abcost.accelerator.memory import family_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
 from abcost.circuit.estimate import estimate
+from abcost.circuit.joined import join_branches
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.cost import CostTable
@@ -102,7 +103,7 @@ def make_circuit(
             "or a smaller network"
         )
     foldings = [Folding(layer.pe, layer.simd) for layer in organised.layers]
-    leaf = leaf_for(table, organised.clock_mhz, width)
+    leaf = leaf_for(timed_for(table, wishes.device), organised.clock_mhz, width)
     net = describe_network(graph, engines(graph, width), foldings, number, leaf)
     plan = schedule(net, family_of(wishes.device))
     places = {
@@ -137,10 +138,10 @@ def in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOpt
 
 
 def lowered_graph(subject: Subject, rewriting: RewriteOptions, images: int = 1) -> OpGraph:
-    """The last stage for so many images at once: views in a graph name how many."""
+    """The last stage for so many images at once (views in a graph name how many), branches of one input joined."""
     (spec,) = subject.inputs
     batched = replace(subject, inputs=(InputSpec((images, *spec.shape[1:]), spec.dtype),))
-    return double_stages(batched, rewriting)[1].stages[-1].graph
+    return join_branches(double_stages(batched, rewriting)[1].stages[-1].graph)
 
 
 def _largest(subject: Subject, rewriting: RewriteOptions, samples: Tensor, width: int) -> tuple[float, str]:

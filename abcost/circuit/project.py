@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from abcost.circuit.make import Circuit
+from abcost.circuit.page import page
+from abcost.circuit.scripts import scripts_of
 from abcost.errors import OutputError, UsageError
 from abcost.rtl.unit import Unit
 
-REPORT = "build.json"
+REPORT, PAGE = "build.json", "build.html"
 
 
 def files_of(circuit: Circuit) -> dict[str, str]:
@@ -19,7 +21,16 @@ def files_of(circuit: Circuit) -> dict[str, str]:
     top = circuit.top
     modules = {f"rtl/{name}.v": text for name, text in top.verilog.items()}
     contents = {f"rtl/{name}": text for name, text in top.files.items()}
-    return {"top.v": top.text, **modules, **contents}
+    return {"top.v": top.text, **modules, **contents, **scripts(circuit)}
+
+
+def scripts(circuit: Circuit) -> dict[str, str]:
+    """Name -> text of the scripts for tools of its device."""
+    top, organised = circuit.top, circuit.organised
+    verilog = ["top.v", *sorted(f"rtl/{name}.v" for name in top.verilog)]
+    return scripts_of(
+        organised.device, verilog, sorted(f"rtl/{name}" for name in top.files), organised.clock_mhz
+    )
 
 
 def check_folder(out: Path) -> None:
@@ -46,25 +57,35 @@ def write_circuit(circuit: Circuit, out: Path) -> int:
     try:
         (out / "rtl").mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            _write(out / name, text)
+            _write(out / name, text.encode())
     except OSError as error:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
     return len(files)
 
 
 def write_report(content: Mapping[str, Any], out: Path) -> None:
-    """build.json, whole or not at all. Raises OutputError."""
+    """build.json and build.html, each whole or not at all. Raises OutputError."""
     try:
-        _write(out / REPORT, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        _write(out / REPORT, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+        _write(out / PAGE, page(content).encode())
     except OSError as error:
         raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
 
 
-def _write(file: Path, text: str) -> None:
-    if file.exists() and file.read_bytes() == text.encode():
+def write_bitstream(content: bytes, out: Path, suffix: str) -> str:
+    """top.bit or top.bin, whole or not at all, over one of another seed; its name. Raises OutputError."""
+    try:
+        _write(out / f"top{suffix}", content)
+    except OSError as error:
+        raise OutputError(f"cannot write {error.filename}: {error.strerror}") from error
+    return f"top{suffix}"
+
+
+def _write(file: Path, content: bytes) -> None:
+    if file.exists() and file.read_bytes() == content:
         return
     half = file.with_name(file.name + ".half")
-    half.write_text(text, encoding="utf-8")
+    half.write_bytes(content)
     half.replace(file)
 
 

@@ -7,17 +7,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from abcost.circuit.make import Circuit
 from abcost.circuit.project import modules_by_stage
+from abcost.core.reading import read_text
 from abcost.errors import ToolError, UsageError
-from abcost.synth.parts import PARTS
+from abcost.synth.parts import PARTS, part_for
 from abcost.synth.route import Routed, RouteJob, Router, left_out_ns, read_sources
 
 RESOURCES = ("luts", "ffs", "dsps", "blocks")
+_MOST_PINS = 1_000_000  # bytes of a file that gives ports their pins
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What is asked of place and route. pins: see `RouteJob`; pins_file: the name of the file that they are from."""
+
+    part: str
+    mapping: str = "area"
+    seed: int = 1
+    pins: str = ""
+    pins_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,7 @@ class Placed:
     """A routed circuit. layers: layer -> what its modules take after synthesis.
 
     fmax_mhz: with what nextpnr leaves out of paths through the multipliers of iCE40; None without a path.
+    configuration: what a packer takes; None where it was not asked for.
     """
 
     routed: Routed
@@ -32,6 +46,7 @@ class Placed:
     mapping: str
     seed: int
     layers: Mapping[str, Mapping[str, float]]
+    configuration: bytes | None = None
 
     @property
     def fmax_mhz(self) -> float | None:
@@ -45,33 +60,52 @@ class Placed:
             "part": self.part, "mapping": self.mapping, "seed": self.seed, "tools": list(self.routed.versions),
             "luts": self.routed.luts, "ffs": self.routed.ffs, "dsps": self.routed.dsps, "blocks": self.routed.blocks,
             "logic_cells": self.routed.logic_cells, "fmax_mhz": self.fmax_mhz,
+            "critical_path": [asdict(step) for step in self.routed.critical_path],
         }  # fmt: skip
 
 
 def part_of(device: str) -> str:
     """The part of a device that can be placed and routed here. Raises UsageError where there is none."""
-    found = next((name for name in PARTS if name.upper().startswith(device.upper())), None)
+    found = part_for(device)
     if found is None:
         raise UsageError(
             f"--route: {device} cannot be placed and routed with open tools here; these can: {', '.join(PARTS)}"
         )
-    return found
+    return found.name
+
+
+def read_pins(file: Path, part: str) -> str:
+    """Which pins the ports have, as nextpnr reads it. Raises UsageError for another file than the part takes."""
+    suffix = PARTS[part].pins
+    if suffix is None:
+        raise UsageError(f"--pins: nextpnr is given no pins of {part} here; leave it out")
+    if file.suffix.lower() != f".{suffix}":
+        raise UsageError(f"--pins {file}: nextpnr reads the pins of {part} from a file .{suffix}")
+    text = read_text(file, f"--pins {file}", UsageError, most=_MOST_PINS)
+    if not text.strip():
+        raise UsageError(f"--pins {file} is empty: give every port of top.v a pin, or leave it out")
+    return text
 
 
 def route_circuit(
-    circuit: Circuit, folder: Path, part: str, *, clock_mhz: float, seed: int = 1, mapping: str = "area"
+    circuit: Circuit, folder: Path, asked: Routing, *, clock_mhz: float, configured: bool = False
 ) -> Placed:
-    """Of the files in the folder. Raises ToolError if a tool is missing or fails."""
+    """Of the files in the folder. configured: with what a packer takes.
+
+    Raises ToolError if a tool is missing or fails.
+    """
     rtl = sorted((folder / "rtl").iterdir())
     verilog = [folder / "top.v", *(file for file in rtl if file.suffix == ".v")]
     sources = read_sources(verilog, [file for file in rtl if file.suffix == ".hex"])
-    router = Router.find(part)
-    job = RouteJob("top", "top", sources, seed, mapping, clock_mhz)
-    routed = router.run(job)
+    router = Router.find(asked.part)
+    job = RouteJob("top", "top", sources, asked.seed, asked.mapping, clock_mhz, pins=asked.pins)
+    routed, configuration = router.run_configured(job) if configured else (router.run(job), None)
     netlist = router.netlist(job)
     if netlist is None:
         raise ToolError("the netlist of the circuit is no longer kept: run the command again")
-    return Placed(routed, part, mapping, seed, _by_layer(circuit, router, netlist))
+    return Placed(
+        routed, asked.part, asked.mapping, asked.seed, _by_layer(circuit, router, netlist), configuration
+    )
 
 
 def _by_layer(circuit: Circuit, router: Router, netlist: Mapping[str, Any]) -> dict[str, dict[str, float]]:

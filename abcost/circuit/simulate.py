@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from abcost.accelerator.design.network import NetworkDesign
-from abcost.circuit.bench import CAPACITY, CLOCK_CPP, CLOCK_VERILOG, bench_verilog, images_hex
+from abcost.circuit.bench import CAPACITY, CLOCK_CPP, CLOCK_VERILOG, TRACE, bench_verilog, images_hex
 from abcost.core.integer import wrap
 from abcost.core.interpret import FixedPoint, execute
 from abcost.emit.project import identifier
@@ -30,6 +30,7 @@ from abcost.training.lowered import Lowered
 
 TIMEOUT = 3600
 """Seconds of one run of a simulator, or of its compiler."""
+_TRACE_DEPTH = "2"  # the bench, and the top in it: Verilator takes no depth from $dumpvars
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,27 @@ def simulate_images(
     return Simulated(name, ends.stalls, found, tuple(cycles), tuple(firsts), int(right.sum()), difference)
 
 
+def trace_image(
+    folder: Path, net: NetworkDesign, top: Top, image: Tensor, *, tool: str | None = None
+) -> Path:
+    """`trace.vcd` of one image (1, C, H, W) without stalls, also of a circuit that gives no answer: see `TRACE`.
+
+    It is simulated anew each time. Raises ToolError if a simulator is missing or fails.
+    """
+    bench = _Compiled(
+        folder / "simulation",
+        find_simulator(tool),
+        read_files(folder),
+        bench_verilog(net, top, traced=True),
+        traced=True,
+    )
+    bench.start(images_hex(net, top, image), _options(1, Ends(), 1))
+    try:
+        return (bench.folder / TRACE).replace(folder / TRACE)
+    except OSError as error:
+        raise ToolError(f"the simulator left no trace: {error.strerror}") from None
+
+
 def _logit_text(found: Tensor, expected: Tensor, image: int) -> str:
     at = int(torch.nonzero(found[image] != expected[image])[0])
     return f"image {image}: value {at} is {int(found[image, at])}, expected {int(expected[image, at])}"
@@ -186,15 +208,21 @@ def unpacked(word: int, elements: int, slot: int, width: int) -> list[int]:
     return [v - (1 << width) if width > 1 and v >> (width - 1) else v for v in found]
 
 
+def _options(count: int, ends: Ends, seed: int) -> list[str]:
+    return [f"+images={count}", f"+stalls={int(ends.stalls)}", f"+pause={ends.pause}", f"+seed={seed}"]
+
+
 class _Compiled:
     """A simulator of these sources in a folder of its own, compiled when it is first asked."""
 
-    def __init__(self, folder: Path, tool: str, sources: Mapping[str, str], bench: str) -> None:
+    def __init__(
+        self, folder: Path, tool: str, sources: Mapping[str, str], bench: str, *, traced: bool = False
+    ) -> None:
         texts = [tool, _version(tool), bench, CLOCK_CPP, CLOCK_VERILOG]
         texts += [text for pair in sorted(sources.items()) for text in pair]
         self.key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
         self.folder = folder / self.key
-        self.tool, self.sources, self.bench = tool, sources, bench
+        self.tool, self.sources, self.bench, self.traced = tool, sources, bench, traced
 
     def watching(self, bench: str) -> _Compiled:
         """The same sources in another bench."""
@@ -202,18 +230,22 @@ class _Compiled:
 
     def run(self, images: str, count: int, ends: Ends, *, seed: int) -> str:
         """What the bench printed; kept."""
-        options = [f"+images={count}", f"+stalls={int(ends.stalls)}", f"+pause={ends.pause}", f"+seed={seed}"]
+        options = _options(count, ends, seed)
         answer = self.folder / (
             hashlib.sha256("\0".join([images, *options]).encode()).hexdigest()[:16] + ".txt"
         )
         if answer.exists():
             return answer.read_text()
+        log = self.start(images, options)
+        _replace(answer, log)
+        return log
+
+    def start(self, images: str, options: Sequence[str]) -> str:
+        """The same, whatever is kept."""
         self._compile()
         (self.folder / "images.hex").write_text(images)
         command = ["./sim"] if self.tool == "verilator" else ["vvp", "-n", "sim"]
-        log = _call([*command, *options], self.folder)
-        _replace(answer, log)
-        return log
+        return _call([*command, *options], self.folder)
 
     def _compile(self) -> None:
         if (self.folder / "sim").exists():
@@ -227,6 +259,7 @@ class _Compiled:
             flags = ["--cc", "--exe", "--build", "-O3", "--no-timing", "--language", "1364-2005", "-Wno-fatal",
                      "-Wno-WIDTH", "-Wno-TIMESCALEMOD", "--top-module", "bench",
                      "--Mdir", "made", "-o", "../sim_made"]  # fmt: skip
+            flags += ["--trace", "--trace-depth", _TRACE_DEPTH] if self.traced else []
             _call(["verilator", *flags, *verilog, "clock.cpp"], self.folder)
         else:
             _call(["iverilog", "-g2005", "-o", "sim_made", "-s", "clock", *verilog, "clock.v"], self.folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from abcost.circuit.make import Circuit, Form, Written
-    from abcost.circuit.route import Placed
+    from abcost.circuit.route import Placed, Routing
     from abcost.circuit.simulate import Simulated
     from abcost.data import DataSet
     from abcost.models.subject import Subject
+    from abcost.synth.pack import Packer
 
 _PAUSES = 2
 """Frame intervals for which an end of the simulated circuit stands still at most, between images."""
+_ANY_PINS = "chosen by nextpnr: for a look, not for a board"
 
-_OF_CIRCUITS = ("device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "argmax")
+_OF_CIRCUITS = (
+    "device", "fps", "clock_mhz", "folding", "target", "route", "mapping", "seed", "pins", "argmax", "trace",
+)  # fmt: skip
 
 
 def build(
@@ -60,9 +65,17 @@ def build(
         int | None,
         typer.Option(min=1, help="Stream so many test images through the Verilog, with and without stalls."),
     ] = None,
+    trace: Annotated[
+        bool,
+        typer.Option("--trace", help="With --simulate: trace.vcd of the first image, every net of top.v."),
+    ] = False,
     route: Annotated[bool, typer.Option("--route", help="Synthesize, place and route it.")] = False,
     mapping: Annotated[str, typer.Option(help="LUTs mapped for the least area or delay.")] = "area",
     seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
+    pins: Annotated[
+        Path | None,
+        typer.Option(help="Pins of the ports for --route: .lpf (ECP5) or .pcf (iCE40). Default: any."),
+    ] = None,
     width: Annotated[int, typer.Option(help="Bits of a value.")] = 16,
     fraction_bits: Annotated[
         int | None,
@@ -89,8 +102,7 @@ def build(
     check_number_format(width, fraction_bits)
     from abcost.api.build import samples_of, subject_and_data, test_images
     from abcost.circuit.make import Form, Written, make_circuit
-    from abcost.circuit.project import check_folder, write_circuit, write_report
-    from abcost.circuit.route import part_of
+    from abcost.circuit.project import check_folder, write_report
     from abcost.circuit.simulate import find_simulator
     from abcost.synth.parts import check_mapping
 
@@ -113,8 +125,12 @@ def build(
     chosen = None if wishes is None else wishes.device
     if wishes is None or chosen is None:
         raise AssertionError("a device was given")
-    part = part_of(chosen.part) if route else None
-    if simulate is not None:
+    routing = _routing(chosen.part, mapping, seed, pins) if route else None
+    if routing is None:
+        refuse(given(context), ("pins",), "without --route")
+    if simulate is None:
+        refuse(given(context), ("trace",), "without --simulate")
+    else:
         find_simulator()
     with quiet():
         subject, loaded = subject_and_data(asked, data, data_root)
@@ -123,25 +139,31 @@ def build(
             subject, samples_of(subject, loaded), wishes, target or options.default_target(device),
             form, argmax=argmax, written=written,
         )  # fmt: skip
-    number = write_circuit(circuit, out)
-    note(f"wrote {number} files to {out}: top.v, and rtl/ with a module a file")
-    if not subject.trained:
-        note("note: weights are untrained (no --checkpoint)")
-    report = _facts(circuit, checkpoint)
+    _write(circuit, out)
+    report = {**_facts(circuit, checkpoint), "command": written.command}
     write_report(report, out)
     results: list[Simulated] = []
     if simulate is not None:
-        results = _simulate(circuit, out, images)
+        results = _simulate(circuit, out, images, trace=trace)
         report["simulation"] = _simulation(results, labels, _trained(subject, images, labels))
         write_report(report, out)
-    if part is not None:
-        note(f"synthesis, place and route on {part}: some minutes")
-        placed = _route(circuit, out, part, mapping, seed)
-        report |= _routing(placed)
+    if routing is not None:
+        note(f"synthesis, place and route on {routing.part}: some minutes")
+        report |= _route(circuit, out, routing)
         write_report(report, out)
     note(_text(report))
     if any(result.equal != result.images for result in results):
         raise typer.Exit(1)
+
+
+def _write(circuit: Circuit, out: Path) -> None:
+    from abcost.circuit.project import scripts, write_circuit
+
+    number = write_circuit(circuit, out)
+    made = ["rtl/ with a module a file", *scripts(circuit)]
+    note(f"wrote {number} files to {out}: top.v, {', '.join(made)}")
+    if not circuit.subject.trained:
+        note("note: weights are untrained (no --checkpoint)")
 
 
 def _check_language(language: str, device: str | None, there: frozenset[str]) -> None:
@@ -187,19 +209,23 @@ def _command(arguments: Sequence[str]) -> str:
     """The command that writes the same circuit: without what is done with it afterwards."""
     kept, skip = [], False
     for argument in arguments:
-        if skip or argument == "--route":
+        if skip or argument in ("--route", "--trace"):
             skip = False
             continue
-        if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed"):
+        if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed", "--pins"):
             skip = "=" not in argument
             continue
         kept.append(argument)
     return f"abcost {shlex.join(kept)}"
 
 
-def _simulate(circuit: Circuit, out: Path, images: Tensor) -> list[Simulated]:
-    from abcost.circuit.simulate import Ends, expected_logits, largest, simulate_images
+def _simulate(circuit: Circuit, out: Path, images: Tensor, *, trace: bool) -> list[Simulated]:
+    """Without stalls and with them. trace: first of all, for a circuit that stops answering needs one most."""
+    from abcost.circuit.simulate import Ends, expected_logits, largest, simulate_images, trace_image
 
+    if trace:
+        file = trace_image(out, circuit.net, circuit.top, images[:1])
+        note(f"wrote {file}: every net of top.v during the first image")
     expected = expected_logits(circuit.subject, circuit.rewriting, circuit.number.width, images)
     if circuit.top.answers != expected.shape[1]:
         expected = largest(expected)
@@ -217,18 +243,11 @@ def _simulate(circuit: Circuit, out: Path, images: Tensor) -> list[Simulated]:
     return found
 
 
-def _route(circuit: Circuit, out: Path, part: str, mapping: str, seed: int) -> Placed:
-    from abcost.circuit.route import route_circuit
-
-    return route_circuit(
-        circuit, out, part, clock_mhz=circuit.organised.clock_mhz, seed=seed, mapping=mapping
-    )
-
-
 def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
     """What is known before anything is run."""
     from abcost.circuit.estimate import total_of
     from abcost.circuit.make import hash_of
+    from abcost.circuit.project import scripts
 
     organised, plan = circuit.organised, circuit.schedule
     return {
@@ -240,6 +259,7 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
         "width_bits": circuit.number.width,
         "fraction_bits": circuit.number.fraction_bits,
         "verilog_sha256": circuit.digest,
+        "scripts": list(scripts(circuit)),
         "layers": [
             {"name": stage.name, "pe": stage.design.folding.pe, "simd": stage.design.folding.simd,
              "cycles": stage.cycles}
@@ -257,6 +277,7 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
             "fps": organised.clock_mhz * 1e6 / plan.interval,
             **total_of(circuit.estimate.values()),
             "fmax_mhz": None if organised.fmax is None else organised.fmax.to_dict(),
+            "clock_met": organised.clock_met,
             "layers": [{"name": name, **amounts} for name, amounts in circuit.estimate.items()],
         },
     }  # fmt: skip
@@ -302,12 +323,40 @@ def _accuracy(found: float, trained: float | None) -> str:
     return f", top-1 {found:.2%}" + ("" if trained is None else f" ({trained:.2%} as trained)")
 
 
-def _routing(placed: Placed) -> dict[str, Any]:
-    from abcost.circuit.route import RESOURCES
+def _routing(device: str, mapping: str, seed: int, pins: Path | None) -> Routing:
+    """What is asked of place and route. Raises UsageError."""
+    from abcost.circuit.route import Routing, part_of, read_pins
 
+    asked = Routing(part_of(device), mapping, seed)
+    return asked if pins is None else replace(asked, pins=read_pins(pins, asked.part), pins_file=pins.name)
+
+
+def _route(circuit: Circuit, out: Path, asked: Routing) -> dict[str, Any]:
+    """Sections of build.json: what each layer takes, what was placed, and the bitstream, which is written too."""
+    from abcost.circuit.route import RESOURCES, route_circuit
+    from abcost.synth.pack import find_packer
+    from abcost.synth.parts import PARTS
+
+    packer = find_packer(PARTS[asked.part])
+    clock = circuit.organised.clock_mhz
+    placed = route_circuit(circuit, out, asked, clock_mhz=clock, configured=packer is not None)
     total = {name: getattr(placed.routed, name) for name in RESOURCES}
     layers = [{"name": name, **counts} for name, counts in placed.layers.items()]
-    return {"synthesis": {**total, "layers": layers}, "route": placed.to_dict()}
+    return {
+        "synthesis": {**total, "layers": layers},
+        "route": placed.to_dict(),
+        "bitstream": None if packer is None else _bitstream(placed, packer, asked, out),
+    }
+
+
+def _bitstream(placed: Placed, packer: Packer, asked: Routing, out: Path) -> dict[str, str]:
+    from abcost.circuit.project import write_bitstream
+
+    if placed.configuration is None:
+        raise AssertionError("a packer was there, so the configuration was asked for")
+    file = write_bitstream(packer.pack(placed.configuration), out, packer.suffix)
+    pins = f"as {asked.pins_file} says" if asked.pins else _ANY_PINS
+    return {"file": file, "tool": str(packer), "pins": pins}
 
 
 def _text(report: Mapping[str, Any]) -> str:
@@ -318,6 +367,9 @@ def _text(report: Mapping[str, Any]) -> str:
         f"{estimate['fps']:,.1f} images/s at {report['clock_mhz']:g} MHz, latency {estimate['latency_cycles']:,} "
         f"cycles; values of {report['width_bits']} bits, {report['fraction_bits']} behind the point"
     ]
+    fmax = estimate["fmax_mhz"] or {}
+    if fmax.get("unknown"):
+        lines.append(f"whether the clock is met is unknown: {fmax['unknown']}")
     found = report.get("simulation")
     if found:
         measured = (
@@ -333,9 +385,15 @@ def _text(report: Mapping[str, Any]) -> str:
         )
     routed = report.get("route")
     if routed:
-        fmax = "no clock" if routed["fmax_mhz"] is None else f"{routed['fmax_mhz']:.1f} MHz"
+        reached = "no clock" if routed["fmax_mhz"] is None else f"{routed['fmax_mhz']:.1f} MHz"
         lines.append(
             f"routed on {routed['part']}: {routed['luts']:,.0f} LUTs, {routed['ffs']:,.0f} flip-flops, "
-            f"{routed['dsps']:,.0f} DSPs, {routed['blocks']:,.0f} blocks, {fmax}"
+            f"{routed['dsps']:,.0f} DSPs, {routed['blocks']:,.0f} blocks, {reached}"
+        )
+        packed = report["bitstream"]
+        lines.append(
+            "no bitstream: ecppack or icepack is not there (pip install 'abcost[route]')"
+            if packed is None
+            else f"bitstream {packed['file']} ({packed['tool']}); pins {packed['pins']}"
         )
     return "\n".join(lines)

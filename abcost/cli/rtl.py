@@ -140,7 +140,7 @@ def _simulate(projects: Mapping[Path, Project]) -> None:
 
 def _all(network: Network, wishes: Wishes, target: str, windows: int) -> dict[str, Project]:
     """Every engine as the accelerator is priced, by module. Raises UsageError for one without Verilog."""
-    from abcost.accelerator.clock import leaf_for
+    from abcost.accelerator.clock import leaf_for, timed_for
     from abcost.accelerator.folding import Folding
     from abcost.accelerator.solve import organise
     from abcost.cost import CostTable
@@ -163,7 +163,7 @@ def _all(network: Network, wishes: Wishes, target: str, windows: int) -> dict[st
             f"weights of {', '.join(outside)} are not in memory that Verilog can initialise; give --weights on-chip "
             "to analyze to see what fits, and a larger --device here"
         )
-    leaf = leaf_for(table, organised.clock_mhz, number.width)
+    leaf = leaf_for(timed_for(table, wishes.device), organised.clock_mhz, number.width)
     found: dict[str, Project] = {}
     for engine, layer in zip(network.engines, organised.layers, strict=True):
         place = layer.weights if layer.weights in STYLES else None

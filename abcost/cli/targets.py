@@ -101,8 +101,9 @@ def _about(found: Device) -> str:
     memory = "no memory outside"
     if found.bandwidth_gb_s is not None:
         memory = f"memory: {found.memory}; {found.memory_source} ({found.memory_confidence})"
+    number = f"; {found.part_number}: {found.part_number_source}" if found.part_number else ""
     note = f"; {found.note}" if found.note else ""
-    return f"{found.part}: {found.source} ({found.confidence}); {memory}{note}"
+    return f"{found.part}: {found.source} ({found.confidence}); {memory}{number}{note}"
 
 
 @app.command()

@@ -18,7 +18,7 @@ import torch
 
 from abcost.accelerator.design.constants import flips, levels, on_grid
 from abcost.accelerator.design.net import NumberFormat
-from abcost.accelerator.design.network import Map, NetworkDesign, Stage, map_of
+from abcost.accelerator.design.network import Map, NetworkDesign, Stage, is_repeated, map_of
 from abcost.accelerator.design.pool import POOLS, kernel_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
@@ -184,7 +184,7 @@ class _Network:
         """The node that makes the values: before what only changes a shape."""
         node = self.graph.node(name)
         while node.kind is OpKind.WIRING:
-            (node,) = self.graph.sources(node)
+            (node,) = set(self.graph.sources(node))
         return node
 
     def stage(self, stage: Stage) -> str:
@@ -382,9 +382,10 @@ class _Stage:
             return names[node.name], fractions[node.name]
         held = self.network.hold(node)
         channels = held.map.channels
+        channel = f"c % {channels}" if is_repeated(self.graph, self.graph.node(name)) else "c"
         if held.map.pixels == 1:
-            return f"{held.name}[c]", self.number.fraction_bits
-        return f"{held.name}[p * {channels} + c]", self.number.fraction_bits
+            return f"{held.name}[{channel}]", self.number.fraction_bits
+        return f"{held.name}[p * {channels} + {channel}]", self.number.fraction_bits
 
     def _fixed(self, operand: tuple[str, int]) -> str:
         """With the network's bits behind the point."""

@@ -13,7 +13,8 @@ from abcost.rtl.unit import Port, Unit, Values, flag
 def fifo_unit(name: str, buffer: Buffer, *, pe: int | None) -> Unit:
     """Ports: push, push_data, room; take, data; for folds of PE elements starts and enough, else there.
 
-    enough: the operands of a whole fold are there. there: data is valid.
+    enough: the operands of a whole fold are there. there: data is valid. A pixel that is read several times keeps its
+    words until the last time.
     """
     bits = buffer.edge.bits
     signed = bits > 1
@@ -71,8 +72,10 @@ def _memory(buffer: Buffer) -> list[str]:
         lines += ["wire pop = take;", "assign data = read;"]
     return [
         *lines,
+        f"wire [{n - 1}:0] after = read_at == {last} ? {n}'d0 : read_at + {n}'d1;",
+        *_passes(buffer, n),
         f"reg [{buffer.word_bits - 1}:0] read;",
-        f"wire [{n - 1}:0] next_at = ~pop ? read_at : read_at == {last} ? {n}'d0 : read_at + {n}'d1;",
+        f"wire [{n - 1}:0] next_at = ~pop ? read_at : again ? first_at : after;",
         "always @(posedge clk) begin",
         "    if (write) memory[write_at] <= word_in;",
         "    read <= memory[next_at];",
@@ -82,9 +85,34 @@ def _memory(buffer: Buffer) -> list[str]:
         "    else begin",
         f"        if (write) write_at <= write_at == {last} ? {n}'d0 : write_at + {n}'d1;",
         "        read_at <= next_at;",
-        f"        if (written != pop) level <= level + {{{{{level - 1}{{pop}}}}, 1'b1}};  // one more or one less",
+        f"        if (written != gone) level <= level + {{{{{level - 1}{{gone}}}}, 1'b1}};  // one more or one less",
         "    end",
         "end",
+    ]
+
+
+def _passes(buffer: Buffer, bits: int) -> list[str]:
+    """`gone`: a word is read for the last time; `again`: the pixel is read from its first word on once more."""
+    passes, words = buffer.edge.passes, buffer.words_per_pixel
+    if passes == 1:
+        return ["wire gone = pop;", "wire again = 1'b0;", f"wire [{bits - 1}:0] first_at = {bits}'d0;"]
+    lines = [f"// a pixel of {words} words is read {passes} times", f"reg [{bits - 1}:0] first_at;"]
+    for name, count, moves in (("word", words, "pop"), ("pass", passes, "pop & word_end")):
+        width = max(1, (count - 1).bit_length())
+        if count == 1:
+            lines.append(f"wire {name}_end = 1'b1;")
+            continue
+        lines += [
+            f"reg {span(width)}{name};",
+            f"wire {name}_end = {name} == {width}'d{count - 1};",
+            f"always @(posedge clk) if (reset) {name} <= 0; else if ({moves}) {name} <= "
+            f"{name}_end ? {width}'d0 : {name} + {width}'d1;",
+        ]
+    return [
+        *lines,
+        "wire gone = pop & pass_end;",
+        "wire again = word_end & ~pass_end;",
+        "always @(posedge clk) if (reset) first_at <= 0; else if (gone & word_end) first_at <= after;",
     ]
 
 
@@ -105,15 +133,33 @@ def _there() -> list[str]:
 
 
 def _enough(buffer: Buffer, pe: int) -> list[str]:
-    """Counts elements that no fold has begun to use."""
+    """Counts elements that no fold has begun to use; folds that read a pixel again need no more of them."""
     more, less = chunks(buffer, pe)
     bits = max(buffer.depth * more, less).bit_length()
     both, fewer = (more - less) & ((1 << bits) - 1), -less & ((1 << bits) - 1)
-    change = f"~starts ? {bits}'d{more} : written ? {bits}'d{both} : {bits}'d{fewer}"
+    change = f"~begins ? {bits}'d{more} : written ? {bits}'d{both} : {bits}'d{fewer}"
     return [
+        *_begins(buffer, pe),
         f"// what no fold that has begun needs, in parts of {buffer.word // more}",
         f"reg [{bits - 1}:0] unused;",
-        f"assign enough = unused {'!= 0' if less == 1 else f'>= {bits}' + chr(39) + f'd{less}'};",
+        f"assign enough = seen | (unused {'!= 0' if less == 1 else f'>= {bits}' + chr(39) + f'd{less}'});",
         f"wire [{bits - 1}:0] change = {change};",
-        "always @(posedge clk) if (reset) unused <= 0; else if (written | starts) unused <= unused + change;",
+        "always @(posedge clk) if (reset) unused <= 0; else if (written | begins) unused <= unused + change;",
+    ]
+
+
+def _begins(buffer: Buffer, pe: int) -> list[str]:
+    """`seen`: the next fold reads what an earlier one has read; `begins`: a fold begins that does not."""
+    edge = buffer.edge
+    if edge.passes == 1:
+        return ["wire seen = 1'b0;", "wire begins = starts;"]
+    folds = edge.map.channels // pe
+    count = folds * edge.passes
+    bits = (count - 1).bit_length()
+    return [
+        f"reg {span(bits)}fold;",
+        f"always @(posedge clk) if (reset) fold <= 0; else if (starts) fold <= fold == {bits}'d{count - 1} ? "
+        f"{bits}'d0 : fold + {bits}'d1;",
+        f"wire seen = fold >= {bits}'d{folds};",
+        "wire begins = starts & ~seen;",
     ]

@@ -17,6 +17,8 @@ from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.emit.wiring import WRITTEN, extended
 from abcost.rtl.unit import Port, Unit, Values, build
 
+_SHARING = frozenset({"gate"})
+
 
 def many_multipliers(parts: Sequence[Part]) -> bool:
     """Whether several multipliers are among these parts.
@@ -130,8 +132,7 @@ class Printer:
 
     def _unit(self, part: Part) -> None:
         unit = build(part.op, **part.parameters)
-        if self.closed and part.op == "multiply":
-            unit = replace(unit, keep=True)
+        unit = replace(unit, keep=self._apart(part))
         self._declare(part)
         inputs = {port.name for port in unit.inputs}
         if part.lanes == 1:
@@ -141,6 +142,16 @@ class Printer:
         wires = [f".{port}({_select(x, 'i')})" for port, x in part.inputs if port in inputs]
         wires += [f".{port}({_select(net, 'i')})" for port, net in part.outputs]
         self._instance(unit, wires, lanes=part.lanes)
+
+    def _apart(self, part: Part) -> bool:
+        """Whether synthesis keeps a unit for itself, so that it takes what its table measured, and no more.
+
+        Not registers held at 0, whose inverter others share, nor popcounts against constants, which share most.
+        """
+        if part.op == "multiply":
+            return self.closed
+        constant = any(net_of(x).constant for _, x in part.inputs)
+        return part.op not in _SHARING and not (constant and part.op == "xnor_popcount")
 
     def _declare(self, part: Part) -> None:
         for _, net in part.outputs:

@@ -45,9 +45,8 @@ class Section:
 
 
 def render_page(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str:
-    """The whole page as text. Raises MissingExtra without Plotly and Jinja."""
+    """The whole page as text. Raises MissingExtra without Jinja, and for charts without Plotly."""
     jinja2 = require("jinja2", "html", "an HTML page")
-    offline = require("plotly.offline", "html", "an HTML page")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("abcost.html", _TEMPLATES),
         autoescape=True,
@@ -63,7 +62,7 @@ def render_page(title: str, facts: Sequence[str], sections: Sequence[Section]) -
             sections=sections,
             style=_text("page.css"),
             script=_text("page.js"),
-            plotly=offline.get_plotlyjs() if charts else "",
+            plotly=require("plotly.offline", "html", "an HTML page").get_plotlyjs() if charts else "",
         )
     )
 

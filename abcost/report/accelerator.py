@@ -70,8 +70,8 @@ def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
     notes = [f"{stage}: {reason}"] if reason else []
     if last.fmax is None:
         notes.append("whether the clock is met is unknown: the table has no delays")
-    elif last.fmax.missing:
-        notes.append(f"whether the clock is met is unknown: no delay of {', '.join(last.fmax.missing)}")
+    elif last.fmax.value is None:
+        notes.append(f"whether the clock is met is unknown: {last.fmax.unknown}")
     else:
         notes.append(f"Fmax is limited by {last.fmax.limited_by}")
     if last.folding is not None:

@@ -37,12 +37,22 @@ class Untimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Packing:
+    """option: of nextpnr, for the configuration that `tool` packs; suffix: of the bitstream."""
+
+    option: str
+    tool: str
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One device in one package and speed grade.
 
     steps: Yosys commands with {top} and {options} (of the synthesis, or nothing); no_memories: the options
     with which every memory becomes flip-flops and LUTs. options: of nextpnr; logic_cell: name of the logic
-    cell in nextpnr's report; sites: pins that nextpnr must be told, where it demands them.
+    cell in nextpnr's report; sites: pins that nextpnr must be told, where it demands them. pins: what nextpnr
+    reads pins from that a user gives; packing: how the placed part becomes a bitstream (None: not here, both).
     """
 
     name: str
@@ -55,6 +65,8 @@ class Part:
     logic_cell: str
     sites: tuple[str, ...] = ()
     untimed: Untimed | None = None
+    pins: str | None = None  # lpf | pcf: an option of nextpnr, and the suffix of such files
+    packing: Packing | None = None
 
     def counts(self, cells: Mapping[str, int]) -> dict[str, float]:
         """luts, ffs, dsps, blocks (of RAM) of a netlist. Raises ToolError for an unknown cell."""
@@ -96,6 +108,7 @@ _ICE40: Cells = (
     ("SB_CARRY", None, 0),  # in a logic cell: see `Routed.logic_cells`
     ("SB_IO|SB_GB|SB_GB_IO|SB_[HL]FOSC|SB_RGBA_DRV|SB_PLL40[A-Z_0-9]*|\\$scopeinfo", None, 0),
 )
+_ICE40_PACKING = Packing("--asc", "icepack", ".bin")
 _NEXUS: Cells = (
     ("LUT4|INV", "luts", 1),
     ("WIDEFN9", "luts", 2),  # two LUT4 and the multiplexer behind them
@@ -121,6 +134,8 @@ PARTS: dict[str, Part] = {
             ("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained"),
             _ECP5,
             "TRELLIS_COMB",
+            pins="lpf",
+            packing=Packing("--textcfg", "ecppack", ".bit"),
         ),
         Part(
             "iCE40UP5K-SG48",
@@ -137,6 +152,20 @@ PARTS: dict[str, Part] = {
                 4.39,
                 "Project IceStorm, timings_up5k.txt, SB_MAC16_MUL_S_16X16_BYPASS, B[1] to O[31], slow corner",
             ),
+            pins="pcf",
+            packing=_ICE40_PACKING,
+        ),
+        Part(
+            "iCE40HX8K-CT256",
+            "ice40",
+            "fpga-ice40",
+            ("synth_ice40{options} -top {top}",),  # no -dsp: it has no multipliers
+            " -nobram",
+            ("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"),
+            _ICE40,
+            "ICESTORM_LC",
+            pins="pcf",
+            packing=_ICE40_PACKING,
         ),
         Part(
             "LIFCL-40-9BG400C",
@@ -159,6 +188,11 @@ def part(name: str) -> Part:
     if name not in PARTS:
         raise UsageError(f"no part {name!r} can be placed and routed; choose one of {', '.join(PARTS)}")
     return PARTS[name]
+
+
+def part_for(device: str) -> Part | None:
+    """The part of a device, whose name begins its own, or None."""
+    return next((part for name, part in PARTS.items() if name.upper().startswith(device.upper())), None)
 
 
 def check_mapping(mapping: str) -> str:

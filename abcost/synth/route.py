@@ -9,8 +9,8 @@ and to ports count for no clock; a module with more ports than pins goes between
 (`abcost.rtl.registered`).
 
 The key of a netlist is a hash of the files, the script and the tool; that of a routing adds nextpnr's options
-and version. Answers are renamed into place: a kill leaves all of one or nothing, and the next start goes on
-from there.
+and version, and the pins that a user gives. Answers are renamed into place: a kill leaves all of one or nothing,
+and the next start goes on from there. The placed configuration, megabytes, is kept only where it was asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +34,8 @@ from abcost.synth.tools import Yosys, cache_folder, find_yosys
 
 Mapping_ = Literal["area", "delay"]
 """Whether LUTs are mapped for the least area or for the least delay; the values of MAPPINGS."""
+
+_PINS, _PLACED = "pins.txt", "placed.txt"  # in the folder that nextpnr runs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class RouteJob:
     """One top to place and route with one seed. sources: file name -> content, Verilog and what it reads.
 
     hierarchy: keep modules apart in the mapping; memories: may become block RAM and LUT RAM, else flip-flops
-    and LUTs.
+    and LUTs. pins: of all ports, as nextpnr reads them (LPF, PCF); "": it chooses them.
     """
 
     name: str
@@ -104,6 +108,7 @@ class RouteJob:
     clock_mhz: float = 100.0
     hierarchy: bool = False
     memories: bool = True
+    pins: str = ""
 
     def __post_init__(self) -> None:
         check_mapping(self.mapping)
@@ -181,8 +186,12 @@ class Router:
 
     def options(self, job: RouteJob) -> list[str]:
         """Options of nextpnr."""
+        own = list(self.part.options)
+        if job.pins:  # of a board, where a port that is not named must not come out anywhere
+            own = [option for option in own if not option.endswith("-allow-unconstrained")]
+            own += [f"--{self.part.pins}", _PINS]
         given = ["--json", "netlist.json", "--report", "report.json", "--timing-allow-fail", "-q"]
-        return [*self.part.options, *given, "--freq", f"{job.clock_mhz:g}", "--seed", str(job.seed)]
+        return [*own, *given, "--freq", f"{job.clock_mhz:g}", "--seed", str(job.seed)]
 
     def netlist_key(self, job: RouteJob) -> str:
         """Hash of all that decides the netlist."""
@@ -191,17 +200,19 @@ class Router:
 
     def key(self, job: RouteJob) -> str:
         """Hash of all that decides the answer; the clock does not."""
-        parts = [self.netlist_key(job), str(self.nextpnr), *self._options_but_clock(job)]
+        parts = [self.netlist_key(job), str(self.nextpnr), *self._decides_placement(job)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def placement_key(self, job: RouteJob, netlist: bytes) -> str:
         """Hash of all that decides a placement: both mappings of a unit may give one netlist, placed once."""
-        parts = [str(self.nextpnr), *self._options_but_clock(job), hashlib.sha256(netlist).hexdigest()]
+        parts = [str(self.nextpnr), *self._decides_placement(job), hashlib.sha256(netlist).hexdigest()]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
-    def _options_but_clock(self, job: RouteJob) -> list[str]:
-        """Nextpnr places alike for every target clock."""
-        return [option for option in self.options(job) if option != f"{job.clock_mhz:g}"]
+    def _decides_placement(self, job: RouteJob) -> list[str]:
+        """Options without the clock, for which nextpnr places alike, and the pins."""
+        options = self.options(job)
+        del options[options.index("--freq") + 1]
+        return [*options, job.pins] if job.pins else options
 
     def known(self, job: RouteJob) -> Routed | None:
         """The kept answer, or None; a damaged file counts as none."""
@@ -228,10 +239,39 @@ class Router:
         kept = self.known(job)
         if kept is not None:
             return kept
+        with self._folder() as folder:
+            cells, netlist = self._netlist(job, folder)
+            return self._place(job, folder, cells, netlist)
+
+    def run_configured(self, job: RouteJob) -> tuple[Routed, bytes]:
+        """The answer, and the configuration of the part, which its packer takes; both kept, or placed anew.
+
+        Raises ToolError, also for a part that has no packer here.
+        """
+        packing = self.part.packing
+        if packing is None:
+            raise ToolError(f"{self.part.name}: nothing packs a bitstream for it here")
+        with self._folder() as folder:
+            cells, netlist = self._netlist(job, folder)
+            file = self._configuration_file(self.placement_key(job, netlist))
+            kept = _unzipped(file)
+            if kept is not None:
+                return self._place(job, folder, cells, netlist), kept
+            counts, more = self.part.counts(cells), (packing.option, _PLACED)
+            routed = self._place_anew(job, folder, counts, netlist, more)
+            if not (folder / _PLACED).exists():
+                raise ToolError(f"nextpnr ended without an error but placed nothing of {job.name}")
+            made = (folder / _PLACED).read_bytes()
+            self._keep(gzip.compress(made), file, folder)
+            self._keep_answer(routed, job, netlist, folder)
+            return routed, made
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """A work folder in the cache. Raises ToolError if it, or what is kept beside it, cannot be written."""
         try:
             with work_folder(self.cache) as folder:
-                cells, netlist = self._netlist(job, folder)
-                return self._place(job, folder, cells, netlist)
+                yield folder
         except OSError as error:
             raise ToolError(
                 f"the folder of finished routings, {self.cache}, cannot be written ({error.strerror})"
@@ -273,20 +313,31 @@ class Router:
         return content["cells"], json.dumps(netlist).encode()
 
     def _place(self, job: RouteJob, folder: Path, cells: Mapping[str, int], netlist: bytes) -> Routed:
-        counts = self.part.counts(cells)
-        placement = self.placement_key(job, netlist)
-        routed = self._read(placement)
+        routed = self._read(self.placement_key(job, netlist))
         if routed is None:
-            routed = self._place_anew(job, folder, counts, netlist)
-            self._keep(json.dumps(asdict(routed)).encode(), self._file(placement), folder)
-        self._keep(json.dumps(asdict(routed)).encode(), self._file(self.key(job)), folder)
+            routed = self._place_anew(job, folder, self.part.counts(cells), netlist)
+        self._keep_answer(routed, job, netlist, folder)
         return routed
 
-    def _place_anew(self, job: RouteJob, folder: Path, counts: Mapping[str, float], netlist: bytes) -> Routed:
+    def _keep_answer(self, routed: Routed, job: RouteJob, netlist: bytes, folder: Path) -> None:
+        for key in (self.placement_key(job, netlist), self.key(job)):
+            self._keep(json.dumps(asdict(routed)).encode(), self._file(key), folder)
+
+    def _place_anew(
+        self,
+        job: RouteJob,
+        folder: Path,
+        counts: Mapping[str, float],
+        netlist: bytes,
+        more: Sequence[str] = (),
+    ) -> Routed:
+        """more: options that change no placement."""
         (folder / "netlist.json").write_bytes(netlist)
         if self.part.sites:
             (folder / "pins.pdc").write_text(_pins(job, json.loads(netlist), self.part))
-        self.nextpnr.run(self.options(job), folder)
+        if job.pins:
+            (folder / _PINS).write_text(job.pins)
+        self.nextpnr.run([*self.options(job), *more], folder)
         try:
             report = json.loads((folder / "report.json").read_text())
         except (OSError, ValueError):
@@ -301,8 +352,19 @@ class Router:
     def _netlist_file(self, job: RouteJob) -> Path:
         return self._file(f"{self.netlist_key(job)}-netlist").with_suffix(".json.gz")
 
+    def _configuration_file(self, placement: str) -> Path:
+        return self._file(f"{placement}-placed").with_suffix(".gz")
+
     def _file(self, key: str) -> Path:
         return self.cache / key[:2] / f"{key}.json"
+
+
+def _unzipped(file: Path) -> bytes | None:
+    """What it holds; a damaged file counts as none."""
+    try:
+        return gzip.decompress(file.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
 
 
 def read_report(

@@ -85,20 +85,22 @@ def _version(kind: str, command: tuple[str, ...]) -> str:
     return match[1]
 
 
-def start_alone(name: str, command: list[str]) -> str:
-    """What a program of YoWASP says, started while no other one is.
+def start_alone(
+    name: str, command: list[str], folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
+    """What a program of YoWASP says, started while no other one is; in the working folder, unless one is named.
 
     Its first start writes what it compiles in place, where another start would read half of it.
     """
-    folder = cache_folder()
-    lock = FileLock(folder / f"{name.lower()}.lock", timeout=TIMEOUT)
+    kept, here = cache_folder(), folder or Path.cwd()
+    lock = FileLock(kept / f"{name.lower()}.lock", timeout=TIMEOUT)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        kept.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError:  # nothing can be written there: then nothing is kept that could be read by halves
-        return run_program(name, command, Path.cwd())
+        return run_program(name, command, here, environment)
     try:
-        return run_program(name, command, Path.cwd())
+        return run_program(name, command, here, environment)
     finally:
         lock.release()
 

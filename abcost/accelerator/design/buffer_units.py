@@ -74,6 +74,10 @@ def fifo_units(buffer: Buffer, pe: int | None) -> list[Unit]:
             Unit("mux", parts - 1, buffer.read * buffer.edge.bits),
             Unit("counter", 1, max(2, (parts - 1).bit_length())),
         ]
+    if buffer.edge.passes > 1:
+        counts = (buffer.words_per_pixel, buffer.edge.passes, buffer.edge.map.channels // (pe or 1))
+        found += [Unit("counter", 1, max(2, count.bit_length())) for count in counts if count > 1]
+        found += [Unit("register", 1, address), Unit("mux", 1, address)]
     if pe is not None:
         more, less = chunks(buffer, pe)
         unused = max(buffer.depth * more, less).bit_length()

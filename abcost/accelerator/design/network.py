@@ -13,7 +13,7 @@ What cannot be written is refused with its layer: `describe_network` raises Usag
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -61,7 +61,8 @@ class Edge:
 
     node: that makes it. number: its format; None for bits. producer: number of the stage whose result `y{port}` it is;
     None for the image. consumer: number of the stage that reads it, None for the logits. side: as its residual operand
-    `x{side}`; None: in the window of its dot product.
+    `x{side}`; None: in the window of its dot product. passes: times that each pixel of a residual operand is
+    read, for as many channels each time.
     """
 
     node: str
@@ -71,6 +72,7 @@ class Edge:
     port: int
     consumer: int | None
     side: int | None
+    passes: int = 1
 
     @property
     def residual(self) -> bool:
@@ -258,13 +260,22 @@ class _Walk:
         source = self.edge(self.graph.sources(engine.dot)[0], number, None, f"layer {engine.name}")
         window = window_at(self.graph, engine)
         results = tuple(result.node.name for result in design.chain.results)
-        sides = tuple(
-            self.edge(side.node, number, i, f"layer {engine.name}")
-            for i, side in enumerate(design.chain.sides)
-        )
+        sides = tuple(self._side(side.node, number, i, engine) for i, side in enumerate(design.chain.sides))
         for edge, side in zip(sides, design.chain.sides, strict=True):
             self._check_side(edge, side.node, engine)
+            if edge.passes > 1 and edge.map.channels % design.folding.pe:
+                raise UsageError(
+                    f"layer {engine.name} reads {edge.node} {edge.passes} times: its PE {design.folding.pe} has to "
+                    f"divide {edge.map.channels} channels; give a --folding"
+                )
         return Stage(design, window, source, sides, results)
+
+    def _side(self, node: OpNode, consumer: int, side: int, engine: Engine) -> Edge:
+        """Of a residual operand, which may be one tensor several times, side by side."""
+        sources = self.graph.sources(node)
+        passes = len(sources) if is_repeated(self.graph, node) else 1
+        found = self.edge(sources[0] if passes > 1 else node, consumer, side, f"layer {engine.name}")
+        return replace(found, passes=passes)
 
     def edge(self, node: OpNode, consumer: int | None, side: int | None, where: str) -> Edge:
         """To the node that makes the values: through what only changes a shape."""
@@ -280,10 +291,17 @@ class _Walk:
 
     def _check_side(self, edge: Edge, node: OpNode, engine: Engine) -> None:
         """A residual operand comes as the results of its reader's dot product do, pixel by pixel."""
-        if map_of(node) != edge.map and edge.map.pixels != 1:
+        given = replace(edge.map, channels=edge.map.channels * edge.passes)
+        if map_of(node) != given and edge.map.pixels != 1:
             raise UsageError(f"layer {engine.name} adds {edge.node} in another shape: that has no Verilog")
-        if edge.map.elements != engine.positions * engine.channels:
+        if given.elements != engine.positions * engine.channels:
             raise UsageError(f"layer {engine.name} adds {edge.node} behind a pool: that has no Verilog")
+
+
+def is_repeated(graph: OpGraph, node: OpNode) -> bool:
+    """Whether a node is one tensor several times, side by side in its channels."""
+    joined = node.kind is OpKind.WIRING and node.attrs.get("aten") == "cat.default"
+    return joined and node.attrs["args"][1] == 1 and len({source.name for source in graph.sources(node)}) == 1
 
 
 def _only(nodes: Sequence[OpNode], what: str) -> OpNode:

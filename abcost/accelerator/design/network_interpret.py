@@ -53,7 +53,8 @@ def run_stage(stage: Stage, known: Tensors, images: int) -> Tensors:
         together = segment(design.engine, design.folding.simd)
         inputs["inside"] = _stepped(stage, inside.expand(len(taps), -1, -1))[:, ::together]
     for i, side in enumerate(stage.sides):
-        inputs[design.chain.sides[i].net.name] = known[side.node].reshape(-1, design.lanes)
+        operand = known[side.node].repeat(1, 1, side.passes)
+        inputs[design.chain.sides[i].net.name] = operand.reshape(-1, design.lanes)
     results = run(design, inputs, stage.words)
     channels = design.engine.channels
     return {

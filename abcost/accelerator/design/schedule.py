@@ -111,8 +111,10 @@ class _Run:
         for side in stage.sides:
             held = self.shapes[side]
             written = self._words(side)
-            folds = np.arange(images * stage.window.positions[0] * stage.window.positions[1] * stage.folds)
-            needed = ((folds + 1) * folding.pe - 1) // held.word
+            positions = np.arange(images * stage.window.positions[0] * stage.window.positions[1])
+            channels = side.map.elements // (positions.size // images)  # at a position
+            within = np.minimum((np.arange(stage.folds) + 1) * folding.pe, channels)  # by the end of a fold
+            needed = ((positions[:, None] * channels + within - 1) // held.word).reshape(-1)
             first = ready[:, :, :, 0].reshape(-1)
             np.maximum(first, written[needed] + _OPERAND_SEEN, out=first)
             ready[:, :, :, 0] = first.reshape(ready.shape[:3])
@@ -155,7 +157,8 @@ class _Run:
             held = self.shapes[edge]
             taken = (entered[:, None] + np.arange(chunks) + side.net.age).reshape(-1)
             parts = held.word // held.read
-            self.filled[edge] = _most(self._words(edge), taken[parts - 1 :: parts] + 1)
+            reads = taken[parts - 1 :: parts].reshape(-1, edge.passes, edge.map.channels // held.word)
+            self.filled[edge] = _most(self._words(edge), reads[:, -1].reshape(-1) + 1)
 
 
 def _axes(stage: Stage) -> tuple[int, int, int]:
