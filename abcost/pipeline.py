@@ -34,7 +34,7 @@ from abcost.report.report import Report, Stage
 from abcost.rewrite import RewriteOptions, Rewritten, rewrite
 from abcost.trace import trace
 from abcost.trace.double import float64_only
-from abcost.verify import ROUNDING, Stepped, Verification, double_copy, verify_stages
+from abcost.verifying import ROUNDING, Stepped, Verification, double_copy, verify_stages
 
 STAGES: tuple[tuple[str, tuple[Phase, ...]], ...] = (
     ("traced", (Phase.RECOGNISE,)),
@@ -114,7 +114,7 @@ def analyze(
     verify: bool = False,
     **request: Any,
 ) -> Report:
-    """Analyse one model on one target.
+    """Analyse one model on one target: `abcost.analyze` for those who have lanes, wishes and options as values.
 
     model: a zoo name, "file.py:factory", "package.module:factory", "model.pt2", "model.onnx", or an nn.Module.
     target: a bundled table's name or the path of a .toml file.

@@ -19,9 +19,9 @@ from pathlib import Path
 from torch import nn
 
 import finn_networks
-from abcost import analyze
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
+from abcost.pipeline import analyze
 
 ROOT = Path(__file__).resolve().parents[1]
 CSV, TEXT = ROOT / "reports" / "energy.csv", ROOT / "reports" / "energy.md"

@@ -24,7 +24,7 @@ import torch
 
 from abcost.cost import CostTable
 from abcost.models.subject import Request, resolve
-from abcost.train.files import write_text
+from abcost.training.files import write_text
 from analysis_time import measure, ours, theirs
 
 DEPTHS = (1, 2, 5, 10, 20, 30)

@@ -26,8 +26,8 @@ from abcost.cost.table import CostTable
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
-from abcost.search.pricing import Hardware, Pricer, quantities
-from abcost.search.space import Space, groups_of
+from abcost.searching.pricing import Hardware, Pricer, quantities
+from abcost.searching.space import Space, groups_of
 
 WHOLE = 5  # analyses of the peer
 

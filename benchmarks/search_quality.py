@@ -32,23 +32,23 @@ from scipy.stats import ttest_rel
 
 from abcost.cost.table import CostTable
 from abcost.rewrite import RewriteOptions
-from abcost.search.baselines import FREE, cost_of
-from abcost.search.explore import Explorer, judged
-from abcost.search.finals import Finals, all_done, enqueue, plan
-from abcost.search.lab import Design, Lab, design_of
-from abcost.search.points import NOISE, Point, Result, result_of
-from abcost.search.problem import Problem, network_graph
-from abcost.search.proposals import first_proposals, parameters
-from abcost.search.run import exponents_of_start, points_of, train_start
-from abcost.search.settings import Settings
-from abcost.search.space import Space, groups_of
-from abcost.search.storage import sqlite_url
-from abcost.search.studies import Studies, begin
-from abcost.search.worker import START, digest_of
-from abcost.train.files import write_text
-from abcost.train.recipes import configs
-from abcost.train.run import images
-from abcost.train.watch import Nobody
+from abcost.searching.baselines import FREE, cost_of
+from abcost.searching.explore import Explorer, judged
+from abcost.searching.finals import Finals, all_done, enqueue, plan
+from abcost.searching.lab import Design, Lab, design_of
+from abcost.searching.points import NOISE, Point, Result, result_of
+from abcost.searching.problem import Problem, network_graph
+from abcost.searching.proposals import first_proposals, parameters
+from abcost.searching.run import exponents_of_start, points_of, train_start
+from abcost.searching.settings import Settings
+from abcost.searching.space import Space, groups_of
+from abcost.searching.storage import sqlite_url
+from abcost.searching.studies import Studies, begin
+from abcost.searching.worker import START, digest_of
+from abcost.training.files import write_text
+from abcost.training.recipes import configs
+from abcost.training.run import images
+from abcost.training.watch import Nobody
 
 MODEL = "reactnet_18"
 NETWORKS: Mapping[

@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from abcost.search.explore import judged
-from abcost.search.storage import sqlite_url
-from abcost.search.studies import join
+from abcost.searching.explore import judged
+from abcost.searching.storage import sqlite_url
+from abcost.searching.studies import join
 
 NETWORK = ["reactnet_18", "--data", "digits", "--base-width", "16", "--blocks", "2,2,2"]
 

@@ -29,10 +29,10 @@ from scipy.stats import studentized_range
 from abcost.errors import UsageError
 from abcost.models.accuracies import DATA as PUBLISHED_ON
 from abcost.models.accuracies import SOURCE, published
-from abcost.train.config import Config
-from abcost.train.files import write_text
-from abcost.train.recipes import configs
-from abcost.train.run import stored, train
+from abcost.training.config import Config
+from abcost.training.files import write_text
+from abcost.training.recipes import configs
+from abcost.training.run import stored, train
 
 MODEL = "reactnet_18"
 NETWORK: Mapping[str, Any] = {"base_width": 16, "blocks": (2, 2, 2)}

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from abcost.models import build
-from abcost.train.agc import clip_
+from abcost.training.agc import clip_
 from plain_networks import NETWORKS, clip
 
 CLASSES = 10

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from abcost import analyze
+import abcost
 
 
 class Sign(torch.autograd.Function):
@@ -52,13 +52,13 @@ class Net(nn.Module):
 def main():
     """Print multiplications by origin and LUTs of two widths, then the layers of the first."""
     for width in (16, 32):
-        report = analyze(Net(width), target="fpga-lut6", input_shape=(1, 1, 16, 16))
+        report = abcost.analyze(Net(width), target="fpga-lut6", input_shape=(1, 1, 16, 16))
         first, last = report.stages[0], report.stages[-1]
         print(f"{width} channels, {report.to_dict()['parameters']:,} parameters")
         for stage in (first, last):
             origins = {origin.value: count for origin, count in stage.tally.by_origin().items() if count}
             print(f"  {stage.name}: multiplications {origins}, LUTs {stage.cost.luts:,.0f}")
-    rows = analyze(Net(16), target="fpga-lut6", input_shape=(1, 1, 16, 16)).to_dict()["layers"]
+    rows = abcost.analyze(Net(16), target="fpga-lut6", input_shape=(1, 1, 16, 16)).to_dict()["layers"]
     print("layers of the last stage, 16 channels")
     for row in rows:
         if row["stage"] == last.name:

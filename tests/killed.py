@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from abcost.train import files, run
-from abcost.train.config import Config
+from abcost.training import files, run
+from abcost.training.config import Config
 from training import noise
 
 EPOCHS = 4

@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 
-from abcost.search.explore import judged
-from abcost.search.storage import sqlite_url
-from abcost.search.studies import join
+from abcost.searching.explore import judged
+from abcost.searching.storage import sqlite_url
+from abcost.searching.studies import join
 
 NETWORK = ("reactnet_18", "--data", "digits", "--base-width", "4", "--blocks", "1,1")
 WIDE = os.environ | {"COLUMNS": "100"}

@@ -10,7 +10,7 @@ import torch
 from abcost.models import build
 from abcost.models.accuracies import published
 from abcost.models.subject import Request, resolve
-from abcost.train.assessment import Form, assess
+from abcost.training.assessment import Form, assess
 from training import noise
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from abcost.train.agc import clip_
+from abcost.training.agc import clip_
 
 
 def parameter(value, grad):

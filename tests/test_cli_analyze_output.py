@@ -235,7 +235,7 @@ def test_drawing_contains_the_numbers(capsys):
     for number in (stem, classifier, scales):
         assert f" {number:,} " in drawn
     assert "11,184,074 parameters" in drawn
-    assert "input 1x3x32x32" in drawn
+    assert "reactnet_18 (ab), 1x3x32x32, " in drawn
     assert re.search(r"energy per inference .*[um]J", drawn)
     assert re.search(r"low to high .*-.*[um]J", drawn)
 

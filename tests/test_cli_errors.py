@@ -110,7 +110,7 @@ NAMES = {
     "second target": ([*ZOO, "-t", "fpga-lut6", "-t", "x"], r"no target 'x'"),
     "variant": ([*ZOO, "--variant", "bnfree"], r"no variant 'bnfree'; did you mean 'bn-free'\?"),
     "preset": (["analyze", "reactnet_18", "--preset", "cifar"], r"no preset 'cifar'; did you mean 'cifar10'\?"),
-    "format": ([*ZOO, "--format", "xml"], r"no report format 'xml' \(known: csv, html, json, rich\)"),
+    "format": ([*ZOO, "--format", "xml"], r"no report format 'xml' \(known: csv, html, json, md, rich, tex\)"),
     "by": ([*ZOO, "--by", "layers"], r"no --by choice 'layers'; did you mean 'layer'\?"),
     "weight scale": ([*ZOO, "--weight-scale", "pow2"], r"no --weight-scale choice 'pow2'; did you mean 'po2'\?"),
     "constant multiply": ([*ZOO, "--constant-multiply", "cds"], r"no --constant-multiply choice 'cds'"),

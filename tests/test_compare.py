@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abcost.cli import run
-from abcost.compare.condition import parse_condition
-from abcost.compare.delta import Delta, compare, deltas
-from abcost.compare.saved import Side, side_of
+from abcost.comparing.condition import parse_condition
+from abcost.comparing.delta import Delta, compare, deltas
+from abcost.comparing.saved import Side, side_of
 from abcost.errors import UnknownName, UsageError
 
 SMALL = ("--preset", "digits", "--base-width", "4", "--blocks", "1,1", "--target", "fpga-lut6")

@@ -20,7 +20,7 @@ from abcost.models import build
 from abcost.models.subject import Request, Subject, resolve
 from abcost.pipeline import double_stages
 from abcost.rewrite import RewriteOptions
-from abcost.train.assessment import Form, assess, trained_network
+from abcost.training.assessment import Form, assess, trained_network
 from training import noise
 
 SMALL = ["--base-width", "8", "--blocks", "1,1"]

@@ -16,12 +16,12 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from abcost import analyze
 from abcost.cli import run
 from abcost.errors import CheckpointError, ModelError
 from abcost.models import build, load_checkpoint
 from abcost.onnx.load import load_onnx
-from abcost.train.files import LOCK, alone
+from abcost.pipeline import analyze
+from abcost.training.files import LOCK, alone
 from searching import COMMAND, NETWORK
 
 SMALL = ["reactnet_18", "--preset", "digits", "--base-width", "4", "--blocks", "1,1"]
@@ -237,7 +237,7 @@ def test_terminals_that_know_ascii_only(arguments):
 HOLDER = """
 import sys
 from pathlib import Path
-from abcost.train.files import alone
+from abcost.training.files import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

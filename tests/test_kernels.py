@@ -25,7 +25,7 @@ from abcost.doctor import examine
 from abcost.errors import GraphError
 from abcost.models.subject import Request, resolve
 from abcost.rewrite import RewriteOptions
-from abcost.train.lowered import Lowered
+from abcost.training.lowered import Lowered
 
 compiled = pytest.mark.skipif(kernels() is None, reason="no C compiler on this machine")
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,9 +8,9 @@ import math
 import pytest
 from torch import nn
 
-from abcost import analyze
 from abcost.core.cost import ZERO, Cost
 from abcost.cost.price import known_total
+from abcost.pipeline import analyze
 from abcost.report.format import FORMATS, View
 
 WIDTH = 16

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from abcost import analyze
 from abcost.cli import run
 from abcost.core.interpret import execute
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
+from abcost.pipeline import analyze
 from abcost.rewrite import RewriteOptions, rewrite
 from strategies import traced
 

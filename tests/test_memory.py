@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from abcost import analyze
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.shared import Shared
 from abcost.classify.counts import Count
@@ -22,7 +21,7 @@ from abcost.cost import CostTable
 from abcost.cost.memory import parameter_bits, traffic_of
 from abcost.cost.organisation import Lanes, units_of
 from abcost.cost.price import price_of_count, unit_cost
-from abcost.pipeline import stage_graphs
+from abcost.pipeline import analyze, stage_graphs
 from abcost.rewrite import RewriteOptions
 
 WIDTH = 16

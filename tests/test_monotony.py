@@ -14,12 +14,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from abcost import analyze
 from abcost.core.cost import FIELDS
 from abcost.cost import CostTable, bundled_targets
 from abcost.cost.formula import VARIABLES
 from abcost.cost.organisation import Lanes
 from abcost.errors import CostError
+from abcost.pipeline import analyze
 
 TARGETS = bundled_targets()
 GROWING = {

@@ -11,9 +11,9 @@ import pytest
 import killed
 from abcost.cli import run
 from abcost.errors import UsageError
-from abcost.search import run as searching_run
-from abcost.search.claim import SEARCH
-from abcost.train import run as training_run
+from abcost.searching import run as searching_run
+from abcost.searching.claim import SEARCH
+from abcost.training import run as training_run
 from searching import NETWORK, options, read_json, trained
 from training import noise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 import os
 import pkgutil
@@ -37,10 +38,15 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_public_names_of_the_package():
-    assert abcost.__all__ == ["__version__", "analyze"]
-    assert callable(abcost.analyze)
-    assert set(abcost.__all__) <= {*dir(abcost), "analyze"}
-    with pytest.raises(AttributeError, match="module 'abcost' has no attribute 'analyse'"):
+    calls = ("analyze", "build", "compare", "evaluate", "search", "train", "verify")
+    assert set(calls) <= set(abcost.__all__) == set(dir(abcost))
+    for name in abcost.__all__:
+        assert (getattr(abcost, name).__doc__ or "").strip(), name
+    for name in calls:  # also behind the import of what is below them
+        assert inspect.isfunction(getattr(abcost, name))
+    with pytest.raises(
+        AttributeError, match="module 'abcost' has no attribute 'analyse'; did you mean 'analyze'"
+    ):
         _ = abcost.analyse
 
 

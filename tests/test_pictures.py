@@ -148,7 +148,7 @@ def test_unknown_has_no_bar_and_no_number():
     [
         (["graph", "reactnet_18", "--format", "pdf"], "no graph format 'pdf'"),
         (["graph", "reactnet_18", "--format", "svg", "--stage", "last"], "--stage"),
-        (["analyze", "reactnet_18", "--plot", "x.pdf"], "name a file that ends in .svg or .png"),
+        (["analyze", "reactnet_18", "--plot", "x.eps"], "name a file that ends in .svg, .png, .pdf"),
         (
             ["analyze", "reactnet_18", "--plot", "nowhere/x.svg"],
             "--plot nowhere/x.svg: there is no folder nowhere",

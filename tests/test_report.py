@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from abcost import analyze
 from abcost.core.primitives import FREE
 from abcost.cost import CostTable, cost_models_dir
 from abcost.errors import UnknownName
 from abcost.nn import BinaryConv2d, QuantizedPReLU
+from abcost.pipeline import analyze
 from abcost.report import quantity
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.format import FORMATS, View
@@ -256,10 +256,11 @@ def test_lossy_rewrites_tell_their_error():
 
 
 def test_every_format_is_registered_once():
-    assert FORMATS.names() == ["csv", "html", "json", "rich"]
+    assert FORMATS.names() == ["csv", "html", "json", "md", "rich", "tex"]
     assert GRAPH_FORMATS.names() == ["dot", "graphml", "json"]
     with pytest.raises(
-        UnknownName, match=r"no report format 'jsn'; did you mean 'json'\? \(known: csv, html, json, rich\)"
+        UnknownName,
+        match=r"no report format 'jsn'; did you mean 'json'\? \(known: csv, html, json, md, rich, tex\)",
     ):
         FORMATS.get("jsn")
 
@@ -337,9 +338,9 @@ def test_exactness_and_errors_are_shown():
     assert re.search(r"^ rewrites to this stage +exact +exact +lossy$", lossy, re.MULTILINE)
 
 
-def test_conventions_and_version_of_the_table_are_in_every_report():
+def test_conventions_and_version_of_the_table_are_in_a_full_report():
     report = report_of(target="asic-45nm")
-    text = " ".join(drawn(report, width=200).split())
+    text = " ".join(drawn(report, width=200, detail="full").split())
     for line in CONVENTIONS:
         assert " ".join(line.split()) in text
     for primitive, reason in FREE.items():  # zero is a claim with its reason
@@ -404,4 +405,4 @@ def test_figures_that_a_cost_rests_on_are_named_with_their_confidence():
     assert found["multiply", "energy_pj"]["confidence"] == "from memory"
     assert found["multiply", "energy_pj"]["sources"] == ["jouppi"]
     assert not any(unit in ("sign", "shift_constant") for unit, _ in found)  # free: no figure is used
-    assert "figures from memory: add energy_pj" in " ".join(drawn(report, width=200).split())
+    assert "figures from memory: add energy_pj" in " ".join(drawn(report, width=200, detail="full").split())

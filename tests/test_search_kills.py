@@ -31,7 +31,7 @@ def workers(process):
         return [
             c
             for c in children
-            if c.status() != psutil.STATUS_ZOMBIE and "abcost.search.worker" in c.cmdline()
+            if c.status() != psutil.STATUS_ZOMBIE and "abcost.searching.worker" in c.cmdline()
         ]
     except psutil.Error:
         return []

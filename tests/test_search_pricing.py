@@ -9,7 +9,6 @@ from functools import cache
 import pytest
 from torch import nn
 
-from abcost import analyze
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import Wishes
 from abcost.core.inputs import InputSpec
@@ -19,11 +18,11 @@ from abcost.cost.table import CostTable
 from abcost.errors import UnknownName
 from abcost.models.stir import stir
 from abcost.models.subject import Request, resolve
-from abcost.pipeline import analyze_subject, stage_graphs
+from abcost.pipeline import analyze, analyze_subject, stage_graphs
 from abcost.rewrite import RewriteOptions
-from abcost.search.budget import Budget
-from abcost.search.pricing import Hardware, Pricer, quantities
-from abcost.search.space import Space, groups_of
+from abcost.searching.budget import Budget
+from abcost.searching.pricing import Hardware, Pricer, quantities
+from abcost.searching.space import Space, groups_of
 
 SMALL = {"preset": "digits", "base_width": 16, "blocks": (2, 2)}
 

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from abcost.cli import run as cli
 from abcost.models.slope_sets import read_slope_sets
-from abcost.search.explore import Explorer, judged
+from abcost.searching.explore import Explorer, judged
 from searching import WAIT_S, judgements, options, read_json, rows, run, start, trained
 
 

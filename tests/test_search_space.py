@@ -16,12 +16,12 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.errors import AbcostError, UnknownName, UsageError
-from abcost.search.budget import Budget, parse_budget
-from abcost.search.lab import Judged
-from abcost.search.points import Point, noise_of, result_of, standard_error
-from abcost.search.proposals import first_proposals, parameters, random_unseen, suggest
-from abcost.search.rungs import dominates, front, passes
-from abcost.search.space import Space, groups_of
+from abcost.searching.budget import Budget, parse_budget
+from abcost.searching.lab import Judged
+from abcost.searching.points import Point, noise_of, result_of, standard_error
+from abcost.searching.proposals import first_proposals, parameters, random_unseen, suggest
+from abcost.searching.rungs import dominates, front, passes
+from abcost.searching.space import Space, groups_of
 
 SPACE = Space({"a": ("a",), "b": ("b1", "b2")}, -7, 2, 4)
 

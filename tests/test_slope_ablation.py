@@ -88,7 +88,7 @@ def test_a_finished_training_is_read_and_another_recipe_refused(tmp_path, monkey
     monkeypatch.setattr(ablation, "NETWORK", {"base_width": 2, "blocks": (1,)})
     first = ablation.run(tmp_path, "digits", "fixed 2^-7", 0, 1)
     assert (first.test_images, first.epochs) == (359, 1)
-    monkeypatch.setattr("abcost.train.run.train_step", None)  # nothing may be trained again
+    monkeypatch.setattr("abcost.training.run.train_step", None)  # nothing may be trained again
     assert ablation.run(tmp_path, "digits", "fixed 2^-7", 0, 1) == first
     with pytest.raises(UsageError, match="holds a training with another recipe"):
         ablation.run(tmp_path, "digits", "fixed 2^-7", 0, 2)

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from abcost import analyze
 from abcost.classify.functions import REALISED
 from abcost.core.kinds import OpKind
 from abcost.core.tables import ABSOLUTE, NAMES, RELATIVE, WORDS, approximate
 from abcost.errors import GraphError
+from abcost.pipeline import analyze
 from strategies import single, traced
 from test_classify import primitives
 

@@ -12,12 +12,12 @@ from torch import nn
 from abcost.errors import UnknownName, UsageError
 from abcost.models import build
 from abcost.nn import QuantizedPReLU
-from abcost.train.config import Config
-from abcost.train.groups import classifier_parameters, clipped_parameters, parameter_groups
-from abcost.train.losses import distribution_loss, label_loss, mixed_loss
-from abcost.train.recipes import configs
-from abcost.train.schedule import learning_rate
-from abcost.train.slopes import latent_slopes, load_state, plain_state, restrict_slopes
+from abcost.training.config import Config
+from abcost.training.groups import classifier_parameters, clipped_parameters, parameter_groups
+from abcost.training.losses import distribution_loss, label_loss, mixed_loss
+from abcost.training.recipes import configs
+from abcost.training.schedule import learning_rate
+from abcost.training.slopes import latent_slopes, load_state, plain_state, restrict_slopes
 
 
 def config(**values):

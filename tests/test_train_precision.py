@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from abcost.train import run
-from abcost.train.config import Config
+from abcost.training import run
+from abcost.training.config import Config
 from training import Losses, noise
 
 CONFIG = Config(

@@ -12,7 +12,7 @@ import torch
 
 from abcost.cli import run
 from abcost.errors import UsageError
-from abcost.train.order import epoch_order, share_of_batches
+from abcost.training.order import epoch_order, share_of_batches
 from searching import WAIT_S
 
 COMMAND = [

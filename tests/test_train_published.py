@@ -11,13 +11,13 @@ from torch import nn
 from abcost.cli import run
 from abcost.errors import UnknownName
 from abcost.models import build
-from abcost.search.settings import Settings
-from abcost.train import loop
-from abcost.train.config import Config
-from abcost.train.recipes import configs
-from abcost.train.run import resumed, stored
-from abcost.train.runtime import start
-from abcost.train.surroundings import Surroundings
+from abcost.searching.settings import Settings
+from abcost.training import loop
+from abcost.training.config import Config
+from abcost.training.recipes import configs
+from abcost.training.run import resumed, stored
+from abcost.training.runtime import start
+from abcost.training.surroundings import Surroundings
 from training import Losses, noise
 
 SMALL = {"base_width": 4, "blocks": (1, 1), "batch_size": 8, "threads": 1}

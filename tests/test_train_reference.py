@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 import plain_recipe
-from abcost.train import loop
-from abcost.train.config import Config
-from abcost.train.recipes import CIFAR, IMAGENET, WEIGHT_DECAY
-from abcost.train.runtime import start
-from abcost.train.surroundings import Surroundings
+from abcost.training import loop
+from abcost.training.config import Config
+from abcost.training.recipes import CIFAR, IMAGENET, WEIGHT_DECAY
+from abcost.training.runtime import start
+from abcost.training.surroundings import Surroundings
 from training import Losses, noise
 
 WIDTHS, BLOCKS, CLASSES = (8, 16), (2, 2), 4

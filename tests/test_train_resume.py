@@ -16,9 +16,9 @@ import torch
 
 import killed
 from abcost.errors import CheckpointError, OutputError, TrainError, UsageError
-from abcost.train import run
-from abcost.train.files import PREFIX, write_tensors
-from abcost.train.run import resumed, stored
+from abcost.training import run
+from abcost.training.files import PREFIX, write_tensors
+from abcost.training.run import resumed, stored
 from training import Losses, noise
 
 WAIT_S = 600  # a safety net: nothing here takes a minute

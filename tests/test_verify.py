@@ -32,7 +32,7 @@ from abcost.rewrite.rules.step_function import StepFunction
 from abcost.rewrite.rules.straight_through import StraightThrough
 from abcost.trace.double import float64_only
 from abcost.trace.tracer import Tracer
-from abcost.verify import Comparison, Verification, double_copy, threshold_probe
+from abcost.verifying import Comparison, Verification, double_copy, threshold_probe
 from strategies import STEP, Module, const, graph_of
 
 EXACT = RewriteOptions()
@@ -347,7 +347,7 @@ def test_a_promise_is_kept_or_not():
     assert comparison(error=1e-300, tolerance=1e-9).holds
     assert comparison(error=5.0, promised=False).holds
     assert not comparison(error=float("nan")).holds
-    assert not Verification((comparison(), comparison(error=1.0)), (), 0, 0, 0.0, 0.0).holds
+    assert not Verification((comparison(), comparison(error=1.0)), (), 0, 0, 0.0, 0.0, 12).holds
 
 
 def test_infinity_equals_itself_and_not_a_number_equals_nothing():

@@ -26,7 +26,7 @@ from abcost.emit.top import Top
 from abcost.errors import ToolError
 from abcost.models.subject import Subject
 from abcost.rewrite import RewriteOptions
-from abcost.train.lowered import Lowered
+from abcost.training.lowered import Lowered
 
 TIMEOUT = 3600
 """Seconds of one run of a simulator, or of its compiler."""

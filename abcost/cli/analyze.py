@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +12,9 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
-from abcost.cli.output import note, quiet, view, write, write_bytes
+from abcost.cli.output import format_of, note, quiet, view, write
 from abcost.cli.places import check_places
+from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,14 +80,29 @@ def analyze(
     slopes: options.Slopes = None,
     leave_out_softmax: options.LeaveOutSoftmax = False,
     by: Annotated[str, typer.Option(help="Rows of the detail table: layer, block or kind.")] = "block",
-    output_format: Annotated[str, typer.Option("--format", help="rich, csv, json or html.")] = "rich",
+    output_format: options.Format = None,
     output: options.Output = None,
     plot: options.Plot = None,
+    chart: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw this chart alone: multiplications, energy, luts, dsps, area, cycles, slope, …."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Of the picture in inches, for print: 3.5x2.5; titles are left to its caption."),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Also execute every stage next to the one before.")
     ] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="The first lines alone: the answer.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also the conventions, and which figures the costs rest on.")
+    ] = False,
 ) -> None:
     """Count multiplications, adds, bit operations and shifts of a network, and price them on a target."""
+    from abcost.html.still import SUFFIXES as PICTURES
     from abcost.html.still import check_suffix
 
     there = given(context)
@@ -94,18 +112,26 @@ def analyze(
         {"--output": output, "--plot": plot, **foldings},
         [model, checkpoint, slopes, folding, device, *chosen],
     )
-    if output_format != "rich":
-        refuse(there, ["by"], f"with --format {output_format}, which has all rows")
-    form = None if plot is None else check_suffix(plot)
+    pictured = output_format is None and output is not None and output.suffix.lower() in PICTURES
+    if plot is None and not pictured:
+        refuse(there, ["chart", "size"], "without --plot")
+    chosen_format = format_of(output_format, output)
+    if chosen_format != "rich" or pictured:
+        refuse(there, ["by", "brief", "full"], f"with --format {chosen_format}, which has all rows")
+    if brief:
+        refuse(there, ["by", "full"], "with --brief, which shows no table")
+    pictures = {path: check_suffix(path) for path in (plot, output if pictured else None) if path is not None}
+    inches = None if size is None else _inches(size)
     from abcost.cost import CostTable
 
     tables = [CostTable.load(name) for name in dict.fromkeys(chosen)]  # fails before torch is loaded
     from abcost.cost.organisation import Lanes
     from abcost.models.subject import resolve
     from abcost.pipeline import analyze_subject
+    from abcost.report.files import picture
     from abcost.report.format import FORMATS
 
-    render = FORMATS.get(output_format)
+    render = FORMATS.get(chosen_format)
     wishes = options.accelerator(
         device,
         fps,
@@ -118,7 +144,10 @@ def analyze(
     rewriting = options.rewriting(
         weight_scale, constant_multiply, fraction_bits, slopes, model, leave_out_softmax=leave_out_softmax
     )
-    shown = view(options.choice("--by", by, ("layer", "block", "kind")), output)
+    shown = replace(
+        view(options.choice("--by", by, ("layer", "block", "kind")), output),
+        detail="brief" if brief else "full" if full else "usual",
+    )
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
         base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
@@ -133,13 +162,11 @@ def analyze(
             accelerator=wishes,
             verify=verify,
         )
-    write(render(reports, shown), output)
-    if plot is not None and form is not None:
-        from abcost.html.still import still
-        from abcost.report.charts import all_charts
-
-        title = f"{reports[0].model} on {', '.join(report.table.target for report in reports)}"
-        write_bytes(still(all_charts(reports), title, form), plot)
+    drawn = {path: picture(reports, form, chart, inches) for path, form in pictures.items()}
+    if not pictured:
+        write(render(reports, shown), output)
+    for path, data in drawn.items():
+        write_bytes(data, path)
     _write_foldings(reports[0], write_folding, write_finn_folding)
     for warning in dict.fromkeys(text for report in reports for text in report.warnings):
         note(f"warning: {warning}")
@@ -152,6 +179,16 @@ def analyze(
         raise typer.Exit(1)
     if refused:
         raise typer.Exit(1)
+
+
+def _inches(text: str) -> tuple[float, float]:
+    """Raises UsageError for what is no size of a picture."""
+    match = re.fullmatch(r"(\d{1,2}(?:\.\d+)?)x(\d{1,2}(?:\.\d+)?)", text)
+    if match is None or not (width := float(match[1])) or not (height := float(match[2])):
+        raise UsageError(
+            f"--size {text[:40]!r} is not of the form 3.5x2.5: width and height in inches, below 100"
+        )
+    return width, height
 
 
 def _check_writing(foldings: Mapping[str, Path | None], wishes: Wishes | None, targets: int) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abcost.api.arguments import check_number_format
 from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
     from abcost.circuit.route import Placed, Routing
     from abcost.circuit.simulate import Simulated
     from abcost.data import DataSet
-    from abcost.models.subject import Request, Subject
+    from abcost.models.subject import Subject
     from abcost.synth.pack import Packer
 
-_SAMPLES = 256
-"""Images by which the number format is chosen, of the training split."""
 _PAUSES = 2
 """Frame intervals for which an end of the simulated circuit stands still at most, between images."""
 _ANY_PINS = "chosen by nextpnr: for a look, not for a board"
@@ -100,7 +99,8 @@ def build(
     model_arg: options.ModelArg = None,
 ) -> None:
     """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
-    _check_numbers(width, fraction_bits)
+    check_number_format(width, fraction_bits)
+    from abcost.api.build import samples_of, subject_and_data, test_images
     from abcost.circuit.make import Form, Written, make_circuit
     from abcost.circuit.project import check_folder, write_report
     from abcost.circuit.simulate import find_simulator
@@ -117,7 +117,7 @@ def build(
     form, written = Form(width, fraction_bits, rewriting), Written(_command(sys.argv[1:]), checkpoint)
     if device is None:
         with quiet():
-            subject, loaded = _subject(asked, data, data_root)
+            subject, loaded = subject_and_data(asked, data, data_root)
         _golden(subject, loaded, form, written, out, simulate)
         return
     clock = clock_mhz if "clock_mhz" in given(context) else None
@@ -133,10 +133,10 @@ def build(
     else:
         find_simulator()
     with quiet():
-        subject, loaded = _subject(asked, data, data_root)
-        images, labels = _images(subject, loaded, simulate)
+        subject, loaded = subject_and_data(asked, data, data_root)
+        images, labels = test_images(subject, loaded, simulate)
         circuit = make_circuit(
-            subject, _samples(subject, loaded), wishes, target or options.default_target(device),
+            subject, samples_of(subject, loaded), wishes, target or options.default_target(device),
             form, argmax=argmax, written=written,
         )  # fmt: skip
     _write(circuit, out)
@@ -177,11 +177,12 @@ def _golden(
     subject: Subject, data: DataSet | None, form: Form, written: Written, out: Path, simulate: int | None
 ) -> None:
     """Write the golden model; run it on images, if that is asked for. Exit 1 if one differs from the interpreter."""
+    from abcost.api.build import samples_of, test_images
     from abcost.circuit.golden import golden_logits, make_golden, write_golden
     from abcost.circuit.simulate import expected_logits
 
     with quiet():
-        golden = make_golden(subject, _samples(subject, data), form, written)
+        golden = make_golden(subject, samples_of(subject, data), form, written)
     place = write_golden(golden, out)
     number = golden.number
     note(f"wrote {place}: values of {number.width} bits, {number.fraction_bits} behind the point")
@@ -189,7 +190,7 @@ def _golden(
         note("note: weights are untrained (no --checkpoint)")
     if simulate is None:
         return
-    images, labels = _images(subject, data, simulate)
+    images, labels = test_images(subject, data, simulate)
     with quiet():
         expected = expected_logits(subject, golden.rewriting, number.width, images)
     found = golden_logits(golden, images)
@@ -204,13 +205,6 @@ def _golden(
         raise typer.Exit(1)
 
 
-def _check_numbers(width: int, fraction_bits: int | None) -> None:
-    if not 4 <= width <= 32:
-        raise UsageError(f"--width {width} is not between 4 and 32 bits")
-    if fraction_bits is not None and not 1 <= fraction_bits < width:
-        raise UsageError(f"--fraction-bits {fraction_bits} is not between 1 and the width {width}")
-
-
 def _command(arguments: Sequence[str]) -> str:
     """The command that writes the same circuit: without what is done with it afterwards."""
     kept, skip = [], False
@@ -223,53 +217,6 @@ def _command(arguments: Sequence[str]) -> str:
             continue
         kept.append(argument)
     return f"abcost {shlex.join(kept)}"
-
-
-def _subject(asked: Request, data: str | None, root: Path | None) -> tuple[Subject, DataSet | None]:
-    """The model, in the shape of the data where there is some."""
-    from abcost.data import load
-    from abcost.models.subject import resolve
-    from abcost.train.assessment import trained_network
-
-    if data is None:
-        return resolve(asked), None
-    loaded = load(data, root)
-    if asked.checkpoint is not None:
-        return trained_network(asked, loaded), loaded
-    if asked.preset is None and not asked.inputs and ":" not in asked.model:
-        asked = replace(asked, preset=loaded.preset, num_classes=asked.num_classes or len(loaded.classes))
-    subject = resolve(asked)
-    if tuple(subject.inputs[0].shape[1:]) != tuple(loaded.input_shape):
-        raise UsageError(
-            f"the network takes images of {list(subject.inputs[0].shape[1:])}, --data {data} has "
-            f"{list(loaded.input_shape)}: give --preset or --input-size"
-        )
-    return subject, loaded
-
-
-def _images(subject: Subject, data: DataSet | None, wanted: int | None) -> tuple[Tensor, Tensor | None]:
-    """Test images, evenly spread, and their labels; random ones without data. Raises UsageError for too many."""
-    import torch
-
-    number = wanted or 1
-    if data is None:
-        shape = subject.inputs[0].shape[1:]
-        return torch.randn((number, *shape), generator=torch.Generator().manual_seed(0)), None
-    if number > len(data.test):
-        raise UsageError(f"--simulate {number}: --data {data.name} has {len(data.test)} test images")
-    order = torch.arange(number) * len(data.test) // number
-    return next(data.test.batches(order, number, epoch=0, augment=False))
-
-
-def _samples(subject: Subject, data: DataSet | None) -> Tensor:
-    """Images by which the number format is chosen."""
-    import torch
-
-    if data is None:
-        return torch.randn((16, *subject.inputs[0].shape[1:]), generator=torch.Generator().manual_seed(1))
-    number = min(_SAMPLES, len(data.train))
-    order = torch.arange(number) * len(data.train) // number
-    return next(data.train.batches(order, number, epoch=0, augment=False))[0]
 
 
 def _simulate(circuit: Circuit, out: Path, images: Tensor, *, trace: bool) -> list[Simulated]:

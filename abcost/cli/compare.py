@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from abcost.cli import options
-from abcost.cli.output import note, quiet, view, write, write_bytes
+from abcost.cli.output import format_of, note, quiet, view, write
 from abcost.cli.places import check_places
+from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
-from abcost.registry import unknown_name
-
-if TYPE_CHECKING:
-    from abcost.compare.saved import Side
-
-_SAVED = (".json", ".csv")  # endings of reports
-_PATHS = ("checkpoint", "slopes")
-_WHOLE = ("width", "step", "num_classes", "base_width", "fraction_bits")
-_REAL = ("fps", "clock_mhz")
-_TEXTS = (
-    "target", "variant", "preset", "blocks", "input_size", "device", "weight_scale", "constant_multiply",
-)  # fmt: skip
 
 
 def compare(
@@ -50,7 +38,10 @@ def compare(
             "'multiplications>0' (value). Repeat for more; what is unknown fails."
         ),
     ] = None,
-    output_format: Annotated[str, typer.Option("--format", help="rich, csv, json or html.")] = "rich",
+    output_format: Annotated[
+        str | None,
+        typer.Option("--format", help="rich, csv, json or html. Default: as --output ends, else rich."),
+    ] = None,
     output: options.Output = None,
     plot: options.Plot = None,
 ) -> None:
@@ -59,11 +50,12 @@ def compare(
 
     check_places({"--output": output, "--plot": plot}, _files_of(sides, target, device))
     form = None if plot is None else check_suffix(plot)
-    from abcost.compare.condition import parse_condition
-    from abcost.compare.delta import compare as compared
-    from abcost.compare.format import COMPARISON_FORMATS
+    from abcost.api.sides import check_common, side
+    from abcost.comparing.answer import compared
+    from abcost.comparing.condition import parse_condition
+    from abcost.comparing.format import COMPARISON_FORMATS
 
-    render = COMPARISON_FORMATS.get(output_format)
+    render = COMPARISON_FORMATS.get(format_of(output_format, output))
     conditions = [parse_condition(text) for text in fail_if or ()]
     if len(sides) < 2:
         raise UsageError("compare needs two or more reports or models")
@@ -72,19 +64,14 @@ def compare(
         "leave_out_softmax": leave_out_softmax or None,
     }  # fmt: skip
     common = {name: value for name, value in asked.items() if value is not None}
-    _check_common(sides, common)
+    check_common(sides, common)
     with quiet():
-        first, *others = [_side(text, common) for text in sides]
-    found = [compared(first, other) for other in others]
-    broken = [
-        f"{c.after.name}: {text}"
-        for c in found
-        for condition in conditions
-        if (text := condition.broken(c.last))
-    ]
+        first, *others = [side(text, common) for text in sides]
+    answer = compared(first, others, conditions)
+    found, broken = answer.comparisons, answer.broken
     write(render(found, view("block", output)), output)
     if plot is not None and form is not None:
-        from abcost.compare.html import changes
+        from abcost.comparing.html import changes
         from abcost.html.still import still
 
         drawn = [chart for i, c in enumerate(found) for chart in changes(i, c.stage, c.last)]
@@ -104,90 +91,3 @@ def _files_of(sides: Sequence[str], *named: str | None) -> list[str | None]:
         *named,
         *(part.rpartition("=")[2] if i else part for text in sides for i, part in enumerate(text.split(","))),
     ]
-
-
-def _check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
-    """Raise UsageError for an option of all models that no model takes: saved reports have their own values."""
-    models = [text for text in sides if not text.split(",")[0].endswith(_SAVED)]
-    for name in common:
-        if not models:
-            raise UsageError(
-                f"--{name.replace('_', '-')} does nothing to saved reports: leave it out, or analyze again with it"
-            )
-        own = [_own(text.split(",")[0], text.split(",")[1:]) for text in models]
-        if all(name in values or _has_no(name, text) for text, values in zip(models, own, strict=True)):
-            raise UsageError(
-                f"--{name.replace('_', '-')} does nothing: every model has its own {name}; leave one of them out"
-            )
-
-
-def _has_no(option: str, text: str) -> bool:
-    """Whether it cannot be said of a model: a file that holds a network says its input size itself."""
-    from abcost.models.subject import holds_weights
-
-    return option == "preset" and holds_weights(text.split(",", maxsplit=1)[0])
-
-
-def _side(text: str, common: Mapping[str, Any]) -> Side:
-    """A saved report, or an analysis made now."""
-    from abcost.compare.saved import read_report, side_of
-    from abcost.compare.saved_csv import side_of_csv
-
-    name, *given = text.split(",")
-    if name.endswith(_SAVED):
-        own = _own(name, given)
-        if set(own) - {"target"}:
-            raise UsageError(f"{text!r}: a saved report takes no options but target, where it has several")
-        if name.endswith(".csv"):
-            return side_of_csv(Path(name), text, own.get("target"))
-        return side_of(read_report(Path(name), own.get("target")), text)
-    fitting = {option: value for option, value in common.items() if not _has_no(option, name)}
-    return side_of(_analysed(name, {**fitting, **_own(name, given)}), text)
-
-
-def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
-    """Options behind the name. Raises UsageError or UnknownName."""
-    found: dict[str, Any] = {}
-    for part in given:
-        key, equals, value = part.partition("=")
-        key = key.strip().replace("-", "_")
-        known = (*_PATHS, *_WHOLE, *_REAL, *_TEXTS)
-        if not equals or not value:
-            raise UsageError(f"{name}: {part!r} is not of the form option=value, such as width=12")
-        if key not in known:
-            raise unknown_name(f"option of {name!r}", key, known)
-        if key in found:
-            raise UsageError(f"{name}: {key} is given twice")
-        try:
-            found[key] = int(value) if key in _WHOLE else float(value) if key in _REAL else value
-        except ValueError:
-            raise UsageError(f"{name}: {key}={value} is not a number") from None
-    return found
-
-
-def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
-    from abcost.cost import CostTable
-    from abcost.cost.organisation import Lanes
-    from abcost.models.subject import resolve
-    from abcost.pipeline import analyze_subject
-
-    device, fps = asked.get("device"), asked.get("fps")
-    table = CostTable.load(asked.get("target") or options.default_target(device))
-    wishes = options.accelerator(device, fps, asked.get("clock_mhz"), None)
-    slopes = asked.get("slopes")
-    rewriting = options.rewriting(
-        asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),
-        None if slopes is None else Path(slopes), name, leave_out_softmax=bool(asked.get("leave_out_softmax")),
-    )  # fmt: skip
-    blocks = asked.get("blocks")
-    request = options.request(
-        name, variant=asked.get("variant"), step=asked.get("step"), preset=asked.get("preset"),
-        input_size=[asked["input_size"]] if "input_size" in asked else None, num_classes=asked.get("num_classes"),
-        base_width=asked.get("base_width"), blocks=None if blocks is None else blocks.replace("x", ","),
-        checkpoint=Path(asked["checkpoint"]) if "checkpoint" in asked else None, model_arg=None,
-    )  # fmt: skip
-    (report,) = analyze_subject(
-        resolve(request), [table], width=asked.get("width"), organisation=Lanes(), rewriting=rewriting,
-        accelerator=wishes,
-    )  # fmt: skip
-    return report.to_dict()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from abcost.train.assessment import Assessment
+    from abcost.training.assessment import Assessment
 
 MOST_SHOWN = 12  # classes of a matrix on the terminal: more columns do not fit
 PAIRS_SHOWN = 20
-MOST_WRITTEN = 100  # classes of a matrix in JSON, and pairs: a million numbers are for a file of their own
 
 
 def table(found: Assessment) -> Table:
     """One row per true class, one column per predicted one; of many classes, the pairs that are confused most."""
     from abcost.report.drawing import grid
+    from abcost.training.told import confused_pairs
 
     classes, matrix = found.classes, found.score.confusion
     if len(classes) <= MOST_SHOWN:
@@ -26,7 +26,7 @@ def table(found: Assessment) -> Table:
         for number, (name, row) in enumerate(zip(classes, matrix, strict=True)):
             drawn.add_row(name, str(number), *(str(images) if images else "·" for images in row))
         return drawn
-    pairs = _pairs(found)
+    pairs = confused_pairs(found)
     shown = pairs[:PAIRS_SHOWN]
     drawn = grid(
         f"Confused most: {len(shown)} of {len(pairs):,} pairs", "true", "predicted", "images", "of class",
@@ -36,26 +36,3 @@ def table(found: Assessment) -> Table:
         drawn.add_row(classes[true], classes[predicted], f"{images:,}", f"{images / sum(matrix[true]):.2%}")
     drawn.caption, drawn.caption_justify = "the whole matrix: --confusion FILE.csv", "left"
     return drawn
-
-
-def plain(found: Assessment) -> dict[str, Any]:
-    """For JSON: the matrix, null for more than `MOST_WRITTEN` classes, and the pairs that are confused most."""
-    classes, matrix = found.classes, found.score.confusion
-    return {
-        "confusion": [list(row) for row in matrix] if len(classes) <= MOST_WRITTEN else None,
-        "confused": [
-            {"true": classes[true], "predicted": classes[predicted], "images": images}
-            for true, predicted, images in _pairs(found)[:MOST_WRITTEN]
-        ],
-    }
-
-
-def _pairs(found: Assessment) -> list[tuple[int, int, int]]:
-    """True class, predicted class and images of every mistake that was made, the most frequent first."""
-    pairs = [
-        (true, predicted, images)
-        for true, row in enumerate(found.score.confusion)
-        for predicted, images in enumerate(row)
-        if images and predicted != true
-    ]
-    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))

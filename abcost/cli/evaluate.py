@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from abcost.train.assessment import Assessment, Score
+    from abcost.training.assessment import Assessment, Score
 
 _MOST_CLASSES = 20  # rows of the class table; of more classes the worst are shown
 _FORMATS = ("rich", "json")
@@ -92,39 +92,35 @@ def evaluate(
             "to the network as it was trained; with --as rewritten or --as fixed-point it would",
         )
     chosen = options.choice("--format", output_format, _FORMATS)
-    import torch
+    from abcost.api.evaluate import assessed
+    from abcost.training.assessment import FORMS, Form
+    from abcost.training.outcome import confusion_csv
+    from abcost.training.told import summary
 
-    from abcost.data import load
-    from abcost.extras import require
-    from abcost.train.assessment import FORMS, Form, assess, trained_network
-    from abcost.train.outcome import confusion_csv
-    from abcost.train.recipes import RECIPES
-
-    require("scipy.stats", "train", "evaluating")
-    threads = threads or RECIPES.get(data, {}).get("threads")
-    if threads is not None:
-        torch.set_num_threads(threads)
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
     wanted = Form(options.choice("--as", form, FORMS), rewriting, width)
     asked = options.request(
         model, variant=variant, step=step, preset=preset, input_size=None, num_classes=None,
         base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
-    loaded = load(data, data_root, image_size=image_size, workers=workers)
     with quiet(), _progress() as progress:
-        found = assess(trained_network(asked, loaded), loaded, wanted, images=images, progress=progress)
+        found = assessed(
+            asked, wanted, data, root=data_root, image_size=image_size, workers=workers, images=images,
+            threads=threads, progress=progress,
+        )  # fmt: skip
     if confusion is not None:
         write(confusion_csv(found.classes, found.score.confusion), confusion)
     if chosen == "json":
-        write(json.dumps(_plain(found, checkpoint), indent=2, allow_nan=False) + "\n", output)
+        write(json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n", output)
         return
     from rich.console import Group
     from rich.text import Text
 
     from abcost.report.drawing import draw
 
-    summary, left = Text(_summary(found) + "\n"), _left(found) if found.left else Text()
-    parts = Group(_scores(found, checkpoint), left, summary, _classes(found), matrix.table(found))
+    left = _left(found) if found.left else Text()
+    lines = Text(summary(found) + "\n")
+    parts = Group(_scores(found, checkpoint), left, lines, _classes(found), matrix.table(found))
     write(draw(parts, view("block", output)), output)
 
 
@@ -138,67 +134,6 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("images", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _plain(found: Assessment, checkpoint: Path) -> dict[str, Any]:
-    """Schema 1. What was not measured is null."""
-    from abcost.core.primitives import Origin
-    from abcost.models.accuracies import SOURCE
-
-    subject, score, fixed, left = found.subject, found.score, found.fixed, found.left
-    return {
-        "schema": 1,
-        "model": subject.name,
-        "variant": subject.variant,
-        "step": subject.step,
-        "checkpoint": str(checkpoint),
-        "data": found.data,
-        "as": found.form.name,
-        **_accuracies(score),
-        "images": score.images,
-        "trained": None if found.trained is None else _accuracies(found.trained),
-        "agreement": found.agreement,
-        "agreement_ci95": _interval(found),
-        "multiplications": None
-        if left is None
-        else {origin.value: left.get(origin, (0, ()))[0] for origin in Origin},
-        "multiplications_in": None
-        if left is None
-        else {origin.value: list(layers) for origin, (_, layers) in left.items()},
-        "multiplications_outside": found.outside,
-        "fixed_point": None
-        if fixed is None
-        else {
-            "fraction_bits": fixed.fraction_bits,
-            "width_bits": fixed.width,
-            "needed_width_bits": fixed.needed_width,
-            "overflows": fixed.overflows,
-        },
-        "published": [
-            {"top1": figure.top1, "row": figure.row, "slopes": figure.slopes or None, "source": SOURCE}
-            for figure in found.published
-        ],
-        "classes": [
-            {"name": name, "images": images, "top1": right / images if images else None}
-            for name, (images, right) in zip(found.classes, score.by_class, strict=True)
-        ],
-        **matrix.plain(found),
-    }
-
-
-def _accuracies(score: Score) -> dict[str, Any]:
-    return {
-        "top1": score.top1,
-        "top1_ci95": list(score.top1_ci95),
-        "top5": score.top5,
-        "loss": score.loss,
-    }
-
-
-def _interval(found: Assessment) -> list[float] | None:
-    from abcost.train.tally import wilson
-
-    return None if found.agreeing is None else list(wilson(found.agreeing, found.score.images))
 
 
 def _scores(found: Assessment, checkpoint: Path) -> Table:
@@ -225,7 +160,7 @@ def _row(score: Score) -> tuple[str, ...]:
 
 def _left(found: Assessment) -> Table:
     from abcost.report.drawing import grid
-    from abcost.train.lowered import LISTED
+    from abcost.training.lowered import LISTED
 
     table = grid("Multiplications that are left, of one image", "origin", "count", "where")
     table.columns[2].justify = "left"
@@ -236,26 +171,6 @@ def _left(found: Assessment) -> Table:
     table.caption = f"outside of {', '.join(names[:-1])} and {names[-1]}: {found.outside:,}"
     table.caption_justify = "left"
     return table
-
-
-def _summary(found: Assessment) -> str:
-    if found.agreement is None or found.agreeing is None:
-        return "The network as it was trained; --as rewritten and --as fixed-point compare with it."
-    low, high = _interval(found) or (0.0, 0.0)
-    lines = [
-        f"Agreement with the trained network: {found.agreeing:,} of {found.score.images:,} images, "
-        f"{found.agreement:.2%} (95 % interval {low:.2%} to {high:.2%})."
-    ]
-    if not found.left:
-        lines.append("No multiplication is left.")
-    fixed = found.fixed
-    if fixed is not None:
-        held = "registers as wide as needed" if fixed.width is None else f"registers of {fixed.width} bits"
-        wrapped = "" if fixed.width is None else f", {fixed.overflows:,} values wrapped"
-        lines.append(
-            f"{fixed.fraction_bits} fraction bits, {held}; {fixed.needed_width} bits hold every value{wrapped}."
-        )
-    return "\n".join(lines)
 
 
 def _classes(found: Assessment) -> Table:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abcost.errors import UsageError
-from abcost.registry import unknown_name
+from abcost.api.arguments import accelerator, blocks_of, choice, default_target, rewriting
 
 if TYPE_CHECKING:
-    from abcost.accelerator.solve import Wishes
     from abcost.models.subject import Request
-    from abcost.rewrite import RewriteOptions
+
+__all__ = ["accelerator", "blocks_of", "choice", "default_target", "rewriting"]
 
 Model = Annotated[
     str,
@@ -73,20 +72,14 @@ LeaveOutSoftmax = Annotated[
         "--leave-out-softmax", help="Leave a softmax at the output out: only an argmax would read it (lossy)."
     ),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="rich, csv, json, html, md or tex. Default: as --output ends, else rich."),
+]
 Plot = Annotated[
-    Path | None, typer.Option(help="Also draw the charts of the page into this file: .svg or .png.")
+    Path | None, typer.Option(help="Also draw the charts of the page into this file: .svg, .png or .pdf.")
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of stdout.")]
-
-_T = TypeVar("_T", bound=str)
-
-
-def choice(option: str, value: str, known: Sequence[_T]) -> _T:
-    """`value` if it is one of `known`. Raises UnknownName with the nearest."""
-    for item in known:
-        if item == value:
-            return item
-    raise unknown_name(f"{option} choice", value, known)
 
 
 def request(
@@ -117,90 +110,4 @@ def request(
         inputs=tuple(InputSpec.parse(text) for text in input_size or ()),
         checkpoint=checkpoint,
         arguments=parse_arguments(model_arg or ()),
-    )
-
-
-def blocks_of(text: str) -> tuple[int, ...]:
-    """`--blocks 2,2,2` as numbers. Raises UsageError."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--blocks {text!r} is not of the form 2,2,2: blocks of every stage") from None
-
-
-def default_target(device: str | None) -> str:
-    """The target whose figures are those of a device. Raises UnknownName."""
-    from abcost.accelerator.devices import device as find_device
-
-    return "fpga-lut6" if device is None else find_device(device).family.targets[0]
-
-
-def accelerator(
-    device: str | None,
-    fps: float | None,
-    clock_mhz: str | float | None,
-    organisation: str | None,
-    weights: str | None = None,
-    folding: Path | None = None,
-) -> Wishes | None:
-    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError or UnknownName.
-
-    All but device and fps: None where the user did not say.
-    """
-    from abcost.accelerator.devices import device as find_device
-    from abcost.accelerator.folding_file import read_folding
-    from abcost.accelerator.own_folding import NO_FOLDING
-    from abcost.accelerator.placing import WEIGHTS
-    from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, Wishes
-
-    choice("--organisation", organisation or "pipelined", tuple(KINDS))
-    where = None if weights is None else choice("--weights", weights, WEIGHTS)
-    if device is None and fps is None:
-        if clock_mhz is not None or organisation is not None:
-            raise UsageError("--clock-mhz and --organisation size an accelerator: add --device or --fps")
-        if where is not None or folding is not None:
-            raise UsageError("--weights and --folding size an accelerator: add --device or --fps")
-        return None
-    return Wishes(
-        None if device is None else find_device(device),
-        fps,
-        DEFAULT_CLOCK_MHZ if clock_mhz in (None, FASTEST) else _megahertz(str(clock_mhz)),
-        organisation or "pipelined",
-        where,
-        NO_FOLDING if folding is None else read_folding(folding),
-        fastest=clock_mhz == FASTEST,
-    )
-
-
-FASTEST = "max"
-"""The clock of who asks for the highest that is met."""
-
-
-def _megahertz(text: str) -> float:
-    """Raises UsageError for what is no number."""
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--clock-mhz takes a number of MHz, or {FASTEST}; got {text[:40]!r}") from None
-
-
-def rewriting(
-    weight_scale: str,
-    constant_multiply: str,
-    fraction_bits: int,
-    slopes: Path | None = None,
-    model: str = "",
-    *,
-    leave_out_softmax: bool = False,
-) -> RewriteOptions:
-    """The opt-in lowering that the user asked for; `slopes` is of `model`. Raises UnknownName or UsageError."""
-    from abcost.models.slope_sets import read_slope_sets
-    from abcost.rewrite import RewriteOptions
-
-    return RewriteOptions(
-        weight_scale=choice("--weight-scale", weight_scale, ("exact", "po2")),
-        constant_multiply=choice("--constant-multiply", constant_multiply, ("keep", "csd")),
-        fraction_bits=fraction_bits,
-        slopes={} if slopes is None else read_slope_sets(slopes, model),
-        leave_out_softmax=leave_out_softmax,
     )

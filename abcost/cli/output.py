@@ -6,9 +6,9 @@ import contextlib
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+from abcost.core.writing import write_bytes
 from abcost.errors import OutputError
 from abcost.report.format import By, View
 
@@ -21,6 +21,15 @@ def view(by: By, output: Path | None) -> View:
     terminal = output is None and sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns if terminal or "COLUMNS" in os.environ else 100
     return View(by=by, width=max(width, 40), colour=terminal and not os.environ.get("NO_COLOR"))
+
+
+BY_SUFFIX = {".json": "json", ".csv": "csv", ".html": "html", ".md": "md", ".tex": "tex"}
+"""Ending of a file -> format of who does not say --format."""
+
+
+def format_of(asked: str | None, output: Path | None) -> str:
+    """The format: as asked, else as the file is called, else for the terminal."""
+    return asked or BY_SUFFIX.get("" if output is None else output.suffix.lower(), "rich")
 
 
 def check_writable(path: Path | None, option: str = "--output") -> None:
@@ -49,10 +58,7 @@ def _reason(error: Exception) -> str:
 
 
 def write(text: str, path: Path | None) -> None:
-    """To stdout, or to `path` by way of a temporary file beside it and a rename. Raises OutputError.
-
-    A link is followed; a device or pipe, such as /dev/null, is written and stays what it is.
-    """
+    """To stdout, or to `path` as `write_bytes` does. Raises OutputError."""
     if path is None:
         try:
             sys.stdout.write(text)
@@ -67,31 +73,6 @@ def write(text: str, path: Path | None) -> None:
     write_bytes(text.encode("utf-8", errors="replace"), path)
 
 
-def write_bytes(data: bytes, path: Path) -> None:
-    """As `write`, for what is no text. Raises OutputError."""
-    try:
-        path = path.resolve()
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-        else:
-            _replace(path, data)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """All of it or nothing; an old file keeps its permissions."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".abcost-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 def quiet() -> contextlib.AbstractContextManager[object]:
     """While the user's model runs: what it prints goes to stderr, for stdout is data."""
     return contextlib.redirect_stdout(sys.stderr)
@@ -101,9 +82,3 @@ def note(text: str) -> None:
     """A line for people on stderr; data never goes there."""
     with contextlib.suppress(OSError):  # stderr is full or closed: what matters is the result
         print(text, file=sys.stderr)  # noqa: T201 - stderr is where notes belong
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -184,7 +184,7 @@ def _check_folder(out: Path) -> None:
             raise OutputError(f"--out {out} is not a folder")
     except (OSError, ValueError) as error:  # a name too long; a NUL in it
         raise OutputError(f"--out {out}: {getattr(error, 'strerror', None) or error}") from error
-    from abcost.train.ownership import check_owner
+    from abcost.training.ownership import check_owner
 
     check_owner(out, "rtl", (), "--out")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,9 @@ from abcost.cli.places import named_folder
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
-    from abcost.search.run import Place
-    from abcost.search.settings import Settings
-    from abcost.train.config import Config
+    from abcost.searching.run import Place
+    from abcost.searching.settings import Settings
+    from abcost.training.config import Config
 
 
 def search(
@@ -128,7 +128,7 @@ def search(
         return
     if model is None or run_dir is None:
         raise UsageError("name the model and --run-dir, or --join a running search")
-    from abcost.search.storage import check_extra, sqlite_url
+    from abcost.searching.storage import check_extra, sqlite_url
 
     _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
     check_extra()
@@ -136,7 +136,7 @@ def search(
         "data": data, "data_root": None if data_root is None else str(data_root), "base_width": base_width,
         "blocks": None if blocks is None else options.blocks_of(blocks), "seed": seed,
     }  # fmt: skip
-    from abcost.train.recipes import configs
+    from abcost.training.recipes import configs
 
     steps = configs(model, (1, 2), file=config, given={k: v for k, v in values.items() if v is not None})
     asked = {
@@ -149,16 +149,19 @@ def search(
         "low": low, "high": high, "most": max_exponents, "scales": tuple(weight_scales.split(",")),
         "alphas": _numbers("--alpha-exponents", alpha_exponents) if alpha_exponents else (),
     }  # fmt: skip
-    settings = _settings(steps[-1], asked, space, granularity, epochs)
-    from abcost.search.executors.executor import EXECUTORS
-    from abcost.search.run import Place
+    from abcost.api.search import cores, settings_of
+
+    with quiet():
+        settings = settings_of(steps[-1], asked, space, granularity, _epochs(epochs))
+    from abcost.searching.executors.executor import EXECUTORS
+    from abcost.searching.run import Place
 
     EXECUTORS.get(executor)
     place = Place(
-        run_dir, storage or sqlite_url(run_dir), study, executor, workers or _cores(), cpus_per_trial,
+        run_dir, storage or sqlite_url(run_dir), study, executor, workers or cores(), cpus_per_trial,
         gpus_per_trial, init,
     )  # fmt: skip
-    _run(settings, place, steps, init)
+    _run(settings, place, steps)
 
 
 def _check_used(
@@ -170,7 +173,8 @@ def _check_used(
     shares: tuple[float, float],
 ) -> None:
     """Raise UsageError for an option that changes nothing, or shares of a machine that are none."""
-    from abcost.search.budget import parse_budget
+    from abcost.api.search import check_shares
+    from abcost.searching.budget import parse_budget
 
     if device is None and not (budget and parse_budget(budget).fps):
         refuse(there, ["clock_mhz"], "without --device or a budget of fps>=…")
@@ -178,46 +182,7 @@ def _check_used(
         refuse(there, ["cpus_per_trial", "gpus_per_trial"], "without --executor ray")
     if epochs is not None and epochs.strip() == "0":
         refuse(there, ["keep"], "with --epochs 0: there are no rungs")
-    for name, share in zip(("--cpus-per-trial", "--gpus-per-trial"), shares, strict=True):
-        if not 0 <= share < 1e6:
-            raise UsageError(f"{name} must be at least 0 and below 1e6, got {share:g}")
-
-
-def _settings(
-    config: Config,
-    asked: dict[str, Any],
-    choices: dict[str, Any],
-    granularity: str,
-    epochs: str | None,
-) -> Settings:
-    """What is searched, as far as it is known before the start is trained. Raises UsageError or UnknownName."""
-    from abcost.cost.table import CostTable
-    from abcost.pipeline import check_width
-    from abcost.rewrite import RewriteOptions
-    from abcost.search.budget import parse_budget
-    from abcost.search.problem import network_graph
-    from abcost.search.settings import Settings
-    from abcost.search.space import GRANULARITIES, Space, groups_of
-    from abcost.train.run import images
-
-    if asked["budget"]:
-        asked["budget"] = str(parse_budget(asked["budget"]))
-    options.choice("--granularity", granularity, GRANULARITIES)
-    table = CostTable.load(asked["target"])
-    width = asked["width"] or table.default_width
-    rewriting = RewriteOptions(fraction_bits=asked["fraction_bits"])
-    check_width(width)
-    with quiet():
-        graph = network_graph(config, images(config), rewriting)
-    space = Space(groups_of(graph, granularity), width=width, **choices)
-    return Settings(
-        **{**asked, "width": width},
-        model=config.model,
-        recipe=config.to_dict(),
-        space=space.to_dict(),
-        table=table.digest,
-        epochs=_epochs(epochs, config.epochs),
-    )
+    check_shares(*shares)
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -235,37 +200,22 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
         raise UsageError(f"{option} {text!r} is not a list of whole numbers such as 4,12") from None
 
 
-def _epochs(text: str | None, recipe: int) -> tuple[int, ...]:
-    if text is None:
-        return tuple(dict.fromkeys((max(1, recipe // 10), max(1, recipe // 3))))
-    found = _numbers("--epochs", text)
+def _epochs(text: str | None) -> tuple[int, ...] | None:
+    """Of the rungs; None for the default, () for none."""
+    found = None if text is None else _numbers("--epochs", text)
     return () if found == (0,) else found
 
 
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _run(settings: Settings, place: Place, steps: tuple[Config, ...], init: Path | None) -> None:
+def _run(settings: Settings, place: Place, steps: tuple[Config, ...]) -> None:
+    from abcost.api.search import searched
     from abcost.cli.searching import SearchConsole, show
     from abcost.cli.training import Console
-    from abcost.search.files import write_results
-    from abcost.search.page import write_page
-    from abcost.search.plot import write_plots
-    from abcost.search.run import Impossible, train_start
-    from abcost.search.run import search as run
-    from abcost.train.interrupt import catching
+    from abcost.searching.run import Impossible
+    from abcost.training.interrupt import catching
 
     with quiet(), catching() as stop, SearchConsole() as watch:
-
-        def start(path: Path) -> None:
-            with Console() as console:
-                train_start(path, steps, init, console, lambda: stop.asked)
-
         try:
-            outcome = run(settings, place, start=start, watch=watch, stop=lambda: stop.asked)
+            found = searched(settings, place, steps, watch=watch, training=Console(), stop=lambda: stop.asked)
         except Impossible as answer:
             watch.close()
             note(f"no: {answer}")
@@ -274,18 +224,15 @@ def _run(settings: Settings, place: Place, steps: tuple[Config, ...], init: Path
             watch.close()
             note(f"stopped; the same command continues; all results so far are in {place.folder}")
             raise
-        write_results(outcome, place.folder)
-        write_plots(outcome, place.folder)
-        write_page(outcome, place.folder)
-    show(outcome, place)
+    show(found.outcome, place)
 
 
 def _join(url: str, name: str, run_dir: Path | None) -> None:
     import time
 
-    from abcost.search.studies import join
-    from abcost.search.worker import work
-    from abcost.train.interrupt import catching
+    from abcost.searching.studies import join
+    from abcost.searching.worker import work
+    from abcost.training.interrupt import catching
 
     with quiet(), catching() as stop:
         studies = join(url, name)

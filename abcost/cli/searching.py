@@ -13,15 +13,15 @@ from rich.table import Table
 from abcost.cli.output import note, view, write
 
 if TYPE_CHECKING:
-    from abcost.search import progress as state
-    from abcost.search.points import Point
-    from abcost.search.run import Outcome, Place
+    from abcost.searching import progress as state
+    from abcost.searching.points import Point
+    from abcost.searching.run import Outcome, Place
 
 _LINE_EVERY_S = 20.0  # without a terminal
 
 
 class SearchConsole:
-    """Watches a search (see `abcost.search.progress.Watch`): a bar on a terminal, else a line now and then."""
+    """Watches a search (see `abcost.searching.progress.Watch`): a bar on a terminal, else a line now and then."""
 
     def __init__(self) -> None:
         columns = (
@@ -95,7 +95,7 @@ def _duration(seconds: float) -> str:
 
 def _front(outcome: Outcome) -> Table:
     from abcost.report.drawing import grid
-    from abcost.search.budget import QUANTITIES
+    from abcost.searching.budget import QUANTITIES
 
     problem, result = outcome.problem, outcome.result
     settings = problem.settings
@@ -154,7 +154,7 @@ def _sensitivity(outcome: Outcome) -> Table:
 
 
 def _summary(outcome: Outcome, place: Place) -> str:
-    from abcost.search.files import commands
+    from abcost.searching.files import commands
 
     result, progress = outcome.result, outcome.progress
     lines = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,9 @@ from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
-from abcost.errors import UsageError
 
 if TYPE_CHECKING:
-    from abcost.train.config import Config
+    from abcost.training.config import Config
 
 
 def train(
@@ -122,9 +121,9 @@ def train(
     same command trains on several GPUs or machines.
     """
     values = {
-        "data": data, "data_root": _text(data_root), "image_size": image_size, "augment": augment,
+        "data": data, "data_root": data_root and str(data_root), "image_size": image_size, "augment": augment,
         "shift": shift, "flip": flip, "lighting": lighting, "workers": workers,
-        "select_on": select_on, "ties": ties, "init": _text(init), "variant": variant, "preset": preset,
+        "select_on": select_on, "ties": ties, "init": init and str(init), "variant": variant, "preset": preset,
         "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
         "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
@@ -133,13 +132,14 @@ def train(
         "alpha_exponent": alpha_exponent, "precision": precision, "compile": compile_,
         "accelerator": accelerator, "devices": devices, "threads": threads,
     }  # fmt: skip
-    steps = _steps(
-        model, step, run_dir, config, {k: v for k, v in values.items() if v is not None}, resume=resume
-    )
+    from abcost.api.recipe import steps_of
+
+    said = {name: value for name, value in values.items() if value is not None}
+    steps = steps_of(model, step, run_dir, config, said, resume=resume)
     _check_used(given(context), steps)
     from abcost.cli.training import Console
-    from abcost.train.interrupt import catching
-    from abcost.train.run import train as run
+    from abcost.training.interrupt import catching
+    from abcost.training.run import train as run
 
     with quiet(), catching() as stop, Console() as console:
         try:
@@ -160,31 +160,3 @@ def _check_used(there: frozenset[str], steps: tuple[Config, ...]) -> None:
         refuse(there, ["slope_lr"], "where no slope exponent is trained")
     if not any(config.augment for config in steps):
         refuse(there, ["shift", "flip", "lighting"], "with --no-augment")
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _steps(
-    model: str, step: str | None, run_dir: Path, file: Path | None, given: dict[str, Any], *, resume: bool
-) -> tuple[Config, ...]:
-    """What is trained: as asked, or as the run to be resumed was started."""
-    from abcost.train.recipes import asked_for, configs
-    from abcost.train.run import resumed, stored
-    from abcost.train.surroundings import CONFIG
-
-    numbers = {"1": (1,), "2": (2,), "both": (1, 2)}
-    if step is not None:
-        options.choice("--step", step, tuple(numbers))
-    started = stored(run_dir) if resume else None
-    if resume and started is None:
-        raise UsageError(
-            f"--resume: --run-dir {run_dir} holds no training ({CONFIG}): leave --resume out to start one"
-        )
-    if started is None:
-        return configs(model, numbers[step or "both"], file=file, given=given)
-    if started[0].model != model:
-        raise UsageError(f"--run-dir {run_dir} holds a run of {started[0].model}, not of {model}")
-    chosen = numbers[step] if step else tuple(config.step for config in started)
-    return resumed(started, run_dir, asked_for(model, chosen, file=file, given=given))

@@ -12,14 +12,14 @@ import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from abcost.cli.output import note
-from abcost.train.config import Config
-from abcost.train.log import Row
+from abcost.training.config import Config
+from abcost.training.log import Row
 
 _READ_EVERY = 0.5  # seconds between two looks at the loss, for reading it waits for the device
 
 
 class Console:
-    """Watches a training (see `abcost.train.watch.Watch`); a context manager, so that the bar is always taken away."""
+    """Watches a training (`abcost.training.watch.Watch`); a context manager, so that the bar is always taken away."""
 
     def __init__(self) -> None:
         columns = (

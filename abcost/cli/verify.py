@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,7 @@ from abcost.cli.places import check_places
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from abcost.verify import Verification
+    from abcost.verifying import Verification
 
 
 def verify(
@@ -53,7 +52,7 @@ def verify(
     with quiet():
         found = verify_subject(resolve(asked), rewriting, owned=True)
     if chosen == "json":
-        write(_json(model, found), output)
+        write(json.dumps({"schema": 1, "model": model, **found.to_dict()}, indent=2) + "\n", output)
     else:
         from rich.console import Group
         from rich.text import Text
@@ -61,30 +60,10 @@ def verify(
         from abcost.report.drawing import draw
 
         parts = [_table(model, found), *([_changes(found)] if found.changes else [])]
-        summary = Text(_summary(found, fraction_bits))
+        summary = Text(found.summary())
         write(draw(Group(*parts, summary), view("block", output)), output)
     if not found.holds:
         raise typer.Exit(1)
-
-
-def _json(model: str, found: Verification) -> str:
-    data = {
-        "schema": 1,
-        "model": model,
-        "holds": found.holds,
-        "comparisons": [{**asdict(c), "holds": c.holds} for c in found.comparisons],
-        "rounded_constants": [
-            {"rule": e.rule, "layer": e.layer, "error": e.error, "error_unit": e.error_unit}
-            for e in found.changes
-        ],
-        "sign_convention": {
-            "zeros": found.zero_signs,
-            "signs": found.signs,
-            "max_abs_error": found.sign_convention_error,
-        },
-        "widest_value": found.widest_value,
-    }
-    return json.dumps(data, indent=2) + "\n"
 
 
 def _table(model: str, found: Verification) -> Table:
@@ -111,15 +90,3 @@ def _changes(found: Verification) -> Table:
         worst = max(entries, key=lambda e: e.error or 0.0)
         table.add_row(rule, str(len(entries)), f"{worst.error:.3g}", unit, worst.layer)
     return table
-
-
-def _summary(found: Verification, fraction_bits: int) -> str:
-    compared = sum(c.compared for c in found.comparisons)
-    widest = max(1, int(found.widest_value)).bit_length() + 1 + fraction_bits
-    return (
-        f"{compared:,} values compared. Fixed point: {fraction_bits} fraction bits; the widest value is "
-        f"{found.widest_value:.4g} and needs {widest} bits in all.\n"
-        f"Signs of exactly 0 on the normal inputs: {found.zero_signs:,} of {found.signs:,}; taking them as +1, "
-        f"as hardware does, moves the outputs by at most {found.sign_convention_error:.3g}.\n"
-        + ("All exact rewrites are exact." if found.holds else "An exact rewrite was NOT exact.")
-    )

@@ -108,6 +108,22 @@ def units_of(node: OpNode, counts: tuple[Count, ...], organisation: Lanes) -> tu
     return tuple(dict.fromkeys(found))
 
 
+def cycles_of(counts: tuple[Count, ...], organisation: Lanes) -> int:
+    """Cycles of one inference in the lanes of a node: of its operations those that take longest, one a cycle.
+
+    words * ceil(bits / simd) / lanes     for words of `bits` bits (XNOR, AND, popcount)
+    count / (lanes * each)                for all else
+    """
+    return max((_cycles(count, organisation) for count in counts), default=0)
+
+
+def _cycles(count: Count, organisation: Lanes) -> int:
+    steps = count.count
+    if count.bits is not None:
+        steps = count.count // count.bits * -(-count.bits // organisation.simd)
+    return -(-steps // (organisation.lanes * count.each))
+
+
 def masks(lanes: int, bits: int) -> Unit:
     """ANDs over `bits` products in each of so many lanes, in words as wide as the laws reach."""
     words = -(-bits // _AND_WORD)

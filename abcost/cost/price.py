@@ -25,7 +25,7 @@ from abcost.core.node import OpNode
 from abcost.core.primitives import FREE
 from abcost.cost.entry import UnitPrice
 from abcost.cost.memory import Traffic, traffic_of
-from abcost.cost.organisation import SIZES, Lanes, Unit, sizes_given, units_of
+from abcost.cost.organisation import SIZES, Lanes, Unit, cycles_of, sizes_given, units_of
 from abcost.cost.side import Side, at
 from abcost.cost.table import CostTable
 
@@ -59,6 +59,7 @@ class PricedNode:
     high: Reading
     known: Cost  # by the figures' values, of the parts that have one; None where no part has
     known_memory_energy_pj: float | None  # the part of it that is memory traffic
+    cycles: int = 0  # of one inference in its lanes
 
     @property
     def cost(self) -> Cost:
@@ -196,6 +197,7 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
         high=reading("high"),
         known=_known(counts, units, moved, table),
         known_memory_energy_pj=moved,
+        cycles=cycles_of(counts, organisation),
     )
 
 

@@ -1,4 +1,4 @@
-"""Charts of a page as a still picture, drawn by Matplotlib: SVG or PNG."""
+"""Charts of a page as a still picture, drawn by Matplotlib: SVG, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -11,37 +11,52 @@ from abcost.errors import UsageError
 from abcost.extras import require
 from abcost.html.chart import Chart
 
-SUFFIXES = (".svg", ".png")
+SUFFIXES = (".svg", ".png", ".pdf")
 _INCH_PX = 90  # of a page's chart to an inch of the picture
 _WIDE = 9.0  # inches
+_DOTS, _PRINTED_DOTS = 120, 300  # per inch, of PNG
+_PRINT: Any = {"font.size": 8, "pdf.fonttype": 42, "svg.fonttype": "none", "axes.linewidth": 0.6}
+_UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}  # same report, same bytes
 
 
 def check_suffix(path: Path) -> str:
     """The format that a file's name asks for. Raises UsageError for another, MissingExtra without Matplotlib."""
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot {path}: name a file that ends in {' or '.join(SUFFIXES)}")
+        raise UsageError(f"--plot {path}: name a file that ends in {', '.join(SUFFIXES)}")
     require("matplotlib", "plot", "--plot")  # before the work whose result would be drawn
     return path.suffix.lower().removeprefix(".")
 
 
-def still(charts: Sequence[Chart], title: str, form: str) -> bytes:
-    """The charts below each other. form: "svg" or "png". Raises MissingExtra without Matplotlib."""
+def still(charts: Sequence[Chart], title: str, form: str, size: tuple[float, float] | None = None) -> bytes:
+    """The charts below each other. form: "svg", "png" or "pdf". Raises MissingExtra without Matplotlib.
+
+    size: width and height in inches, of a picture for print: without titles, which its caption says, in letters of 8
+    points that stay letters.
+    """
     require("matplotlib", "plot", "--plot")
+    from matplotlib import rc_context  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     heights = [chart.height / _INCH_PX for chart in charts]
-    figure = Figure(figsize=(_WIDE, sum(heights) + 0.6), layout="constrained")
-    figure.suptitle(title)
-    places = figure.subplots(len(charts), squeeze=False, height_ratios=heights)[:, 0]
-    for axes, chart in zip(places, charts, strict=True):
-        _draw(axes, chart)
-    data = io.BytesIO()
-    figure.savefig(data, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
+    with rc_context({} if size is None else _PRINT):
+        figure = Figure(figsize=size or (_WIDE, sum(heights) + 0.6), layout="constrained")
+        if size is None:
+            figure.suptitle(title)
+        places = figure.subplots(len(charts), squeeze=False, height_ratios=heights)[:, 0]
+        for axes, chart in zip(places, charts, strict=True):
+            if size is None:
+                axes.set_title(chart.caption, fontsize="medium", loc="left", wrap=True)
+            _draw(axes, chart)
+        data = io.BytesIO()
+        dots = _DOTS if size is None else _PRINTED_DOTS
+        figure.savefig(data, format=form, dpi=dots, metadata=_UNDATED.get(form))
     return data.getvalue()
 
 
 def _draw(axes: Any, chart: Chart) -> None:
-    axes.set_title(chart.caption, fontsize="medium", loc="left", wrap=True)
     bars = [trace for trace in chart.data if trace["type"] == "bar"]
     if bars:
         _bars(axes, bars, stacked=chart.layout.get("barmode") == "stack")

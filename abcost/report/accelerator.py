@@ -37,9 +37,11 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
     )
     if any(o.fmax is not None for o in organised):
         table.add_row("Fmax, MHz", *map(fmax_text, organised), "")
-    table.add_row("frames/s", *(_three_digits(o.fps) for o in organised), "")
+    table.add_row("frames/s", *(quantity.three_digits(o.fps) for o in organised), "")
     table.add_row("cycles/frame", *(f"{o.interval:,}" for o in organised), "")
-    table.add_row("latency, ms", *(_three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), "")
+    table.add_row(
+        "latency, ms", *(quantity.three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), ""
+    )
     table.add_row("bottleneck", *(o.bottleneck for o in organised), "")
     for name in RESOURCES:
         values = [o.resources[name] for o in organised]
@@ -115,7 +117,7 @@ def _cells(o: Organised) -> str:
 def _bandwidth(o: Organised) -> str:
     available = None if o.device is None else o.device.bandwidth_gb_s
     share = "" if available is None else f" ({o.bandwidth_gb_s / available:.0%})"
-    return _three_digits(o.bandwidth_gb_s) + share
+    return quantity.three_digits(o.bandwidth_gb_s) + share
 
 
 def fmax_text(o: Organised) -> str:
@@ -131,25 +133,24 @@ def _fits(o: Organised) -> str:
 
 def _energy(o: Organised) -> str:
     ends = o.external_energy_uj
-    return "-" if ends is None else "-".join(map(_three_digits, ends))
+    return "-" if ends is None else "-".join(map(quantity.three_digits, ends))
 
 
 def _spent(o: Organised) -> str:
     """By the figures' values; "known" is the sum of the parts that have one."""
     if o.energy is None:
         return "-"
-    return f"known {_three_digits(o.energy.value)}" if o.energy.missing else _three_digits(o.energy.value)
+    return (
+        f"known {quantity.three_digits(o.energy.value)}"
+        if o.energy.missing
+        else quantity.three_digits(o.energy.value)
+    )
 
 
 def _spent_ends(o: Organised) -> str:
     if o.energy is None or o.energy.missing:
         return "-"
-    return f"{_three_digits(o.energy.low)}-{_three_digits(o.energy.high)}"
-
-
-def _three_digits(value: float) -> str:
-    """At least three significant digits, never an exponent for a large number."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3g}"
+    return f"{quantity.three_digits(o.energy.low)}-{quantity.three_digits(o.energy.high)}"
 
 
 def _used(o: Organised, name: str, text_of: Callable[[float | None], str]) -> str:
@@ -159,9 +160,8 @@ def _used(o: Organised, name: str, text_of: Callable[[float | None], str]) -> st
 
 def _folding(o: Organised, stage: str) -> Table:
     block = family_of(o.device).block
-    table = grid(
-        f"Folding at {stage}", "layer", "PE", "SIMD", "cycles", "LUTs", "FFs", "DSPs", block, "weights in"
-    )
+    columns = ("layer", "PE", "SIMD", "cycles", "LUTs", "FFs", "DSPs", block, "weights in")
+    table = grid(f"Folding at {stage}", *columns, spare=[(5,), (6,), (8,), (7,)])
     for layer in o.layers[:_MOST_LAYERS]:
         used = [quantity.amount(layer.resources[name]) for name in ("luts", "ffs", "dsps", "blocks")]
         cycles = f"{layer.cycles:,}" if layer.cycles else ""

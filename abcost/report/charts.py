@@ -62,6 +62,8 @@ def cost_by_block(report: Report) -> list[Chart]:
     ends = (report.stages[0].name, report.stages[-1].name)
     fpga = report.table.technology == "fpga"
     wanted = [("luts", "LUTs"), ("dsps", "DSPs")] if fpga else [("area_um2", "area, um2")]
+    if report.stages[-1].organisation is not None:
+        wanted = []  # an accelerator's resources are not those of lanes
     charts = []
     for column, title in [("energy_pj", "energy of operations, pJ"), *wanted]:
         sums = rows.groupby(["stage", "block"], sort=False)[column].agg(sum_if_known)

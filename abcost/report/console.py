@@ -19,6 +19,7 @@ from abcost.report.format import FORMATS, View
 from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report, Stage
 from abcost.report.slopes import slope_exponents
+from abcost.report.verdict import verdict
 
 _NARROW = 96  # columns; below, only the first and the last stage are shown
 _BAR = 30  # columns of the longest bar of a histogram
@@ -27,40 +28,55 @@ _MOST_ROWS = 60  # of the layer table; the rest is in CSV and JSON
 
 @FORMATS.add("rich")
 def render(reports: Sequence[Report], view: View) -> str:
-    """Header, summary, multiplications by origin, costs per target, layers, survivors, rewrites, conventions."""
-    first = reports[0]
-    stages = [first.stages[0], first.stages[-1]] if view.width < _NARROW else list(first.stages)
-    parts: list[RenderableType] = [_header(reports), _operations(first, stages), _origins(first, stages)]
-    parts += [_costs(report, stages) for report in reports]
-    parts += [table for report in reports for table in accelerator_tables(report, stages)]
-    parts += [_groups(first, view), _survivors(first), *_slopes(first), _rewrites(first)]
-    parts += [_units(report) for report in reports]
-    parts.append(_conventions(reports))
+    """The verdict, then operations, origins, costs per target, layers, survivors, rewrites, units, conventions."""
+    parts: list[RenderableType] = [_verdict(reports, view)]
+    if view.detail != "brief":
+        parts += _tables(reports, view)
+    if view.detail == "full":
+        parts += [*(_figures(report) for report in reports), _conventions(reports)]
+    elif view.detail == "usual":
+        parts.append(
+            Text(
+                "Conventions, and the figures that the costs rest on: --full; the first lines alone: --brief"
+            )
+        )
     return draw(Group(*parts), view)
 
 
-def _header(reports: Sequence[Report]) -> Text:
-    report = reports[0]
-    settings = report.settings
-    kind = [report.variant] if report.variant else []
-    kind += [f"base width {settings['base_width']}"] if "base_width" in settings else []
-    kind += [f"blocks {','.join(map(str, settings['blocks']))}"] if "blocks" in settings else []
-    variant = f" ({', '.join(kind)})" if kind else ""
-    shapes = ", ".join("x".join(map(str, shape)) for shape in report.input_shapes)
+def _verdict(reports: Sequence[Report], view: View) -> Text:
+    lines = [Text.assemble((label, "bold"), text) for label, text in verdict(reports, view.width)]
+    return Text("\n").join([*lines, *([Text()] if view.detail != "brief" else [])])
+
+
+def _tables(reports: Sequence[Report], view: View) -> list[RenderableType]:
+    first = reports[0]
+    narrow = view.width < _NARROW and len(first.stages) > 2
+    stages = [first.stages[0], first.stages[-1]] if narrow else list(first.stages)
+    parts: list[RenderableType] = [_header(first)]
+    if narrow:
+        between = " and ".join(stage.name for stage in first.stages[1:-1])
+        parts.append(Text(f"Stages {between} stand between these two; {_NARROW} columns show them.\n"))
+    parts += [_operations(first, stages), _origins(first, stages)]
+    parts += [_costs(report, stages) for report in reports]
+    parts += [table for report in reports for table in accelerator_tables(report, stages)]
+    parts += [_groups(first, view), _survivors(first), *_slopes(first), _rewrites(first)]
+    return [*parts, *(_units(report) for report in reports if not _on_accelerator(report))]
+
+
+def _on_accelerator(report: Report) -> bool:
+    """Whether there are engines: then their resources are shown, and those of lanes are not."""
+    return report.stages[-1].organisation is not None
+
+
+def _header(report: Report) -> Text:
+    """What of the MACs is not in the verdict, and how the model was run."""
     macs = report.stages[0].tally.macs
-    lines = [
-        f"{report.model}{variant}  input {shapes}  {report.parameters:,} parameters  captured by {report.capture}",
-        f"{macs.total:,} MACs: {macs.xnor:,} binary x binary, {macs.signed_add:,} binary x real, {macs.real:,} real"
-        + (
-            (" (= fvcore's own analysis)" if report.fvcore_ran else " (= fvcore's formulas)")
-            if macs.total == report.fvcore_macs
-            else f" (fvcore: {report.fvcore_macs:,})"
-        ),
-    ]
-    if len(macs.by_bits) > 1:
-        parts = (f"{count:,} {bits}" for bits, count in macs.by_bits.items())
-        lines.append(f"MACs by bits, activation x weight: {', '.join(parts)}")
-    return Text("\n".join(lines) + "\n")
+    same = "= fvcore's own analysis" if report.fvcore_ran else "= fvcore's formulas"
+    found = same if macs.total == report.fvcore_macs else f"fvcore: {report.fvcore_macs:,}"
+    return Text(
+        f"MACs: {macs.xnor:,} binary x binary, {macs.signed_add:,} binary x real, {macs.real:,} real ({found}); "
+        f"captured by {report.capture}\n"
+    )
 
 
 def _operations(report: Report, stages: Sequence[Stage]) -> Table:
@@ -101,6 +117,10 @@ def _origins(report: Report, stages: Sequence[Stage]) -> Table:
 _Row = tuple[str, Callable[[Stage], float | None], Callable[[float | None], str]]
 _KNOWN = "  of it known"
 _INTERVAL = "  low to high"  # over the sources of the figures; a short name keeps four stages on 100 columns
+_RESOURCES = {
+    "fpga": {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices"},
+    "asic": {"area_um2": "area, um2"},
+}
 
 
 def _costs(report: Report, stages: Sequence[Stage]) -> Table:
@@ -109,27 +129,34 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
         ("  of it operations", lambda s: s.operation_energy_pj, quantity.energy),
         ("  of it memory traffic", lambda s: s.memory_energy_pj, quantity.energy),
     ]
-    lanes = report.settings["lanes"]
-    title = f"Cost on {report.table.target} ({report.width}-bit residual path, lanes per node: {lanes})"
+    before = " before any circuit" if _on_accelerator(report) else ""
+    title = f"Cost on {report.table.target}{before} ({report.width}-bit residual path)"
     table = grid(title, "", *(s.name for s in shown), "change")
     _cost_rows(table, shown, "energy_pj", "energy per inference", quantity.energy)
     for name, value_of, text_of in parts:
         values = [value_of(stage) for stage in shown]
         table.add_row(name, *map(text_of, values), quantity.change(values[0], values[-1]))
-    resources = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices"}
-    for field, name in (
-        resources.items() if report.table.technology == "fpga" else [("area_um2", "area, um2")]
-    ):
-        _cost_rows(table, shown, field, name, quantity.amount)
+    if not _on_accelerator(report):
+        lanes = report.settings["lanes"]
+        table.add_row("one lane per node:" if lanes == 1 else f"{lanes} lanes per node:")
+        for field, name in _RESOURCES[report.table.technology].items():
+            _cost_rows(table, shown, field, f"  {name}", quantity.amount)
+        cycles = [stage.slowest[1] for stage in shown]
+        table.add_row("  cycles", *map(quantity.count, cycles), quantity.change(cycles[0], cycles[-1]))
     stored = [stage.weight_bits for stage in shown]
     table.add_row("parameter storage", *map(quantity.bits, stored), quantity.change(stored[0], stored[-1]))
+    if report.lacking:
+        table.caption, table.caption_justify = f"no figure for: {', '.join(report.lacking)}", "left"
+    return table
+
+
+def _figures(report: Report) -> Text:
+    """How sure the figures are that the costs rest on."""
     sure: dict[str, list[str]] = {}
     for used in report.figures:
         sure.setdefault(used.confidence, []).append(f"{used.unit} {used.field}")
     lines = [f"figures {confidence}: {', '.join(names)}" for confidence, names in sure.items()]
-    lines += [f"no figure for: {', '.join(report.lacking)}"] if report.lacking else []
-    table.caption, table.caption_justify = "\n".join(lines), "left"
-    return table
+    return Text("\n".join([f"Figures of {report.table.target}", *lines]) + "\n")
 
 
 def _cost_rows(
@@ -152,17 +179,14 @@ def _groups(report: Report, view: View) -> Table:
     """Layers, blocks or kinds of operation, first stage against last."""
     area = "luts" if report.table.technology == "fpga" else "area_um2"
     rows = frame(report)
-    sources = {
-        "multiply": (rows[rows["class"] == "multiply"], "count"),
-        "all ops": (rows, "count"),
-        area: (rows, area),
-    }
+    sources = {"multiply": (rows[rows["class"] == "multiply"], "count"), "all ops": (rows, "count")}
+    if not _on_accelerator(report):
+        sources[area] = (rows, area)
     if view.by == "kind":
         del sources["multiply"]  # a kind of its own
-    elif view.width < _NARROW:
-        del sources["all ops"]
     headings = [heading for name in sources for heading in (name, "-> after")]
-    table = grid(f"By {view.by}, before -> after ({report.table.target})", view.by, *headings)
+    spare = [] if view.by == "kind" else [(3, 4)]  # all ops
+    table = grid(f"By {view.by}, before -> after ({report.table.target})", view.by, *headings, spare=spare)
     names, ends = rows[view.by].unique(), (report.stages[0].name, report.stages[-1].name)
     cells = []
     for source, column in sources.values():

@@ -12,15 +12,20 @@ if TYPE_CHECKING:  # the report loads torch, which the command line must not bef
     from abcost.report.report import Report
 
 By = Literal["layer", "block", "kind"]
+Detail = Literal["brief", "usual", "full"]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How to show it. width: columns of the terminal; colour: whether escape codes are wanted."""
+    """How to show it. width: columns of the terminal; colour: whether escape codes are wanted.
+
+    detail: brief, the verdict alone; usual, with its tables; full, with conventions and the figures that were used.
+    """
 
     by: By = "block"
     width: int = 100
     colour: bool = False
+    detail: Detail = "usual"
 
 
 class Format(Protocol):

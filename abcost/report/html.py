@@ -103,11 +103,13 @@ def _macs(report: Report) -> Table:
 
 
 def _cost(report: Report) -> Section:
+    """Energy, and the resources of lanes where no accelerator has others."""
     stages, target = report.stages, report.table.target
-    fpga = report.table.technology == "fpga"
-    resources = (
-        [("luts", "LUTs"), ("ffs", "flip-flops"), ("dsps", "DSPs")] if fpga else [("area_um2", "area, um2")]
-    )
+    resources = [("luts", "LUTs"), ("ffs", "flip-flops"), ("dsps", "DSPs")]
+    if report.table.technology != "fpga":
+        resources = [("area_um2", "area, um2")]
+    if stages[-1].organisation is not None:
+        resources = []
     found = []
     for field, name in [("energy_pj", "energy per inference"), *resources]:
         low, values, high = ([getattr(s.cost_at(side), field) for s in stages] for side in _SIDES)
@@ -123,12 +125,20 @@ def _cost(report: Report) -> Section:
     found.append(_by_stage("parameter storage", [s.weight_bits for s in stages], quantity.bits))
     lacking = f"No figure for: {', '.join(report.lacking)}." if report.lacking else ""
     summary = Table(
-        f"cost-{target}", f"Cost on {target} ({report.table.title})", ("", *(s.name for s in stages), "change"),
-        rows(found), note=lacking,
+        f"cost-{target}", f"Cost on {target} ({report.table.title}){_of_lanes(report)}",
+        ("", *(s.name for s in stages), "change"), rows(found), note=lacking,
     )  # fmt: skip
     return Section(
         f"cost-of-{target}", f"Cost on {target}", (summary, *charts.cost_by_block(report), _layers(report))
     )
+
+
+def _of_lanes(report: Report) -> str:
+    """Whose resources they are, and how long they take."""
+    if report.stages[-1].organisation is not None:
+        return ", before any circuit"
+    lanes, cycles = report.settings["lanes"], report.stages[-1].slowest[1]
+    return f"; {'one lane' if lanes == 1 else f'{lanes} lanes'} per node, {cycles:,} cycles an inference"
 
 
 def _layers(report: Report) -> Table:
@@ -139,7 +149,9 @@ def _layers(report: Report) -> Table:
         "multiplications": (all_rows[all_rows["class"] == "multiply"], "count"),
         "operations": (all_rows, "count"),
     }
-    names = _COSTS[:4] if report.table.technology == "fpga" else ("energy_pj", "area_um2")
+    names = [*_COSTS[:4]] if report.table.technology == "fpga" else ["energy_pj", "area_um2"]
+    if report.stages[-1].organisation is not None:
+        names = ["energy_pj"]
     sources |= {name: (all_rows, name) for name in names if all_rows[name].notna().any()}
     sums = {
         name: of.groupby(["stage", "layer"], sort=False)[column].agg(sum_if_known)

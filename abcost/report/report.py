@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.result import Organised
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
+from abcost.core.primitives import OpClass
 from abcost.cost.organisation import SIZES, Unit
 from abcost.cost.price import PricedNode, known_total, total, unit_cost
 from abcost.cost.provenance import Used
 from abcost.cost.side import Side
 from abcost.cost.table import CostTable
 from abcost.report.conventions import CONVENTIONS
+from abcost.report.format import FORMATS, View
 from abcost.report.slopes import slopes_dict
 from abcost.version import __version__
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True, slots=True)
+
+_SHORT = 40  # characters of a name in a line of code
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Stage:
     """One stage of the network on one target.
 
@@ -39,6 +49,17 @@ class Stage:
     unpriced: Mapping[str, Mapping[str, int]] = field(
         default_factory=dict
     )  # as `abcost.cost.price.unpriced` has it
+
+    def __repr__(self) -> str:
+        return f"<Stage {self.name}: {self.tally.by_class()[OpClass.MULTIPLY]:,} multiplications>"
+
+    @property
+    def slowest(self) -> tuple[str, int]:
+        """The layer whose lanes take longest, and their cycles for one inference; ("", 0) for a network of wires."""
+        if not self.nodes:
+            return "", 0
+        node = max(self.nodes, key=lambda node: node.cycles)
+        return node.node.layer, node.cycles
 
     @property
     def cost(self) -> Cost:
@@ -93,9 +114,14 @@ class Stage:
         return sum(node.traffic.weight_bits for node in self.nodes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """One network on one target, stage by stage."""
+    """One network on one target, stage by stage: what `abcost.analyze` returns.
+
+    summary, to_html, to_csv, to_frame and to_dict are the forms of it; `stages` holds what they are made of. Energy is
+    in picojoule (pJ) of one inference, area in square micrometres (um2), clocks in MHz, latency in milliseconds;
+    LUTs, flip-flops, DSPs and cycles are counts. None, NaN or an empty field is unknown, never 0.
+    """
 
     model: str
     variant: str | None
@@ -112,6 +138,78 @@ class Report:
     unpriced: tuple[str, ...] = ()  # operations and units that the table has no figure for
     figures: tuple[Used, ...] = ()  # figures of the table that the costs rest on
     verified: bool = True  # False: executed, and an exact rewrite was not exact
+
+    def __repr__(self) -> str:
+        """One line, below 200 characters."""
+        first, last = (
+            stage.tally.by_class()[OpClass.MULTIPLY] for stage in (self.stages[0], self.stages[-1])
+        )
+        return (
+            f"<Report {_cut(self.model)} on {_cut(self.table.target)}: multiplications {first:,} -> {last:,}, "
+            f"{len(self.warnings)} warnings; .summary()>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The verdict as a small table, for notebooks."""
+        from abcost.report.verdict import facts  # noqa: PLC0415 - reads reports
+
+        rows = "".join(
+            f'<tr><th style="text-align:left">{escape(label)}</th>'
+            f'<td style="text-align:left">{escape(text)}</td></tr>'
+            for label, text in facts([self])
+        )
+        return f"<table>{rows}</table>"
+
+    def summary(self) -> str:
+        """The verdict: at most 12 lines of at most 80 columns, the same as the first screen of `abcost analyze`.
+
+        MACs by bits (activation x weight), multiplications before and after, energy of one inference with its
+        interval, area or share of the device, frames per second and whether the clock is met, what is unknown, and
+        warnings.
+        """
+        from abcost.report.verdict import verdict_text  # noqa: PLC0415 - reads reports
+
+        return verdict_text([self])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per stage, node and counted operation.
+
+        Columns: stage, layer, block, node, kind, class, origin (of multiplications), width_bits, count (operations of
+        one inference), energy_pj (of the operations, without memory traffic), luts, ffs, dsps (counts), area_um2; NaN
+        where the target has no figure. Resources stand in the row of the operation whose unit takes them.
+        """
+        from abcost.report.frame import frame  # noqa: PLC0415 - reads reports
+
+        return frame(self)
+
+    def to_csv(self) -> str:
+        """One row per layer, stage and kind of operation, header first; columns and units as `to_frame` has them.
+
+        A row of kind `memory` per stage has the energy of memory traffic, so that the rows of a stage sum to its total.
+        """
+        return FORMATS.get("csv")([self], View())
+
+    def to_html(self) -> str:
+        """A page of its own that opens offline: charts, sortable tables, every layer, sources of all figures.
+
+        Raises MissingExtra without the extra `html`.
+        """
+        return FORMATS.get("html")([self], View())
+
+    def save(
+        self, path: str | Path, *, chart: str | None = None, size: tuple[float, float] | None = None
+    ) -> None:
+        """Write it into a file, whole or not at all; the suffix says as what.
+
+        .json, .csv, .html, .md; .tex, tables for a paper; .txt, what the command shows; .svg, .png, .pdf: the charts of
+        the page, below each other.  chart: the one whose name begins so, such as "multiplications", "energy", "luts",
+        "cycles" or "slope".  size: width and height in inches, for print.
+
+        Raises UsageError for another suffix, UnknownName for another chart, OutputError, MissingExtra.
+        """
+        from abcost.report.files import save  # noqa: PLC0415 - reads reports
+
+        save([self], Path(path), chart, size)
 
     @property
     def lacking(self) -> list[str]:
@@ -164,6 +262,11 @@ def block_of(layer: str) -> str:
     return parts[0]
 
 
+def _cut(name: str) -> str:
+    """A path or name of any length, by its end."""
+    return name if len(name) <= _SHORT else f"…{name[1 - _SHORT :]}"
+
+
 def _macs(report: Report) -> dict[str, Any]:
     macs = report.stages[0].tally.macs
     return {
@@ -192,6 +295,7 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
         "unpriced_by_field": {name: dict(of) for name, of in stage.unpriced.items()},
         "cost_low": _cost(stage, "low"),
         "cost_high": _cost(stage, "high"),
+        "lanes": {"cycles": stage.slowest[1], "slowest": stage.slowest[0] or None},
         "units": _units(report, stage),
         "organisation": None if stage.organisation is None else stage.organisation.to_dict(),
         "exact": stage.exact,

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from abcost import analyze
 from abcost.accelerator.devices import device
-from abcost.compare.delta import compare
-from abcost.compare.saved import read_report, side_of
+from abcost.comparing.delta import compare
+from abcost.comparing.saved import read_report, side_of
 from abcost.core.inputs import InputSpec
 from abcost.core.serialize import graph_from_json, graph_to_json
 from abcost.cost import CostTable, cost_models_dir
 from abcost.models.slope_sets import read_slope_sets
 from abcost.synth.liberty import liberty_of
 from abcost.trace import trace
-from abcost.train.recipes import configs
+from abcost.training.recipes import configs
 from fuzzing.damage import changed, damaged_text
 from fuzzing.network import SHAPE, network
 from fuzzing.target import Target, written

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from abcost.cli.options import blocks_of
-from abcost.compare.condition import parse_condition
+from abcost.comparing.condition import parse_condition
 from abcost.core.inputs import InputSpec
 from abcost.cost.formula import VARIABLES, Formula
 from abcost.models.subject import parse_arguments
-from abcost.search.budget import QUANTITIES, parse_budget
+from abcost.searching.budget import QUANTITIES, parse_budget
 from fuzzing.damage import damaged_text
 from fuzzing.target import Target
 

@@ -45,7 +45,7 @@ def count_down(taken, calls):
     sys.setprofile(wait)
 
 
-if "abcost.search.worker" in sys.orig_argv and "DYING_FOLDER" in os.environ:
+if "abcost.searching.worker" in sys.orig_argv and "DYING_FOLDER" in os.environ:
     mine = take(Path(os.environ["DYING_FOLDER"]))
     if mine is not None:
         limit = int(mine.read_text())

@@ -1,0 +1,122 @@
+"""From what is said to what is meant: names and numbers become values of the rooms below. Loads torch where it must."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from abcost.errors import UsageError
+from abcost.registry import unknown_name
+
+if TYPE_CHECKING:
+    from abcost.accelerator.solve import Wishes
+    from abcost.rewrite import RewriteOptions
+
+FASTEST = "max"
+"""The clock of who asks for the highest that is met."""
+
+_T = TypeVar("_T", bound=str)
+
+
+def choice(option: str, value: str, known: Sequence[_T]) -> _T:
+    """`value` if it is one of `known`. Raises UnknownName with the nearest."""
+    for item in known:
+        if item == value:
+            return item
+    raise unknown_name(f"{option} choice", value, known)
+
+
+def blocks_of(text: str) -> tuple[int, ...]:
+    """`--blocks 2,2,2` as numbers. Raises UsageError."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--blocks {text!r} is not of the form 2,2,2: blocks of every stage") from None
+
+
+def check_number_format(width: int, fraction_bits: int | None) -> None:
+    """Raise UsageError for bits of a circuit's values that make no sense."""
+    if not 4 <= width <= 32:
+        raise UsageError(f"--width {width} is not between 4 and 32 bits")
+    if fraction_bits is not None and not 1 <= fraction_bits < width:
+        raise UsageError(f"--fraction-bits {fraction_bits} is not between 1 and the width {width}")
+
+
+def default_target(device: str | None) -> str:
+    """The target whose figures are those of a device. Raises UnknownName."""
+    from abcost.accelerator.devices import device as find_device
+
+    return "fpga-lut6" if device is None else find_device(device).family.targets[0]
+
+
+def accelerator(
+    device: str | None,
+    fps: float | None,
+    clock_mhz: str | float | None,
+    organisation: str | None,
+    weights: str | None = None,
+    folding: Path | None = None,
+) -> Wishes | None:
+    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError or UnknownName.
+
+    All but device and fps: None where the user did not say.
+    """
+    from abcost.accelerator.devices import device as find_device
+    from abcost.accelerator.folding_file import read_folding
+    from abcost.accelerator.own_folding import NO_FOLDING
+    from abcost.accelerator.placing import WEIGHTS
+    from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, Wishes
+
+    choice("--organisation", organisation or "pipelined", tuple(KINDS))
+    where = None if weights is None else choice("--weights", weights, WEIGHTS)
+    if device is None and fps is None:
+        if clock_mhz is not None or organisation is not None:
+            raise UsageError("--clock-mhz and --organisation size an accelerator: add --device or --fps")
+        if where is not None or folding is not None:
+            raise UsageError("--weights and --folding size an accelerator: add --device or --fps")
+        return None
+    return Wishes(
+        None if device is None else find_device(device),
+        fps,
+        DEFAULT_CLOCK_MHZ if clock_mhz in (None, FASTEST) else _megahertz(str(clock_mhz)),
+        organisation or "pipelined",
+        where,
+        NO_FOLDING if folding is None else read_folding(folding),
+        fastest=clock_mhz == FASTEST,
+    )
+
+
+def _megahertz(text: str) -> float:
+    """Raises UsageError for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--clock-mhz takes a number of MHz, or {FASTEST}; got {text[:40]!r}") from None
+
+
+def rewriting(
+    weight_scale: str,
+    constant_multiply: str,
+    fraction_bits: int,
+    slopes: str | Path | Mapping[str, Sequence[int]] | None = None,
+    model: str = "",
+    *,
+    leave_out_softmax: bool = False,
+) -> RewriteOptions:
+    """The opt-in lowering that the user asked for; `slopes` is of `model`: a file, or layer -> exponents.
+
+    Raises UnknownName or UsageError.
+    """
+    from abcost.models.slope_sets import read_slope_sets
+    from abcost.rewrite import RewriteOptions
+
+    if isinstance(slopes, str | Path):
+        slopes = read_slope_sets(Path(slopes), model)
+    return RewriteOptions(
+        weight_scale=choice("--weight-scale", weight_scale, ("exact", "po2")),
+        constant_multiply=choice("--constant-multiply", constant_multiply, ("keep", "csd")),
+        fraction_bits=fraction_bits,
+        slopes={layer: tuple(exponents) for layer, exponents in (slopes or {}).items()},
+        leave_out_softmax=leave_out_softmax,
+    )

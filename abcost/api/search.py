@@ -1,0 +1,242 @@
+"""`abcost.search`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from abcost.api.arguments import choice, default_target
+from abcost.api.checked import call
+from abcost.cost.table import CostTable
+from abcost.errors import UsageError
+from abcost.pipeline import check_width
+from abcost.rewrite import RewriteOptions
+from abcost.searching.budget import parse_budget
+from abcost.searching.executors.executor import EXECUTORS
+from abcost.searching.files import BEST, FRONT, SLOPES, write_results
+from abcost.searching.page import write_page
+from abcost.searching.plot import write_plots
+from abcost.searching.points import Point
+from abcost.searching.problem import network_graph
+from abcost.searching.progress import Progress, Watch
+from abcost.searching.run import Outcome, Place, train_start
+from abcost.searching.run import search as run
+from abcost.searching.settings import Settings
+from abcost.searching.space import GRANULARITIES, Space, groups_of
+from abcost.searching.storage import check_extra, sqlite_url
+from abcost.training.config import Config
+from abcost.training.interrupt import catching
+from abcost.training.recipes import configs
+from abcost.training.run import images as data_of
+from abcost.training.watch import Nobody
+from abcost.training.watch import Watch as TrainWatch
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Search:
+    """What `abcost.search` returns: a finished search; its folder holds front.csv, slopes/, front.svg and more.
+
+    outcome: everything that was found. Accuracies are between 0 and 1.
+    """
+
+    folder: Path
+    outcome: Outcome
+
+    def __repr__(self) -> str:
+        settings, chosen = self.outcome.problem.settings, self.chosen
+        best = (
+            "nothing chosen"
+            if chosen is None
+            else f"chosen {chosen.name[:40]}, test top-1 {chosen.test_top1:.2%}"
+        )
+        return f"<Search of {settings.model}: {len(self.front)} designs on the front, {best}>"
+
+    @property
+    def front(self) -> tuple[Point, ...]:
+        """Designs that no other is better than in everything, cheapest first."""
+        return self.outcome.result.front
+
+    @property
+    def chosen(self) -> Point | None:
+        """The cheapest whose loss is within the noise of the lowest; None if nothing meets the budget."""
+        return self.outcome.result.chosen
+
+    @property
+    def checkpoint(self) -> Path:
+        """The chosen design's weights."""
+        return self.folder / BEST
+
+    @property
+    def slopes(self) -> Path | None:
+        """The file of the chosen design's exponents, layer by layer; `abcost.analyze` and `abcost.train` take it."""
+        return None if self.chosen is None else self.folder / SLOPES / f"{self.chosen.name}.json"
+
+    @property
+    def plot(self) -> Path:
+        """The picture of the front, SVG; front.png stands beside it."""
+        return self.folder / "front.svg"
+
+    def to_frame(self) -> pd.DataFrame:
+        """front.csv: a row per design, with its costs (units are in their names), losses and accuracies (0 to 1)."""
+        return pd.read_csv(self.folder / FRONT)
+
+
+@call
+def search(
+    model: str,
+    run_dir: str | Path,
+    *,
+    data: str | Path = "digits",
+    data_root: str | Path | None = None,
+    target: str | Path | None = None,
+    budget: str = "",
+    device: str | None = None,
+    clock_mhz: float = 100.0,
+    width: int | None = None,
+    fraction_bits: int = 12,
+    exponents: Sequence[int] = (-7, 2),
+    max_exponents: int = 4,
+    granularity: Literal["layer", "stage", "network"] = "layer",
+    alpha_exponents: Sequence[int] = (),
+    weight_scales: Sequence[str] = ("none",),
+    trials: int = 40,
+    epochs: Sequence[int] | None = None,
+    keep: float = 0.5,
+    finalists: int = 6,
+    seeds: int = 3,
+    images: int = 256,
+    sampler: Literal["nsga2", "tpe", "random"] = "nsga2",
+    seed: int = 0,
+    init: str | Path | None = None,
+    config: str | Path | None = None,
+    base_width: int | None = None,
+    blocks: Sequence[int] | None = None,
+    storage: str | None = None,
+    study: str = "search",
+    workers: int | None = None,
+    executor: str = "processes",
+    cpus_per_trial: float = 1.0,
+    gpus_per_trial: float = 0.0,
+) -> Search:
+    """Sets of slope exponents with the best accuracy within a budget, as `abcost search` finds them, without a word.
+
+    run_dir: folder of the results; the same call continues.  data, data_root, config, base_width, blocks: as
+    `abcost.train` takes them.  target, device, clock_mhz (MHz), width and fraction_bits (bits): what is priced.
+    budget: "luts=9000,energy_uj=1.5,fps>=60"; default: LUTs (area, um2) are kept low.
+    exponents: the least and the largest of slopes.  max_exponents: most in a set.  granularity: what shares a set.
+    alpha_exponents: of the residual scale, to choose from.  weight_scales: of "none", "po2", "csd", to choose from.
+    trials: candidates that are judged.  epochs: of each rung of retraining, () for none; default: 1/10 and 1/3 of
+    the recipe's.  keep: share that a rung passes on, 0 to 1.  finalists, seeds: designs of the finals, and trainings of
+    each.  images: of the loss without retraining.  sampler: Optuna's.  seed: of the search and of every training.
+    init: trained checkpoint to start from; default: trained first.
+    storage, study: database that others share.  workers: processes; default: one per core.  executor: "processes" or
+    "ray", with cpus_per_trial and gpus_per_trial.
+
+    Raises Impossible, an AbcostError, if no design meets the budget; AbcostError. The first Ctrl-C saves.
+    """
+    check_extra()
+    check_shares(cpus_per_trial, gpus_per_trial)
+    folder = Path(run_dir)
+    values = {
+        "data": str(data), "data_root": None if data_root is None else str(data_root), "base_width": base_width,
+        "blocks": None if blocks is None else tuple(blocks), "seed": seed,
+    }  # fmt: skip
+    steps = configs(
+        model, (1, 2), file=None if config is None else Path(config),
+        given={name: value for name, value in values.items() if value is not None},
+    )  # fmt: skip
+    asked = {
+        "target": str(target or default_target(device)), "device": device, "clock_mhz": clock_mhz, "budget": budget,
+        "width": width, "fraction_bits": fraction_bits, "keep": keep, "finalists": finalists, "seeds": seeds,
+        "sampler": sampler, "seed": seed, "trials": trials, "images": images,
+    }  # fmt: skip
+    space = {
+        "low": min(exponents), "high": max(exponents), "most": max_exponents, "scales": tuple(weight_scales),
+        "alphas": tuple(alpha_exponents),
+    }  # fmt: skip
+    settings = settings_of(steps[-1], asked, space, granularity, None if epochs is None else tuple(epochs))
+    place = Place(
+        folder, storage or sqlite_url(folder), study, executor, workers or cores(), cpus_per_trial, gpus_per_trial,
+        None if init is None else Path(init),
+    )  # fmt: skip
+    EXECUTORS.get(executor)
+    with catching() as stop:
+        return searched(
+            settings, place, steps, watch=_Silent(), training=nullcontext(Nobody()), stop=lambda: stop.asked
+        )
+
+
+class _Silent:
+    """Watches nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def moved(self, progress: Progress) -> None:
+        """Nothing."""
+
+
+def settings_of(
+    config: Config,
+    asked: Mapping[str, Any],
+    choices: Mapping[str, Any],
+    granularity: str,
+    epochs: tuple[int, ...] | None,
+) -> Settings:
+    """What is searched, as far as it is known before the start is trained. Raises UsageError or UnknownName."""
+    budget = str(parse_budget(asked["budget"])) if asked["budget"] else ""
+    choice("--granularity", granularity, GRANULARITIES)
+    table = CostTable.load(asked["target"])
+    width = asked["width"] or table.default_width
+    check_width(width)
+    graph = network_graph(config, data_of(config), RewriteOptions(fraction_bits=asked["fraction_bits"]))
+    space = Space(groups_of(graph, granularity), width=width, **choices)
+    rungs = tuple(dict.fromkeys((max(1, config.epochs // 10), max(1, config.epochs // 3))))
+    return Settings(
+        **{**asked, "width": width, "budget": budget},
+        model=config.model,
+        recipe=config.to_dict(),
+        space=space.to_dict(),
+        table=table.digest,
+        epochs=rungs if epochs is None else epochs,
+    )
+
+
+def searched(
+    settings: Settings,
+    place: Place,
+    steps: tuple[Config, ...],
+    *,
+    watch: Watch,
+    training: AbstractContextManager[TrainWatch],
+    stop: Callable[[], bool],
+) -> Search:
+    """Search, or go on, and write all results. Raises Impossible, KeyboardInterrupt, and as `searching.run.search`."""
+
+    def start(path: Path) -> None:
+        with training as watching:
+            train_start(path, steps, place.init, watching, stop)
+
+    outcome = run(settings, place, start=start, watch=watch, stop=stop)
+    write_results(outcome, place.folder)
+    write_plots(outcome, place.folder)
+    write_page(outcome, place.folder)
+    return Search(place.folder, outcome)
+
+
+def check_shares(cpus: float, gpus: float) -> None:
+    """Raise UsageError for shares of a machine that are none."""
+    for name, share in (("--cpus-per-trial", cpus), ("--gpus-per-trial", gpus)):
+        if not 0 <= share < 1e6:
+            raise UsageError(f"{name} must be at least 0 and below 1e6, got {share:g}")
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,199 @@
+"""The run folder of a finished search: front.csv, trials.csv, front.json, slopes/, best.pt, each written whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from abcost.errors import OutputError
+from abcost.models.slope_sets import SCHEMA as SLOPES_SCHEMA
+from abcost.searching.budget import QUANTITIES
+from abcost.searching.explore import ended
+from abcost.searching.points import Point
+from abcost.searching.problem import Problem
+from abcost.searching.run import Outcome
+from abcost.searching.settings import SCHEMA
+from abcost.training.files import copy_whole, write_json, write_text
+
+if TYPE_CHECKING:
+    import optuna
+
+FRONT, TRIALS, FRONT_JSON, BEST, SLOPES = "front.csv", "trials.csv", "front.json", "best.pt", "slopes"
+_ROUNDING = {"none": [], "po2": ["--weight-scale", "po2"], "csd": ["--constant-multiply", "csd"]}
+_COSTS = (*QUANTITIES, "post_luts", "prelu_luts")
+
+
+def write_results(outcome: Outcome, folder: Path) -> None:
+    """Write all files of a finished search. Raises OutputError."""
+    result, problem = outcome.result, outcome.problem
+    try:
+        (folder / SLOPES).mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder / SLOPES}: {error.strerror or error}") from error
+    for point in (*result.front, *result.dominated, *result.over):
+        content = {"schema": SLOPES_SCHEMA, "model": problem.settings.model, "layers": _slopes(point)}
+        write_json(folder / slopes_file(point), content)
+    write_text(folder / FRONT, _csv([_front_row(p, outcome, folder) for p in result.front]))
+    write_text(folder / TRIALS, _csv(trial_rows(outcome)))
+    if result.chosen is not None:
+        copy_whole(result.chosen.best.checkpoint, folder / BEST)
+    write_json(folder / FRONT_JSON, front_json(outcome, folder))
+
+
+def trial_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """Of trials.csv: a row per candidate that was proposed."""
+    trials = outcome.studies.explore.get_trials(deepcopy=False)
+    return [_trial_row(t, outcome.problem) for t in ended(trials)]
+
+
+def slopes_file(point: Point) -> str:
+    """Of a point, in the run folder."""
+    return f"{SLOPES}/{point.name}.json"
+
+
+def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    """Everything that was found; unknown is None."""
+    result, problem = outcome.result, outcome.problem
+
+    def plain(points: Sequence[Point]) -> list[dict[str, Any]]:
+        return [_plain(point, outcome, folder) for point in points]
+
+    return {
+        "schema": SCHEMA,
+        "study": outcome.studies.explore.study_name,
+        "settings": problem.settings.to_dict(),
+        "objectives": [*problem.objectives, "loss"],
+        "units": {name: quantity.unit for name, quantity in QUANTITIES.items()},
+        "front": plain(result.front),
+        "dominated": plain(result.dominated),
+        "over_budget": plain(result.over),
+        "baselines": plain(result.baselines),
+        "chosen": None if result.chosen is None else result.chosen.name,
+        "noise": result.noise,
+        "sensitivity": [asdict(s) for s in outcome.sensitivity],
+    }
+
+
+def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
+    """The commands that find a point's cost and accuracy again, from any folder."""
+    settings, config = problem.settings, problem.config
+    slopes = str(folder.resolve() / slopes_file(point))
+    analyze = ["abcost", "analyze", settings.model, "--checkpoint", str(point.best.checkpoint)]
+    analyze += ["--slopes", slopes, "--target", settings.target, "--width", str(settings.width)]
+    analyze += ["--fraction-bits", str(settings.fraction_bits)]
+    rounding = _ROUNDING[point.design.scale] if point.design else []
+    analyze += rounding
+    fps = problem.budget.fps
+    if settings.device is not None:
+        analyze += ["--device", settings.device]
+    if fps is not None:
+        analyze += ["--fps", f"{fps:.12g}"]
+    if settings.device is not None or fps is not None:
+        analyze += ["--clock-mhz", f"{settings.clock_mhz:.12g}"]
+    evaluate = ["abcost", "evaluate", settings.model, "--checkpoint", str(point.best.checkpoint)]
+    evaluate += ["--data", config.data]
+    if config.data_root is not None:
+        evaluate += ["--data-root", config.data_root]
+    if rounding:
+        evaluate += ["--as", "rewritten", "--fraction-bits", str(settings.fraction_bits), *rounding]
+    return {"analyze": shlex.join(analyze), "evaluate": shlex.join(evaluate)}
+
+
+def _plain(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
+    return {
+        "name": point.name,
+        "slopes": None if point.design is None else _slopes(point),
+        "alpha_exponent": None if point.design is None else point.design.alpha,
+        "weight_scale": None if point.design is None else point.design.scale,
+        "cost": {name: point.cost.get(name) for name in _COSTS},
+        "loss": point.loss,
+        "loss_se": point.loss_se,
+        "test_top1": point.test_top1,
+        "test_top1_se": point.test_top1_se,
+        "trainings": [
+            {
+                "loss": j.loss,
+                "validation_top1": j.validation_top1,
+                "test_top1": j.test_top1,
+                "checkpoint": str(j.checkpoint),
+            }
+            for j in point.reached
+        ],
+        "checkpoint": str(point.best.checkpoint),
+        "checkpoint_test_top1": point.best.test_top1,
+        "checkpoint_test_top1_ci95": list(point.best.test_ci95),
+        "commands": None if point.design is None else commands(point, outcome.problem, folder),
+    }
+
+
+def _front_row(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
+    best = point.best
+    low, high = best.test_ci95
+    return {
+        "point": point.name,
+        "chosen": int(point is outcome.result.chosen),
+        **{name: point.cost.get(name) for name in _COSTS},
+        "loss": point.loss,
+        "loss_se": point.loss_se,
+        "test_top1": point.test_top1,
+        "test_top1_se": point.test_top1_se,
+        "seeds": len(point.reached),
+        "exponents_per_layer": _mean_size(point),
+        "alpha_exponent": None if point.design is None else point.design.alpha,
+        "weight_scale": None if point.design is None else point.design.scale,
+        "slopes": slopes_file(point),
+        "checkpoint": str(best.checkpoint),
+        "checkpoint_loss": best.loss,
+        "checkpoint_test_top1": best.test_top1,
+        "checkpoint_test_top1_low": low,
+        "checkpoint_test_top1_high": high,
+        "command": commands(point, outcome.problem, folder)["analyze"],
+    }
+
+
+def _slopes(point: Point) -> dict[str, list[int]]:
+    """Layer -> exponents."""
+    sets = {} if point.design is None else point.design.slopes or {}
+    return {layer: list(exponents) for layer, exponents in sets.items()}
+
+
+def _mean_size(point: Point) -> float:
+    sizes = [len(exponents) for exponents in _slopes(point).values()]
+    return sum(sizes) / max(1, len(sizes))
+
+
+def _trial_row(trial: optuna.trial.FrozenTrial, problem: Problem) -> dict[str, Any]:
+    attributes = trial.user_attrs
+    losses = attributes.get("rungs", [])
+    rungs = (0, *problem.settings.epochs)
+    reached = attributes.get("judged", {})
+    return {
+        "trial": trial.number,
+        "candidate": attributes["key"],
+        "end": attributes["end"],
+        "alpha_exponent": attributes["alpha"],
+        "weight_scale": attributes["scale"],
+        **{name: attributes["cost"].get(name) for name in _COSTS},
+        **{f"loss_{epochs}_epochs": losses[i] if i < len(losses) else None for i, epochs in enumerate(rungs)},
+        "validation_top1": reached.get("validation_top1"),
+        "seconds": None if trial.duration is None else trial.duration.total_seconds(),
+        "sets": " ".join(
+            f"{group}:{'/'.join(map(str, exponents))}"
+            for group, exponents in zip(problem.space.groups, attributes["sets"], strict=True)
+        ),
+    }
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Unknown is an empty cell."""
+    out = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,209 @@
+"""Where candidates are judged: their loss without retraining, and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from abcost.core.inputs import InputSpec
+from abcost.core.interpret import Floating
+from abcost.data import Split
+from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
+from abcost.models.subject import Subject
+from abcost.searching.problem import Problem
+from abcost.searching.space import Candidate, Exponents, Space
+from abcost.training.config import Config
+from abcost.training.evaluation import evaluate
+from abcost.training.files import sweep, write_tensors
+from abcost.training.loop import train_step
+from abcost.training.losses import label_loss
+from abcost.training.lowered import Lowered
+from abcost.training.network import described, network
+from abcost.training.outcome import exponents_by_layer
+from abcost.training.run import metrics
+from abcost.training.runtime import start as start_runtime
+from abcost.training.slopes import plain_state, restrict_slopes
+from abcost.training.standing import Standing, checkpoint
+from abcost.training.surroundings import BEST, METRICS, Surroundings
+from abcost.training.tally import Tally, wilson
+from abcost.training.watch import Nobody
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a network is judged with.
+
+    slopes: layer -> exponents that it may take; layers that are not named, or None, are free. alpha: exponent of the
+    residual scale, None as the recipe says. scale: rounding of weight scales, in `SCALES`.
+    """
+
+    slopes: Mapping[str, Exponents] | None = None
+    alpha: int | None = None
+    scale: str = "none"
+
+
+def design_of(candidate: Candidate, space: Space) -> Design:
+    """A candidate, layer by layer."""
+    return Design(space.layers(candidate), candidate.alpha, candidate.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a network reached. loss: cross-entropy on the validation split, which chooses; accuracies from 0 to 1.
+
+    exponents: layer -> those that its channels have. checkpoint: the weights.
+    """
+
+    loss: float
+    validation_top1: float
+    test_loss: float
+    test_top1: float
+    test_ci95: tuple[float, float]
+    test_images: int
+    exponents: Mapping[str, Exponents]
+    checkpoint: Path
+    seconds: float = 0.0  # of training
+
+
+class Lab:
+    """Judges networks of one problem in one process; `stop` says whether to break off a training, after saving."""
+
+    def __init__(self, problem: Problem, folder: Path, stop: Callable[[], bool] = lambda: False) -> None:
+        self._problem = problem
+        self._folder = folder
+        self._stop = stop
+
+    @cached_property
+    def _fabric(self) -> Fabric:
+        return start_runtime(self._problem.config)
+
+    def calibration_loss(self, design: Design) -> float:
+        """Cross-entropy on the first validation images, of the start with its slopes moved to the nearest allowed."""
+        validation, config = self._problem.data.validation, self._config(design)
+        order = torch.arange(min(self._problem.settings.images, len(validation)))
+        model = self._restricted(config)
+        return self._evaluate(model, validation.subset(order), config, design.scale).means()[0]
+
+    def untrained(self, design: Design, name: str) -> Judged:
+        """The start with its slopes moved to the nearest allowed, on whole splits; its checkpoint is kept as `name`."""
+        data, config, place = self._problem.data, self._config(design), self._place(name)
+        model = self._restricted(config)
+        state = plain_state(model)
+        write_tensors(place / BEST, checkpoint(config, described(config, data), state, Standing()))
+        return self._measured(model, config, design.scale, place / BEST, 0.0)
+
+    def trained(self, config: Config, name: str, *, start: Path | None = None, scale: str = "none") -> Judged:
+        """Retrained from the start; goes on where a training of this name was broken off.
+
+        With weight scales rounded, what is measured is the rewritten graph, in float64.
+        Raises KeyboardInterrupt, after saving, if asked to stop; TrainError if it diverges.
+        """
+        place = self._place(name)
+        if (place / METRICS).exists():
+            found = metrics(place)
+        else:
+            around = Surroundings(
+                self._fabric, self._problem.data_with(config.seed), place, Nobody(), self._stop
+            )
+            found = train_step(config, around, start=start or self._problem.start)
+        if scale == "none":
+            return _judged(found, place / BEST)
+        model = network(config, self._problem.data)
+        restore(model, read_checkpoint(place / BEST))
+        return self._measured(model, config, scale, place / BEST, found["seconds"])
+
+    def converted(
+        self, config: Config, change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+    ) -> Path:
+        """The start with other tensors, as a checkpoint of the network that `config` trains."""
+        place = self._folder / f"start-{config.variant}.pt"
+        if not place.exists():
+            description = described(config, self._problem.data)
+            state = change(self._start.tensors)
+            write_tensors(place, checkpoint(config, description, state, Standing()))
+        return place
+
+    def _config(self, design: Design) -> Config:
+        return retraining(
+            self._problem, design, epochs=self._problem.config.epochs, seed=self._problem.config.seed
+        )
+
+    def _restricted(self, config: Config) -> nn.Module:
+        model = network(config, self._problem.data)
+        restore(model, self._start)
+        restrict_slopes(model, config)
+        return model
+
+    @cached_property
+    def _start(self) -> Checkpoint:
+        return read_checkpoint(self._problem.start)
+
+    def _place(self, name: str) -> Path:
+        place = self._folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        sweep(place)
+        return place
+
+    def _measured(
+        self, model: nn.Module, config: Config, scale: str, checkpoint: Path, seconds: float
+    ) -> Judged:
+        """On the whole splits."""
+        data = self._problem.data
+        chosen, tested = (
+            self._evaluate(model, split, config, scale) for split in (data.validation, data.test)
+        )
+        return Judged(
+            chosen.means()[0],
+            chosen.means()[1],
+            tested.means()[0],
+            tested.means()[1],
+            wilson(tested.right, tested.images),
+            tested.images,
+            exponents_by_layer(model),
+            checkpoint,
+            seconds,
+        )
+
+    def _evaluate(self, model: nn.Module, split: Split, config: Config, scale: str) -> Tally:
+        size, classes = self._problem.config.batch_size, len(self._problem.data.classes)
+        if scale == "none":
+            return evaluate(self._fabric, model, split, classes=classes, batch_size=size)
+        spec = InputSpec((1, *self._problem.data.input_shape))
+        subject = Subject(model, config.model, config.variant, (spec,), trained=True)
+        lowered = Lowered(subject, self._problem.rewriting(scale), Floating(hardware_sign=True))
+        tally = Tally(classes, torch.device("cpu"))
+        for pixels, labels in split.batches(torch.arange(len(split)), size, epoch=0, augment=False):
+            logits = lowered(pixels)
+            tally.add(logits, labels, label_loss(logits, labels))
+        return tally
+
+
+def _judged(found: Mapping[str, Any], best: Path) -> Judged:
+    """What metrics.json says."""
+    low, high = found["test_top1_ci95"]
+    return Judged(
+        loss=found["selected_loss"],
+        validation_top1=found["selected_top1"],
+        test_loss=found["test_loss"],
+        test_top1=found["test_top1"],
+        test_ci95=(low, high),
+        test_images=found["test_images"],
+        exponents={layer: tuple(values) for layer, values in found["exponents_by_layer"].items()},
+        checkpoint=best,
+        seconds=found["seconds"],
+    )
+
+
+def retraining(problem: Problem, design: Design, *, epochs: int, seed: int) -> Config:
+    """The config of a retraining."""
+    config = replace(problem.config, slopes=design.slopes, epochs=epochs, seed=seed)
+    return config if design.alpha is None else replace(config, alpha_exponent=design.alpha)

@@ -1,0 +1,124 @@
+"""What the finals say: means and standard errors, the front, and the cheapest design within the noise."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from abcost.searching.budget import Budget
+from abcost.searching.lab import Design, Judged
+from abcost.searching.rungs import front
+
+NOISE = 2.0
+"""Standard errors of a difference within which two losses are not told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A design with what its trainings reached, one per seed, the same seeds for all.
+
+    name: key of a candidate, or of a baseline. design: None for baselines. cost: quantities, with the parameters of its
+    best training.
+    """
+
+    name: str
+    design: Design | None
+    cost: Mapping[str, float | None]
+    reached: tuple[Judged, ...]
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy on the validation split."""
+        return statistics.fmean(j.loss for j in self.reached)
+
+    @property
+    def loss_se(self) -> float | None:
+        """Standard error of that mean over the seeds; None for one seed."""
+        return standard_error([j.loss for j in self.reached])
+
+    @property
+    def test_top1(self) -> float:
+        """Mean top-1 accuracy on the test split, 0 to 1."""
+        return statistics.fmean(j.test_top1 for j in self.reached)
+
+    @property
+    def test_top1_se(self) -> float | None:
+        """Standard error of that mean over the seeds; None for one seed."""
+        return standard_error([j.test_top1 for j in self.reached])
+
+    @property
+    def best(self) -> Judged:
+        """The training with the lowest validation loss: its checkpoint is the design's."""
+        return min(self.reached, key=lambda j: j.loss)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Points on the front, cheapest first; finalists that others dominate; baselines; and the point to take.
+
+    over: finalists whose trained parameters need wider ROMs than the start's, and are now over budget.
+
+    noise: standard error of the difference between two mean losses, None for one seed.
+    """
+
+    front: tuple[Point, ...]
+    dominated: tuple[Point, ...]
+    over: tuple[Point, ...]
+    baselines: tuple[Point, ...]
+    chosen: Point | None
+    noise: float | None
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Standard deviation / sqrt(n); None below two values."""
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def noise_of(points: Sequence[Point]) -> float | None:
+    """Standard error of the difference between two mean losses over n common seeds.
+
+        s * sqrt(2 / n),  s**2 = residual variance of loss = point + seed + residual
+
+    None with one seed or one point, or where a training is missing.
+    """
+    table = [[j.loss for j in point.reached] for point in points]
+    seeds = len(table[0]) if table else 0
+    if seeds < 2 or len(table) < 2 or any(len(row) != seeds for row in table):
+        return None
+    mean = statistics.fmean(x for row in table for x in row)
+    rows = [statistics.fmean(row) for row in table]
+    columns = [statistics.fmean(column) for column in zip(*table, strict=True)]
+    squares = sum(
+        (x - rows[i] - columns[j] + mean) ** 2 for i, row in enumerate(table) for j, x in enumerate(row)
+    )
+    variance = squares / ((len(table) - 1) * (seeds - 1))
+    return math.sqrt(variance * 2 / seeds)
+
+
+def result_of(
+    finalists: Sequence[Point], baselines: Sequence[Point], objectives: Sequence[str], budget: Budget
+) -> Result:
+    """The front, and the point to take: within the noise of the lowest loss, the cheapest by the first cost."""
+    held = [p for p in finalists if budget.holds(p.cost)]
+    costs = [(*(_number(p.cost[name]) for name in objectives), p.loss) for p in held]
+    order = front(costs)
+    noise = noise_of(finalists)
+    chosen = None
+    if order:
+        best = min(p.loss for p in held)
+        near = [i for i in order if held[i].loss <= best + NOISE * (noise or 0.0)]
+        chosen = held[min(near, key=lambda i: costs[i])]
+    return Result(
+        front=tuple(held[i] for i in order),
+        dominated=tuple(p for i, p in enumerate(held) if i not in order),
+        over=tuple(p for p in finalists if not budget.holds(p.cost)),
+        baselines=tuple(baselines),
+        chosen=chosen,
+        noise=noise,
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.inf if value is None else value

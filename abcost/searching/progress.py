@@ -1,0 +1,70 @@
+"""How far a search is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from abcost.searching.explore import ended, judged
+from abcost.searching.settings import Settings
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Candidates judged of those wanted; how many a rung stopped, were over budget, diverged; trainings of the finals.
+
+    best: the lowest loss among candidates that climbed all rungs, None before one has. seconds: of this command.
+    """
+
+    phase: str  # "explore" or "finals"
+    done: int
+    wanted: int
+    stopped: int
+    over: int
+    diverged: int
+    best: float | None
+    seconds: float
+    done_before: int  # by an earlier command
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the mean pace of this command; None while it has none."""
+        pace = self.done - self.done_before
+        return None if pace <= 0 else self.seconds / pace * (self.wanted - self.done)
+
+
+class Watch(Protocol):
+    """What a search tells while it runs."""
+
+    def note(self, text: str) -> None:
+        """A line for people."""
+
+    def moved(self, progress: Progress) -> None:
+        """Called several times a second."""
+
+
+def explored(
+    trials: Sequence[optuna.trial.FrozenTrial], settings: Settings, *, seconds: float, done_before: int
+) -> Progress:
+    """Of the exploration."""
+    good = judged(trials)
+    ends = Counter(t.user_attrs["end"] for t in ended(trials))
+    top = 1 + len(settings.epochs)
+    climbed = [t for t in good if len(t.user_attrs.get("rungs", ())) == top]
+    climbed = [t for t in climbed if t.user_attrs["end"] == "evaluated"]
+    return Progress(
+        phase="explore",
+        done=len(good),
+        wanted=settings.trials,
+        stopped=len(good) - len(climbed) - ends["diverged"],
+        over=ends["over"],
+        diverged=ends["diverged"],
+        best=min((t.values[-1] for t in climbed), default=None),
+        seconds=seconds,
+        done_before=done_before,
+    )

@@ -1,0 +1,289 @@
+"""A whole search: is the budget possible, the start, exploration, finals, results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from abcost.errors import SearchError
+from abcost.models.checkpoint import read_checkpoint, restore
+from abcost.searching.baselines import cost_of
+from abcost.searching.budget import QUANTITIES
+from abcost.searching.claim import check_folder, write_claim
+from abcost.searching.executors.executor import EXECUTORS, Crew
+from abcost.searching.explore import EXHAUSTED, finished
+from abcost.searching.finals import all_done, candidate_of, enqueue, plan, results
+from abcost.searching.lab import Lab, design_of, retraining
+from abcost.searching.points import Point, Result, result_of
+from abcost.searching.pricing import Priced, quantities
+from abcost.searching.problem import Problem, network_graph
+from abcost.searching.progress import Progress, Watch, explored
+from abcost.searching.proposals import first_proposals, parameters
+from abcost.searching.sensitivity import Sensitivity, sensitivities
+from abcost.searching.settings import Settings
+from abcost.searching.storage import open_storage, reported, sqlite_url
+from abcost.searching.studies import Studies, begin
+from abcost.searching.worker import START, digest_of
+from abcost.training.config import Config
+from abcost.training.files import alone, copy_whole, sweep
+from abcost.training.network import network
+from abcost.training.run import train
+from abcost.training.surroundings import BEST
+from abcost.training.watch import Watch as TrainWatch
+
+_LOOK_S = 0.3
+
+
+class Impossible(SearchError):  # noqa: N818 - an answer, not a fault
+    """No candidate is within the budget; the text says which limit the cheapest one breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a search runs and is kept: run folder, storage, name, and workers."""
+
+    folder: Path
+    url: str
+    study: str
+    executor: str = "processes"
+    workers: int = 2
+    cpus: float = 1.0
+    gpus: float = 0.0
+    init: Path | None = None  # the checkpoint that was given to start from
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished search found."""
+
+    problem: Problem
+    studies: Studies
+    result: Result
+    sensitivity: tuple[Sensitivity, ...]
+    progress: Progress
+
+
+def search(
+    settings: Settings,
+    place: Place,
+    *,
+    start: Callable[[Path], None],
+    watch: Watch,
+    stop: Callable[[], bool],
+) -> Outcome:
+    """Search, or go on with a search.
+
+    start: puts the checkpoint that candidates start from at a path, unless it is there. Raises Impossible if no
+    candidate can meet the budget; KeyboardInterrupt, after all workers have saved, if asked to stop; UsageError
+    if another process is in the run folder, or it is another command's; SearchError, OutputError, and what training
+    raises.
+    """
+    check_folder(settings, place.study, place.init, place.folder)  # before anything is written
+    problem = Problem(settings, place.folder / START)
+    check_budget(problem)
+    if place.init is not None:
+        check_start_fits(problem, place.init)
+    if place.url != sqlite_url(place.folder):
+        open_storage(place.url)
+    with alone(place.folder):
+        check_folder(
+            settings, place.study, place.init, place.folder
+        )  # again: now nobody else can write there
+        write_claim(settings, place.study, place.init, place.folder)
+        sweep(place.folder)
+        open_storage(place.url)  # fails before the start is trained
+        start(problem.start)
+        return _from_start(replace(settings, start=digest_of(problem.start)), place, watch, stop)
+
+
+def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[], bool]) -> Outcome:
+    problem = Problem(settings, place.folder / START)
+    check_budget(problem)  # again, with trained parameters
+    studies = begin(
+        place.url, place.study, problem.settings, len(problem.objectives), str(place.folder.resolve())
+    )
+    with reported(place.url):
+        trained = exponents_of_start(problem.start)
+        if not studies.explore.get_trials(deepcopy=False):
+            for candidate in first_proposals(problem.space, trained, settings.trials):
+                studies.explore.enqueue_trial(parameters(candidate, problem.space))
+        progress = _run(studies, problem, place, watch, stop)
+        points = points_of(studies, problem)
+    lab = Lab(problem, place.folder)
+    return Outcome(
+        problem,
+        studies,
+        result_of(points[0], points[1], problem.objectives, problem.budget),
+        sensitivities(problem, lab, trained),
+        progress,
+    )
+
+
+def check_start_fits(problem: Problem, init: Path) -> None:
+    """Raise CheckpointError or SearchError for a checkpoint that candidates cannot start from."""
+    exponents_of_start(init)
+    restore(network(problem.config, problem.data), read_checkpoint(init))
+
+
+def check_budget(problem: Problem) -> None:
+    """Raises Impossible unless some candidate meets the budget: those with one exponent cost least in everything."""
+    space, budget = problem.space, problem.budget
+    objectives = problem.objectives
+    singles = [space.uniform((e,)) for e in range(space.low, space.high + 1)]
+    priced = problem.pricer.price(singles)
+    if priced.within(budget).any():
+        return
+    least = min(range(len(singles)), key=lambda i: tuple(_or_inf(priced.of(i)[name]) for name in objectives))
+    found = priced.of(least)
+    broken = [
+        f"{_shown(found[name])} {QUANTITIES[name].unit} of {limit:.6g}"
+        for name, limit in budget.costs.items()
+        if budget.excess(found)[name] > 0
+    ]
+    if not priced.fits[least]:
+        broken.append(_misfit(problem, priced, least))
+    exponent = singles[least].sets[0][0]
+    wishes = problem.hardware.wishes
+    hint = (
+        "; organised as fast as the device allows: add fps>=… for less"
+        if wishes and wishes.fps is None
+        else ""
+    )
+    raise Impossible(
+        f"no design of {problem.settings.model} meets --budget {budget}: the cheapest, every slope 2^{exponent}, "
+        f"takes {'; '.join(broken)}{hint}"
+    )
+
+
+def _misfit(problem: Problem, priced: Priced, index: int) -> str:
+    """Why the device, at the frames per second that are asked for, does not hold the cheapest design."""
+    wishes = problem.hardware.wishes
+    values = priced.of(index)
+    if wishes is None or values["luts"] is None:
+        return "more cycles per frame than the frames per second leave"
+    if wishes.device is None:
+        return "resources that the table has no figures for"
+    used = [
+        f"{values[name]:,.0f} of the {getattr(wishes.device, name):,} {name} of {wishes.device.part}"
+        for name in ("luts", "ffs", "dsps", "blocks", "uram")
+        if (values[name] or 0) > getattr(wishes.device, name)
+    ]
+    return "; ".join(used) or "resources that the table has no figures for"
+
+
+def train_start(
+    path: Path, steps: Sequence[Config], init: Path | None, watch: TrainWatch, stop: Callable[[], bool]
+) -> None:
+    """Put the start at `path`, unless it is there: a copy of `init`, or what the recipe's two steps give."""
+    if path.exists():
+        return
+    if init is None:
+        folder = path.parent / "start"
+        train(steps, folder, resume=True, watch=watch, stop=stop)
+        init = folder / BEST
+    read_checkpoint(init)
+    copy_whole(init, path)
+
+
+def exponents_of_start(path: Path) -> dict[str, list[int]]:
+    """Layer -> slope exponent of each channel. Raises SearchError for a network without power-of-two slopes."""
+    tensors = read_checkpoint(path).tensors
+    found = {
+        name.removesuffix(".L_alpha"): [int(e) for e in torch.round(tensor).tolist()]
+        for name, tensor in tensors.items()
+        if name.endswith(".L_alpha")
+    }
+    if not found:
+        raise SearchError(f"{path} has no power-of-two slopes: search needs a network of variant ab")
+    return found
+
+
+def _run(
+    studies: Studies, problem: Problem, place: Place, watch: Watch, stop: Callable[[], bool]
+) -> Progress:
+    """Keep the workers at it until the finals are over."""
+    began = time.monotonic()
+    before = explored(studies.explore.get_trials(deepcopy=False), problem.settings, seconds=0, done_before=0)
+    if all_done(studies.finals) and before.done >= problem.settings.trials:
+        return before
+    crew = Crew(place.url, place.study, str(place.folder.resolve()), place.workers, place.cpus, place.gpus)
+    executor = EXECUTORS.get(place.executor)(crew)
+    try:
+        while True:
+            trials = studies.explore.get_trials(deepcopy=False)
+            now = explored(
+                trials, problem.settings, seconds=time.monotonic() - began, done_before=before.done
+            )
+            watch.moved(now)
+            executor.check()
+            if stop():
+                raise KeyboardInterrupt
+            if finished(trials, problem.settings.trials) or studies.explore.user_attrs.get(EXHAUSTED):
+                break
+            time.sleep(_LOOK_S)
+        if studies.explore.user_attrs.get(EXHAUSTED):
+            watch.note(f"the space has no more candidates within the budget: {now.done} were judged")
+        if not now.done:
+            raise SearchError("no candidate within the budget was found")
+        jobs = plan(trials, problem)
+        enqueue(studies.finals, jobs)
+        watch.note(f"finals: {len(jobs)} trainings")
+        finals_began = time.monotonic()
+        held = _ended(studies)
+        while not all_done(studies.finals):
+            executor.check()
+            if stop():
+                raise KeyboardInterrupt
+            watch.moved(
+                replace(
+                    now,
+                    phase="finals",
+                    done=_ended(studies),
+                    wanted=len(jobs),
+                    seconds=time.monotonic() - finals_began,
+                    done_before=held,
+                )
+            )
+            time.sleep(_LOOK_S)
+        trials = studies.explore.get_trials(deepcopy=False)  # some that were over budget have ended since
+        return explored(trials, problem.settings, seconds=time.monotonic() - began, done_before=before.done)
+    finally:
+        executor.stop()
+
+
+def _ended(studies: Studies) -> int:
+    return sum(len(of) for of in results(studies.finals).values())
+
+
+def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Point]]:
+    """Finalists and baselines, priced with the weights that their best training ended with."""
+    held = {
+        t.user_attrs["name"]: t.user_attrs
+        for t in studies.finals.get_trials(deepcopy=False)
+        if "name" in t.user_attrs
+    }
+    finalists, others = [], []
+    for name, reached in results(studies.finals).items():
+        best = min(reached, key=lambda j: j.loss)
+        if held[name]["sets"] is None:
+            others.append(Point(name, None, cost_of(name, best, problem), tuple(reached)))
+        else:
+            design = design_of(candidate_of(held[name], problem), problem.space)
+            config = retraining(problem, design, epochs=problem.config.epochs, seed=problem.config.seed)
+            rewriting = problem.rewriting(design.scale, design.slopes)
+            graph = network_graph(config, problem.data, rewriting, best.checkpoint)
+            cost = quantities(graph, problem.hardware)
+            finalists.append(Point(name, design, cost, tuple(reached)))
+    return finalists, others
+
+
+def _shown(value: float | None) -> str:
+    return "an unknown number of" if value is None else f"{value:.6g}"
+
+
+def _or_inf(value: float | None) -> float:
+    return float("inf") if value is None else value

@@ -1,0 +1,34 @@
+"""How much the loss minds each group of layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from abcost.searching.lab import Design, Lab
+from abcost.searching.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """loss_added: calibration cross-entropy, not retrained, when this group alone has one exponent, its commonest."""
+
+    group: str
+    channels: int
+    exponent: int
+    loss_added: float
+
+
+def sensitivities(
+    problem: Problem, lab: Lab, trained: Mapping[str, Sequence[int]]
+) -> tuple[Sensitivity, ...]:
+    """One per group; `trained`: layer -> exponent of each channel of the start. The most sensitive first."""
+    base = lab.calibration_loss(Design())
+    found = []
+    for group, layers in problem.space.groups.items():
+        exponents = [e for layer in layers for e in trained[layer]]
+        ((exponent, _),) = Counter(exponents).most_common(1)
+        loss = lab.calibration_loss(Design(dict.fromkeys(layers, (exponent,))))
+        found.append(Sensitivity(group, len(exponents), exponent, loss - base))
+    return tuple(sorted(found, key=lambda s: -s.loss_added))

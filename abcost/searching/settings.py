@@ -1,0 +1,105 @@
+"""What defines a study: whoever continues or joins it must mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from abcost.errors import SearchError, UsageError
+from abcost.registry import unknown_name
+from abcost.training.config import Config
+
+SCHEMA = 1
+SAMPLERS = ("nsga2", "tpe", "random")
+_MAY_CHANGE = ("trials",)  # a study may be continued with more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Plain values throughout, for they are stored with the study. Raises UsageError or UnknownName.
+
+    recipe: `abcost.training.config.Config` of a retraining, without slopes and epochs. space: `Space.to_dict()`.
+    epochs: of each rung of retraining, none for calibration loss alone. keep: share of the candidates that a rung
+    passes on. finalists: most points of the front that are trained with `seeds` seeds.
+    start: SHA-256 of the checkpoint that all candidates start from.
+    """
+
+    model: str
+    recipe: Mapping[str, Any]
+    space: Mapping[str, Any]
+    target: str  # a bundled name, or the path of the user's table
+    table: str  # digest of the table
+    width: int
+    fraction_bits: int
+    device: str | None
+    clock_mhz: float
+    budget: str
+    epochs: tuple[int, ...]
+    keep: float
+    finalists: int
+    seeds: int
+    sampler: str
+    seed: int
+    trials: int
+    images: int  # of the validation split, for the calibration loss
+    start: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise unknown_name("--sampler", self.sampler, SAMPLERS)
+        for name, least in (("trials", 1), ("finalists", 1), ("seeds", 1), ("images", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise UsageError(f"--{name} must be a whole number of at least {least}, got {value!r}")
+        if not 0 < self.keep <= 1:
+            raise UsageError(f"--keep must be above 0 and at most 1, got {self.keep:g}")
+        if any(epochs < 1 for epochs in self.epochs) or list(self.epochs) != sorted(set(self.epochs)):
+            raise UsageError(
+                f"--epochs {','.join(map(str, self.epochs))} must rise from at least 1, as in 4,12; "
+                "0 alone is for no retraining"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values with the schema; `from_dict` reads them."""
+        return {"schema": SCHEMA, **asdict(self), "epochs": list(self.epochs)}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any], where: str) -> Settings:
+        """The settings that gave these values. Raises SearchError for those of another schema, or damaged ones."""
+        if plain.get("schema") != SCHEMA:
+            raise SearchError(
+                f"{where} has schema {plain.get('schema')!r}, this abcost reads schema {SCHEMA}: "
+                "name another study"
+            )
+        try:
+            values = {field.name: plain[field.name] for field in fields(Settings)}
+            recipe = Config.from_dict(
+                plain["recipe"]
+            ).to_dict()  # with values that an older abcost did not have
+            return Settings(**{**values, "recipe": recipe, "epochs": tuple(plain["epochs"])})
+        except (LookupError, TypeError, ValueError) as error:
+            raise SearchError(f"{where} is damaged ({type(error).__name__}: {error})") from error
+
+    def check_same(self, held: Settings, where: str) -> None:
+        """Raises SearchError, naming the first difference, if `held`, the study's, is another search than this."""
+        mine, other = self.to_dict(), held.to_dict()
+        for name in (name for name in mine if name not in _MAY_CHANGE):
+            for inner, theirs, value in _differences(other[name], mine[name]):
+                raise SearchError(
+                    f"{where} is a search with {' '.join([name, *inner])} {_brief(theirs)}, not {_brief(value)}: "
+                    "repeat its options, or name another --study or --run-dir"
+                )
+
+
+def _differences(held: Any, mine: Any) -> list[tuple[list[str], Any, Any]]:
+    """Where two values differ: the name inside, theirs, mine."""
+    if isinstance(held, Mapping) and isinstance(mine, Mapping):
+        names = dict.fromkeys([*mine, *held])
+        return [([n], held.get(n), mine.get(n)) for n in names if held.get(n) != mine.get(n)]
+    return [] if held == mine else [([], held, mine)]
+
+
+def _brief(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,94 @@
+"""One worker of a search: takes trials from the studies until nothing is left to do.
+
+python -m abcost.searching.worker < {"url": …, "study": …, "folder": …, "salt": 0, "parent": 123}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from abcost.errors import AbcostError, SearchError
+from abcost.searching.explore import Explorer
+from abcost.searching.finals import Finals, all_done
+from abcost.searching.lab import Lab
+from abcost.searching.problem import Problem
+from abcost.searching.storage import reported
+from abcost.searching.studies import Studies, join
+from abcost.training.interrupt import catching
+
+START = "start.pt"
+_WAIT_S = 0.5
+
+
+def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) -> None:
+    """Explore, then wait for the finals and take part in them. `salt` tells the workers of a study apart.
+
+    Raises KeyboardInterrupt if asked to stop, after saving; SearchError, OutputError and what judging raises.
+    """
+    _heed(stop)  # whoever started this worker may have died while it loaded
+    settings = studies.settings
+    start = folder / START
+    check_start(start, settings.start)
+    torch.set_num_threads(1)
+    problem = Problem(settings, start)
+    lab = Lab(problem, folder, stop)
+    explorer, finals = (
+        Explorer(studies.explore, problem, lab, salt),
+        Finals(studies.finals, problem, lab),
+    )
+    with reported(studies.url):
+        while explorer.step():
+            _heed(stop)
+        while not all_done(studies.finals):
+            _heed(stop)
+            if not finals.step():
+                time.sleep(_WAIT_S)
+
+
+def check_start(start: Path, digest: str) -> None:
+    """Raises SearchError unless the checkpoint that all candidates start from is there, and the same."""
+    if not start.is_file():
+        raise SearchError(
+            f"no {start}: a worker needs the run folder of the search, or a copy of its {START}; name it with --run-dir"
+        )
+    if digest_of(start) != digest:
+        raise SearchError(f"{start} is not the checkpoint that this study started with: copy that one")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _heed(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise KeyboardInterrupt
+
+
+def main() -> int:
+    """A worker that dies with the process that started it. Exit status as `abcost`'s."""
+    asked = json.loads(sys.stdin.readline())
+    parent = asked["parent"]  # said by the parent: by now it may be dead, and getppid() another's
+    try:
+        with catching() as stop, contextlib.redirect_stdout(sys.stderr):
+            studies = join(asked["url"], asked["study"])
+            work(studies, Path(asked["folder"]), asked["salt"], lambda: stop.asked or os.getppid() != parent)
+    except KeyboardInterrupt:
+        return 130
+    except AbcostError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

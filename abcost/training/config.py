@@ -1,0 +1,184 @@
+"""One step of a training: every value of the recipe, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from abcost.data.lighting import LIGHTINGS
+from abcost.errors import UsageError
+from abcost.registry import unknown_name
+
+PRECISIONS = ("32", "64", "bf16-mixed")
+ACCELERATORS = ("auto", "cpu", "cuda")
+SELECTIONS = ("validation", "test")
+TIES = ("later", "loss")
+STEPS = (1, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What one step of the recipe is trained with. Raises UsageError or UnknownName for values that make no sense.
+
+    `published` values and those of short runs: see `abcost.training.recipes`. A value that an older run does not have
+    written down is the one given here, which is what that run was trained with.
+    """
+
+    # the network
+    model: str
+    variant: str = "ab"
+    step: int = 2  # 1: real weights in the blocks; 2: binary
+    preset: str | None = None  # says the stem; None: that of the data
+    base_width: int | None = None
+    blocks: tuple[int, ...] | None = None
+    alpha_exponent: int | None = None  # residual scale alpha = 2**alpha_exponent; None: as published, -2
+    # the data
+    data: str = "digits"  # a name, a folder of images, or file.py:function
+    data_root: str | None = None
+    image_size: int | None = None
+    augment: bool = True  # move and flip training images
+    shift: int | None = None  # pixels, at most; None: as documented for the data, as the next two
+    flip: bool | None = None
+    lighting: str | None = None  # of image files: 8-bit (published), float or none; None: float
+    workers: int | None = None  # processes that read image files
+    select_on: str = "validation"  # the split that chooses the best epoch
+    ties: str = "loss"  # of equal top-1, "later" (published) keeps the last epoch, "loss" that of least loss
+    # the recipe
+    seed: int = 2023
+    epochs: int = 256
+    batch_size: int = 256  # over all processes
+    lr: float = 1e-3  # falls linearly, per epoch
+    slope_lr: float | None = None  # of the slope exponents; None: lr
+    weight_decay: float = 0.0  # of parameters of four dimensions
+    clip: float | None = 1e-3  # of adaptive gradient clipping; None: none
+    distillation: float = 0.0  # share of the distribution loss; the rest is cross-entropy with the labels
+    init: str | None = None  # checkpoint to start from; in a second step, that of the first
+    teacher: str | None = None  # resnet34 (torchvision), or a checkpoint
+    teacher_model: str | None = None  # what that is of, if it does not say so itself
+    # the slopes
+    slopes: Mapping[str, tuple[int, ...]] | None = None  # layer -> exponents that it may take
+    fixed_slope: int | None = None  # every slope is 2**fixed_slope
+    # the machine
+    precision: str = "32"
+    compile: bool = False
+    accelerator: str = "auto"
+    devices: int = 1
+    threads: int | None = None  # per process; None: torch's own choice
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in known and not (value is None and name in _OPTIONAL):
+                raise unknown_name(_option(name), str(value), known)
+        for name, (least, most) in _WHOLE.items():
+            _check_whole(name, getattr(self, name), least, most)
+        for name, (least_, most_) in _REAL.items():
+            _check_real(name, getattr(self, name), least_, most_)
+        for name, kind in (*((n, str) for n in _TEXTS), *((n, bool) for n in _SWITCHES)):
+            _check_kind(name, getattr(self, name), kind)
+        if self.blocks is not None and not (isinstance(self.blocks, tuple) and self.blocks):
+            raise UsageError(f"--blocks must be whole numbers such as 2,2,2, got {self.blocks!r}")
+        for number in self.blocks or ():
+            _check_whole("blocks", number, 1, _MOST)
+        if self.distillation and not self.teacher:
+            raise UsageError(
+                f"--distillation {self.distillation:g} needs a --teacher: resnet34 or a checkpoint"
+            )
+        if self.slopes is not None and self.fixed_slope is not None:
+            raise UsageError("--slopes and --fixed-slope exclude each other: one restricts, the other fixes")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return torch.float64 if self.precision == "64" else torch.float32
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and checkpoints; `from_dict` reads them."""
+        plain = asdict(self)
+        plain["blocks"] = None if self.blocks is None else list(self.blocks)
+        if self.slopes is not None:
+            plain["slopes"] = {layer: list(exponents) for layer, exponents in self.slopes.items()}
+        return plain
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Config:
+        """The config that gave these values; what this version does not know is left out. Raises as `Config`."""
+        values = {name: value for name, value in plain.items() if name in NAMES}
+        if values.get("blocks") is not None:
+            values["blocks"] = tuple(values["blocks"])
+        if values.get("slopes") is not None:
+            values["slopes"] = {layer: tuple(exponents) for layer, exponents in values["slopes"].items()}
+        return Config(**values)
+
+
+NAMES = tuple(field.name for field in fields(Config))
+
+_MOST = 2**63 - 1
+_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "step": STEPS,
+        "precision": PRECISIONS,
+        "accelerator": ACCELERATORS,
+        "select_on": SELECTIONS,
+        "ties": TIES,
+        "lighting": LIGHTINGS,
+    }
+)
+_WHOLE: Mapping[str, tuple[int, int]] = MappingProxyType(  # name -> least and greatest value
+    {
+        **dict.fromkeys(
+            ("epochs", "batch_size", "devices", "threads", "image_size", "base_width"), (1, _MOST)
+        ),
+        "seed": (0, _MOST),
+        **dict.fromkeys(("shift", "workers"), (0, _MOST)),
+        "alpha_exponent": (-16, 0),
+        "fixed_slope": (-126, 127),  # a float32 holds 2**exponent
+    }
+)
+_TINY = 5e-324  # the least number above 0
+_REAL: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        **dict.fromkeys(("lr", "slope_lr", "clip"), (_TINY, math.inf)),
+        "weight_decay": (0.0, math.inf),
+        "distillation": (0.0, 1.0),
+    }
+)
+_TEXTS = ("model", "variant", "preset", "data", "data_root", "teacher", "teacher_model", "init")
+_SWITCHES = ("augment", "compile", "flip")
+_OPTIONAL = frozenset(field.name for field in fields(Config) if field.default is None)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if value is None and name in _OPTIONAL:
+        return
+    if type(value) is not int:
+        raise UsageError(f"{_option(name)} must be a whole number, got {value!r}")
+    if not least <= value <= most:
+        limit = f"at least {least}" if most == _MOST else f"between {least} and {most}"
+        raise UsageError(f"{_option(name)} must be {limit}, got {value}")
+
+
+def _check_real(name: str, value: object, least: float, most: float) -> None:
+    if value is None and name in _OPTIONAL:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UsageError(f"{_option(name)} must be a number, got {value!r}")
+    if not (math.isfinite(value) and least <= value <= most):
+        lower = "above 0" if least == _TINY else f"at least {least:g}"
+        upper = f" and at most {most:g}" if most < math.inf else ""
+        raise UsageError(f"{_option(name)} must be {lower}{upper}, got {value:g}")
+
+
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind) and not (value is None and name in _OPTIONAL):
+        wanted = "text" if kind is str else "true or false"
+        raise UsageError(f"{_option(name)} must be {wanted}, got {value!r}")

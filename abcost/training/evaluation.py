@@ -1,0 +1,45 @@
+"""A network on a split, by all processes together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from abcost.data import Split
+from abcost.training.losses import label_loss
+from abcost.training.tally import Tally
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def evaluate(
+    fabric: Fabric, model: nn.Module, split: Split, *, classes: int, batch_size: int, confusion: bool = False
+) -> Tally:
+    """Loss with the labels, top-1 and top-5 (and the confusion matrix) of `model`, which is left in evaluation mode.
+
+    Every process reads every so-manieth image of `split`, in batches of `batch_size`; the sums are those of all.
+    """
+    tally = Tally(classes, fabric.device, confusion=confusion)
+    mine = torch.arange(fabric.global_rank, len(split), fabric.world_size)
+    dtype = next(model.parameters()).dtype
+    model.eval()
+    with torch.no_grad(), fabric.autocast():
+        for batch in split.batches(mine, batch_size, epoch=0, augment=False):
+            images, labels = fabric.to_device(batch)
+            logits = model(images.to(dtype))
+            tally.add(logits, labels, label_loss(logits, labels))
+    tally.sums = summed(fabric, tally.sums)
+    if tally.confusion is not None:
+        tally.confusion = summed(fabric, tally.confusion)
+    return tally
+
+
+def summed(fabric: Fabric, sums: Tensor) -> Tensor:
+    """The sum over all processes, in every one of them."""
+    if fabric.world_size == 1:
+        return sums
+    total: Tensor = fabric.all_reduce(sums, reduce_op="sum")  # type: ignore[assignment]
+    return total

@@ -1,0 +1,248 @@
+"""One step of the recipe, from fresh or given weights to a tested checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from abcost.data import DataSet
+from abcost.errors import TrainError
+from abcost.models.checkpoint import load_checkpoint
+from abcost.training.agc import clip_
+from abcost.training.config import Config
+from abcost.training.evaluation import evaluate, summed
+from abcost.training.files import write_tensors, write_text
+from abcost.training.groups import clipped_parameters, parameter_groups
+from abcost.training.log import Board, Row, log_csv
+from abcost.training.losses import mixed_loss
+from abcost.training.network import described, network
+from abcost.training.order import epoch_order, share_of_batches
+from abcost.training.outcome import test
+from abcost.training.schedule import learning_rate
+from abcost.training.slopes import plain_state, restrict_slopes
+from abcost.training.standing import Standing, checkpoint, restore, save
+from abcost.training.surroundings import BEST, BOARD, LAST, LOG, Surroundings
+from abcost.training.tally import Tally
+from abcost.training.teacher import load_teacher
+
+_AGREE_EVERY = 16  # batches between two times that several processes agree whether to stop
+
+
+def train_step(config: Config, around: Surroundings, *, start: Path | None = None) -> dict[str, Any]:
+    """Train, from the weights of `start` if given; go on from `last.pt` if the folder has one.
+
+    Leaves best.pt, last.pt, log.csv, metrics.json, confusion.csv and tensorboard/ in the folder, each whole at any
+    moment, and returns what metrics.json says. Every epoch is saved; last.pt is written last, so that all else can be
+    made again from it.
+
+    Raises KeyboardInterrupt, after saving, if asked to stop; TrainError if the loss is no longer finite; UsageError,
+    CheckpointError or OutputError.
+    """
+    fabric, data = around.fabric, around.data
+    torch.manual_seed(config.seed)
+    teacher = None
+    if config.teacher and config.distillation:  # made first, as published: making it takes random numbers
+        teacher = load_teacher(config.teacher, config.teacher_model, data).to(config.dtype)
+    model = network(config, data)
+    if start is not None:
+        load_checkpoint(model, start)
+    restrict_slopes(model, config)
+
+    adam = torch.optim.Adam(parameter_groups(model, config), fused=True)
+    compiled: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+    runner, optimizer = fabric.setup(compiled, adam)
+    if teacher is not None:
+        teacher = teacher.to(fabric.device)
+    trainer = _Trainer(config, around, model, runner, adam, optimizer, teacher)
+
+    last = around.folder / LAST
+    standing = restore(last, config, model, adam) if last.exists() else Standing()
+    if fabric.is_global_zero:
+        around.watch.started(config, epoch=standing.epoch, batches=trainer.batches())
+    board = Board(around.folder / BOARD, standing.epoch) if fabric.is_global_zero else None
+    try:
+        while standing.epoch < config.epochs:
+            trainer.epoch(standing)
+            if board is not None:
+                board.add(standing.rows[-1])
+                around.watch.epoch(standing.rows[-1])
+            if standing.epoch < config.epochs and trainer.asked_to_stop():
+                raise KeyboardInterrupt
+    finally:
+        if board is not None:
+            board.close()
+    return test(config, around, standing)
+
+
+def check_step(config: Config, data: DataSet, processes: int, *, start: Path | None = None) -> None:
+    """Make all that `train_step` makes before it trains, and write nothing. Raises as it does."""
+    model = network(config, data)
+    if start is not None:
+        load_checkpoint(model, start)
+    restrict_slopes(model, config)
+    parameter_groups(model, config)
+    share_of_batches(torch.arange(len(data.train)), config.batch_size, rank=0, processes=processes)
+    if config.teacher and config.distillation:
+        load_teacher(config.teacher, config.teacher_model, data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trainer:
+    """A network with its optimiser, and how an epoch changes them."""
+
+    config: Config
+    around: Surroundings
+    model: nn.Module  # as it is saved and evaluated
+    runner: nn.Module  # the same, as the runtime runs it: compiled, on several devices, in its precision
+    adam: torch.optim.Adam  # as it is saved
+    optimizer: Any  # the same, as the runtime steps it
+    teacher: nn.Module | None
+
+    def epoch(self, standing: Standing) -> None:
+        """Train one epoch, or what is left of it, evaluate and save; `standing` moves on.
+
+        Raises KeyboardInterrupt, after saving, if asked to stop; TrainError.
+        """
+        config, fabric, data = self.config, self.around.fabric, self.around.data
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate(group["start_lr"], standing.epoch, config.epochs)
+        tally = Tally(len(data.classes), fabric.device)
+        if fabric.is_global_zero:  # they are the sums over all processes
+            tally.sums += torch.tensor(standing.sums, dtype=torch.float64, device=fabric.device)
+        began = time.monotonic() - standing.seconds
+
+        order = self._order(standing.epoch)
+        size = config.batch_size // fabric.world_size
+        clipped = clipped_parameters(self.model)
+        self.model.train()
+        remaining = order[standing.batch * size :]
+        unread = data.train.batches(remaining, size, epoch=standing.epoch, augment=config.augment)
+        for batch in (
+            unread if len(remaining) else ()
+        ):  # none: stopped between the last batch and the evaluation
+            loss = self._batch(batch, clipped, tally)
+            standing.batch += 1
+            if fabric.is_global_zero:
+                self.around.watch.batch(standing.batch, loss)
+            if standing.batch % self._patience() == 0 and self.asked_to_stop():
+                standing.sums = self._together(tally).tolist()
+                standing.seconds = time.monotonic() - began
+                self._save(standing)
+                raise KeyboardInterrupt
+
+        tally.sums = self._together(tally)
+        trained = tally.means()
+        if not math.isfinite(trained[0]):
+            raise TrainError(
+                f"the loss is {trained[0]} in epoch {standing.epoch + 1} of step {config.step}: training diverged; "
+                f"lower --lr (now {config.lr:g}) or --clip (now {config.clip})"
+            )
+        chosen = evaluate(
+            fabric,
+            self.model,
+            data.validation,
+            classes=len(data.classes),
+            batch_size=config.batch_size,
+        )
+        seconds = time.monotonic() - began
+        standing.rows.append(_row(config, standing.epoch, trained, chosen.means(), tally.images, seconds))
+        standing.finish_epoch()
+        self._save(standing)
+
+    def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: Tally) -> Tensor:
+        """Forward, backward, clip, step."""
+        config, fabric = self.config, self.around.fabric
+        images, labels = fabric.to_device(batch)
+        fast = images.contiguous(memory_format=torch.channels_last)  # all layers take the layout over
+        with fabric.autocast():  # without it, the runtime hands out float64 logits as float32
+            logits = self.runner(fast)
+        taught = None
+        if self.teacher is not None:
+            with torch.no_grad(), fabric.autocast():
+                taught = self.teacher(images.to(config.dtype))
+        loss = mixed_loss(logits, labels, taught, config.distillation)
+        self.optimizer.zero_grad()
+        fabric.backward(loss)
+        if config.clip is not None:
+            clip_(clipped, config.clip)
+        self.optimizer.step()
+        tally.add(logits, labels, loss)
+        return loss.detach()
+
+    def batches(self) -> int:
+        """Per epoch. Raises UsageError if a batch does not fit the set or the processes."""
+        return len(self._order(0)) // (self.config.batch_size // self.around.fabric.world_size)
+
+    def asked_to_stop(self) -> bool:
+        """Whether any process was asked to; all of them come here at the same batch."""
+        fabric = self.around.fabric
+        if fabric.world_size == 1:
+            return self.around.stop()
+        asked = torch.tensor(float(self.around.stop()), device=fabric.device)
+        return bool(summed(fabric, asked) > 0)
+
+    def _patience(self) -> int:
+        return 1 if self.around.fabric.world_size == 1 else _AGREE_EVERY
+
+    def _order(self, epoch: int) -> Tensor:
+        config, fabric = self.config, self.around.fabric
+        order = epoch_order(len(self.around.data.train), seed=config.seed, step=config.step, epoch=epoch)
+        return share_of_batches(
+            order, config.batch_size, rank=fabric.global_rank, processes=fabric.world_size
+        )
+
+    def _together(self, tally: Tally) -> Tensor:
+        """The sums over all processes."""
+        return summed(self.around.fabric, tally.sums)
+
+    def _save(self, standing: Standing) -> None:
+        """best.pt if it is one, then the log, then last.pt."""
+        config, fabric, folder = self.config, self.around.fabric, self.around.folder
+        ended = standing.batch == 0
+        if ended and _better(standing, config.select_on, config.ties):
+            standing.best = standing.epoch
+        if fabric.is_global_zero:
+            description = described(config, self.around.data)
+            if ended and standing.best == standing.epoch:
+                write_tensors(
+                    folder / BEST, checkpoint(config, description, plain_state(self.model), standing)
+                )
+            write_text(folder / LOG, log_csv(standing.rows))
+            save(folder / LAST, config, description, self.model, self.adam, standing)
+        fabric.barrier()
+
+
+def _row(
+    config: Config,
+    epoch: int,
+    trained: tuple[float, float, float],
+    chosen: tuple[float, float, float],
+    images: int,
+    seconds: float,
+) -> Row:
+    names = ("loss", "top1", "top5")
+    return {
+        "step": config.step,
+        "epoch": epoch + 1,
+        "lr": learning_rate(config.lr, epoch, config.epochs),
+        **{f"train_{name}": value for name, value in zip(names, trained, strict=True)},
+        **{f"{config.select_on}_{name}": value for name, value in zip(names, chosen, strict=True)},
+        "images_per_second": images / seconds,
+        "seconds": seconds,
+    }
+
+
+def _better(standing: Standing, split: str, ties: str) -> bool:
+    """Whether the last epoch is the best: by top-1; of equal ones the later, or that of less loss."""
+    if standing.best == 0:
+        return True
+    last, best = standing.rows[-1], standing.rows[standing.best - 1]
+    if last[f"{split}_top1"] != best[f"{split}_top1"]:
+        return last[f"{split}_top1"] > best[f"{split}_top1"]
+    return ties == "later" or last[f"{split}_loss"] < best[f"{split}_loss"]

@@ -1,0 +1,69 @@
+"""Devices, precision and processes, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+
+from abcost.errors import UsageError
+from abcost.extras import require
+from abcost.training.config import Config
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+NEEDED = ("lightning_fabric", "scipy.stats", "tensorboardX")
+
+
+def check_extra() -> None:
+    """Raises MissingExtra if what training needs is not installed."""
+    for name in NEEDED:
+        require(name, "train", "training")
+
+
+def start(config: Config) -> Fabric:
+    """The runtime that `config` asks for, launched: from here on, every process runs the same code.
+
+    Under `torchrun` the processes are those that it started, on one machine or several; otherwise `--devices N` starts
+    them here. Raises UsageError if the machine has no such devices.
+    """
+    check_extra()
+    from lightning_fabric import Fabric  # noqa: PLC0415 - takes two seconds
+
+    accelerator = config.accelerator
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    local, total = _torchrun()
+    if accelerator == "cuda" and torch.cuda.device_count() < (local or config.devices):
+        raise UsageError(
+            f"{local or config.devices} GPUs are asked for, this machine has {torch.cuda.device_count()}"
+        )
+    devices = local or config.devices
+    precision = {"32": "32-true", "64": "64-true"}.get(config.precision, config.precision)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.backends.cudnn.deterministic = True  # both as published
+    torch.backends.cudnn.benchmark = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice about clusters and workers
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=total // local if local else 1,
+            strategy="ddp" if (total or devices) > 1 else "auto",
+            precision=precision,  # type: ignore[arg-type]
+        )
+        fabric.launch()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)  # launching several processes may have changed it
+    return fabric
+
+
+def _torchrun() -> tuple[int, int]:
+    """Processes on this machine and on all, as torchrun says; 0 and 0 without it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 0
+    return int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])

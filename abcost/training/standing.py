@@ -1,0 +1,101 @@
+"""How far a step has come, and the checkpoint that holds it: enough to go on bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from abcost.errors import CheckpointError
+from abcost.models.checkpoint import read_checkpoint
+from abcost.training.config import Config
+from abcost.training.files import write_tensors
+from abcost.training.log import Row
+from abcost.training.slopes import latent_slopes, load_state, plain_state
+
+SCHEMA = 1
+
+
+@dataclass
+class Standing:
+    """Where a step stands: after `epoch` whole epochs and `batch` batches of the next one."""
+
+    epoch: int = 0
+    batch: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # of the batches (see `Tally`)
+    seconds: float = 0.0  # that they took
+    rows: list[Row] = field(default_factory=list)  # one per epoch
+    best: int = 0  # the epoch (from 1) that is best so far; 0: none yet
+
+    def finish_epoch(self) -> None:
+        """The next epoch begins."""
+        self.epoch += 1
+        self.batch, self.sums, self.seconds = 0, [0.0] * 4, 0.0
+
+
+def checkpoint(
+    config: Config, description: Mapping[str, Any], state: Mapping[str, Tensor], standing: Standing
+) -> dict[str, Any]:
+    """What every checkpoint of abcost holds: weights that need no restriction of slopes, and how they came about."""
+    return {
+        "schema": SCHEMA,
+        "model": config.model,
+        "variant": config.variant,
+        "step": config.step,
+        "epoch": standing.epoch,
+        "state_dict": dict(state),
+        "optimizer": None,
+        "metrics": dict(standing.rows[-1]) if standing.rows else {},
+        "config": dict(description),
+    }
+
+
+def save(
+    path: Path,
+    config: Config,
+    description: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: Optimizer,
+    standing: Standing,
+) -> None:
+    """Write all that `restore` needs. Raises OutputError."""
+    content = checkpoint(config, description, plain_state(model), standing)
+    content["optimizer"] = optimizer.state_dict()
+    content["resume"] = {
+        "batch": standing.batch,
+        "sums": standing.sums,
+        "seconds": standing.seconds,
+        "rows": standing.rows,
+        "best": standing.best,
+        "latent": latent_slopes(model),
+        "random": torch.get_rng_state(),
+    }
+    write_tensors(path, content)
+
+
+def restore(path: Path, config: Config, model: nn.Module, optimizer: Optimizer) -> Standing:
+    """Put model, optimizer and torch's random numbers where they were. Raises CheckpointError."""
+    read_checkpoint(path)  # finds damage that torch.load does not look for
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        held = content["resume"]
+        load_state(model, content["state_dict"], held["latent"])
+        optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(held["random"])
+        standing = Standing(
+            content["epoch"], held["batch"], held["sums"], held["seconds"], held["rows"], held["best"]
+        )
+    except Exception as error:  # a damaged file can fail in any way
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"cannot resume from {path}: {type(error).__name__}: {reason}") from error
+    if content["step"] != config.step or content["model"] != config.model:
+        raise CheckpointError(
+            f"cannot resume from {path}: it is step {content['step']} of {content['model']}, "
+            f"not step {config.step} of {config.model}"
+        )
+    return standing
