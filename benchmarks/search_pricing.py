@@ -30,6 +30,10 @@ from abcost.searching.pricing import Hardware, Pricer, quantities
 from abcost.searching.space import Space, groups_of
 
 WHOLE = 5  # analyses of the peer
+SINGLE, WARM = (
+    60,
+    6,
+)  # candidates priced one by one by a new pricer; those at first, which meet most for the first time
 
 
 def main() -> None:
@@ -61,6 +65,13 @@ def main() -> None:
             start = time.process_time()
             pricer.price_encoded(batch)
             times.append(time.process_time() - start)
+        alone = Pricer(graph, space, hardware)
+        one_by_one = []
+        for row in np.random.default_rng(1).integers(0, structures, (SINGLE, len(space.groups))):
+            start = time.process_time()
+            alone.price_encoded(row[None])
+            one_by_one.append(time.process_time() - start)
+        single = float(np.median(one_by_one[WARM:]))
         generator = random.Random(0)  # noqa: S311 - a sample
         start = time.process_time()
         for _ in range(WHOLE):
@@ -74,7 +85,7 @@ def main() -> None:
         print(
             f"{arguments.model}, {len(space.groups)} PReLUs, {name}: "
             f"set-up {setup:.1f} s, first batch {times[0]:.1f} s, "
-            f"then {rate:,.0f} candidates/s of one core; one whole analysis {whole * 1e3:.0f} ms: {rate * whole:,.0f}x"
+            f"then {rate:,.0f} candidates/s of one core; a single new one {single * 1e3:.1f} ms (median); one whole analysis {whole * 1e3:.0f} ms: {rate * whole:,.0f}x"
         )
 
 

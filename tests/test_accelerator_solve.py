@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from itertools import pairwise
 
@@ -77,7 +78,7 @@ def test_wanted_rate_is_reached_by_the_least_worth(fps):
     for engine in architecture.engines:
         mine = layers(found)[engine.name]
         enough = [f for f in foldings(engine) if engine.cycles(f.pe, f.simd) <= 100e6 / fps]
-        worth = architecture.worth(engine)
+        worth = functools.partial(architecture.worth, engine)
         values = {f: worth(f) for f in enough}
         assert values[Folding(mine.pe, mine.simd)] == min(values.values())
 

@@ -44,6 +44,12 @@ class Slowest:
     unit: str
     missing: frozenset[str] = frozenset()
 
+    def or_later(self, other: Slowest) -> Slowest:
+        """Of two paths of one engine the longer one."""
+        mine, theirs = self.delay, other.delay
+        longer = theirs is not None and (mine is None or theirs.value > mine.value)
+        return replace(other if longer else self, missing=self.missing | other.missing)
+
 
 @dataclass(frozen=True, slots=True)
 class Fmax:
@@ -128,10 +134,10 @@ class Delays:
 
     def of(self, unit: Unit) -> tuple[tuple[Delay, str], ...] | None:
         """Delay and name of each path through the unit; None where there is no delay of it."""
-        one = replace(unit, count=1)
-        if one not in self._known:
-            self._known[one] = self._paths(one)
-        return self._known[one]
+        if unit not in self._known:
+            one = unit if unit.count == 1 else replace(unit, count=1)
+            self._known[unit] = self._paths(one) if one is unit else self.of(one)
+        return self._known[unit]
 
     def _paths(self, unit: Unit) -> tuple[tuple[Delay, str], ...] | None:
         if unit.op in _WIRING:

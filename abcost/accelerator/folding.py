@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from abcost.accelerator.engine import Engine
 from abcost.core.kinds import DotArithmetic
 from abcost.errors import CostError
@@ -63,20 +66,26 @@ def ladder(
     offers, refusal = [], None
     for folding in filter(allowed, foldings(engine)):
         try:
-            offers.append(
-                (engine.cycles(folding.pe, folding.simd), worth(folding), -folding.simd, folding.pe)
-            )
+            offers.append((engine.cycles(folding.pe, folding.simd), worth(folding), folding))
         except CostError as error:
             refusal = refusal or error
     if not offers and refusal is not None:
         raise refusal
-    found: list[tuple[int, Folding]] = []
-    least = float("inf")
-    for cycles, value, simd, pe in sorted(offers):
-        if value < least:
-            least = value
-            found.append((cycles, Folding(pe, -simd)))
-    return found
+    cycles, values, offered = zip(*offers, strict=True) if offers else ((), (), ())
+    return worth_less(offered, np.array(cycles), np.array(values, dtype=float))
+
+
+def worth_less(
+    offers: Sequence[Folding], cycles: NDArray[np.int64], worth: NDArray[np.float64]
+) -> list[tuple[int, Folding]]:
+    """Of foldings with these cycles and worths those that are worth less than every faster one, fastest first."""
+    if not len(offers):
+        return []
+    simd, pe = (np.array(sizes) for sizes in zip(*((f.simd, f.pe) for f in offers), strict=True))
+    order = np.lexsort((pe, -simd, worth, cycles))
+    values = worth[order]
+    less = np.concatenate(([True], values[1:] < np.minimum.accumulate(values)[:-1]))
+    return [(int(cycles[i]), offers[i]) for i in order[less]]
 
 
 def smallest(rungs: Sequence[tuple[int, Folding]], cycles: float) -> Folding | None:

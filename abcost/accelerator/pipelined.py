@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from abcost.accelerator.design.buffers import streams
 from abcost.accelerator.design.designer import Designer
@@ -15,7 +17,7 @@ from abcost.accelerator.design.network import window_at
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import memories
-from abcost.accelerator.folding import Folding, ladder, products, smallest
+from abcost.accelerator.folding import Folding, foldings, products, smallest, worth_less
 from abcost.accelerator.memory import LUTS_PER_BLOCK, Memory, family_of
 from abcost.accelerator.multipliers import in_luts, within_dsps
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
@@ -43,6 +45,19 @@ class _Before(NamedTuple):
     logic: Logic
     memories: int
     lanes: int
+
+
+class _Offers(NamedTuple):
+    """All foldings of an engine, and what of their worth no set of exponents changes. examples: one of each `lanes`."""
+
+    foldings: tuple[Folding, ...]
+    cycles: NDArray[np.int64]
+    luts: NDArray[np.float64]  # NaN where the table is silent
+    dsps: NDArray[np.float64]
+    memories: NDArray[np.float64]
+    products: NDArray[np.float64]
+    lanes: NDArray[np.int64]  # number in `examples`
+    examples: tuple[Folding, ...]
 
 
 class Pipelined:
@@ -76,15 +91,71 @@ class Pipelined:
         self._priced: dict[int, dict[str, float | None]] = {}
         self._given = folding.of(self.engines)
         self._folding = folding.part(self.engines)
+        self._offered: dict[str, _Offers | CostError] = {}
         self._ladders = [self.rungs(number, engine) for number, engine in enumerate(self.engines)]
 
     def rungs(self, number: int, engine: Engine) -> list[tuple[int, Folding]]:
         """The ladder of an engine, or one rung where its folding is given. Raises CostError where no price reaches."""
         given = self._given[number]
         if given is None:
-            return ladder(engine, self.worth(engine), partial(self._allowed, engine))
-        self.worth(engine)(given)
+            return self._ladder(engine)
+        self.worth(engine, given)
         return [(engine.cycles(given.pe, given.simd), given)]
+
+    def _ladder(self, engine: Engine) -> list[tuple[int, Folding]]:
+        """The foldings worth less than every faster one; see `worth`, here for all at once."""
+        offers = self._offers(engine)
+        behind, refusal = [], None
+        for folding in offers.examples:
+            try:
+                amounts = self._behind(engine, folding)
+                behind.append(tuple(_or_nan(amounts[name]) for name in ("luts", "dsps")))
+            except CostError as error:
+                refusal = refusal or error
+                behind.append((np.inf, np.inf))
+        if refusal is not None and np.isinf(behind).all():
+            raise refusal
+        luts, dsps = np.array(behind).T[:, offers.lanes]
+        worth = offers.luts + luts + LUTS_PER_DSP * (offers.dsps + dsps) + offers.memories
+        worth = np.where(np.isnan(worth), offers.products, worth)
+        priced = np.isfinite(worth)
+        chosen = [folding for folding, there in zip(offers.foldings, priced, strict=True) if there]
+        return worth_less(chosen, offers.cycles[priced], worth[priced])
+
+    def _offers(self, engine: Engine) -> _Offers:
+        """The same for all sets of exponents of an engine. Raises CostError where no price reaches any."""
+        found = self._offered.get(engine.dot.name)
+        if found is None:
+            found = self._offered[engine.dot.name] = self._all_offers(engine)
+        if isinstance(found, CostError):
+            raise found
+        return found
+
+    def _all_offers(self, engine: Engine) -> _Offers | CostError:
+        known, refusal = [], None
+        for folding in foldings(engine):
+            if not self._allowed(engine, folding):
+                continue
+            try:
+                known.append((folding, self._before(engine, folding)))
+            except CostError as error:
+                refusal = refusal or error
+        if not known:
+            return refusal or CostError(f"layer {engine.name} has no folding")
+        examples: dict[int, Folding] = {}
+        for folding, before in known:
+            examples.setdefault(before.lanes, folding)
+        number = {lanes: i for i, lanes in enumerate(examples)}
+        return _Offers(
+            tuple(folding for folding, _ in known),
+            np.array([engine.cycles(folding.pe, folding.simd) for folding, _ in known]),
+            np.array([_or_nan(before.logic["luts"]) for _, before in known]),
+            np.array([_or_nan(before.logic["dsps"]) for _, before in known]),
+            np.array([float(before.memories) for _, before in known]),
+            np.array([float(products(folding)) for folding, _ in known]),
+            np.array([number[before.lanes] for _, before in known]),
+            tuple(examples.values()),
+        )
 
     def _allowed(self, engine: Engine, folding: Folding) -> bool:
         return not self.streamed or streams(window_at(self.graph, engine), folding.simd)
@@ -226,22 +297,15 @@ class Pipelined:
         own = memories(engine, folding, self.graph, self.designer.number)
         return [*own, *(m for work in engine.chain for m in self.joins.get(work.node.name, ()))]
 
-    def worth(self, engine: Engine) -> Callable[[Folding], float]:
+    def worth(self, engine: Engine, folding: Folding) -> float:
         """LUTs that the logic and memories of an engine are worth at a folding; products where the table is silent."""
-        chains: dict[int, Logic] = {}  # by lanes
-
-        def worth(folding: Folding) -> float:
-            before = self._before(engine, folding)
-            behind = chains.get(before.lanes)
-            if behind is None:
-                behind = chains[before.lanes] = self._behind(engine, folding)
-            amounts = (before.logic["luts"], behind["luts"], before.logic["dsps"], behind["dsps"])
-            if None in amounts:
-                return products(folding)
-            luts, more_luts, dsps, more_dsps = (amount or 0.0 for amount in amounts)
-            return luts + more_luts + LUTS_PER_DSP * (dsps + more_dsps) + before.memories
-
-        return worth
+        before = self._before(engine, folding)
+        behind = self._behind(engine, folding)
+        amounts = (before.logic["luts"], behind["luts"], before.logic["dsps"], behind["dsps"])
+        if None in amounts:
+            return products(folding)
+        luts, more_luts, dsps, more_dsps = (amount or 0.0 for amount in amounts)
+        return luts + more_luts + LUTS_PER_DSP * (dsps + more_dsps) + before.memories
 
     def _memory_worth(self, engine: Engine, folding: Folding) -> int:
         """LUTs that the memories of an engine are worth, FIFOs aside."""
@@ -251,6 +315,10 @@ class Pipelined:
             m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family.shapes)
             for m in placed
         )
+
+
+def _or_nan(amount: float | None) -> float:
+    return np.nan if amount is None else amount
 
 
 def _sum(*parts: tuple[Mapping[str, float | None], float]) -> Logic:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abcost.accelerator.clock import Delays, leaf_for
+from abcost.accelerator.clock import Delays, Slowest, leaf_for
 from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding, smallest
 from abcost.accelerator.memory import Memory
@@ -95,6 +95,7 @@ class Variants:
         self._variants: dict[tuple[int, int], Engine] = {}
         self._rows: dict[tuple[int, int, Folding], list[float]] = {}
         self._stored: dict[tuple[Folding, ...], _Stored] = {}
+        self._slow: dict[tuple[str, Folding, int], Slowest] = {}
 
     def organise(self, chosen: Chosen) -> Pipelines:
         """Every candidate as `abcost.accelerator.solve.organise` would organise it. Raises CostError as that does."""
@@ -167,13 +168,24 @@ class Variants:
         if known is None:
             variant, prices = self._variant(number, code), self._base.prices
             logic = self._base.logic(variant, folding)
-            dot, post = self._base.groups(variant, folding)
+            _, post = self._base.groups(variant, folding)
             prelu = prices.total(unit for unit in post if unit.op in PRELU_UNITS)["luts"]
-            slow = self._delays.slowest(variant.name, [*dot, *post])
+            slow = self._slowest(variant, folding)
             delay = None if slow.missing or slow.delay is None else slow.delay.value
             numbers = [*(logic[name] for name in LOGIC), prices.total(post)["luts"], prelu, delay]
             known = self._rows[number, code, folding] = [np.nan if x is None else x for x in numbers]
         return known
+
+    def _slowest(self, variant: Engine, folding: Folding) -> Slowest:
+        """The longest path; that of all but its PReLUs is the same for many sets of exponents."""
+        designer = self._base.designer
+        chain = designer.chain_units(variant, folding)
+        key = (variant.dot.name, folding, id(chain.common))
+        fixed = self._slow.get(key)
+        if fixed is None:
+            units = designer.fixed_units(variant, folding)
+            fixed = self._slow[key] = self._delays.slowest(variant.name, units)
+        return fixed.or_later(self._delays.slowest(variant.name, chain.prelus))
 
     def _clocked(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
         """Which are not known to miss the clock."""

@@ -149,6 +149,11 @@ class Designer:
         chain = self.chain_units(engine, folding)
         return [*self.turn(engine, folding).units, *chain.common, *chain.prelus]
 
+    def fixed_units(self, engine: Engine, folding: Folding) -> list[Unit]:
+        """All but the power-of-two PReLUs of its chain."""
+        common = self.chain_units(engine, folding).common
+        return [*self.dot_units(engine, folding), *self.turn(engine, folding).units, *common]
+
     def stages(self, engine: Engine, folding: Folding) -> int:
         """Clock edges from the last step of a dot product to the latest result."""
         last = max((result.net.age for result in self.chain(engine, folding).results), default=1)
