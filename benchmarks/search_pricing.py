@@ -85,7 +85,8 @@ def main() -> None:
         print(
             f"{arguments.model}, {len(space.groups)} PReLUs, {name}: "
             f"set-up {setup:.1f} s, first batch {times[0]:.1f} s, "
-            f"then {rate:,.0f} candidates/s of one core; a single new one {single * 1e3:.1f} ms (median); one whole analysis {whole * 1e3:.0f} ms: {rate * whole:,.0f}x"
+            f"then {rate:,.0f} candidates/s of one core; a single new one {single * 1e3:.1f} ms (median); "
+            f"one whole analysis {whole * 1e3:.0f} ms: {rate * whole:,.0f}x"
         )
 
 
