@@ -17,9 +17,10 @@ from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
+from abcost.accelerator.design.signed_digits import digits_of
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.engine_memory import stored_word
+from abcost.accelerator.engine_memory import stored_word, weight_word
 from abcost.accelerator.folding import MOST_SIMD, Folding
 from abcost.accelerator.live import live_bits
 from abcost.accelerator.memory import Memory
@@ -202,11 +203,20 @@ class Shared:
         """A unit that selects among exponents selects among those of all layers."""
         kind = {"qprelu": OpKind.SHIFT_PRELU, "shift_select": OpKind.SHIFT}.get(unit.op)
         nodes = [work.node for e in self.engines for work in e.chain if work.node.kind is kind]
-        if not nodes:
-            return unit
         every = frozenset[int]().union(*(exponents_of(node) for node in nodes))
+        if kind is OpKind.SHIFT:
+            every |= self._places
+        if not every:
+            return unit
         sizes = sizes_of((max(x, 1 - unit.width) for x in every), identity=kind is OpKind.SHIFT_PRELU)
         return replace(unit, **sizes)  # type: ignore[arg-type]
+
+    @property
+    def _places(self) -> frozenset[int]:
+        """Places of the signed digits of weights, by which a shared dot product shifts."""
+        number = self.designer.number
+        words = [weight_word(engine, number) for engine in self.engines if engine.in_digits]
+        return frozenset[int]().union(*(digits_of(word).places for word in words))
 
     def _memories(self, chosen: dict[DotArithmetic, Folding]) -> Iterator[Memory]:
         for kind, folding in chosen.items():
