@@ -4,8 +4,8 @@
     report = abcost.analyze("reactnet_a", target="fpga-lut6")
     print(report.summary())
 
-Calls: analyze, verify, compare, train, evaluate, search, build; each does what the command of its name does. All that
-they take and return is here. Names are imported on first use, so that `import abcost` loads no torch.
+Calls: analyze, verify, compare, train, evaluate, search, build, export; each does what the command of its name does.
+All that they take and return is here. Names are imported on first use, so that `import abcost` loads no torch.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from abcost.api.build import build as build
     from abcost.api.compare import compare as compare
     from abcost.api.evaluate import evaluate as evaluate
+    from abcost.api.export import Exported as Exported
+    from abcost.api.export import export as export
     from abcost.api.options import AcceleratorOptions as AcceleratorOptions
     from abcost.api.options import LoweringOptions as LoweringOptions
     from abcost.api.options import NetworkOptions as NetworkOptions
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 _WHERE = {
     **{
         name: f"abcost.api.{name}"
-        for name in ("analyze", "build", "compare", "evaluate", "search", "train", "verify")
+        for name in ("analyze", "build", "compare", "evaluate", "export", "search", "train", "verify")
     },
     **dict.fromkeys(
         ("AcceleratorOptions", "LoweringOptions", "NetworkOptions", "SlopeOptions", "ZooOptions"),
@@ -57,6 +59,7 @@ _WHERE = {
     "Built": "abcost.api.build",
     "Compared": "abcost.comparing.answer",
     "DataSet": "abcost.data",
+    "Exported": "abcost.api.export",
     "Impossible": "abcost.searching.run",
     "InputSpec": "abcost.core.inputs",
     "RecipeOptions": "abcost.api.recipe",

@@ -184,6 +184,11 @@ def analyze_subject(
         ]
 
 
+def stages_in_double(subject: Subject, rewriting: RewriteOptions, *, owned: bool = False) -> Staged:
+    """The stages in float64, with the parameters as they are; with `owned` of the model itself instead of a copy."""
+    return _in_double(double_copy(subject.model, owned=owned), subject.inputs, rewriting)
+
+
 def double_stages(
     subject: Subject, rewriting: RewriteOptions, *, owned: bool = False
 ) -> tuple[nn.Module, Staged]:
@@ -194,8 +199,12 @@ def double_stages(
     model = double_copy(subject.model, owned=owned)
     if not subject.trained:
         stir(model)
+    return model, _in_double(model, subject.inputs, rewriting)
+
+
+def _in_double(model: nn.Module, inputs: tuple[InputSpec, ...], rewriting: RewriteOptions) -> Staged:
     with float64_only():
-        return model, stage_graphs(model, tuple(_double(spec) for spec in subject.inputs), rewriting)
+        return stage_graphs(model, tuple(_double(spec) for spec in inputs), rewriting)
 
 
 def verify_subject(subject: Subject, rewriting: RewriteOptions, *, owned: bool = False) -> Verification:

@@ -221,7 +221,7 @@ def test_there_are_sixty_and_more():
     assert len(CASES) >= 60
     commands = {arguments[0] for arguments, _ in CASES.values()}
     assert commands == {
-        "analyze", "build", "calibrate", "compare", "evaluate", "graph", "rtl", "search", "targets", "train",
+        "analyze", "build", "calibrate", "compare", "evaluate", "export", "graph", "rtl", "search", "targets", "train",
         "verify",
     }  # fmt: skip
 

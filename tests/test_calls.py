@@ -20,7 +20,7 @@ from abcost.training.config import NAMES
 ROOT = Path(abcost.__file__).resolve().parents[1]
 TINY = {"preset": "digits", "base_width": 4, "blocks": (1,)}
 TINY_OPTIONS = ("--preset", "digits", "--base-width", "4", "--blocks", "1")
-CALLS = ("analyze", "verify", "compare", "train", "evaluate", "search", "build")
+CALLS = ("analyze", "verify", "compare", "train", "evaluate", "search", "build", "export")
 
 
 def command(capsys, *arguments):
@@ -110,6 +110,24 @@ WRONG = [
     ("evaluate", [NET, "x.pt", "digits"], {"form": "fixed"}, "'fixed'; did you mean 'fixed-point'?"),
     ("search", [NET, "nowhere"], {"budget": "lutz=3"}, "no quantity of budget 'lutz'; did you mean 'luts'?"),
     ("build", [NET, "nowhere", "LFE5U-86F"], {}, "no device 'LFE5U-86F'; did you mean 'LFE5U-85F'?"),
+    (
+        "export",
+        [NET, "net.onnx"],
+        {"format": "qonx"},
+        "no format of abcost.export 'qonx'; did you mean 'qonnx'?",
+    ),
+    (
+        "export",
+        [NET, "net.onnx"],
+        {"device": "xc7z020"},
+        "device does nothing with format onnx: leave it out",
+    ),
+    (
+        "export",
+        [NET, "net.json"],
+        {},
+        "format folding writes the folding of an accelerator: add device or fps",
+    ),
 ]
 
 

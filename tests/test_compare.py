@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import abcost
 from abcost.cli import run
 from abcost.comparing.condition import parse_condition
 from abcost.comparing.delta import Delta, compare, deltas
@@ -208,9 +209,85 @@ def test_every_side_is_compared_with_the_first(saved, capsys, tmp_path):
     assert text.count("Settings that differ") == 1
 
 
+# --- accelerators
+
+WIDER = ("reactnet_18,base_width=16", "reactnet_18,base_width=64", "--preset", "digits")
+
+
+@pytest.fixture(scope="module")
+def accelerators(tmp_path_factory):
+    """Networks of 16 and of 64 channels, each on the device and fast enough, and their comparison."""
+    file = tmp_path_factory.mktemp("accelerators") / "compared.json"
+    assert run(["compare", *WIDER, "--device", "xc7z020", "--fps", "1000", "-o", str(file)]) == 0
+    (found,) = json.loads(file.read_text())
+    return found
+
+
+def test_luts_are_of_the_accelerator(accelerators, capsys):
+    """Four times as wide takes 1 % more with one lane per node, and far more where it has to be as fast."""
+    last = accelerators["stages"]["add_and_bit"]
+    assert last["cost.luts"]["relative"] < 0.05 < last["organisation.resources.luts"]["relative"]
+    gate = ("--device", "xc7z020", "--fps", "1000", "--fail-if", "luts>+5%")
+    assert run(["compare", *WIDER, *gate]) == 1
+    out, err = capsys.readouterr()
+    assert "luts>+5%: organisation.resources.luts +" in err
+    assert "cost.luts" not in out
+    assert out.index("organisation.fps") < out.index("ops.multiply")
+
+
+def test_rate_latency_and_energy_are_those_of_the_report(accelerators):
+    report = abcost.analyze("reactnet_18", preset="digits", base_width=16, device="xc7z020", fps=1000)
+    organised = report.to_dict()["stages"][-1]["organisation"]
+    last = {name: delta["before"] for name, delta in accelerators["stages"]["add_and_bit"].items()}
+    assert last["organisation.fps"] == organised["fps"] >= 1000
+    assert last["organisation.latency_ms"] == organised["latency_ms"]
+    assert last["organisation.energy_uj"] == organised["energy_uj"]["value"]
+    assert last["organisation.fmax_mhz"] == organised["fmax_mhz"]["value"]
+    assert last["organisation.fits"] == 1
+    engines = {row["name"]: row for row in organised["layers"]}
+    for name, engine in engines.items():
+        assert accelerators["layers"][name]["organisation.cycles"]["before"] == engine["cycles"]
+
+
+@pytest.mark.parametrize(
+    "condition", ["fps<-10%", "latency_ms>+10%", "energy_uj>+10%", "fits<1", "blocks>+0"]
+)
+def test_gates_of_accelerators(condition):
+    """Of two that differ by a fifth in everything, for the worse."""
+    good = {"fps": 100.0, "latency_ms": 10.0, "energy_uj": 5.0, "fits": 1.0, "resources.blocks": 5.0}
+    bad = {"fps": 80.0, "latency_ms": 12.0, "energy_uj": 6.0, "fits": 0.0, "resources.blocks": 6.0}
+    before, after = ({f"organisation.{name}": n for name, n in of.items()} for of in (good, bad))
+    assert parse_condition(condition).broken(deltas(before, after)) is not None
+    assert parse_condition(condition).broken(deltas(after, before)) is None
+    assert parse_condition(condition).broken(deltas(before, before)) is None
+
+
+def test_gates_of_accelerators_need_one():
+    with pytest.raises(UsageError, match="fps is of an accelerator, and neither side has one: give --device"):
+        parse_condition("fps<60").broken(compare(side(), side("b")).last)
+
+
+def test_sides_say_how_they_are_built(tmp_path, capsys):
+    """Blocks with commas as on the command line, or with x; a clock as high as it gets; engines of one's own."""
+    folding = tmp_path / "own.json"
+    folding.write_text('{"schema": 1, "layers": {"layer1.0.conv1": {"pe": 2, "simd": 4}}}')
+    small = "bnn_18,preset=digits,base_width=4,device=xc7z020"
+    sides = (f"{small},blocks=1,1,clock_mhz=max", f"{small},blocks=1x1,folding={folding},weights=on-chip")
+    (found,) = abcost.compare(*sides).comparisons
+    assert "blocks" not in found.settings
+    assert found.after.layers["layer1.0.conv1"]["organisation.simd"] == 4
+    assert found.last["organisation.fmax_mhz"].known
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (
+            ["{saved}", f"{MODEL},clock_mhz=200"],
+            "--clock-mhz and --organisation size an accelerator: add --device",
+        ),
+        (["{saved}", f"{MODEL},device=xc7z020,clock_mhz=fast"], "--clock-mhz takes a number of MHz, or max"),
+        (["{saved}", "{saved}", "--clock-mhz", "200"], "--clock-mhz does nothing to saved reports"),
         (["{saved}"], "compare needs two or more reports or models"),
         (["{saved}", "missing.json"], "cannot read missing.json: No such file"),
         (["{saved}", "{saved},width=12"], "a saved report takes no options"),

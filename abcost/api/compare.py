@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from abcost.api.checked import call
 from abcost.api.sides import check_common, side
@@ -23,6 +24,7 @@ def compare(
     width: int | None = None,
     device: str | None = None,
     fps: float | None = None,
+    clock_mhz: float | Literal["max"] | None = None,
     leave_out_softmax: bool = False,
 ) -> Compared:
     """What changes between the first side and each of the others, as `abcost compare` says it.
@@ -30,7 +32,8 @@ def compare(
     sides: reports of `abcost.analyze`; files of saved ones (.json, .csv); or models with options of their own, as text:
     "reactnet_18,checkpoint=best.pt,width=12".  fail_if: conditions on the last stage, such as "luts>+5%" (change),
     "multiplications>0" (value); `broken` says which hold.  target, preset, width (bits), device, fps (frames per
-    second), leave_out_softmax: of all sides that are models in text.
+    second), clock_mhz (MHz, or "max"), leave_out_softmax: of all sides that are models in text. With a device or a
+    rate, "luts", "ffs", "dsps", "blocks", "fps", "latency_ms", "energy_uj" and "fits" are of the accelerator.
 
     Raises AbcostError.
 
@@ -42,7 +45,7 @@ def compare(
     conditions = [parse_condition(text) for text in fail_if]
     asked = {
         "target": target, "preset": preset, "width": width, "device": device, "fps": fps,
-        "leave_out_softmax": leave_out_softmax or None,
+        "clock_mhz": clock_mhz, "leave_out_softmax": leave_out_softmax or None,
     }  # fmt: skip
     common = {name: value for name, value in asked.items() if value is not None}
     check_common([str(one) for one in sides if not isinstance(one, Report)], common)

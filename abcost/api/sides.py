@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from abcost.comparing.saved import Side
 
 _SAVED = (".json", ".csv")  # endings of reports
-_PATHS = ("checkpoint", "slopes")
+_PATHS = ("checkpoint", "slopes", "folding")
 _WHOLE = ("width", "step", "num_classes", "base_width", "fraction_bits")
-_REAL = ("fps", "clock_mhz")
+_REAL = ("fps",)
 _TEXTS = (
-    "target", "variant", "preset", "blocks", "input_size", "device", "weight_scale", "constant_multiply",
+    "target", "variant", "preset", "blocks", "input_size", "device", "clock_mhz", "organisation", "weights",
+    "weight_scale", "constant_multiply",
 )  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def side(text: str, common: Mapping[str, Any]) -> Side:
 def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
     """Options behind the name. Raises UsageError or UnknownName."""
     found: dict[str, Any] = {}
-    for part in given:
+    for part in _joined(given):
         key, equals, value = part.partition("=")
         key = key.strip().replace("-", "_")
         known = (*_PATHS, *_WHOLE, *_REAL, *_TEXTS)
@@ -81,6 +82,17 @@ def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _joined(given: Sequence[str]) -> list[str]:
+    """Commas inside blocks=2,2,2 do not part options."""
+    found: list[str] = []
+    for part in given:
+        if found and found[-1].startswith("blocks=") and part.strip().isdecimal():
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return found
+
+
 def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     from abcost.core.inputs import InputSpec
     from abcost.cost import CostTable
@@ -90,7 +102,11 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
 
     device, fps = asked.get("device"), asked.get("fps")
     table = CostTable.load(asked.get("target") or default_target(device))
-    wishes = accelerator(device, fps, asked.get("clock_mhz"), None)
+    folding = asked.get("folding")
+    wishes = accelerator(
+        device, fps, asked.get("clock_mhz"), asked.get("organisation"), asked.get("weights"),
+        None if folding is None else Path(folding),
+    )  # fmt: skip
     slopes = asked.get("slopes")
     lowering = rewriting(
         asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),

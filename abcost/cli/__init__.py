@@ -20,6 +20,7 @@ from abcost.cli.calibrate import calibrate
 from abcost.cli.compare import compare
 from abcost.cli.doctor import doctor
 from abcost.cli.evaluate import evaluate
+from abcost.cli.export import export
 from abcost.cli.graph import graph
 from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
@@ -53,6 +54,7 @@ app.command()(build)
 app.command()(train)
 app.command()(evaluate)
 app.command()(search)
+app.command()(export)
 app.command()(doctor)
 app.add_typer(targets, name="targets")
 

@@ -20,7 +20,7 @@ def compare(
         typer.Argument(
             help="Two or more: a saved report (.json or .csv; of several targets r.json,target=asic-45nm), or a model "
             "as for analyze, with options of its own behind commas: reactnet_18,checkpoint=best.pt,slopes=s.json,"
-            "target=fpga-ice40,width=12. Each is compared with the first."
+            "target=fpga-ice40,width=12,blocks=2x2x2. Each is compared with the first."
         ),
     ],
     target: Annotated[
@@ -30,12 +30,16 @@ def compare(
     width: Annotated[int | None, typer.Option(help="Bits of the residual path, of all models.")] = None,
     device: Annotated[str | None, typer.Option(help="Part, of all models.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second, of all models.")] = None,
+    clock_mhz: Annotated[
+        str | None, typer.Option(help="Clock of the accelerator in MHz (100), or max; of all models.")
+    ] = None,
     leave_out_softmax: options.LeaveOutSoftmax = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             help="Exit with 1 if it holds in the last stage: 'luts>+5%', 'energy_pj>+0.1' (change), "
-            "'multiplications>0' (value). Repeat for more; what is unknown fails."
+            "'multiplications>0' (value); of accelerators luts, ffs, dsps, blocks, fps, latency_ms, energy_uj, fits. "
+            "Repeat for more; what is unknown fails."
         ),
     ] = None,
     output_format: Annotated[
@@ -61,7 +65,7 @@ def compare(
         raise UsageError("compare needs two or more reports or models")
     asked = {
         "target": target, "preset": preset, "width": width, "device": device, "fps": fps,
-        "leave_out_softmax": leave_out_softmax or None,
+        "clock_mhz": clock_mhz, "leave_out_softmax": leave_out_softmax or None,
     }  # fmt: skip
     common = {name: value for name, value in asked.items() if value is not None}
     check_common(sides, common)
@@ -74,7 +78,7 @@ def compare(
         from abcost.comparing.html import changes
         from abcost.html.still import still
 
-        drawn = [chart for i, c in enumerate(found) for chart in changes(i, c.stage, c.last)]
+        drawn = [chart for i, c in enumerate(found) for chart in changes(i, c.stage, c.shown)]
         if not drawn:
             note(f"nothing to draw: no total changes; {plot} is not written")
         else:

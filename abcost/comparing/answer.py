@@ -46,7 +46,7 @@ class Compared:
 
 
 def compared(first: Side, others: Sequence[Side], conditions: Sequence[Condition] = ()) -> Compared:
-    """Everything that differs. Raises UnknownName for a condition on a quantity that neither side has."""
+    """Everything that differs. Raises UnknownName or UsageError for a condition on what neither side has."""
     found = tuple(compare(first, other) for other in others)
     broken = [
         f"{c.after.name}: {text}"

@@ -1,5 +1,8 @@
 """Conditions under which a comparison fails: `luts>+5%`, `energy_pj>+0.1`, `multiplications>0`.
 
+A short name is of the accelerator where there is one: luts, ffs, dsps, blocks, fps, latency_ms, energy_uj, fmax_mhz,
+fits (1 or 0).
+
 QUANTITY OP NUMBER      the later side's value:        multiplications>0, fps<60
 QUANTITY OP +NUMBER     the difference, with a sign:   energy_pj>+0.1, fps<-5
 QUANTITY OP ±NUMBER%    the relative difference:       luts>+5%, fps<-10%
@@ -24,6 +27,16 @@ _OPS: dict[str, Callable[[float, float], bool]] = {
 }
 _TERM = re.compile(r"\s*([a-z_0-9.]+)\s*(<=|>=|<|>)\s*([+-]?)(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(%?)\s*")
 _SHORT = {"multiplications": "ops.multiply"}
+_OF_ACCELERATORS = (
+    "fps",
+    "latency_ms",
+    "energy_uj",
+    "fmax_mhz",
+    "fits",
+    "interval_cycles",
+    "blocks",
+    "bram36",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,7 @@ class Condition:
     def broken(self, last: Mapping[str, Delta]) -> str | None:
         """Why it fails, in one line; None if it does not. What is unknown fails.
 
-        Raises UnknownName for a quantity that neither side has.
+        Raises UnknownName for a quantity that neither side has, UsageError if it is of accelerators.
         """
         name = _name_in(self.quantity, last)
         delta = last[name]
@@ -80,6 +93,11 @@ def _name_in(quantity: str, last: Mapping[str, Delta]) -> str:
     for prefix in ("", "organisation.resources.", "organisation.", "cost.", "ops.", "multiplications."):
         if f"{prefix}{full}" in last:
             return f"{prefix}{full}"
+    if quantity in _OF_ACCELERATORS:
+        raise UsageError(
+            f"--fail-if: {quantity} is of an accelerator, and neither side has one: give --device or --fps, or "
+            "reports that were made with them"
+        )
     known = {name.rpartition(".")[2] for name in last} | set(last) | set(_SHORT)
     raise unknown_name("quantity of --fail-if", quantity, known)
 

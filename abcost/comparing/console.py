@@ -34,7 +34,7 @@ def _items(found: Comparison) -> Iterator[RenderableType]:
             settings.add_row(name, before or "none", after or "none")
         yield settings
     totals = grid(f"Totals of stage {found.stage}", "quantity", "before", "after", "change", "")
-    for name, delta in found.last.items():
+    for name, delta in found.shown.items():
         if delta.changed or (name.startswith(ALWAYS) and delta.known):
             totals.add_row(name, *cells(delta))
     yield totals

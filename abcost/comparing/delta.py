@@ -47,6 +47,9 @@ class Delta:
 
 SCHEMA = 1  # of JSON
 
+_LANES = frozenset(f"{group}.{name}" for group in ("cost", "cost_known") for name in ("luts", "ffs", "dsps"))
+"""Totals of units with one lane per node."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
@@ -90,13 +93,33 @@ class Comparison:
         return deltas(self.before.last, self.after.last)
 
     @property
+    def shown(self) -> Mapping[str, Delta]:
+        """`last` for people: of accelerators first, and without the units of one lane per node, which they replace."""
+        last = self.last
+        if not self._accelerators:
+            return last
+        kept = [name for name in last if name not in _LANES]
+        return {
+            name: last[name] for name in sorted(kept, key=lambda name: not name.startswith("organisation."))
+        }
+
+    @property
+    def _accelerators(self) -> bool:
+        """Whether both sides are accelerators."""
+        return all("organisation.fps" in side.last for side in (self.before, self.after))
+
+    @property
     def changes(self) -> list[tuple[str, str, Delta]]:
-        """(layer, quantity, delta) of all that changed, the largest first, what one side does not know last."""
+        """(layer, quantity, delta) of all that changed, the largest first, what one side does not know last.
+
+        Of accelerators without the units of one lane per node.
+        """
+        left_out = _LANES if self._accelerators else frozenset()
         found = [
             (layer, name, delta)
             for layer, of in self.layers.items()
             for name, delta in of.items()
-            if delta.changed
+            if delta.changed and name not in left_out
         ]
         return sorted(found, key=lambda row: _rank(row[2]))
 

@@ -56,7 +56,7 @@ def _section(index: int, one: Comparison) -> Section:
         for where, names in (("before", one.only_before), ("after", one.only_after))
         if names
     )
-    chart = changes(index, one.stage, one.last)
+    chart = changes(index, one.stage, one.shown)
     title = f"{one.before.name} → {one.after.name}"
     return Section(f"pair-{index}", title, (settings, *chart, totals, layers, *only))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ SCHEMA = 1
 MOST_BYTES = 200_000_000  # of a saved report; ReActNet-A's has some hundred thousand
 Quantities = Mapping[str, float | None]
 """Dotted name -> number, None where it is unknown."""
+
+_ENGINE = ("pe", "simd", "cycles", "luts", "ffs", "dsps", "blocks")  # of a layer of an accelerator
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def side_of(report: Mapping[str, Any], name: str) -> Side:
             for row in report.get("layers", ())
             if row["stage"] == last
         }
+        for layer, engine in _engines(report["stages"][-1]):
+            layers[layer] = {**layers.get(layer, {}), **engine}
         settings = {
             **{
                 key: report[key]
@@ -100,7 +104,6 @@ def side_of(report: Mapping[str, Any], name: str) -> Side:
 
 def _stage(stage: Mapping[str, Any]) -> Quantities:
     organised = stage.get("organisation") or {}
-    kept = {key: organised.get(key) for key in ("fps", "latency_ms", "interval_cycles") if organised}
     return _flat(
         {
             "ops": stage["ops"],
@@ -108,9 +111,28 @@ def _stage(stage: Mapping[str, Any]) -> Quantities:
             "cost": stage["cost"],
             **({"cost_known": stage["cost_known"]} if "cost_known" in stage else {}),
             **_sparse("unpriced", stage.get("unpriced")),
-            **({"organisation": {**kept, "resources": organised["resources"]}} if organised else {}),
+            **({"organisation": _accelerator(organised)} if organised else {}),
         }
     )
+
+
+def _accelerator(organised: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the whole accelerator; `fits` is 1 or 0. What an older report does not say is unknown."""
+    fits = organised.get("fits")
+    return {
+        **{key: organised.get(key) for key in ("fps", "latency_ms", "interval_cycles")},
+        "energy_uj": (organised.get("energy_uj") or {}).get("value"),
+        "fmax_mhz": (organised.get("fmax_mhz") or {}).get("value"),
+        "fits": None if fits is None else int(fits),
+        "resources": organised["resources"],
+    }
+
+
+def _engines(stage: Mapping[str, Any]) -> Iterator[tuple[str, Quantities]]:
+    """Layer, and how its engine is folded and what it takes."""
+    for row in (stage.get("organisation") or {}).get("layers", ()):
+        named = {key: row[key] for key in _ENGINE if key in row}
+        yield str(row["name"]) or "(model)", _flat({"organisation": named})
 
 
 def _macs(report: Mapping[str, Any]) -> Quantities:

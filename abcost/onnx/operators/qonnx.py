@@ -85,12 +85,14 @@ def multi_threshold(op: Op) -> torch.Tensor:
         raise op.refuse(f"thresholds of {levels.shape[0]} channels for {x.shape[axis]}")
     shape = [1] * x.dim()
     shape[axis] = levels.shape[0]
-    reached = x.unsqueeze(-1) >= levels.reshape(*shape, levels.shape[1]).to(op.dtype)
+    levels = levels.reshape(*shape, levels.shape[1]).to(op.dtype)
     scale, bias = float(op.attr("out_scale", 1.0)), float(op.attr("out_bias", 0.0))
-    if levels.shape[1] == 0:
+    if levels.shape[-1] == 0:
         return torch.full(x.shape, bias, dtype=op.dtype)
-    flags = reached.to(op.dtype)
-    y = flags.squeeze(-1) if levels.shape[1] == 1 else flags.sum(-1)
+    if levels.shape[-1] == 1:
+        y = (x >= levels.squeeze(-1)).to(op.dtype)
+    else:
+        y = (x.unsqueeze(-1) >= levels).to(op.dtype).sum(-1)
     y = y if scale == 1.0 else y * scale
     return y if bias == 0.0 else y + bias
 
