@@ -31,16 +31,8 @@ def _decided(draft: Draft, node: OpNode) -> None:
     """One of two values by the side of the level on which x is; half-way between them at a 0 that torch.sign keeps."""
     low, high = decision(node)
     at_zero = int(node.attrs["at_zero"])
-    if (
-        draft.dialect == "qonnx"
-        and node.kind is OpKind.SIGN
-        and (at_zero >= 0, low, high) == (True, -1.0, 1.0)
-    ):
-        one = draft.tensor(node, "step", torch.tensor(1.0))
-        draft.add(node, "BipolarQuant", [*draft.reads(node), one], domain=QONNX)
-        return
     if draft.dialect == "qonnx" and at_zero >= 0:
-        _counted(draft, node, _level(node), _gain(node), high - low, low)
+        _in_one_bit(draft, node, low, high)
         return
     x = _difference(draft, node)
     if at_zero:
@@ -57,6 +49,15 @@ def _decided(draft: Draft, node: OpNode) -> None:
         signs = draft.add(node, "Sign", [x], part="sign")
         scaled = draft.add(node, "Mul", [signs, draft.tensor(node, "half", half)], part="scaled")
         draft.add(node, "Add", [scaled, draft.tensor(node, "middle", middle)])
+
+
+def _in_one_bit(draft: Draft, node: OpNode, low: float, high: float) -> None:
+    """As QONNX has it: a quantiser of one bit, or one threshold; 0 is on the upper side."""
+    if node.kind is OpKind.SIGN and (low, high) == (-1.0, 1.0):
+        one = draft.tensor(node, "step", torch.tensor(1.0))
+        draft.add(node, "BipolarQuant", [*draft.reads(node), one], domain=QONNX)
+    else:
+        _counted(draft, node, _level(node), _gain(node), high - low, low)
 
 
 def _difference(draft: Draft, node: OpNode) -> str:
