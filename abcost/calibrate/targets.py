@@ -30,7 +30,7 @@ class Target:
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # units priced as others together
     energy: bool = False
     longest: int = BITS[-1]  # bits of a popcount; longer words are derived where they are priced by bit
-    library: str = ""  # file name of the standard cells
+    library: str = ""  # file name of the standard cells, several with commas between
     fabric: bool = False  # energy by transitions on LUTs: figures in cost_models/fabric/, by flow
     published: bool = False  # the device of the published units: their readings are measured too
     part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
