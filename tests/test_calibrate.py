@@ -197,6 +197,7 @@ def test_a_synthesizer_that_always_crashes(command, tmp_path):
         (["asic-osu018", "--from-points", "--liberty", str(TINY)], "--from-points synthesizes nothing"),
         ([], "name a target, such as fpga-ecp5, or give the cells of one: --liberty FILE.lib"),
         (["asic-mine"], "asic-mine"),
+        (["asic-45nm", "--liberty", str(TINY)], "asic-45nm is a table from print, which nothing measures"),
         (["fpga-ice40", "--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["fpga-ice4"], "did you mean 'fpga-ice40'"),
         (["fpga-ice40", "--output", "nowhere/t.toml"], "there is no folder nowhere"),

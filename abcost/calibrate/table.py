@@ -67,10 +67,9 @@ def table_text(
     return "\n".join(blocks)
 
 
-def head_line(command: str, *, whole: bool = True) -> str:
-    """The first line of a table, which says what wrote it; without `whole` how it begins, whatever the cells."""
-    begin = f"# Written by `{command}"
-    return f"{begin}`; do not edit, measure again." if whole else begin
+def head_line(command: str) -> str:
+    """The first line of a table, which says what wrote it."""
+    return f"# Written by `{command}`; do not edit, measure again."
 
 
 def _head(target: Target, provenance: Provenance) -> str:

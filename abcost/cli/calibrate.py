@@ -98,8 +98,8 @@ def calibrate(
     check_places({"--output": table}, files)
     if points.parent.exists() and not points.parent.is_dir():
         raise OutputError(f"{points.parent} must be a folder: the raw points go there")
-    chosen, command = _as_called(chosen, files, patterns, output, quick=quick)
-    _check_own(table, head_line(command, whole=not from_points), "a table")
+    chosen, command = _as_called(chosen, _names(files), patterns, output, quick=quick)
+    _check_own(table, head_line(command), "a table")
     _check_own(points, POINTS_HEAD, "a file of points")
     if from_points:
         from abcost.cli.calibrate_energy import refit
@@ -138,12 +138,15 @@ def _chosen(name: str | None, liberty: Sequence[Path]) -> Target:
     """The target of this name; one that is not bundled, or has no name, is that of the Liberty files."""
     from abcost.calibrate.targets import TARGETS
     from abcost.calibrate.targets import target as find_target
+    from abcost.cost import cost_models_dir
 
     if liberty and name is None:
         name = f"asic-{_stem(min(file.name for file in liberty))}"
     name = _named(name)
     if liberty and name not in TARGETS and name.startswith("asic-"):
-        return TARGETS["asic-osu018"].with_cells(name, _names(liberty))
+        if (cost_models_dir() / f"{name}.toml").exists():
+            raise UsageError(f"{name} is a table from print, which nothing measures: choose another name")
+        return TARGETS["asic-osu018"].with_cells(name, ", ".join(_names(liberty)))
     return find_target(name)
 
 
@@ -152,8 +155,8 @@ def _stem(name: str) -> str:
     return name.removesuffix(".gz").removesuffix(".lib")
 
 
-def _names(liberty: Sequence[Path]) -> str:
-    return ", ".join(sorted(file.name for file in liberty))
+def _names(liberty: Sequence[Path]) -> list[str]:
+    return sorted(file.name for file in liberty)
 
 
 def _cells(liberty: Sequence[Path], dont_use: Sequence[str]) -> StandardCells | None:
@@ -206,12 +209,16 @@ def _check_options(
 
 
 def _as_called(
-    target: Target, liberty: Sequence[Path], dont_use: Sequence[str], output: Path | None, *, quick: bool
+    target: Target, liberty: Sequence[str], dont_use: Sequence[str], output: Path | None, *, quick: bool
 ) -> tuple[Target, str]:
-    """The target, with the cells of another library if one is given, and the command that stands in its table."""
+    """The target, with the cells of another library if one is given, and the command that stands in its table.
+
+    liberty: names of the files; without one (--from-points) those of the target.
+    """
+    own = target.library.split(", ") if target.library else []
     command = f"abcost calibrate {target.name}"
-    names = _names(liberty)
-    if liberty and names.replace(".gz", "") != target.library.replace(".gz", ""):
+    if liberty and [n.removesuffix(".gz") for n in liberty] != [n.removesuffix(".gz") for n in own]:
+        names = ", ".join(liberty)
         if output is None:
             raise UsageError(
                 f"{names} is not the library of {target.name} ({target.library}); "
@@ -221,7 +228,7 @@ def _as_called(
         command += f" --output {output.name}"
     command += " --quick" if quick else ""
     command += "".join(f" --dont-use '{pattern}'" for pattern in dont_use)
-    return target, command + "".join(f" --liberty {name}" for name in sorted(file.name for file in liberty))
+    return target, command + "".join(f" --liberty {name}" for name in liberty or own)
 
 
 def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, Path]:
