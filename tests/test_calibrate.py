@@ -184,7 +184,7 @@ def test_a_synthesizer_that_always_crashes(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["asic-osu018"], "asic-osu018 needs the standard cells: --liberty FILE.lib"),
+        (["asic-osu018"], "asic-osu018 needs the standard cells: --liberty osu018_stdcells.lib (docs/howto"),
         (["asic-osu018", "--liberty", "none.lib", "--output", "t.toml"], "none.lib"),
         (
             ["asic-osu018", "--liberty", str(TINY)],
@@ -322,7 +322,7 @@ def test_a_table_that_misses_what_was_held_out_is_not_written(command, tmp_path)
     assert not (tmp_path / "new.toml").exists()
 
 
-def test_the_bundled_table_of_cells_is_what_its_points_say(command, tmp_path):
+def test_a_bundled_table_of_cells_is_what_its_points_say(command, tmp_path):
     bundled = cost_models_dir()
     (tmp_path / "points").mkdir()
     shutil.copy(bundled / "asic-osu018.toml", tmp_path / "t.toml")

@@ -125,7 +125,7 @@ def tabulate(
     residuals = _residuals(sweeps, found, draft)
     beyond = beyond_limit(
         residuals
-    )  # energies of FPGAs are estimates with wide bounds, which are not held to it
+    )  # of what was measured; energies of FPGAs, below, are estimates with bounds
     notes = {sweep.op: _note(sweep.op, residuals) for sweep in sweeps}
     switching: Switching | None = None
     uncounted: tuple[str, ...] = ()

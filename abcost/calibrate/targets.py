@@ -87,6 +87,11 @@ _PRELU = {"prelu": ("multiply", "mux")}
 gives; wider ones may take fewer LUTs, as a product is cut to its fraction.
 """
 
+_OF_CELLS = f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
+delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
+ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
+wires, clock tree, leakage or memory."""
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
@@ -167,14 +172,23 @@ A multiplier block of other families stands in; of block RAM nothing is known.",
             "asic",
             "180 nm, OSU osu018 library, 1.8 V",
             "cells",
-            f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
-delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
-ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
-wires, clock tree, leakage or memory.""",
+            _OF_CELLS,
             ops=_CELLS,
             longest=288,  # of 512 and 900 bits the mapping to cells had not ended after 7 minutes
             energy=True,
             library="osu018_stdcells.lib",
+        ),
+        Target(
+            "asic-sky130",
+            "Standard cells, SkyWater 130 nm (sky130_fd_sc_hd), measured by synthesis",
+            "asic",
+            "130 nm, SkyWater sky130_fd_sc_hd, typical, 25 C, 1.8 V",
+            "cells",
+            _OF_CELLS,
+            ops=_CELLS,
+            longest=288,
+            energy=True,
+            library="sky130hd_tt.lib.gz",
         ),
     )
 }

@@ -23,7 +23,7 @@ def calibrate(
     target: Annotated[
         str | None,
         typer.Argument(
-            help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, asic-osu018, "
+            help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, asic-osu018, asic-sky130, "
             "or asic-NAME for the cells of --liberty; default: asic- and the name of that file."
         ),
     ] = None,
@@ -203,8 +203,8 @@ def _check_options(
         raise UsageError(f"{target.name} has no standard cells: {option} is for asic targets")
     if target.technology == "asic" and not liberty and not from_points:
         raise UsageError(
-            f"{target.name} needs the standard cells: --liberty FILE.lib "
-            "(osu018_stdcells.lib is in Debian's package qflow-tech-osu018)"
+            f"{target.name} needs the standard cells: --liberty {target.library} "
+            "(docs/howto/own-target.md says where it is)"
         )
 
 
