@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth peers fuzz docs ablation build-report \
-	search-quality calibrate clean
+	search-quality calibrate calibrate-asic clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
@@ -98,6 +98,11 @@ LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib
 calibrate: .venv/installed-dev
 	for target in fpga-lut6 fpga-ice40 fpga-ecp5; do $(BIN)/abcost calibrate $$target || exit; done
 	$(BIN)/abcost calibrate asic-osu018 --liberty $(LIBERTY)
+
+# Tables of open process design kits, from a folder with their Liberty files: sky130/sky130hd_tt.lib.gz of OpenSTA's examples.
+LIBERTY_ROOT ?= liberty
+calibrate-asic: .venv/installed-dev
+	$(BIN)/abcost calibrate asic-sky130 --liberty $(LIBERTY_ROOT)/sky130/sky130hd_tt.lib.gz
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "abcost needs Python 3.11 or newer: make PYTHON=python3.11"'

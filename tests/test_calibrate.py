@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import hashlib
 import io
+import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import fake_yosys
+from abcost.calibrate import switching as counting
 from abcost.calibrate.measure import measure
 from abcost.calibrate.plan import plan
 from abcost.calibrate.point import Measured, Point
@@ -21,6 +26,7 @@ from abcost.calibrate.run import calibrate, jobs_count, load_text
 from abcost.calibrate.table import Provenance
 from abcost.calibrate.targets import TARGETS
 from abcost.cli import run
+from abcost.cost import cost_models_dir
 from abcost.cost.table import CostTable
 from abcost.errors import ToolError
 from abcost.synth import tools
@@ -178,13 +184,20 @@ def test_a_synthesizer_that_always_crashes(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["asic-osu018"], "asic-osu018 needs the standard cells: --liberty FILE.lib"),
+        (["asic-osu018"], "asic-osu018 needs the standard cells: --liberty osu018_stdcells.lib (docs/howto"),
         (["asic-osu018", "--liberty", "none.lib", "--output", "t.toml"], "none.lib"),
         (
             ["asic-osu018", "--liberty", str(TINY)],
             f"{TINY.name} is not the library of asic-osu018 (osu018_stdcells.lib); name a table of its own",
         ),
-        (["fpga-ice40", "--liberty", str(TINY)], "fpga-ice40 has no standard cells"),
+        (["fpga-ice40", "--liberty", str(TINY)], "fpga-ice40 has no standard cells: --liberty"),
+        (["fpga-ice40", "--dont-use", "A"], "fpga-ice40 has no standard cells: --dont-use"),
+        (["--liberty", str(TINY), "--dont-use", "lp_*"], "--dont-use 'lp_*' fits no cell of"),
+        (["--liberty", str(TINY), "--liberty", str(TINY)], "the file is given twice"),
+        (["asic-osu018", "--from-points", "--liberty", str(TINY)], "--from-points synthesizes nothing"),
+        ([], "name a target, such as fpga-ecp5, or give the cells of one: --liberty FILE.lib"),
+        (["asic-mine"], "asic-mine"),
+        (["asic-45nm", "--liberty", str(TINY)], "asic-45nm is a table from print, which nothing measures"),
         (["fpga-ice40", "--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["fpga-ice4"], "did you mean 'fpga-ice40'"),
         (["fpga-ice40", "--output", "nowhere/t.toml"], "there is no folder nowhere"),
@@ -214,7 +227,8 @@ def test_truncated_liberty_file(command, tmp_path, part):
     (error,) = errors_of(err)
     assert (status, yosys.started) == (2, [])
     found = re.fullmatch(
-        r"error: cut\.lib:(\d+): the file ends inside .*: cut off; check the Liberty file", error
+        r"error: cut\.lib:(\d+): (?:cell \w+: )?the file ends inside .*: cut off; check the Liberty file",
+        error,
     )
     assert found, error
     assert int(found[1]) >= cut.count("\n")  # the last line or the one before
@@ -225,6 +239,98 @@ def test_a_table_of_other_cells_says_which():
     mine = TARGETS["asic-osu018"].with_cells("mine", "other.lib")
     assert (mine.name, mine.title) == ("mine", "Standard cells of other.lib, measured by synthesis")
     assert "osu018" not in mine.node
+
+
+@dataclass(frozen=True)
+class FakeCells(Fake):
+    """The pretender for standard cells: a fiftieth of a square micrometre for a cell, and no netlist."""
+
+    def run(self, script, folder):
+        super().run(script, folder)
+        found = json.loads((folder / "stat.json").read_text())
+        found["design"]["area"] = sum(found["design"]["num_cells_by_type"].values()) / 50
+        (folder / "stat.json").write_text(json.dumps(found))
+        (folder / "netlist.json").write_text("{}")
+        assert (folder / "cells.lib").read_text().startswith("library (tiny)")
+
+
+@pytest.fixture
+def cells(command, tmp_path, monkeypatch):
+    """`command` for the cells of two files, whose energy is a thousandth of their area."""
+    text = TINY.read_text()
+    start = text.index("  cell (NAND2)")
+    head = text[: text.index("  cell (INV)")]
+    (tmp_path / "b.lib").write_text(text[:start] + "}")
+    (tmp_path / "a.lib.gz").write_bytes(gzip.compress((head + text[start:]).encode(), mtime=0))
+    monkeypatch.setattr(counting, "switching", lambda *_: lambda _point, answer: (answer.area / 1e3,) * 3)
+    return lambda *arguments: command(*arguments, "--quick", yosys=FakeCells("yosys", (), "9.9"))
+
+
+def test_any_liberty_files_make_a_table_of_their_own(cells, tmp_path):
+    status, _, err = cells("--liberty", "b.lib", "--liberty", "a.lib.gz")
+    assert status == 0, err
+    assert "4 cells of tiny, flip-flop DFF (9 um2, leakage unknown)" in err
+    table = CostTable.load(tmp_path / "asic-a-quick.toml")
+    assert table.target == "asic-a"
+    command = "abcost calibrate asic-a --quick --liberty a.lib.gz --liberty b.lib"
+    digests = [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("a.lib.gz", "b.lib")]
+    assert table.sources["sweep"].where == (
+        f"{command}; raw points points/asic-a-quick.csv; "
+        f"library a.lib.gz, sha256 {digests[0]}; b.lib, sha256 {digests[1]}"
+    )
+    cost = table.price("register", width=16).cost
+    # 33 bits of ports and 16 flip-flops, says the pretender: 49 / 50 um2, a thousandth of it in pJ
+    assert (cost.area_um2, cost.energy_pj) == pytest.approx((0.98, 0.00098), rel=1e-2)
+
+
+def test_a_name_and_cells_to_leave_out_stand_in_the_table(cells, tmp_path):
+    text = (tmp_path / "b.lib").read_text()
+    (tmp_path / "b.lib").write_text(
+        text[:-1] + text[text.index("  cell (INV)") : -1].replace("INV", "lp_INV") + "}"
+    )
+    status, _, err = cells("asic-mine", "--dont-use", "lp_*", "--liberty", "b.lib", "--liberty", "a.lib.gz")
+    assert status == 0, err
+    assert "left out: 1 --dont-use" in err
+    first = (tmp_path / "asic-mine-quick.toml").read_text().splitlines()[0]
+    assert "asic-mine --quick --dont-use 'lp_*' --liberty a.lib.gz --liberty b.lib`" in first
+
+
+def test_a_table_that_misses_what_was_held_out_is_not_written(command, tmp_path):
+    """Twice the LUTs at every held-out adder: the law misses each by half, and the old table stays."""
+    arguments = ("fpga-ice40", "--quick", "--output", "t.toml")
+    assert command(*arguments)[0] == 0
+    files = [tmp_path / "t.toml", tmp_path / "points" / "t.csv"]
+    before = [file.read_bytes() for file in files]
+    held = [p.unit.name for p in plan(["add"], quick=True)[0].points if p.role == "held out"]
+
+    def wrong(module, found):
+        if module in held:
+            found["SB_LUT4"] *= 2
+
+    status, out, err = command(*arguments, yosys=fake(wrong), cache="other")
+    assert status == 1
+    assert (
+        f"not written: luts of add misses its {len(held)} held-out points by 50.0% on average (worst 50.0%), "
+        "more than 25%. t.toml is as it was"
+    ) in err
+    assert "held out" in out  # the figures are shown
+    assert [file.read_bytes() for file in files] == before
+    status, _, err = command(
+        "fpga-ice40", "--quick", "--output", "new.toml", yosys=fake(wrong), cache="other"
+    )
+    assert (status, "there is no new.toml" in err) == (1, True)
+    assert not (tmp_path / "new.toml").exists()
+
+
+def test_a_bundled_table_of_cells_is_what_its_points_say(command, tmp_path):
+    bundled = cost_models_dir()
+    (tmp_path / "points").mkdir()
+    shutil.copy(bundled / "asic-osu018.toml", tmp_path / "t.toml")
+    shutil.copy(bundled / "points" / "asic-osu018.csv", tmp_path / "points" / "t.csv")
+    yosys = fake()
+    status, _, err = command("asic-osu018", "--from-points", "--output", "t.toml", yosys=yosys)
+    assert (status, yosys.started) == (0, []), err
+    assert (tmp_path / "t.toml").read_text() == (bundled / "asic-osu018.toml").read_text()
 
 
 def test_missing_tool(tmp_path, monkeypatch, capsys):

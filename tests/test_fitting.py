@@ -51,6 +51,57 @@ def test_negative_intercept_stops_at_zero():
     assert at(fitted, {"width": 2}) == 0
 
 
+def of_cells(energies, unit):
+    """Points of standard cells: width -> energy in these units, beside an area."""
+    return [
+        Measured(
+            Point("multiply", {"width": width}, {}),
+            {"energy_pj": energy * unit, "area_um2": 5.0 * width * unit},
+            {"energy_pj": energy * unit / 2},
+            {"energy_pj": energy * unit * 2},
+        )
+        for width, energy in energies.items()
+    ]
+
+
+STEPPED = {w: 2.0 * w + 3 if w < 9 else 0.5 * w**2 for w in (2, 3, 4, 8, 16, 24, 32)}
+FORMS = [
+    Terms(("width ** 2", "width", "1")),
+    Pieces("width", (Terms(("width", "1")), Terms(("width ** 2",)))),
+    Boxes(("width",), (Box({}, ()),)),
+    Interpolated("width"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: type(form).__name__)
+@pytest.mark.parametrize("unit", [1e-7, 1e-4, 1e3])
+def test_laws_of_cells_do_not_depend_on_the_size_of_their_numbers(form, unit):
+    """Of a library with a ten-thousandth of the energy the same laws hold, a ten-thousandth as large."""
+    ours, theirs = form.fit(of_cells(STEPPED, 1.0)), form.fit(of_cells(STEPPED, unit))
+    assert [piece.valid for piece in theirs] == [piece.valid for piece in ours]
+    for one, other in zip(ours, theirs, strict=True):
+        for name, side in (("energy_pj", "value"), ("energy_pj", "low"), ("area_um2", "value")):
+            a, b = (getattr(piece.laws[name], side) for piece in (one, other))
+            if isinstance(a, str):
+                values = [[Formula.parse(t).at({"width": w}) for w in one.valid["width"]] for t in (a, b)]
+            else:
+                values = [[y for _, y in curve] for curve in (a, b)]
+            assert all(values[0]), a  # nothing becomes 0
+            assert values[1] == pytest.approx([v * unit for v in values[0]], rel=2e-3)
+
+
+def test_a_part_that_no_point_needs_is_left_out():
+    """A thousandth of the least point, at the largest size, is noise; in LUTs a thousandth of one for each step."""
+    form = Terms(("width", "1"))
+    noise = {w: 7e-5 + 2e-9 * w for w in (2, 8, 16)}  # 3e-8 at most, of 7e-5
+    (fitted,) = form.fit(of_cells(noise, 1.0))
+    assert law(fitted, "energy_pj") == "0.00007"
+    (fitted,) = form.fit(of_cells({w: 7e-5 + 2e-6 * w for w in (2, 8, 16)}, 1.0))
+    assert law(fitted, "energy_pj") == "0.000002 * width + 0.00007"
+    (fitted,) = form.fit(points({w: 9 + 9e-4 * w for w in (2, 8, 16)}))
+    assert "width" not in law(fitted)
+
+
 def test_bounds_are_fitted_like_the_value_and_hold_it():
     widths = (2, 4, 8)
     (fitted,) = Terms(("width",)).fit(

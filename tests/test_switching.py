@@ -28,7 +28,6 @@ from abcost.calibrate.switching import switching
 from abcost.calibrate.table import Provenance, table_text
 from abcost.calibrate.targets import TARGETS
 from abcost.errors import ToolError
-from abcost.rtl.unit import Unit, flag
 from abcost.rtl.vectors import random_rows
 from abcost.synth.activity import CYCLES, LANES, STREAMS, Energy, activity_of, energy_of
 from abcost.synth.flows import flow
@@ -37,27 +36,15 @@ from abcost.synth.liberty import liberty_of, read_liberty
 from abcost.synth.netlist import netlist_of
 from abcost.synth.runner import Answer, Failure, Synthesizer
 from abcost.synth.simulate import Simulator, pack, transitions, unpack
+from abcost.synth.standard_cells import read_standard_cells
 from abcost.synth.tools import Yosys, find_yosys
+from cell_netlists import design, one_bit
 
 FILE = Path(__file__).parent / "data" / "tiny.lib"
 TEXT = FILE.read_text()
 TINY = read_liberty(FILE)
+CELLS = read_standard_cells([FILE])
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
-
-
-def design(top, inputs, outputs, cells):
-    """Yosys JSON: ports name -> bits, cells as (type, pin -> bit)."""
-    ports = {n: {"direction": "input", "bits": b} for n, b in inputs.items()}
-    ports |= {n: {"direction": "output", "bits": b} for n, b in outputs.items()}
-    found = {
-        f"c{i}": {"type": kind, "connections": {p: [b] for p, b in pins.items()}}
-        for i, (kind, pins) in enumerate(cells)
-    }
-    return {"modules": {top: {"ports": ports, "cells": found}}}
-
-
-def one_bit(name, model, *, clocked=False, inputs=("x",)):
-    return Unit(name, tuple(map(flag, inputs)), (flag("y"),), "", lambda v: {"y": model(v)}, clocked)
 
 
 BUFFER = one_bit("buffer", lambda v: v["x"])
@@ -134,30 +121,35 @@ def test_garbled_text_is_read_or_refused_but_never_a_crash(at, length, junk):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "reason"),
+    ("old", "new", "where", "reason"),
     [
         ("nom_voltage : 2.0", "nom_voltage : high", 6, "nom_voltage must be a number, got 'high'"),
         ("nom_voltage : 2.0;", "", 2, "needs nom_voltage above 0"),
-        ('"1V"', '"1W"', 2, 'needs voltage_unit such as "1V" or "100mV", got \'1W\''),
+        ('"1V"', '"1W"', 3, 'needs voltage_unit such as "1V" or "100mV", got \'1W\''),
         ("(1, ff)", "(1, mf)", 2, "needs capacitive_load_unit"),
         ("(1, ff)", "(0, ff)", 5, "capacitive_load_unit must be above 0"),
-        ("capacitance : 10", "capacitance : -10", 22, "capacitance must not be negative"),
-        ("(!A)", "(!A", 25, "a bracket is not closed"),
-        ("100, 1, 200", "100, 1", 28, "table needs 2 x 3 values, got 5"),
-        ("100, 1, 200", "100, one, 200", 29, "values must be a number, got 'one'"),
-        ("rise_power (load_slew)", "rise_power (other)", 28, "no template 'other' in the library"),
-        ('"0, 10"', '"10, 0"', 28, "index_1 needs rising numbers"),
-        ("direction : output;", "direction : out;", 23, "pin needs direction"),
-        ("ff (IQ, IQN)", "ff (IQ)", 51, "ff needs two names"),
-        ('next_state : "D";', "", 51, "ff needs clocked_on and next_state"),
-        ("default_input_pin_cap : 8;", "", 40, "input pin needs capacitance"),
-        ("/* Three", "/ Three", 1, "cannot read '/ Three"),
+        ("capacitance : 10", "capacitance : -10", "22: cell INV", "capacitance must not be negative"),
+        ("(!A)", "(!A", "25: cell INV", "a bracket is not closed"),
+        ("100, 1, 200", "100, 1", "28: cell INV", "table needs 2 x 3 values, got 5"),
+        ("100, 1, 200", "100, one, 200", "29: cell INV", "values must be a number, got 'one'"),
+        ("rise_power (load_slew)", "rise_power (other)", "28: cell INV", "no template 'other' in the library"),
+        ('"0, 10"', '"10, 0"', "28: cell INV", "index_1 needs rising numbers"),
+        ("direction : output;", "direction : out;", "23: cell INV", "pin needs direction"),
+        ("ff (IQ, IQN)", "ff (IQ)", "51: cell DFF", "ff needs two names"),
+        ('next_state : "D";', "", "51: cell DFF", "ff needs clocked_on and next_state"),
+        ("default_input_pin_cap : 8;", "", "40: cell NAND2", "input pin needs capacitance"),
+        ("/* Four", "/ Four", 1, "cannot read '/ Four"),
+        ("area : 4;", "", "37: cell NAND2", "needs an area of at least 0"),
+        ("area : 4;", "area : -4;", "37: cell NAND2", "area must not be negative"),
+        ("cell (NAND2)", "cell (INV)", "37: cell INV", "the library has it twice"),
+        ('voltage_unit : "1V";', 'voltage_unit : "1V"; leakage_power_unit : "1";', 3, "needs leakage_power_unit"),
+        ("area : 3;", "area : 3; = ", "21: cell INV", "cannot read '= "),
     ],
 )  # fmt: skip
-def test_refusals_name_the_line(old, new, line, reason):
+def test_refusals_name_the_line_and_the_cell(old, new, where, reason):
     with pytest.raises(ToolError) as caught:
         liberty_of(TEXT.replace(old, new, 1), "tiny.lib")
-    assert str(caught.value).startswith(f"tiny.lib:{line}: ")
+    assert str(caught.value).startswith(f"tiny.lib:{where}: ")
     assert reason in str(caught.value)
 
 
@@ -186,7 +178,7 @@ def test_a_large_file_takes_as_much_longer_as_it_is_larger():
     assert len(large) > 1e6
     few, _ = calls_of(liberty_of, small)
     many, library = calls_of(liberty_of, large)
-    assert len(library.cells) == 2700
+    assert len(library.cells) == 900 * 4
     assert many < 11 * few  # a quadratic reader would take a hundred times as many
 
 
@@ -416,11 +408,11 @@ class FakeYosys(Yosys):
 
 
 def test_measure_with_power_keeps_the_good_points(tmp_path):
-    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path, liberty=FILE)
+    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path, cells=CELLS)
     wire, double = (
         Point("shift_constant", {"width": 2}, {"width": 2, "exponent": exponent}) for exponent in (0, 1)
     )
-    found = measure([wire, double], flow("cells"), synthesizer, power=switching(FILE), workers=1)
+    found = measure([wire, double], flow("cells"), synthesizer, power=switching(TINY), workers=1)
     (good,) = found.measured
     assert good.point is wire
     assert good.values["area_um2"] == 4 * 3.0  # from the library, for the statistics have none
@@ -434,7 +426,7 @@ def test_measure_with_power_keeps_the_good_points(tmp_path):
 
 def test_an_energy_is_counted_once(tmp_path, monkeypatch):
     """Damage and another method count anew; what is kept is what was counted, to the last bit."""
-    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path / "cache", liberty=FILE)
+    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path / "cache", cells=CELLS)
     wire = Point("shift_constant", {"width": 2}, {"width": 2, "exponent": 0})
     counted = []
 
@@ -445,7 +437,7 @@ def test_an_energy_is_counted_once(tmp_path, monkeypatch):
     monkeypatch.setattr(counting, "energy_of", noted)
 
     def measured():
-        power = switching(FILE, tmp_path / "energies")
+        power = switching(TINY, tmp_path / "energies")
         return measure([wire], flow("cells"), synthesizer, power=power, workers=1).measured
 
     first = measured()
@@ -464,16 +456,16 @@ def test_an_energy_is_counted_once(tmp_path, monkeypatch):
 
 def test_energies_that_cannot_be_kept(tmp_path):
     (tmp_path / "energies").write_text("in the way")
-    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path / "cache", liberty=FILE)
+    synthesizer = Synthesizer(FakeYosys("yosys", (), "0"), tmp_path / "cache", cells=CELLS)
     wire = Point("shift_constant", {"width": 2}, {"width": 2, "exponent": 0})
-    power = switching(FILE, tmp_path / "energies")
+    power = switching(TINY, tmp_path / "energies")
     (failure,) = measure([wire], flow("cells"), synthesizer, power=power, workers=1).failures
     assert re.search(r"energies cannot be written \(File exists\); choose another --cache", failure.reason)
 
 
 def test_netlist_must_be_kept():
     with pytest.raises(ToolError, match="no netlist was kept"):
-        switching(FILE)(Point("mux", {"width": 2}, {"width": 2}), Answer({}, 0.0, {}))
+        switching(TINY)(Point("mux", {"width": 2}, {"width": 2}), Answer({}, 0.0, {}))
 
 
 def test_value_of_nothing_is_nothing():
@@ -485,11 +477,12 @@ def test_value_of_nothing_is_nothing():
 )
 def test_ratios_on_real_cells(tmp_path):
     """A multiplier of 8 bits holds 56 full adders and 64 ANDs, an adder of 8 bits 8: the ratio is near 8 to 20."""
-    synthesizer = Synthesizer(find_yosys("yosys"), tmp_path, liberty=OSU018)
+    cells = read_standard_cells([OSU018])
+    synthesizer = Synthesizer(find_yosys("yosys"), tmp_path, cells=cells)
     points = [
         Point(op, {"width": 8}, {"width": 8}) for op in ("add", "multiply", "mux", "register", "accumulate")
     ]
-    found = measure(points, flow("cells"), synthesizer, power=switching(OSU018), workers=2)
+    found = measure(points, flow("cells"), synthesizer, power=switching(cells.library), workers=2)
     assert not found.failures
     pj = {m.point.op: m.values["energy_pj"] for m in found.measured}
     assert 6 < pj["multiply"] / pj["add"] < 20

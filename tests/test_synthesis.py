@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from abcost.calibrate.measure import measure
+from abcost.calibrate.point import Point
+from abcost.calibrate.switching import switching
 from abcost.errors import ToolError
 from abcost.rtl.unit import build
 from abcost.synth.flows import flow
 from abcost.synth.runner import Answer, Job, Synthesizer
+from abcost.synth.standard_cells import read_standard_cells
 from abcost.synth.tools import Yosys, find_yosys
 
 UNITS = {
@@ -75,6 +79,7 @@ def test_a_multiplier_without_dsps(tmp_path):
 
 
 LIBRARY = """library (few) {
+  voltage_unit : "1V"; nom_voltage : 1; capacitive_load_unit (1, pf); default_input_pin_cap : 0.01;
   cell (INV) { area : 3; pin (A) { direction : input; } pin (Y) { direction : output; function : "(!A)"; } }
   cell (BUF) { area : 5; pin (A) { direction : input; } pin (Y) { direction : output; function : "A"; } }
   cell (NAND2) {
@@ -107,13 +112,42 @@ def test_standard_cells_in_the_systems_folder_of_temporary_files(tmp_path):
     tmp_path is where programs keep what is temporary, which the Yosys of PyPI does not see by itself.
     """
     (tmp_path / "few.lib").write_text(LIBRARY)
-    synthesizer = Synthesizer(need_yosys(), tmp_path / "cache", liberty=tmp_path / "few.lib")
+    synthesizer = Synthesizer(
+        need_yosys(), tmp_path / "cache", cells=read_standard_cells([tmp_path / "few.lib"])
+    )
     register, adder = (job_of(op, {"width": 8}, "cells") for op in ("register", "add"))
     assert synthesizer.run(register).resources == {"area_um2": 8 * 9}
     answer = synthesizer.run(adder)
     areas = {"INV": 3, "BUF": 5, "NAND2": 4, "NOR2": 6}
     assert answer.resources == {"area_um2": sum(areas[cell] * n for cell, n in answer.cells.items())}
     assert sum(answer.cells.values()) >= 2 * 8  # sum and carry of each bit
+
+
+def test_cells_of_several_files_with_an_inverted_flip_flop(tmp_path):
+    """Buffers and inverters first, which ABC cannot begin with; a flip-flop with clear, preset and no true output.
+
+    So a register of 8 bits is 8 of it and 8 inverters, and computes what its model says.
+    """
+    head, gates = LIBRARY[: LIBRARY.index("  cell (INV)")], LIBRARY[LIBRARY.index("  cell (NAND2)") :]
+    gates, register = gates[: gates.index("  cell (DFF)")], gates[gates.index("  cell (DFF)") :]
+    register = register.replace('"D"', '"!D"').replace(
+        "ff (IQ, IQN) {", 'ff (IQ, IQN) { clear : "!RN"; preset : "!SN";'
+    )
+    register = register.replace(
+        "pin (D)", "pin (RN) { direction : input; } pin (SN) { direction : input; } pin (D)"
+    )
+    files = [tmp_path / f"{number}.lib" for number in range(3)]
+    files[0].write_text(LIBRARY[: LIBRARY.index("  cell (NAND2)")] + "}")
+    files[1].write_text(head + gates + "}")
+    files[2].write_text(head + register)
+    cells = read_standard_cells(files)
+    synthesizer = Synthesizer(need_yosys(), tmp_path / "cache", cells=cells)
+    points = [Point("register", {"width": 8}, {"width": 8}), Point("accumulate", {"width": 4}, {"width": 4})]
+    found = measure(points, flow("cells"), synthesizer, power=switching(cells.library), workers=1)
+    assert not found.failures
+    kept, _ = found.measured
+    assert kept.values["area_um2"] == 8 * (9 + 3)
+    assert kept.values["energy_pj"] > 0
 
 
 def test_yosys_says_what_is_wrong_with_verilog(tmp_path):

