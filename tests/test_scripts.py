@@ -93,7 +93,11 @@ def made(folder, *variables):
     if tool is None:
         pytest.skip("make is not installed")
     done = subprocess.run(  # noqa: S603 - a fixed program on files that we wrote
-        [tool, "-n", *variables], cwd=folder, capture_output=True, text=True, check=True
+        [tool, "--dry-run", "--no-print-directory", *variables],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
