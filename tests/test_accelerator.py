@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,15 +11,16 @@ from abcost.accelerator.devices import FAMILIES
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.external import energy_uj
-from abcost.accelerator.folding import Folding, foldings, ladder, smallest
+from abcost.accelerator.folding import Folding, foldings, products, smallest, worth_less
 from abcost.accelerator.memory import Memory
+from abcost.accelerator.pipelined import Pipelined
 from abcost.accelerator.placing import place
 from abcost.accelerator.timing import fifos
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.cost import CostTable
 from abcost.errors import CostError, UsageError
-from accelerators import NUMBER, WIDTH, Net, device, layers, organised, residual
+from accelerators import NUMBER, WIDTH, Net, device, layers, organised, residual, table
 
 
 def engine_of(channels, taps, positions=1, arithmetic=DotArithmetic.XNOR):
@@ -95,7 +97,10 @@ def test_network_without_a_dot_product_is_refused():
 
 @given(st.integers(1, 48), st.integers(1, 120), st.integers(1, 50), st.floats(1, 3e5))
 def test_smallest_folding_is_that_of_all_divisor_pairs(channels, taps, positions, cycles):
-    found = smallest(ladder(engine_of(channels, taps, positions)), cycles)
+    engine = engine_of(channels, taps, positions)
+    every = foldings(engine)
+    needed = np.array([engine.cycles(f.pe, f.simd) for f in every])
+    found = smallest(worth_less(every, needed, np.array([float(products(f)) for f in every])), cycles)
     pairs = [
         (pe * simd, -simd, pe)
         for pe in range(1, channels + 1)
@@ -109,15 +114,21 @@ def test_smallest_folding_is_that_of_all_divisor_pairs(channels, taps, positions
         assert (found.pe * found.simd, -found.simd, found.pe) == expected
 
 
-def test_foldings_beyond_the_table_are_left_out_and_an_engine_beyond_it_is_refused():
-    def worth(folding):
-        if folding.simd > 2:
-            raise CostError("no figure at 3 or more bits")
-        return folding.pe * folding.simd
+def test_foldings_beyond_the_table_are_left_out_and_an_engine_beyond_it_is_refused(monkeypatch):
+    priced, widest = Pipelined._before, 2
 
-    assert {f.simd for _, f in ladder(engine_of(4, 8), worth)} <= {1, 2}
+    def before(self, engine, folding):
+        if folding.simd > widest:
+            raise CostError("no figure at 3 or more bits")
+        return priced(self, engine, folding)
+
+    monkeypatch.setattr(Pipelined, "_before", before)
+    architecture = Pipelined(residual(4, 4), table(), width=16, fraction_bits=12)
+    for number, engine in enumerate(architecture.engines):
+        assert {f.simd for _, f in architecture.rungs(number, engine)} <= {1, 2}
+    widest = 0
     with pytest.raises(CostError, match="no figure at 3 or more"):
-        ladder(engine_of(4, 8), lambda _: worth(Folding(1, 3)))
+        Pipelined(residual(4, 4), table(), width=16, fraction_bits=12)
 
 
 def test_sign_controlled_sums_are_as_wide_as_their_law_was_measured():

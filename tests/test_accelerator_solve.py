@@ -83,6 +83,26 @@ def test_wanted_rate_is_reached_by_the_least_worth(fps):
         assert values[Folding(mine.pe, mine.simd)] == min(values.values())
 
 
+def scanned(engine, worth):
+    """Cycles and folding of those worth less than every faster one: all foldings in order, one by one."""
+    offers = sorted(
+        ((engine.cycles(f.pe, f.simd), worth(f), -f.simd, f.pe) for f in foldings(engine)), key=tuple
+    )
+    found, least = [], math.inf
+    for cycles, value, simd, pe in offers:
+        if value < least:
+            least = value
+            found.append((cycles, Folding(pe, -simd)))
+    return found
+
+
+def test_rungs_are_those_of_a_scan_of_all_foldings():
+    architecture = Pipelined(residual(8, 4), table(), width=WIDTH, fraction_bits=12)
+    for number, engine in enumerate(architecture.engines):
+        worth = functools.partial(architecture.worth, engine)
+        assert architecture.rungs(number, engine) == scanned(engine, worth)
+
+
 @given(st.integers(300, 6000), st.integers(1, 60), st.integers(0, 6))
 @settings(max_examples=25)
 def test_most_that_fits_is_the_fastest_of_all_intervals(luts, dsps, blocks):

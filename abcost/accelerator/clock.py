@@ -204,13 +204,10 @@ class Delays:
             if paths is None:
                 missing.add(unit.op)
                 continue
+            multiplies = unit.op in MULTIPLIERS
+            spread = self._spread
+            more = spread.multipliers(multipliers) if multiplies else spread.popcounts(popcounts[unit.op])
             for own, text in paths:
-                multiplies = text.startswith("multiply")
-                more = (
-                    self._spread.multipliers(multipliers)
-                    if multiplies
-                    else self._spread.popcounts(popcounts[unit.op])
-                )
                 if longest is None or own.value + more > longest[0].value:
                     longest = _later(own, more), text
         delay, name = longest or (None, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from abcost.accelerator.engine import Engine
 from abcost.core.kinds import DotArithmetic
-from abcost.errors import CostError
 
 MOST_SIMD = {
     DotArithmetic.XNOR: 1152,
@@ -53,32 +52,13 @@ def products(folding: Folding) -> int:
     return folding.pe * folding.simd
 
 
-def ladder(
-    engine: Engine,
-    worth: Callable[[Folding], float] = products,
-    allowed: Callable[[Folding], bool] = lambda _folding: True,
-) -> list[tuple[int, Folding]]:
-    """Cycles and folding, fastest first; every slower one is worth less. Of equals that with the widest SIMD.
-
-    allowed: which there are.
-    worth: raises CostError for what a cost table does not reach; raises it too if that is so for all of them.
-    """
-    offers, refusal = [], None
-    for folding in filter(allowed, foldings(engine)):
-        try:
-            offers.append((engine.cycles(folding.pe, folding.simd), worth(folding), folding))
-        except CostError as error:
-            refusal = refusal or error
-    if not offers and refusal is not None:
-        raise refusal
-    cycles, values, offered = zip(*offers, strict=True) if offers else ((), (), ())
-    return worth_less(offered, np.array(cycles), np.array(values, dtype=float))
-
-
 def worth_less(
     offers: Sequence[Folding], cycles: NDArray[np.int64], worth: NDArray[np.float64]
 ) -> list[tuple[int, Folding]]:
-    """Of foldings with these cycles and worths those that are worth less than every faster one, fastest first."""
+    """Cycles and folding, fastest first, of those that are worth less than every faster one.
+
+    Of equals that with the widest SIMD.
+    """
     if not len(offers):
         return []
     simd, pe = (np.array(sizes) for sizes in zip(*((f.simd, f.pe) for f in offers), strict=True))

@@ -14,23 +14,18 @@ from dataclasses import replace
 
 import torch
 
+from abcost.accelerator.design.network import CAT, joins_channels
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 
-CAT = "cat.default"
 _CHANNELS = 1
 _BY_ELEMENT = frozenset({
     OpKind.SCALE, OpKind.SHIFT, OpKind.SHIFT_PRELU, OpKind.PRELU, OpKind.ADD, OpKind.SUBTRACT, OpKind.ADD_CONST,
     OpKind.THRESHOLD, OpKind.SIGN, OpKind.CLAMP, OpKind.NEGATE,
 })  # fmt: skip
 """Operations whose every result depends on one element of each operand."""
-
-
-def joins_channels(node: OpNode) -> bool:
-    """Whether a node puts tensors side by side, channel by channel."""
-    return node.kind is OpKind.WIRING and node.attrs.get("aten") == CAT and node.attrs["args"][1] == _CHANNELS
 
 
 def join_branches(graph: OpGraph) -> OpGraph:

@@ -97,8 +97,9 @@ def describe_dot(
     first, last = _steps(d, valid, steps)
     stored = digits_of(word).bits if word and engine.in_digits else word
     weights = _weights(d, engine, folding, valid, stored, steps * folds if memory else 0)
-    if not binary and word > 1:
-        fraction = weight_fraction(engine.dot.consts["weight"], number)
+    if not binary and word != 1:
+        weight = engine.dot.const("weight")
+        fraction = number.fraction_bits if weight is None else weight_fraction(weight, number)
         weights = weights._replace(fraction_bits=fraction)
     age = weights.age
     inside = None

@@ -29,6 +29,7 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
 from abcost.errors import UsageError
 
+CAT = "cat.default"
 _SAME_ORDER = frozenset({
     "view.default", "_unsafe_view.default", "reshape.default", "flatten.using_ints", "squeeze.dim", "squeeze.dims",
     "unsqueeze.default", "alias.default", "clone.default", "detach.default", "contiguous.default",
@@ -298,10 +299,14 @@ class _Walk:
             raise UsageError(f"layer {engine.name} adds {edge.node} behind a pool: that has no Verilog")
 
 
+def joins_channels(node: OpNode) -> bool:
+    """Whether a node puts tensors side by side, channel by channel."""
+    return node.kind is OpKind.WIRING and node.attrs.get("aten") == CAT and node.attrs["args"][1] == 1
+
+
 def is_repeated(graph: OpGraph, node: OpNode) -> bool:
     """Whether a node is one tensor several times, side by side in its channels."""
-    joined = node.kind is OpKind.WIRING and node.attrs.get("aten") == "cat.default"
-    return joined and node.attrs["args"][1] == 1 and len({source.name for source in graph.sources(node)}) == 1
+    return joins_channels(node) and len({source.name for source in graph.sources(node)}) == 1
 
 
 def _only(nodes: Sequence[OpNode], what: str) -> OpNode:
