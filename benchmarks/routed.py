@@ -57,7 +57,7 @@ from abcost.rtl.registered import TOP, between_registers
 from abcost.rtl.unit import Unit as Module
 from abcost.synth.parts import part
 from abcost.synth.route import Routed, RouteJob, Router, left_out_ns
-from routed_cases import CASES, ICE40, REQUIRED, UNSEEN, Case
+from routed_cases import CASES, EARLIER, ICE40, REQUIRED, UNSEEN, Case
 from routed_report import Estimate, Point, Row, report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,7 +67,7 @@ SEEDS = {"seen": (1,), "required": (1, 2, 3), "unseen": (1,)}
 """Placements of each engine, by set."""
 WORKERS = 3
 DEVICES = {"ecp5": "LFE5U-85F", "ice40": "iCE40UP5K"}
-SETS = (("seen", CASES), ("required", REQUIRED), ("unseen", UNSEEN))
+SETS = (("seen", (*CASES, *EARLIER)), ("required", REQUIRED), ("unseen", UNSEEN))
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -197,7 +199,32 @@ def test_fifo_holds_the_short_branch_while_the_long_one_fills():
     ],
 )  # fmt: skip
 def test_block_rams_by_the_shapes_that_finn_publishes(width, depth, blocks):
-    assert Memory("weights", width, depth, 0).blocks(FAMILIES["7-series"].shapes) == blocks
+    assert Memory("weights", width, depth, 0).blocks(FAMILIES["7-series"]) == blocks
+
+
+def test_blocks_of_a_family_whose_rows_stand_side_by_side():
+    """4,608 words of 128 bits are 512 of 1,152: 32 blocks of 36 bits, where nine rows of four would be 36."""
+    weights = Memory("weights", 128, 4608, 0)
+    assert weights.blocks(FAMILIES["ECP5"]) == 32
+    assert weights.blocks(FAMILIES["7-series"]) == 36
+    assert weights.deep(FAMILIES["ECP5"]) == 9
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5, 8])
+def test_columns_of_few_words_are_those_of_random_ones(depth):
+    """Drawn 200 times: columns that are neither constant nor alike, of which each takes one LUT4 on ECP5."""
+    drawn, width, seen = random.Random(0), 100, []
+    for _ in range(200):
+        columns = {drawn.getrandbits(depth) for _ in range(width)}
+        seen.append(len(columns - {0, 2**depth - 1}))
+    weights = Memory("weights", width, depth, 0, place="lutram", registered=True)
+    assert weights.columns == pytest.approx(sum(seen) / len(seen), abs=1)
+    assert weights.luts(FAMILIES["ECP5"]) == weights.columns
+    assert weights.ffs == 2 * weights.columns - width  # two registers, of which the engine counts one in full
+
+
+def test_what_is_written_shares_no_columns():
+    assert Memory("line buffer", 100, 2, 0).columns == 100
 
 
 def test_lut_memory_is_64_words_per_lut():

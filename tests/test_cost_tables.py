@@ -12,6 +12,7 @@ from functools import cache
 
 import pytest
 
+from abcost.calibrate.targets import SHARING
 from abcost.core.cost import FIELDS, ZERO, Cost
 from abcost.core.primitives import Primitive
 from abcost.cost import CostTable, bundled_targets, cost_models_dir
@@ -63,7 +64,7 @@ def typical(target, op):
     """Sizes at which every unit has a figure, whatever it depends on; the width is left to the table."""
     least = CostTable.load(target).narrowest(op)
     sizes = {"bits": 24, "exponents": 2, "fraction_bits": 12, "depth": 64}
-    if op == "constant_popcount":  # of lanes that share, in powers of two
+    if op in SHARING:  # of lanes that share, in powers of two
         sizes["choices"] = 4
     return {name: max(size, least.get(name, 0)) for name, size in sizes.items()}
 
@@ -263,7 +264,11 @@ def test_fpga_energy_has_bounds_and_sources(target):
         if op == "shift_constant":
             assert details["energy_pj"].value == 0  # wiring
             continue
-        if op in ("counter", "constant_popcount"):  # no transitions were counted: priced apart
+        if op in (
+            "counter",
+            "constant_popcount",
+            "two_word_popcount",
+        ):  # no transitions were counted: priced apart
             continue
         energy = details["energy_pj"]
         if (

@@ -124,7 +124,7 @@ def test_spram_holds_what_is_written_and_nothing_else():
     """16384 words of 16 bits with one port: words in pairs, unless they are read in every other cycle at most."""
     up5k = known("iCE40UP5K")
     activations = Memory("activations", 16, 4096, 0)  # 16 blocks of 256 x 16
-    assert (activations.blocks(up5k.family.shapes), activations.sprams) == (16, 2)
+    assert (activations.blocks(up5k.family), activations.sprams) == (16, 2)
     assert Memory("activations", 16, 4096, 0, rests=True).sprams == 1
     assert Memory("line buffer", 8, 32768, 0).sprams == 1
     assert Memory("line buffer", 9, 32769, 0).sprams == 2 * 2

@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
+from abcost.calibrate.targets import SHARING
 from abcost.core.cost import FIELDS
 from abcost.cost import CostTable, bundled_targets
 from abcost.cost.formula import VARIABLES
@@ -42,7 +43,7 @@ TYPICAL = {
     "factored": 0,
     "inner": 1,
 }
-OWN = {"constant_popcount": {"choices": 4}}
+OWN = {op: {"choices": 4} for op in SHARING}
 """What is typical of a unit alone: constants are priced by powers of two."""
 
 NO_DSP = {

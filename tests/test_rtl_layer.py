@@ -35,6 +35,9 @@ LAYERS = [
     ("own", "conv2", {"pe": 2, "simd": 24}),
     ("own", "conv2", {"pe": 1, "simd": 1}),
     ("own", "conv2", {"pe": 8, "simd": 72}),  # constant weights, a lane each
+    ("own", "conv2", {"pe": 4, "simd": 72}),  # two words, of channels
+    ("own", "conv2", {"pe": 8, "simd": 36}),  # two words, of taps, with masks
+    ("reactnet_a", "feature.1.binary_pw_down1", {"pe": 16, "simd": 32}),  # two words, without padding
     ("own", "fc", {"pe": 5, "simd": 8}),  # a bias, one window
     ("detach", "block.conv", {"pe": 3, "simd": 9}),  # windows two pixels apart
     ("where", "linear", {"pe": 5, "simd": 32}),  # the dot product alone

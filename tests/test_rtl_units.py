@@ -59,6 +59,14 @@ UNITS: dict[str, list[dict[str, object]]] = {
         {"bits": n, "words": tuple(i * 0x9E3779B1 % (1 << n) for i in range(lanes))}
         for n, lanes in ((1, 2), (5, 1), (36, 3), (9, 16))
     ],
+    "two_word_popcount": [
+        {
+            "bits": n,
+            "masked": masked,
+            "words": tuple((i * 0x9E3779B1 % (1 << n), i * 0x85EBCA77 % (1 << n)) for i in range(1, lanes + 1)),
+        }
+        for n, lanes, masked in ((36, 3, False), (1, 2, False), (5, 1, True), (9, 16, True))
+    ],
     "signed_sum": [{"bits": n, "width": w} for n in (1, 2, 7, 27) for w in WIDTHS],
     "accumulate": [{"width": w} for w in WIDTHS] + [
         {"width": 10, "input_width": 7},
@@ -109,6 +117,7 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "xnor_popcount": ("~(a[3] ^ w[3])", "(a[3] ^ w[3])"),
     "popcount": ("c2 = a[2]", "c2 = ~a[2]"),
     "constant_popcount": ("~(a ^", "(a ^"),
+    "two_word_popcount": ("s ?", "!s ?"),
     "counter": ("last ?", "!last ?"),
     "burst": ("start | more", "start & more"),
     "shift_out": ("load ?", "!load ?"),

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.design.dot import Leaf
-from abcost.accelerator.devices import FAMILIES
+from abcost.accelerator.devices import FAMILIES, Family
 from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, Spread
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
@@ -169,12 +170,13 @@ class Delays:
         found = self._block(memory.width, memory.depth)
         if found is None or self._spread is NO_SPREAD:
             return found
-        levels = (memory.deep(_shapes(self.table)) - 1).bit_length()
+        family = _family(self.table)
+        levels = ceil((memory.deep(family) - 1).bit_length() / family.level)
         select = self.of(Unit("mux", 1, 2)) if levels else ()
         if select is None:
             return None
         behind = levels * sum(delay.value for delay, _ in select)
-        return _later(_later(found, behind, behind), self._spread.blocks(memory.blocks(_shapes(self.table))))
+        return _later(_later(found, behind, behind), self._spread.blocks(memory.blocks(family)))
 
     def _block(self, width: int, depth: int) -> Delay | None:
         timing = self.table.timing
@@ -242,10 +244,10 @@ def _spread(table: CostTable) -> Spread:
     return NO_SPREAD if table.timing is None else SPREADS.get(table.timing.part, NO_SPREAD)
 
 
-def _shapes(table: CostTable) -> Sequence[tuple[int, int]]:
-    """Of the blocks of the table's family; those of a family of its own mapping are the same."""
+def _family(table: CostTable) -> Family:
+    """Of the table; its blocks are the same whatever it is mapped for."""
     name = table.target.removesuffix("-delay")
-    return next(family.shapes for family in FAMILIES.values() if name in family.targets)
+    return next(family for family in FAMILIES.values() if name in family.targets)
 
 
 def _later(delay: Delay, more: float, least: float = 0.0) -> Delay:

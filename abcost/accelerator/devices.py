@@ -59,6 +59,9 @@ class Family:
     selects: LUTs that a bit takes for every further row of blocks behind each other, at least 1; a row is `row` blocks
     deep. Measured: Yosys 0.70 takes 1, 3, 6, 13, 27 and 53 LUT4 a bit for 2 to 64 rows on ECP5 and iCE40, 1, 1 and 5.6
     LUT6 for 2, 4 and 16 RAMB36 on 7-series (memories of 9 to 36 bits, mapped for area).
+    beside: its synthesis, Yosys', puts rows of blocks side by side and selects what is read: 9216 words of 4 bits are
+    1024 rows of 9 words, two blocks of 18 bits, where rows of blocks would be three. level: bits of the row that one
+    level of selecting LUTs takes: two where LUTs have multiplexers behind them or six inputs.
     foreign_delays: (part whose delays a table of the family may have, why they are not those of this family).
     """
 
@@ -73,6 +76,8 @@ class Family:
     cells: Cells | None = None
     selects: float = 6 / 7
     row: int = 1
+    beside: bool = False
+    level: int = 2
     foreign_delays: tuple[tuple[str, str], ...] = ()
 
     def rom_luts(self, width: int, depth: int) -> int:
@@ -83,7 +88,7 @@ class Family:
 
 _BRAM18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 """FINN@39f0c9a matrixvectoractivation.py, after AMD UG573 Table 1-10."""
-URAM = ((72, 4096),)
+URAM = (72, 4096)
 """FINN@39f0c9a util/basic.py mem_primitives; LUT RAM of 64x1 per LUT6 is from there too."""
 
 SPRAM = (16, 16384)
@@ -108,6 +113,8 @@ _ICE40 = Family(
     ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
     None,
     cells=Cells(),
+    beside=True,
+    level=1,
 )
 _SLOWER = "the delays of the table are of an iCE40 UP5K, whose process is slower"
 
@@ -118,7 +125,9 @@ FAMILIES: dict[str, Family] = {
         Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2, selects=0.36, row=2),
         _ICE40,
         replace(_ICE40, name="iCE40 LP/HX", foreign_delays=(("iCE40UP5K-SG48", _SLOWER),)),
-        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5", "fpga-ecp5-delay"), 16, _IN_ECP5, _LUT4),
+        Family(
+            "ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5", "fpga-ecp5-delay"), 16, _IN_ECP5, _LUT4, beside=True
+        ),
     )
 }
 

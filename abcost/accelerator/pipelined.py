@@ -31,7 +31,15 @@ from abcost.errors import CostError
 
 LUTS_PER_DSP = 240
 """What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
-DOT_UNITS = ("xnor_popcount", "masked_popcount", "plain_popcount", "constant_popcount", "signed_sum")
+DOT_UNITS = (
+    "xnor_popcount",
+    "masked_popcount",
+    "plain_popcount",
+    "constant_popcount",
+    "two_word_popcount",
+    "masked_two_word_popcount",
+    "signed_sum",
+)
 PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 
 
@@ -312,8 +320,7 @@ class Pipelined:
         family = family_of(None)
         placed = (m.preferred(family) for m in memories(engine, folding, self.graph, self.designer.number))
         return sum(
-            m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family.shapes)
-            for m in placed
+            m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family) for m in placed
         )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from abcost.accelerator.devices import URAM, Device, Family
+from abcost.accelerator.devices import Device, Family
 from abcost.accelerator.memory import Memory, family_of
 
 Weights = Literal["on-chip", "external"]
@@ -128,7 +128,7 @@ def _within_lutram(placed: Sequence[Memory], found: Device) -> list[Memory]:
 def _leaving(placed: Sequence[Memory], family: Family) -> list[int]:
     """Which memories leave the LUTs first: those that free most LUTs per block."""
     in_luts = [i for i, m in enumerate(placed) if m.place == "lutram"]
-    return sorted(in_luts, key=lambda i: -placed[i].luts(family) / placed[i].blocks(family.shapes))
+    return sorted(in_luts, key=lambda i: -placed[i].luts(family) / placed[i].blocks(family))
 
 
 def _within_blocks(placed: Sequence[Memory], found: Device, *, on_chip: bool, spill: bool) -> list[Memory]:
@@ -136,7 +136,7 @@ def _within_blocks(placed: Sequence[Memory], found: Device, *, on_chip: bool, sp
 
     on_chip: weights do not go outside; spill: constants may go to LUTs instead.
     """
-    family, shapes = found.family, found.family.shapes
+    family = found.family
     result = list(placed)
     free = _into_spram(result, found)
     if free >= 0:
@@ -151,22 +151,22 @@ def _within_blocks(placed: Sequence[Memory], found: Device, *, on_chip: bool, sp
     def loss(i: int) -> float:
         """What is lost per block: traffic, or LUTs."""
         taken = placed[i].luts(family) if on_chip else placed[i].read_bits
-        return taken / placed[i].blocks(shapes)
+        return taken / placed[i].blocks(family)
 
     out = []
     for i in sorted(leaving, key=loss):
         if free >= 0:
             break
-        free += placed[i].blocks(shapes)
+        free += placed[i].blocks(family)
         out.append(i)
     uram = found.uram
-    for i in sorted(out, key=lambda i: -placed[i].read_bits / placed[i].blocks(URAM)):
-        fits = placed[i].blocks(URAM) <= uram
-        uram -= placed[i].blocks(URAM) if fits else 0
+    for i in sorted(out, key=lambda i: -placed[i].read_bits / placed[i].urams):
+        fits = placed[i].urams <= uram
+        uram -= placed[i].urams if fits else 0
         result[i] = replace(placed[i], place="uram" if fits else outside)
     for i in sorted(out, key=lambda i: -loss(i)):
-        if result[i].place == outside and placed[i].blocks(shapes) <= free:
-            free -= placed[i].blocks(shapes)
+        if result[i].place == outside and placed[i].blocks(family) <= free:
+            free -= placed[i].blocks(family)
             result[i] = replace(placed[i], place="block")
     return result
 
@@ -176,16 +176,16 @@ def _into_spram(result: list[Memory], found: Device) -> int:
     family = found.family
     free, left = found.blocks - _blocks(result, family), found.spram
     written = [i for i, m in enumerate(result) if m.place == "block" and not m.constant]
-    for i in sorted(written, key=lambda i: -result[i].blocks(family.shapes) / result[i].sprams):
+    for i in sorted(written, key=lambda i: -result[i].blocks(family) / result[i].sprams):
         if free < 0 and result[i].sprams <= left:
             left -= result[i].sprams
-            free += result[i].blocks(family.shapes)
+            free += result[i].blocks(family)
             result[i] = replace(result[i], place="spram")
     return free
 
 
 def _blocks(placed: Sequence[Memory], family: Family) -> int:
-    return sum(m.blocks(family.shapes) for m in placed if m.place == "block")
+    return sum(m.blocks(family) for m in placed if m.place == "block")
 
 
 def _luts(placed: Sequence[Memory], family: Family) -> int:

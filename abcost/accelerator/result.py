@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from abcost.accelerator.clock import Fmax
-from abcost.accelerator.devices import URAM, Device
+from abcost.accelerator.devices import Device
 from abcost.accelerator.external import energy_uj, source
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.not_included import NOT_INCLUDED
@@ -378,8 +378,8 @@ def resources_of(
         "ffs": None if logic["ffs"] is None else logic["ffs"] + sum(m.ffs for m in memories),
         "luts": None if luts is None else luts + selects + sum(m.luts(family) for m in in_luts),
         "lutram": sum(m.luts(family) for m in in_luts if not m.constant),
-        "blocks": sum(m.blocks(family.shapes) for m in memories if m.place == "block"),
-        "uram": sum(m.blocks(URAM) for m in memories if m.place == "uram"),
+        "blocks": sum(m.blocks(family) for m in memories if m.place == "block"),
+        "uram": sum(m.urams for m in memories if m.place == "uram"),
         "spram": sum(m.sprams for m in memories if m.place == "spram"),
     }
 

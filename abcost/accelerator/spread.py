@@ -3,7 +3,7 @@
     any unit    ns = of one + unit_ns
     popcounts   + popcount_ns * log2(popcounts of its kind in the engine)
     multipliers + multiplier_ns * log2(multipliers in the engine)
-    block RAM   ns = of one + block_ns * sqrt(blocks of the memory) + log2(blocks behind each other) multiplexers
+    block RAM   ns = of one + block_ns * sqrt(blocks of the memory) + a multiplexer for each level of LUTs behind it
 
 Delays of units are measured one at a time; the factors were fitted to the seen half of the engines that
 `benchmarks/routed.py` places and routes. The slowest of many units has the longest wires, and blocks lie in columns
@@ -15,7 +15,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log2, sqrt
 
-POPCOUNTS = frozenset({"xnor_popcount", "masked_popcount", "plain_popcount", "constant_popcount"})
+POPCOUNTS = frozenset(
+    {
+        "xnor_popcount",
+        "masked_popcount",
+        "plain_popcount",
+        "constant_popcount",
+        "two_word_popcount",
+        "masked_two_word_popcount",
+    }
+)
 
 
 MULTIPLIERS = frozenset({"multiply", "scale_dot"})

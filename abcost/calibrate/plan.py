@@ -258,7 +258,8 @@ def _by_bits(op: str, most: int = BITS[-1]) -> Maker:
     return make
 
 
-CONSTANT_BITS = (4, 9, 16, 24, 36, 64)
+CONSTANT_BITS = (4, 8, 9, 16, 24, 32, 36, 64)
+QUICK_CONSTANT_BITS = (4, 16, 36)
 CONSTANT_LANES = (1, 2, 4, 8, 16, 32, 64)
 HELD_CONSTANT = ((12, 4), (18, 16), (20, 1), (30, 8), (27, 2))
 MOST_CONSTANT = 1200
@@ -279,7 +280,7 @@ def _constant_popcount(*, quick: bool) -> Sweep:
     """LUTs of a lane rise with its bits and fall with the lanes that share; priced in such groups of lanes."""
     grid = [
         (n, lanes)
-        for n in (CONSTANT_BITS[::2] if quick else CONSTANT_BITS)
+        for n in (QUICK_CONSTANT_BITS if quick else CONSTANT_BITS)
         for lanes in CONSTANT_LANES
         if n * lanes <= MOST_CONSTANT or n == 36
     ]
@@ -291,6 +292,33 @@ def _constant_popcount(*, quick: bool) -> Sweep:
         for draw in range(DRAWS if n * lanes <= MOST_DRAWN else 1)
     ]  # fmt: skip
     return Sweep("constant_popcount", tuple(points), Each("choices", Interpolated("bits")))
+
+
+TWO_WORD_BITS = (8, 16, 24, 32, 36)
+HELD_TWO_WORD = ((12, 4), (20, 16), (30, 8), (18, 2))
+
+
+def _two_words(op: str) -> Maker:
+    """As constant popcounts, of two random words a lane."""
+
+    def make(*, quick: bool) -> Sweep:
+        bits = TWO_WORD_BITS[::2] if quick else TWO_WORD_BITS
+        grid = [(n, lanes) for n in bits for lanes in CONSTANT_LANES if n * lanes <= MOST_CONSTANT]
+        points = [
+            Point(
+                op, {"bits": n, "choices": lanes}, {"bits": n, "words": _pairs(n, lanes)}, _role(held_out=out)
+            )
+            for sizes, out in ((grid, False), (HELD_TWO_WORD, True))
+            for n, lanes in sizes
+        ]
+        return Sweep(op, tuple(points), Each("choices", Interpolated("bits")))
+
+    return make
+
+
+def _pairs(bits: int, lanes: int) -> tuple[tuple[int, int], ...]:
+    first, second = (constant_words(bits, lanes, draw) for draw in range(2))
+    return tuple(zip(first, second, strict=True))
 
 
 def modulus(width: int) -> int:
@@ -396,6 +424,8 @@ SWEEPS: dict[str, Maker] = {
     "masked_popcount": _by_bits("masked_popcount", 288),
     "plain_popcount": _by_bits("plain_popcount", 288),
     "constant_popcount": _constant_popcount,
+    "two_word_popcount": _two_words("two_word_popcount"),
+    "masked_two_word_popcount": _two_words("masked_two_word_popcount"),
     "counter": _counter,
     "multiply_lut": _by_width("multiply_lut", BOOTH),
 }

@@ -15,6 +15,7 @@ Role = Literal["fit", "held out", "published"]
 
 _TEMPLATES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "masked_popcount": ("xnor_popcount", {"masked": True}),
+    "masked_two_word_popcount": ("two_word_popcount", {"masked": True}),
     "plain_popcount": ("popcount", {}),
     "block_read": ("memory", {"place": "block"}),
 }

@@ -9,7 +9,10 @@ from abcost.calibrate.delay_plan import DELAYS
 from abcost.calibrate.plan import BITS, SWEEPS
 from abcost.registry import unknown_name
 
-WHOLE_SWEEPS = ("multiply", "counter")
+SHARING = ("constant_popcount", "two_word_popcount", "masked_two_word_popcount")
+"""Popcounts of the same bits, side by side, that share LUTs."""
+
+WHOLE_SWEEPS = ("multiply", "counter", *SHARING)
 """Units that a coarse target measures at all sizes of the plan too: their laws have steps between the others."""
 
 WIRING = """a shift by one constant amount is wiring: it synthesizes to no cell"""
@@ -77,7 +80,7 @@ _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 _CELLS = tuple(
     op
     for op in _LOOSE
-    if op not in ("multiply_lut", "masked_popcount", "plain_popcount", "constant_popcount", "counter")
+    if op not in ("multiply_lut", "masked_popcount", "plain_popcount", *SHARING, "counter")
 )
 """Standard cells have no DSPs for which another multiplier could stand in, and no engines, which need the others."""
 

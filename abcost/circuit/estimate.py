@@ -9,7 +9,6 @@ from abcost.accelerator.design.buffer_units import fifo_units, window_units
 from abcost.accelerator.design.buffers import Buffer, memory_of
 from abcost.accelerator.design.network import NetworkDesign
 from abcost.accelerator.design.schedule import Schedule
-from abcost.accelerator.devices import Device
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.result import Organised, Prices, resources_of
 from abcost.core.kinds import DotArithmetic
@@ -28,7 +27,7 @@ def estimate(
 
     def amount(units: list[Unit], memories: list[Memory]) -> dict[str, float | None]:
         every = resources_of(prices.total(units), memories, organised.device)
-        blocks = sum(mapped_blocks(m, organised.device) for m in memories if m.place == "block")
+        blocks = sum(m.blocks(family_of(organised.device)) for m in memories if m.place == "block")
         return {**{name: every[name] for name in RESOURCES}, "blocks": blocks}
 
     for stage, layer in zip(net.stages, organised.layers, strict=True):
@@ -48,17 +47,6 @@ def estimate(
     ]
     found["logits"] = amount([*fifo_units(last, None), *ends, Unit("counter", 1, 6)], _memories(last))
     return found
-
-
-def mapped_blocks(memory: Memory, device: Device | None) -> int:
-    """Blocks as Yosys maps a memory: deeper than a block, it stands side by side, and a select takes what is read.
-
-        min over shapes (w, d) of ceil(width * ceil(depth / d) / w)
-
-    9216 words of 4 bits are 1024 rows of 9 words: 36 bits, two blocks of 18, where rows of blocks would be three.
-    """
-    shapes = family_of(device).shapes
-    return min(-(-memory.width * -(-memory.depth // depth) // width) for width, depth in shapes)
 
 
 def total_of(parts: Iterable[Mapping[str, float | None]]) -> dict[str, float | None]:

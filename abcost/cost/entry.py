@@ -33,6 +33,8 @@ UNITS: dict[str, str] = {
     "masked_popcount": "xnor_popcount of `bits` inputs with a mask bit each",
     "plain_popcount": "how many of `bits` bits are 1",
     "constant_popcount": "`choices` popcounts of the same `bits` inputs, each against a constant word",
+    "two_word_popcount": "`choices` popcounts of the same `bits` inputs, each against one of two constant words",
+    "masked_two_word_popcount": "two_word_popcount of `bits` inputs with a mask bit each",
     "counter": "width bits with enable and reset, back to 0 after its last value",
 }
 """Units that a table may price -> what one of them is."""

@@ -55,8 +55,10 @@ def apart(unit: Unit) -> tuple[Unit, ...]:
 
 
 def _popcount_apart(unit: Unit) -> tuple[Unit, ...]:
-    if unit.op == "constant_popcount" and unit.choices is not None:
+    if unit.op in ("constant_popcount", "two_word_popcount") and unit.choices is not None:
         return (replace(unit, op="plain_popcount", count=unit.count * unit.choices, choices=None),)
+    if unit.op == "masked_two_word_popcount" and unit.choices is not None:
+        return (replace(unit, op="masked_popcount", count=unit.count * unit.choices, choices=None),)
     if unit.op == "plain_popcount":
         return (replace(unit, op="xnor_popcount"),)
     if unit.op == "masked_popcount" and unit.bits is not None:

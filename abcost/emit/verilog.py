@@ -15,9 +15,10 @@ from abcost.accelerator.design.dot import Sum
 from abcost.accelerator.design.engine import Block, EngineDesign
 from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.emit.wiring import WRITTEN, extended
+from abcost.rtl.placed import placed
 from abcost.rtl.unit import Port, Unit, Values, build
 
-_SHARING = frozenset({"gate", "popcount", "xnor_popcount"})
+_POPCOUNTS = frozenset({"popcount", "xnor_popcount"})
 
 
 def many_multipliers(parts: Sequence[Part]) -> bool:
@@ -131,8 +132,14 @@ class Printer:
             self.lines.append(f"    assign {place} = {expression};")
 
     def _unit(self, part: Part) -> None:
+        if part.op == "xnor_popcount" and len(self.words) in (1, 2) and self._known(part):
+            self._known_popcounts(part)
+            return
         unit = build(part.op, **part.parameters)
-        unit = replace(unit, keep=self._apart(part))
+        if part.op in _POPCOUNTS and not _of_constants(part):
+            unit = replace(placed(unit), keep=True)
+        else:
+            unit = replace(unit, keep=self._apart(part))
         self._declare(part)
         inputs = {port.name for port in unit.inputs}
         if part.lanes == 1:
@@ -143,12 +150,48 @@ class Printer:
         wires += [f".{port}({_select(net, 'i')})" for port, net in part.outputs]
         self._instance(unit, wires, lanes=part.lanes)
 
+    def _known(self, part: Part) -> bool:
+        """Whether the weights of a popcount are constants, or of two words and not alike."""
+        weights = net_of(dict(part.inputs)["w"])
+        if weights.lanes != part.lanes:  # bit planes read the same weights
+            return False
+        if len(self.words) == 1:
+            return weights.constant and not part.parameters["masked"]
+        return self.words[0] != self.words[1]
+
+    def _known_popcounts(self, part: Part) -> None:
+        """All lanes in one unit, which their weights are part of: synthesis shares what lanes have in common.
+
+        Of two words, a bit that differs says which of them was read; other bits of the memory are not needed.
+        """
+        inputs = dict(part.inputs)
+        bits, weights = part.parameters["bits"], net_of(inputs["w"])
+        start = inputs["w"].start if isinstance(inputs["w"], Slice) else 0
+        lanes = [
+            [word >> lane * weights.elements + start & (1 << bits) - 1 for word in self.words]
+            for lane in range(part.lanes)
+        ]
+        wires = [f".{port}({_select(inputs[port], 0)})" for port in ("a", "m") if port in inputs]
+        if len(self.words) == 1:
+            unit = build("constant_popcount", bits=bits, words=tuple(word for (word,) in lanes))
+        else:
+            low, high = self.words
+            rising, differs = high & ~low, low ^ high
+            place = (rising or differs).bit_length() - 1
+            wires.append(f".s({'' if rising else '~'}{weights.name}[{place}])")
+            unit = build(
+                "two_word_popcount", bits=bits, words=tuple((low, high) for low, high in lanes),
+                masked=part.parameters["masked"],
+            )  # fmt: skip
+        self._declare(part)
+        self._instance(replace(placed(unit), keep=True), [*wires, f".p({part.output.name})"])
+
     def _apart(self, part: Part) -> bool:
         """Whether synthesis keeps a unit for itself, so that it takes what its table measured, and no more.
 
-        Not a register held at 0, whose inverter others share, nor a popcount, which takes a tenth more if it is alone.
+        Not a register held at 0, whose inverter others share, nor a popcount with a mask of constant weights.
         """
-        return self.closed if part.op == "multiply" else part.op not in _SHARING
+        return self.closed if part.op == "multiply" else part.op not in ("gate", *_POPCOUNTS)
 
     def _declare(self, part: Part) -> None:
         for _, net in part.outputs:
@@ -167,6 +210,10 @@ class Printer:
             f"        {text}",
             "    end",
         ]
+
+
+def _of_constants(part: Part) -> bool:
+    return any(net_of(operand).constant for _, operand in part.inputs)
 
 
 def _whole(operand: Operand) -> str:

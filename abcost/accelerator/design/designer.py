@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from abcost.accelerator.design.constants import parameter_bits
 from abcost.accelerator.design.dot import (
+    FEW_WORDS,
     POPCOUNTED,
     Leaf,
     address_counter,
@@ -64,10 +65,13 @@ class Designer:
         self._shapes: dict[str, tuple[object, ...]] = {}
 
     def sums(self, engine: Engine, folding: Folding) -> SumsBlock:
-        """The dot product with as many taps per step, in some number of lanes: others have as many times its units."""
-        constant = self._words(engine, folding) == 1
-        pe = folding.pe if constant else next((n for n in divisors(engine.channels) if n > 1), 1)
-        key = (self._shape(engine), folding.simd, constant and pe)
+        """The dot product with as many taps per step, in some number of lanes: others have as many times its units.
+
+        Lanes whose weights are known share, so that their number matters.
+        """
+        known = self._words(engine, folding) <= FEW_WORDS
+        pe = folding.pe if known else next((n for n in divisors(engine.channels) if n > 1), 1)
+        key = (self._shape(engine), folding.simd, known and pe)
         found = self._sums.get(key)
         if found is None:
             word = weight_word(engine, self.number)

@@ -111,7 +111,7 @@ def describe_dot(
     )  # fmt: skip
     a = d.delay(a, age)
     if binary:
-        parts = _popcounts(d, engine, folding, leaf, a, weights, inside)
+        parts = _popcounts(d, engine, folding, leaf, a, weights, inside, steps * folds if memory else 0)
     elif engine.arithmetic is DotArithmetic.SIGNED_ADD:
         parts = _signed_sums(d, engine, folding, number, leaf, a, weights)
     elif engine.in_digits:
@@ -207,9 +207,9 @@ def _weight_part(op: str, inputs: tuple[tuple[str, Operand], ...], output: Net) 
 
 
 def _popcounts(
-    d: Describer, engine: Engine, folding: Folding, leaf: Leaf, a: Net, w: Net, inside: Net | None
+    d: Describer, engine: Engine, folding: Folding, leaf: Leaf, a: Net, w: Net, inside: Net | None, words: int
 ) -> list[Net]:
-    """Registered popcounts of the leaves, held at 0 or masked outside the image."""
+    """Registered popcounts of the leaves, held at 0 or masked outside the image. words: of the weights' memory."""
     planes = _planes(engine)
     lanes = folding.pe * planes
     op = "xnor_popcount"
@@ -234,6 +234,9 @@ def _popcounts(
         priced = [Unit(op, lanes, 1, bits=bits)]
         if w.constant and not masked:
             priced = [Unit("constant_popcount", n, 1, bits=bits, choices=each) for n, each in _shared(lanes)]
+        elif words == FEW_WORDS and planes == 1:
+            known = "masked_two_word_popcount" if mask is not None else "two_word_popcount"
+            priced = [Unit(known, n, 1, bits=bits, choices=each) for n, each in _shared(lanes)]
         leaf_count = d.unit(
             "xnor_popcount", lanes, inputs, count, "p", priced,
             parameters={"bits": bits, "masked": mask is not None}, end="none",
@@ -249,6 +252,10 @@ def _popcounts(
             found.append(d.delay(leaf_count, leaf_count.age + 1))
         start += bits
     return found
+
+
+FEW_WORDS = 2
+"""Words of weights of which every bit is a constant, or says which word it is."""
 
 
 def _shared(lanes: int) -> list[tuple[int, int]]:
