@@ -16,12 +16,12 @@ from dataclasses import astuple, fields
 from os import cpu_count
 from pathlib import Path
 
-from abcost.calibrate.fit import Boxes
 from abcost.calibrate.measure import job_of
-from abcost.calibrate.plan import Sweep
+from abcost.calibrate.plan import UnitPlan
 from abcost.calibrate.point import Point
 from abcost.core.reading import read_text
 from abcost.errors import ToolError
+from abcost.rtl.forms import Boxes
 from abcost.rtl.placed import placed
 from abcost.synth.fabric import fabric_of
 from abcost.synth.flows import Flow
@@ -39,7 +39,7 @@ Counted = Mapping[tuple[str, str], Toggles]
 """(module, synthesis) -> transitions."""
 
 
-def counted_points(full: Sequence[Sweep], quick: Sequence[Sweep]) -> dict[str, tuple[Point, ...]]:
+def counted_points(full: Sequence[UnitPlan], quick: Sequence[UnitPlan]) -> dict[str, tuple[Point, ...]]:
     """Unit -> points whose transitions are counted: those of the quick plan, and the least and greatest sizes.
 
     What the quick plan holds out is held out. Of units whose law has boxes the quick plan has every box.
