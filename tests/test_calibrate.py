@@ -106,6 +106,42 @@ def test_second_run_starts_nothing_and_changes_nothing(command, tmp_path):
     assert [file.read_bytes() for file in files] == before
 
 
+def test_a_unit_is_added_without_measuring_the_others(command, tmp_path):
+    """A table and points without it, as they were before it had a file: the unit alone is measured."""
+    arguments = ("fpga-ice40", "--quick", "--output", "t.toml")
+    assert command(*arguments)[0] == 0
+    table, points = tmp_path / "t.toml", tmp_path / "points" / "t.csv"
+    whole = [table.read_text(), points.read_text()]
+    entries = whole[0].split("[[entry]]")
+    table.write_text("[[entry]]".join(e for e in entries if not e.startswith('\nop = "max"')))
+    points.write_text("".join(row for row in whole[1].splitlines(True) if not row.startswith("max,")))
+    assert whole != [table.read_text(), points.read_text()]
+    before = [table.read_text(), points.read_text()]
+    assert command(*arguments, "--from-points")[0] == 0  # a unit without points is left out
+    assert [table.read_text(), points.read_text()] == before
+    yosys = fake()
+    status, _, err = command(*arguments, "--unit", "max", yosys=yosys, cache="other")
+    assert status == 0, err
+    assert set(yosys.started) == {point.unit.name for point in plan(["max"], quick=True)[0].points}
+    assert [table.read_text(), points.read_text()] == whole
+
+
+def test_a_unit_that_cannot_be_added(command, tmp_path):
+    def refused(reason, *options, yosys=None):
+        found = command("fpga-ice40", "--quick", "--output", "t.toml", *options, yosys=yosys)
+        (error,) = errors_of(found[2])
+        assert (found[0], reason in error) == (2, True), error
+
+    refused("points/t.csv", "--unit", "max")  # there are none
+    assert command("fpga-ice40", "--quick", "--output", "t.toml")[0] == 0
+    refused("no unit that fpga-ice40 measures, 'maxx'; did you mean 'max'?", "--unit", "maxx")
+    other = Fake("yosys", (), "10.0")
+    refused("t.toml were measured by yosys 9.9, and this is yosys 10.0", "--unit", "max", yosys=other)
+    assert other.started == []
+    refused("--from-points synthesizes nothing", "--unit", "max", "--from-points")
+    refused("--unit does nothing with --timing", "--unit", "max", "--timing")
+
+
 def test_table_says_where_it_is_from(command, tmp_path):
     status, out, err = command("fpga-ice40", "--quick")
     assert status == 0

@@ -89,17 +89,34 @@ def calibrate(
     *,
     quick: bool = False,
     power: Power | None = None,
-    transitions: Transitions | None = None,
     workers: int | None = None,
-    done: Callable[[Job], None] = lambda _job: None,
 ) -> Calibration:
     """Measure all units of `target` and make its table.
 
     Raises ToolError if a unit has too few points left to fit a law.
     """
+    found = measure_plan(target, synthesizer, quick=quick, power=power, workers=workers)
+    return tabulate(target, found, provenance, quick=quick)
+
+
+def measure_plan(
+    target: Target,
+    synthesizer: Synthesizer,
+    *,
+    quick: bool,
+    kept: Sequence[Measured] = (),
+    power: Power | None = None,
+    workers: int | None = None,
+    done: Callable[[Job], None] = lambda _job: None,
+) -> Sweeped:
+    """All points of a target's plan, in its order. kept: what was measured before, and is not again."""
+    before = {(m.point.unit.name, m.point.role): m for m in kept}
     points = planned_points(target, quick=quick)
-    found = measure(points, flow(target.flow), synthesizer, power=power, workers=workers, done=done)
-    return tabulate(target, found, provenance, quick=quick, transitions=transitions)
+    missing = [point for point in points if (point.unit.name, point.role) not in before]
+    found = measure(missing, flow(target.flow), synthesizer, power=power, workers=workers, done=done)
+    every = before | {(m.point.unit.name, m.point.role): m for m in found.measured}
+    in_order = (every.get((point.unit.name, point.role)) for point in points)
+    return Sweeped(tuple(m for m in in_order if m is not None), found.failures)
 
 
 def planned_points(target: Target, *, quick: bool) -> list[Point]:

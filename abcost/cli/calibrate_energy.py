@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,10 +34,11 @@ def transitions_of(
     *,
     quick: bool,
     count: bool,
+    units: Collection[str] = (),
 ) -> Transitions:
     """The transitions that are kept for these syntheses; count: count those that are missing, and keep them.
 
-    points: the file of the table's points.
+    points: the file of the table's points; units: count those of these units only.
     """
     from abcost.calibrate import toggles
     from abcost.calibrate.run import transition_points
@@ -49,9 +51,10 @@ def transitions_of(
     wanted = [p for found in transition_points(target, quick=quick).values() for p in found]
     mapped = flow(target.flow)
     if count:
-        task = progress.add_task("counting transitions", total=len(wanted))
+        counted = [point for point in wanted if not units or point.op in units]
+        task = progress.add_task("counting transitions", total=len(counted))
         found, failures = toggles.count(
-            wanted,
+            counted,
             mapped,
             synthesizer,
             known,
@@ -80,7 +83,7 @@ def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibrat
     from abcost.calibrate.run import planned_points, tabulate
     from abcost.calibrate.toggles import read_toggles
 
-    provenance = _provenance(table)
+    provenance = provenance_of(table)
     units = measured_units(points)
     target = replace(target, ops=tuple(op for op in target.ops if op in units))
     bounds = ("energy_pj",) if target.energy else ()
@@ -105,7 +108,7 @@ def _transitions(target: Target, counts: dict[str, Toggles], file: Path, tool: s
     )
 
 
-def _provenance(table: Path) -> Provenance:
+def provenance_of(table: Path) -> Provenance:
     """What the source of a table that `abcost calibrate` wrote says."""
     from abcost.calibrate.table import Provenance
     from abcost.cost.document import read_document
