@@ -17,6 +17,7 @@ import pytest
 
 import fake_yosys
 from abcost.calibrate import switching as counting
+from abcost.calibrate import toggles
 from abcost.calibrate.measure import measure
 from abcost.calibrate.plan import plan
 from abcost.calibrate.point import Measured, Point
@@ -32,6 +33,7 @@ from abcost.errors import ToolError
 from abcost.synth import tools
 from abcost.synth.flows import flow
 from abcost.synth.runner import Synthesizer
+from abcost.synth.toggles import Toggles
 from abcost.synth.tools import Yosys
 from calibrating import small
 
@@ -124,6 +126,36 @@ def test_a_unit_is_added_without_measuring_the_others(command, tmp_path):
     assert status == 0, err
     assert set(yosys.started) == {point.unit.name for point in plan(["max"], quick=True)[0].points}
     assert [table.read_text(), points.read_text()] == whole
+
+
+def test_transitions_of_the_other_units_stay_as_their_points_do(command, tmp_path, monkeypatch):
+    """What was counted on another netlist counts where its points do; of the unit only what this netlist gives."""
+    counted = []
+
+    def count(points, mapped, synthesizer, known, **_):
+        counted.extend(point.op for point in points)
+        keys = [(p.unit.name, toggles.synthesis_of(p, mapped, synthesizer)) for p in points]
+        return {key: Toggles(2.0, 1.0, 4.0, 0, 0) for key in keys}, []
+
+    arguments = ("fpga-ice40", "--quick", "--output", "t.toml")
+    assert command(*arguments)[0] == 0
+    adders = [point.unit.name for point in plan(["add"], quick=True)[0].points]
+    rows = [f"add,{name},of another netlist,2,1,4,0,0" for name in adders]
+    file = tmp_path / "points" / "t-toggles.csv"
+    file.write_text(
+        "\n".join([",".join(toggles.COLUMNS), *rows, "max,max_w2,of another netlist,9,9,9,9,9", ""])
+    )
+    monkeypatch.setattr(toggles, "count", count)
+    status, _, err = command(*arguments, "--unit", "max", "--energy")
+    assert status == 0, err
+    assert set(counted) == {"max"}
+    after = file.read_text().splitlines()
+    assert after[1 : 1 + len(rows)] == rows
+    assert len(after) == 1 + len(rows) + len(counted)
+    assert not any("of another netlist" in row for row in after if row.startswith("max"))
+    table = CostTable.load(tmp_path / "t.toml")
+    assert {op for op, name in table.figures if name == "energy_pj"} >= {"add", "max"}
+    assert ("mux", "energy_pj") not in table.figures
 
 
 def test_a_unit_that_cannot_be_added(command, tmp_path):

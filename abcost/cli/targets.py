@@ -205,10 +205,11 @@ def cost(
         size["fraction_bits"] = min(_FRACTION_BITS, width)
         typer.echo(f"note: --fraction-bits {size['fraction_bits']}, as abcost analyze has it", err=True)
     price = table.price(unit, width=width, **size)
-    _check_used(table, unit, width, size, given(context))
-    size = {"width": width, **size}
-    if not price.details:
+    if price.details:
+        _check_used(table, unit, width, size, given(context))
+    else:
         typer.echo(f"note: {table.target} prices no {unit}; unknown is not 0", err=True)
+    size = {"width": width, **size}
     delays = _delays(table, unit, size)
     if output_format is Format.JSON:
         _write_json(_answer(table, unit, size, price, delays))

@@ -29,7 +29,9 @@ class UnitSize:
     Those of a set of exponents are computed by `abcost.core.exponents`.
     """
 
-    bits: int | None = _size("word length of a popcount or binary dot product, in bits", option="--bits 288")
+    bits: int | None = _size(
+        "word length of a popcount or binary dot product, or of a unit's result, in bits", option="--bits 288"
+    )
     exponents: int | None = _size("number of distinct slope exponents, |E|", option="--exponents -3,0")
     choices: int | None = _size(
         "shifts a unit selects from; a power-of-two PReLU: |E with the 0 of the positive branch|",
