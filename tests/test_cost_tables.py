@@ -264,11 +264,7 @@ def test_fpga_energy_has_bounds_and_sources(target):
         if op == "shift_constant":
             assert details["energy_pj"].value == 0  # wiring
             continue
-        if op in (
-            "counter",
-            "constant_popcount",
-            "two_word_popcount",
-        ):  # no transitions were counted: priced apart
+        if op in ("counter", *SHARING):  # no transitions were counted: priced apart
             continue
         energy = details["energy_pj"]
         if (

@@ -18,7 +18,7 @@ from abcost.emit.wiring import WRITTEN, extended
 from abcost.rtl.placed import placed
 from abcost.rtl.unit import Port, Unit, Values, build
 
-_POPCOUNTS = frozenset({"popcount", "xnor_popcount"})
+_POPCOUNTS = frozenset({"plain_popcount", "xnor_popcount"})
 
 
 def many_multipliers(parts: Sequence[Part]) -> bool:

@@ -8,16 +8,54 @@ from __future__ import annotations
 
 import hashlib
 
-import torch
-
+from abcost.core.bits import popcount_bits
 from abcost.core.integer import popcount
-from abcost.core.precision import popcount_bits
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, Values, flag, templates
-from abcost.rtl.units.xnor_popcount import popcount_of_bits
+from abcost.rtl.forms import Each, Interpolated
+from abcost.rtl.sweep import Sample, Sweep
+from abcost.rtl.unit import Port, Unit, Values, flag, template
+from abcost.rtl.units.constant_popcount import CONSTANT_LANES, MOST_CONSTANT, constant_words
+from abcost.rtl.units.xnor_popcount import plain_popcount
+
+TWO_WORD_BITS = (8, 16, 24, 32, 36)
+HELD_TWO_WORD = ((12, 4), (20, 16), (30, 8), (18, 2))
 
 
-@templates.add("two_word_popcount")
+def _sweep(*, quick: bool) -> Sweep:
+    """As constant popcounts, of two random words a lane."""
+    bits = TWO_WORD_BITS[::2] if quick else TWO_WORD_BITS
+    grid = [(n, lanes) for n in bits for lanes in CONSTANT_LANES if n * lanes <= MOST_CONSTANT]
+    samples = [
+        Sample({"bits": n, "choices": lanes}, {"bits": n, "words": _pairs(n, lanes)}, out)
+        for sizes, out in ((grid, False), (HELD_TWO_WORD, True))
+        for n, lanes in sizes
+    ]
+    return Sweep(Each("choices", Interpolated("bits")), tuple(samples))
+
+
+def _pairs(bits: int, lanes: int) -> tuple[tuple[int, int], ...]:
+    first, second = (constant_words(bits, lanes, draw) for draw in range(2))
+    return tuple(zip(first, second, strict=True))
+
+
+@template(
+    "masked_two_word_popcount",
+    "two_word_popcount of `bits` inputs with a mask bit each",
+    sweep=_sweep,
+    stepped=True,
+)
+def masked_two_word_popcount(*, bits: int, words: tuple[tuple[int, int], ...]) -> Unit:
+    """Of those bits with m_i = 1 only."""
+    return two_word_popcount(bits=bits, words=words, masked=True)
+
+
+@template(
+    "two_word_popcount",
+    "`choices` popcounts of the same `bits` inputs, each against one of two constant words",
+    sweep=_sweep,
+    stepped=True,
+)
 def two_word_popcount(*, bits: int, words: tuple[tuple[int, int], ...], masked: bool = False) -> Unit:
     """p_l = number of i in 0 … bits - 1 in which a_i is bit i of word l of the two that flag s chooses.
 
@@ -25,7 +63,7 @@ def two_word_popcount(*, bits: int, words: tuple[tuple[int, int], ...], masked: 
     """
     if not words or not all(0 <= word < 1 << bits for pair in words for word in pair):
         raise UsageError(f"popcounts of {bits} bits need pairs of words from 0 to 2**{bits} - 1")
-    counter = popcount_of_bits(bits=bits)
+    counter = plain_popcount(bits=bits)
     width = popcount_bits(bits)
     digest = hashlib.sha256(repr((bits, words)).encode()).hexdigest()[:8]
     inside = " & m" if masked else ""
