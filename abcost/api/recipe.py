@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from abcost.api.arguments import choice
 from abcost.errors import UsageError
+from abcost.models.network import FormOptions, held
 from abcost.training.config import Config
 from abcost.training.recipes import asked_for, configs
 from abcost.training.run import resumed, stored
 from abcost.training.surroundings import CONFIG
 
 
-class RecipeOptions(TypedDict, total=False):
+class RecipeOptions(FormOptions, total=False):
     """How to train. What is left out, or None, is the recipe of the data set (see `abcost.training.recipes`).
 
-    The network: variant, preset, base_width, blocks, alpha_exponent as `NetworkOptions` has them.
+    The network: see `FormOptions`.
     The data: data_root, folder of its files; image_size, pixels, for a folder of images; augment; shift, pixels;
     flip; lighting, "8-bit", "float" or "none"; workers, processes that read; select_on, "validation" or "test";
     ties, "later" or "loss".
@@ -28,11 +29,6 @@ class RecipeOptions(TypedDict, total=False):
     processes; threads, of each.
     """
 
-    variant: str | None
-    preset: str | None
-    base_width: int | None
-    blocks: Sequence[int] | None
-    alpha_exponent: int | None
     data_root: str | Path | None
     image_size: int | None
     augment: bool | None
@@ -67,12 +63,10 @@ STEPS = {"1": (1,), "2": (2,), "both": (1, 2)}
 
 def values_of(given: RecipeOptions, **more: Any) -> dict[str, Any]:
     """What was said, as a `Config` takes it."""
-    said = {name: value for name, value in {**given, **more}.items() if value is not None}
+    said = {name: held(name, value) for name, value in {**given, **more}.items() if value is not None}
     for name in ("data_root", "init"):
         if name in said:
             said[name] = str(said[name])
-    if "blocks" in said:
-        said["blocks"] = tuple(said["blocks"])
     if isinstance(said.get("slopes"), Mapping):
         said["slopes"] = {layer: tuple(exponents) for layer, exponents in said["slopes"].items()}
     return said

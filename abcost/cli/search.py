@@ -9,9 +9,11 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
 from abcost.errors import UsageError
+from abcost.models.network import REDUCTIONS
 
 if TYPE_CHECKING:
     from abcost.searching.run import Place
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from abcost.training.config import Config
 
 
+@takes_network(REDUCTIONS, [])
 def search(
     context: typer.Context,
     model: Annotated[
@@ -83,8 +86,7 @@ def search(
     config: Annotated[
         Path | None, typer.Option(help="TOML with values of the training recipe, as abcost train takes it.")
     ] = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
+    network: Asked = NOTHING,
     alpha_exponents: Annotated[
         str | None,
         typer.Option(
@@ -133,8 +135,8 @@ def search(
     _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
     check_extra()
     values = {
-        "data": data, "data_root": None if data_root is None else str(data_root), "base_width": base_width,
-        "blocks": None if blocks is None else options.blocks_of(blocks), "seed": seed,
+        "data": data, "data_root": None if data_root is None else str(data_root), "seed": seed,
+        **network.properties,
     }  # fmt: skip
     from abcost.training.recipes import configs
 

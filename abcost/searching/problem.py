@@ -15,7 +15,7 @@ from abcost.cost.organisation import Lanes
 from abcost.cost.table import CostTable
 from abcost.data import DataSet
 from abcost.errors import SearchError, UsageError
-from abcost.models.subject import Request, resolve
+from abcost.models.subject import request_for, resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
@@ -23,6 +23,7 @@ from abcost.searching.pricing import Hardware, Prices
 from abcost.searching.settings import Settings
 from abcost.searching.space import SCALES, Candidate, Exponents, Space
 from abcost.training.config import Config
+from abcost.training.network import network_for
 from abcost.training.run import images
 
 DEFAULT = {"fpga": "luts", "asic": "area_um2"}
@@ -62,18 +63,7 @@ def network_graph(
 
     Costs depend on weights a little: ROMs of parameters are as wide as their values need.
     """
-    asked = Request(
-        config.model,
-        variant=config.variant,
-        step=config.step,
-        preset=config.preset or data.preset,
-        num_classes=len(data.classes),
-        base_width=config.base_width,
-        blocks=config.blocks,
-        alpha_exponent=config.alpha_exponent,
-        inputs=(InputSpec((1, *data.input_shape)),),
-        checkpoint=checkpoint,
-    )
+    asked = request_for(network_for(config, data), (InputSpec((1, *data.input_shape)),), checkpoint)
     subject = resolve(asked)
     return stage_graphs(subject.model, subject.inputs, rewriting).stages[-1].graph
 

@@ -246,9 +246,9 @@ def _score(tally: Tally) -> Score:
 
 def _published(subject: Subject, data: DataSet) -> tuple[Published, ...]:
     """Printed accuracies of the same network on the same data."""
-    reduced = subject.base_width is not None or subject.blocks is not None
-    if reduced or subject.variant is None or subject.step is None:
+    network = subject.network
+    if network is None or network.reduction() or network.variant is None or network.step is None:
         return ()
     return published(
-        subject.name, subject.variant, data.name, step=subject.step, alpha_exponent=subject.alpha_exponent
+        network.model, network.variant, data.name, step=network.step, alpha_exponent=network.alpha_exponent
     )

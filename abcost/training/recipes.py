@@ -28,9 +28,10 @@ from typing import Any
 
 from abcost.core.reading import read_text
 from abcost.errors import UsageError, one_line
+from abcost.models.network import STEPS, held
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
-from abcost.training.config import NAMES, STEPS, Config
+from abcost.training.config import NAMES, Config
 
 CIFAR: Mapping[str, Any] = MappingProxyType(
     {
@@ -105,9 +106,7 @@ def _recipe(data: object) -> Mapping[str, Any]:
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Lists as tuples, the slope file as what it says."""
-    values = dict(asked)
-    if isinstance(values.get("blocks"), list):
-        values["blocks"] = tuple(values["blocks"])
+    values = {name: held(name, value) for name, value in asked.items()}
     if isinstance(values.get("slopes"), str | Path):
         values["slopes"] = read_slope_sets(Path(values["slopes"]), model)
     return values

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from abcost.cli.options import blocks_of
 from abcost.comparing.condition import parse_condition
 from abcost.core.inputs import InputSpec
 from abcost.cost.formula import VARIABLES, Formula
+from abcost.models.network import parsed
 from abcost.models.subject import parse_arguments
 from abcost.searching.budget import QUANTITIES, parse_budget
 from fuzzing.damage import damaged_text
@@ -57,7 +57,7 @@ def _option(given: tuple[str, str]) -> object:
         case "input":
             return InputSpec.parse(text)
         case "blocks":
-            return blocks_of(text)
+            return parsed("blocks", text)
         case _:
             return parse_arguments([text])
 
