@@ -22,11 +22,12 @@ ConvFactory = Callable[[int, int, int], nn.Module]
 """Makes a convolution from input channels, output channels and kernel size."""
 
 
-def pooled_shortcut(recipe: Recipe, in_ch: int, out_ch: int, conv: ConvFactory) -> nn.Module:
-    """Shortcut of ReActNet and Bi-Real Net: (N, in, H, W) -> (N, out, H/2, W/2); identity if in = out."""
+def pooled_shortcut(recipe: Recipe, in_ch: int, out_ch: int, stride: int, conv: ConvFactory) -> nn.Module:
+    """Shortcut of ReActNet and Bi-Real Net: (N, in, H, W) -> (N, out, H/stride, W/stride); identity if in = out."""
     if in_ch == out_ch:
         return nn.Identity()
-    return nn.Sequential(nn.AvgPool2d(2, 2), conv(in_ch, out_ch, 1), recipe.norm(out_ch))
+    pool = nn.AvgPool2d(2, 2) if stride == 2 else nn.Identity()
+    return nn.Sequential(pool, conv(in_ch, out_ch, 1), recipe.norm(out_ch))
 
 
 class ResNet(nn.Module):
