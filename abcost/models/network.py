@@ -30,10 +30,12 @@ class ShapeOptions(TypedDict, total=False):
 
     base_width: channels of the first stage (reactnet_a: of the stem), doubling per stage.
     blocks: blocks per stage, such as (2, 2, 2); as many stages as entries.
+    stem_width: channels of the stem (not of reactnet_a, whose stem has base_width).
     """
 
     base_width: int | None
     blocks: Sequence[int] | None
+    stem_width: int | None
 
 
 class FormOptions(ShapeOptions, total=False):
@@ -135,6 +137,12 @@ class NetworkSpec:
     blocks: tuple[int, ...] | None = _property(
         tuple, _counts, "Reduced network: blocks per stage, such as 2,2,2; as many stages as entries.", reduces=True,
     )  # fmt: skip
+    stem_width: int | None = _property(
+        int,
+        _count,
+        "Channels of the stem; default: those of the first stage. Not of reactnet_a.",
+        reduces=True,
+    )
     alpha_exponent: int | None = _property(
         int, _shift, "Exponent of the residual scale alpha; published: -2, which is 1/4."
     )
