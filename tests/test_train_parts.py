@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from abcost.data.registry import DATA
 from abcost.errors import UnknownName, UsageError
 from abcost.models import build
 from abcost.nn import QuantizedPReLU
@@ -48,6 +49,16 @@ def test_published_values(data, clip, distillation, teacher):
         assert (found.precision, found.compile, found.slope_lr) == ("32", False, None)
     assert (one.step, one.weight_decay) == (1, 5e-6)
     assert (two.step, two.weight_decay) == (2, 0.0)
+
+
+def test_a_data_set_without_a_recipe_of_its_own_has_the_short_one(monkeypatch):
+    monkeypatch.setitem(DATA._items, "squares", lambda root, options: None)
+    wanted, found = (
+        configs("reactnet_18", (2,), given={"data": name})[0].to_dict() for name in ("digits", "squares")
+    )
+    assert found == {**wanted, "data": "squares"}
+    (folder,) = configs("reactnet_18", (2,), given={"data": "squares2"})  # taken for a folder of images
+    assert (folder.lighting, folder.epochs) == ("8-bit", 256)
 
 
 def test_a_file_wins_over_the_recipe_and_a_flag_over_the_file(tmp_path):

@@ -14,6 +14,8 @@ lighting       none        8-bit       none
 ties           later       later       loss
 =============  ==========  ==========  =========================
 
+A data set by name that is not in the table is trained as digits are.
+
 Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739). Short runs are abcost's own: at the published learning
 rate, slopes do not leave their start within tens of epochs.
 """
@@ -27,6 +29,7 @@ from types import MappingProxyType
 from typing import Any
 
 from abcost.core.reading import read_text
+from abcost.data.registry import DATA
 from abcost.errors import UsageError, one_line
 from abcost.models.network import STEPS, held
 from abcost.models.slope_sets import read_slope_sets
@@ -101,7 +104,9 @@ def _recipe(data: object) -> Mapping[str, Any]:
     """The values for a data set; a name that is no text is found out later."""
     if not isinstance(data, str):
         return FOLDER
-    return RECIPES.get(data, FUNCTION if ":" in data else FOLDER)
+    if data in RECIPES or ":" in data:
+        return RECIPES.get(data, FUNCTION)
+    return FOLDER if DATA.find(data) is None else SHORT
 
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
