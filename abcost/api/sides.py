@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from abcost.api.arguments import accelerator, default_target, rewriting
 from abcost.errors import UsageError
-from abcost.models.network import PROPERTIES, parsed
+from abcost.models.network import PROPERTIES, holds_weights, parsed
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
 
 def _has_no(option: str, text: str) -> bool:
     """Whether it cannot be said of a model: a file that holds a network says its input size itself."""
-    from abcost.models.subject import holds_weights
-
     return option == "preset" and holds_weights(text.split(",", maxsplit=1)[0])
 
 

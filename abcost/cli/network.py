@@ -27,16 +27,22 @@ class Asked:
     checkpoint: Path | None = None
     model_arg: tuple[str, ...] = ()
 
+    def arguments(self) -> dict[str, Any]:
+        """Of the user's own factory."""
+        from abcost.models.subject import parse_arguments
+
+        return parse_arguments(self.model_arg)
+
     def request(self, model: str, checkpoint: Path | None = None) -> Request:
         """What the user asked to analyse; `checkpoint` where the command has an option of its own for it."""
         from abcost.core.inputs import InputSpec
-        from abcost.models.subject import Request, parse_arguments
+        from abcost.models.subject import Request
 
         return Request(
             model,
             inputs=tuple(InputSpec.parse(text) for text in self.input_size),
             checkpoint=checkpoint or self.checkpoint,
-            arguments=parse_arguments(self.model_arg),
+            arguments=self.arguments(),
             **self.properties,
         )
 

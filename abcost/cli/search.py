@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from abcost.training.config import Config
 
 
-@takes_network(REDUCTIONS, [])
+@takes_network(REDUCTIONS, ["model_arg"])
 def search(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="Network of the zoo (abcost models); none with --join.")
+        str | None,
+        typer.Argument(
+            help="Network of the zoo (abcost models), or your own: file.py:factory; none with --join."
+        ),
     ] = None,
     run_dir: Annotated[
         Path | None,
@@ -136,11 +139,14 @@ def search(
     check_extra()
     values = {
         "data": data, "data_root": None if data_root is None else str(data_root), "seed": seed,
-        **network.properties,
+        **network.properties, "model_args": network.arguments() or None,
     }  # fmt: skip
+    from abcost.training.network import steps_for
     from abcost.training.recipes import configs
 
-    steps = configs(model, (1, 2), file=config, given={k: v for k, v in values.items() if v is not None})
+    steps = configs(
+        model, steps_for(model), file=config, given={k: v for k, v in values.items() if v is not None}
+    )
     asked = {
         "target": target or options.default_target(device), "device": device, "clock_mhz": clock_mhz,
         "budget": budget or "", "width": width, "fraction_bits": fraction_bits, "keep": keep,

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 @takes_network(
     [name for name in PROPERTIES if name not in {"step", "num_classes"}],
-    [],
+    ["model_arg"],
     {"preset": "Whose stem the network has; default: that of the data."},
 )
 def train(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Network of the zoo (abcost models).")],
+    model: Annotated[
+        str, typer.Argument(help="Network of the zoo (abcost models), or your own: file.py:factory.")
+    ],
     run_dir: Annotated[
         Path,
         typer.Option(
@@ -122,6 +124,7 @@ def train(
         "data": data, "data_root": data_root and str(data_root), "image_size": image_size, "augment": augment,
         "shift": shift, "flip": flip, "lighting": lighting, "workers": workers,
         "select_on": select_on, "ties": ties, "init": init and str(init), **network.properties,
+        "model_args": network.arguments() or None,
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
         "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
         "teacher_model": teacher_model,
@@ -153,7 +156,7 @@ def _check_used(there: frozenset[str], steps: tuple[Config, ...]) -> None:
         refuse(there, ["teacher", "teacher_model"], "without --distillation")
     if all(config.teacher == "resnet34" for config in steps):
         refuse(there, ["teacher_model"], "beside --teacher resnet34")
-    if all(config.fixed_slope is not None or config.variant != "ab" for config in steps):
+    if all(config.fixed_slope is not None or config.variant not in {"ab", None} for config in steps):
         refuse(there, ["slope_lr"], "where no slope exponent is trained")
     if not any(config.augment for config in steps):
         refuse(there, ["shift", "flip", "lighting"], "with --no-augment")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VARIANTS = ("ab", "bn-free", "bn")
 STEPS = (1, 2)
+ONNX = ".onnx"
 MOST_BLOCKS = 1000  # a guard against slips: nothing longer has been published
 
 
@@ -162,6 +163,14 @@ class NetworkSpec:
         """The network alone, of a value that says more."""
         return NetworkSpec(self.model, **self.said())
 
+    def check_own(self, *allowed: str) -> None:
+        """Raise UsageError for a property that only networks of the zoo have, of a network of the user's own."""
+        for name in self.said():
+            if name not in allowed:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
+                )
+
     def said(self) -> dict[str, Any]:
         """The properties that are not None, by name."""
         values = {name: getattr(self, name) for name in PROPERTIES}
@@ -246,6 +255,16 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 )
 """Name -> how it is asked for; in the order of the fields."""
 REDUCTIONS = tuple(name for name, known in PROPERTIES.items() if known.reduces)
+
+
+def of_zoo(model: str) -> bool:
+    """Whether the name can only be that of a network of the zoo."""
+    return ":" not in model and not holds_weights(model)
+
+
+def holds_weights(model: str) -> bool:
+    """Whether the name is that of a file that holds a network and its weights, not of something that makes one."""
+    return model.endswith((ONNX, ".pt2"))
 
 
 def held(name: str, value: Any) -> Any:

@@ -28,13 +28,12 @@ from abcost.core.reading import check_regular
 from abcost.core.usercode import made_by
 from abcost.errors import ModelError, UnknownName, UsageError, one_line
 from abcost.models.checkpoint import MOST_BYTES, Checkpoint, read_checkpoint, restore
-from abcost.models.network import PROPERTIES, NetworkSpec
+from abcost.models.network import ONNX, PROPERTIES, NetworkSpec, holds_weights, of_zoo
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
 
 _SMALL = 32
 """Pixels; smaller images may not reach through all stages, which is found out before the slow part."""
-ONNX = ".onnx"
 _SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
 
 
@@ -48,13 +47,6 @@ class Request(NetworkSpec):
     inputs: tuple[InputSpec, ...] = ()
     checkpoint: Path | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the user's own factory
-
-
-def request_for(
-    network: NetworkSpec, inputs: tuple[InputSpec, ...], checkpoint: Path | None = None
-) -> Request:
-    """A network that is known, with what it is fed and holds."""
-    return Request(network.model, inputs=inputs, checkpoint=checkpoint, **network.said())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +65,6 @@ class Subject:
     def variant(self) -> str | None:
         """None for models that are not of the zoo."""
         return None if self.network is None else self.network.variant
-
-
-def of_zoo(model: str) -> bool:
-    """Whether the name can only be that of a network of the zoo."""
-    return ":" not in model and not holds_weights(model)
-
-
-def holds_weights(model: str) -> bool:
-    """Whether the name is that of a file that holds a network and its weights, not of something that makes one."""
-    return model.endswith((ONNX, ".pt2"))
 
 
 def resolve(request: Request) -> Subject:
@@ -107,7 +89,7 @@ def resolve(request: Request) -> Subject:
             subject = _from_onnx(Path(request.model), request)
         elif ":" in request.model:
             subject = Subject(
-                _from_factory(request.model, request.arguments), request.model, None, inputs, trained=True
+                own_model(request.model, request.arguments), request.model, None, inputs, trained=True
             )
         else:
             subject = _exported(Path(request.model), request.inputs)
@@ -155,11 +137,8 @@ def _check_options(request: Request, *, zoo: bool) -> None:
         )
     if request.arguments and request.model.endswith(".pt2"):
         raise UsageError(f"{request.model} holds a network and its weights; leave --model-arg out")
-    for option in request.said():
-        if not zoo and option != "preset":
-            raise UsageError(
-                f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
-            )
+    if not zoo:
+        request.check_own("preset")
 
 
 def _small_images(shape: tuple[int, ...]) -> bool:
@@ -177,7 +156,8 @@ def check_zoo_name(name: str) -> None:
         ) from None
 
 
-def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
+def own_model(text: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """What a factory of the user's makes, whose code runs because they named it. Raises ModelError."""
     model = made_by(text, arguments, what="model", failure=ModelError)
     if not isinstance(model, nn.Module):
         raise ModelError(f"{text} gave a {type(model).__name__}, not a torch.nn.Module")

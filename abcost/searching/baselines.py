@@ -14,6 +14,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.models.checkpoint import read_checkpoint
+from abcost.models.network import of_zoo
 from abcost.searching.lab import Design, Judged, Lab, retraining
 from abcost.searching.pricing import quantities
 from abcost.searching.problem import Problem, network_graph
@@ -22,6 +23,11 @@ FREE, REAL = "quantized RPReLU", "real PReLU"
 FIXED = MappingProxyType({"fixed 2^-3": -3, "fixed 2^-7": -7})
 BASELINES = (*FIXED, FREE, REAL)
 """Of the paper's slope ablation: every slope fixed, learned as a power of two (any), learned as a real number."""
+
+
+def baselines_of(model: str) -> tuple[str, ...]:
+    """Of a network of the user's own, those that it can be without being built otherwise."""
+    return BASELINES if of_zoo(model) else (*FIXED, FREE)
 
 
 def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str) -> Judged:

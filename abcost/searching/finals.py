@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abcost.errors import TrainError
-from abcost.searching.baselines import BASELINES, baseline
+from abcost.searching.baselines import baseline, baselines_of
 from abcost.searching.explore import judged
 from abcost.searching.lab import Judged, Lab, design_of, retraining
 from abcost.searching.problem import Problem
@@ -67,7 +67,7 @@ def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list
     seeds = range(settings.seed, settings.seed + settings.seeds) if settings.epochs else (settings.seed,)
     return [
         *(Job(key, seed, candidate) for seed in seeds for key, candidate in finalists.items()),
-        *(Job(name, seed) for seed in seeds for name in BASELINES),
+        *(Job(name, seed) for seed in seeds for name in baselines_of(settings.model)),
     ]
 
 

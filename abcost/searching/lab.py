@@ -178,7 +178,8 @@ class Lab:
         if scale == "none":
             return evaluate(self._fabric, model, split, classes=classes, batch_size=size)
         spec = InputSpec((1, *self._problem.data.input_shape))
-        subject = Subject(model, config.model, config.network, (spec,), trained=True)
+        known = None if config.own else config.network
+        subject = Subject(model, config.model, known, (spec,), trained=True)
         lowered = Lowered(subject, self._problem.rewriting(scale), Floating(hardware_sign=True))
         tally = Tally(classes, torch.device("cpu"))
         for pixels, labels in split.batches(torch.arange(len(split)), size, epoch=0, augment=False):

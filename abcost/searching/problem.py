@@ -10,12 +10,11 @@ from pathlib import Path
 from abcost.accelerator.devices import check_target, device
 from abcost.accelerator.solve import Wishes
 from abcost.core.graph import OpGraph
-from abcost.core.inputs import InputSpec
 from abcost.cost.organisation import Lanes
 from abcost.cost.table import CostTable
 from abcost.data import DataSet
 from abcost.errors import SearchError, UsageError
-from abcost.models.subject import request_for, resolve
+from abcost.models.subject import resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
@@ -23,7 +22,7 @@ from abcost.searching.pricing import Hardware, Prices
 from abcost.searching.settings import Settings
 from abcost.searching.space import SCALES, Candidate, Exponents, Space
 from abcost.training.config import Config
-from abcost.training.network import network_for
+from abcost.training.network import request_for
 from abcost.training.run import images
 
 DEFAULT = {"fpga": "luts", "asic": "area_um2"}
@@ -63,8 +62,7 @@ def network_graph(
 
     Costs depend on weights a little: ROMs of parameters are as wide as their values need.
     """
-    asked = request_for(network_for(config, data), (InputSpec((1, *data.input_shape)),), checkpoint)
-    subject = resolve(asked)
+    subject = resolve(request_for(config, data, checkpoint))
     return stage_graphs(subject.model, subject.inputs, rewriting).stages[-1].graph
 
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from torch import nn
+
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.errors import UsageError
+from abcost.nn import QuantizedPReLU
 from abcost.registry import unknown_name
 
 GRANULARITIES = ("layer", "stage", "network")
@@ -155,6 +158,19 @@ class Space:
             tuple(plain["alphas"]),
             tuple(plain["scales"]),
         )
+
+
+def check_searchable(model: nn.Module, name: str, alphas: Sequence[int]) -> None:
+    """Raise UsageError unless a search can choose the slopes of a network of the user's own, and nothing else of it."""
+    real = [path for path, module in model.named_modules() if type(module) is nn.PReLU]
+    if real or not any(isinstance(module, QuantizedPReLU) for module in model.modules()):
+        found = f"{real[0]!r} is an nn.PReLU" if real else "there is none"
+        raise UsageError(
+            f"search chooses the exponents that the slopes of RPReLU may take, which are abcost.nn.QuantizedPReLU "
+            f"layers, and in {name} {found}: build its activations with QuantizedPReLU(channels)"
+        )
+    if alphas:
+        raise UsageError(f"--alpha-exponents is for zoo models: {name} has its own residual scales")
 
 
 def groups_of(graph: OpGraph, granularity: str) -> dict[str, tuple[str, ...]]:

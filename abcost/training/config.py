@@ -12,7 +12,7 @@ import torch
 
 from abcost.data.lighting import LIGHTINGS
 from abcost.errors import UsageError
-from abcost.models.network import NetworkSpec, held
+from abcost.models.network import NetworkSpec, held, holds_weights, of_zoo
 from abcost.registry import unknown_name
 
 PRECISIONS = ("32", "64", "bf16-mixed")
@@ -31,8 +31,9 @@ class Config(NetworkSpec):
     written down is the one given here, which is what that run was trained with.
     """
 
-    variant: str = "ab"
+    variant: str | None = "ab"  # None: a network of the user's own
     step: int = 2  # 1: real weights in the blocks; 2: binary
+    model_args: Mapping[str, Any] | None = None  # of the user's own factory, as JSON holds them
     # the data
     data: str = "digits"  # a name, a folder of images, or file.py:function
     data_root: str | None = None
@@ -68,6 +69,7 @@ class Config(NetworkSpec):
 
     def __post_init__(self) -> None:
         NetworkSpec.__post_init__(self)
+        self._check_own()
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if value not in known and not (value is None and name in _OPTIONAL):
@@ -84,6 +86,22 @@ class Config(NetworkSpec):
             )
         if self.slopes is not None and self.fixed_slope is not None:
             raise UsageError("--slopes and --fixed-slope exclude each other: one restricts, the other fixes")
+
+    def _check_own(self) -> None:
+        """Raise UsageError for what does not go with the sort of network."""
+        if holds_weights(self.model):
+            raise UsageError(
+                f"{self.model} holds weights of its own: name a network of the zoo, or file.py:factory"
+            )
+        if self.own:
+            self.check_own("step")
+        elif self.model_args:
+            raise UsageError("--model-arg is for your own factory: leave it out")
+
+    @property
+    def own(self) -> bool:
+        """Whether the network is made by a factory of the user's."""
+        return not of_zoo(self.model)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -22,6 +22,7 @@ rate, slopes do not leave their start within tens of epochs.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ from typing import Any
 from abcost.core.reading import read_text
 from abcost.data.registry import DATA
 from abcost.errors import UsageError, one_line
-from abcost.models.network import STEPS, held
+from abcost.models.network import STEPS, held, of_zoo
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
 from abcost.training.config import NAMES, Config
@@ -95,7 +96,7 @@ def configs(
     found = []
     for step, asked in asked_for(model, steps, file=file, given=given):
         data = asked.setdefault("data", "digits")
-        base = {"weight_decay": WEIGHT_DECAY[step]}
+        base = {"weight_decay": WEIGHT_DECAY[step], **({} if of_zoo(model) else {"variant": None})}
         found.append(Config(model=model, step=step, **{**base, **_recipe(data), **asked}))
     return tuple(found)
 
@@ -110,11 +111,23 @@ def _recipe(data: object) -> Mapping[str, Any]:
 
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """Lists as tuples, the slope file as what it says."""
+    """As a config holds them: the slope file as what it says."""
     values = {name: held(name, value) for name, value in asked.items()}
+    if values.get("model_args"):
+        values["model_args"] = _as_json(values["model_args"])
     if isinstance(values.get("slopes"), str | Path):
         values["slopes"] = read_slope_sets(Path(values["slopes"]), model)
     return values
+
+
+def _as_json(arguments: Any) -> Any:
+    """Arguments of a factory as config.json gives them back, so that a resumed run has the same."""
+    try:
+        return json.loads(json.dumps(arguments, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"--model-arg: a run keeps numbers, text, lists and dicts of its factory, got {one_line(error)}"
+        ) from error
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
