@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from abcost.models.factory import build as build
     from abcost.models.factory import catalogue as catalogue
     from abcost.models.factory import check_images as check_images
-    from abcost.models.network import STEPS as STEPS
-    from abcost.models.network import VARIANTS as VARIANTS
     from abcost.models.network import NetworkSpec as NetworkSpec
     from abcost.models.origin import Origin as Origin
     from abcost.models.presets import PRESETS as PRESETS
     from abcost.models.presets import Preset as Preset
     from abcost.models.presets import preset as preset
+    from abcost.models.properties import STEPS as STEPS
+    from abcost.models.properties import VARIANTS as VARIANTS
     from abcost.models.recipe import STEMS as STEMS
 
 _WHERE = {
     **dict.fromkeys(("Checkpoint", "load_checkpoint", "read_checkpoint", "restore"), "checkpoint"),
     **dict.fromkeys(("CatalogueEntry", "build", "catalogue", "check_images"), "factory"),
-    **dict.fromkeys(("STEPS", "VARIANTS", "NetworkSpec"), "network"),
+    **dict.fromkeys(("STEPS", "VARIANTS"), "properties"),
     **dict.fromkeys(("PRESETS", "Preset", "preset"), "presets"),
+    "NetworkSpec": "network",
     "Origin": "origin",
     "STEMS": "recipe",
 }

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from abcost.errors import ModelError
-from abcost.models.network import VARIANTS, NetworkSpec, ShapeOptions
+from abcost.models.network import NetworkSpec, ShapeOptions
+from abcost.models.properties import VARIANTS
 from abcost.models.recipe import STEMS, Recipe
 from abcost.models.registry import MODELS, ModelFactory
 

@@ -6,13 +6,24 @@ among the options below, and its use where the network is built, as `recipe.netw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from abcost.errors import ModelError, UsageError, one_line
 from abcost.models.presets import PRESETS, preset
+from abcost.models.properties import (
+    VARIANTS,
+    Property,
+    as_text,
+    asked_for,
+    check_count,
+    check_counts,
+    check_shift,
+    check_step,
+    one_of,
+)
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -20,10 +31,7 @@ if TYPE_CHECKING:
 
     from abcost.models.recipe import Recipe
 
-VARIANTS = ("ab", "bn-free", "bn")
-STEPS = (1, 2)
 ONNX = ".onnx"
-MOST_BLOCKS = 1000  # a guard against slips: nothing longer has been published
 
 
 class ShapeOptions(TypedDict, total=False):
@@ -52,62 +60,6 @@ class FormOptions(ShapeOptions, total=False):
     alpha_exponent: int | None
 
 
-Check = Callable[[str, object], None]
-"""Raises UsageError or UnknownName for a value that the property of that name cannot have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """How a property is asked for: `kind` is str, int, or tuple for whole numbers such as 2,2,2; `about` is its help.
-
-    reduces: a network that has it is no longer the published one; reports say it.
-    """
-
-    kind: type
-    check: Check
-    about: str
-    reduces: bool = False
-
-
-def _property(kind: type, check: Check, about: str, *, reduces: bool = False) -> Any:
-    """A field that is None where nothing was said."""
-    return field(default=None, metadata={"property": Property(kind, check, about, reduces)})
-
-
-def _one_of(known: Sequence[str]) -> Check:
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, str) or value not in known:
-            raise unknown_name(name, str(value), known)
-
-    return check
-
-
-def _step(name: str, value: object) -> None:
-    if type(value) is not int or value not in STEPS:
-        raise UsageError(f"{name} must be 1 (real weights) or 2 (binary weights), got {value!r}")
-
-
-def _count(name: str, value: object) -> None:
-    if type(value) is not int or value < 1:
-        raise UsageError(f"{name} must be a whole number >= 1, got {value!r}")
-
-
-def _counts(name: str, value: object) -> None:
-    """One for every stage, and not so many that building takes minutes."""
-    if not isinstance(value, tuple) or not value or any(type(n) is not int or n < 1 for n in value):
-        raise UsageError(f"{name} must be a tuple of whole numbers >= 1, one per stage, got {value!r}")
-    if sum(value) > MOST_BLOCKS:
-        raise UsageError(
-            f"{name} {_text(value)} are {sum(value):,}, and at most {MOST_BLOCKS:,} can be built"
-        )
-
-
-def _shift(name: str, value: object) -> None:
-    """An exponent that hardware would shift by."""
-    if type(value) is not int or not -16 <= value <= 0:
-        raise UsageError(f"{name} must be a whole number between -16 and 0, got {value!r}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
     """A network by name, and how it is built. None: as its checkpoint says, else as `resolved`, else as published.
@@ -121,31 +73,29 @@ class NetworkSpec:
     """
 
     model: str = field(kw_only=False)
-    variant: str | None = _property(str, _one_of(VARIANTS), "ab (default), bn-free or bn; zoo models only.")
-    step: int | None = _property(
-        int, _step, "Training step: 1 real weights, 2 (default) binary; zoo models only."
+    variant: str | None = asked_for(str, one_of(VARIANTS), "ab (default), bn-free or bn; zoo models only.")
+    step: int | None = asked_for(
+        int, check_step, "Training step: 1 real weights, 2 (default) binary; zoo models only."
     )
-    preset: str | None = _property(
-        str, _one_of(tuple(PRESETS)),
+    preset: str | None = asked_for(
+        str, one_of(tuple(PRESETS)),
         "imagenet, cifar10, cifar100, digits or mnist5k: stem, classes and input size together. Default: the "
         "checkpoint's, or imagenet.",
     )  # fmt: skip
-    num_classes: int | None = _property(int, _count, "Outputs of the classifier; zoo models only.")
-    base_width: int | None = _property(
-        int, _count,
+    num_classes: int | None = asked_for(int, check_count, "Outputs of the classifier; zoo models only.")
+    base_width: int | None = asked_for(
+        int, check_count,
         "Reduced network: channels of the first stage (reactnet_a: of the stem), doubling per stage.", reduces=True,
     )  # fmt: skip
-    blocks: tuple[int, ...] | None = _property(
-        tuple, _counts, "Reduced network: blocks per stage, such as 2,2,2; as many stages as entries.", reduces=True,
+    blocks: tuple[int, ...] | None = asked_for(
+        tuple, check_counts,
+        "Reduced network: blocks per stage, such as 2,2,2; as many stages as entries.", reduces=True,
     )  # fmt: skip
-    stem_width: int | None = _property(
-        int,
-        _count,
-        "Channels of the stem; default: those of the first stage. Not of reactnet_a.",
-        reduces=True,
-    )
-    alpha_exponent: int | None = _property(
-        int, _shift, "Exponent of the residual scale alpha; published: -2, which is 1/4."
+    stem_width: int | None = asked_for(
+        int, check_count, "Channels of the stem; default: those of the first stage. Not of reactnet_a.", reduces=True,
+    )  # fmt: skip
+    alpha_exponent: int | None = asked_for(
+        int, check_shift, "Exponent of the residual scale alpha; published: -2, which is 1/4."
     )
 
     def __post_init__(self) -> None:
@@ -209,8 +159,8 @@ class NetworkSpec:
             if asked not in {None, trained}:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(
-                    f"{option} {_text(asked)} contradicts checkpoint {shown}, which was trained with "
-                    f"{_text(trained)}; leave {option} out"
+                    f"{option} {as_text(asked)} contradicts checkpoint {shown}, which was trained with "
+                    f"{as_text(trained)}; leave {option} out"
                 )
         return replace(self, **said.said())
 
@@ -240,7 +190,7 @@ class NetworkSpec:
         try:
             return made(recipe)
         except (RuntimeError, MemoryError, OverflowError, TypeError) as error:  # a billion classes
-            asked = ", ".join(f"{name} {_text(value)}" for name, value in recipe.network.said().items())
+            asked = ", ".join(f"{name} {as_text(value)}" for name, value in recipe.network.said().items())
             raise ModelError(f"{self.model} cannot be built with {asked}: {one_line(error)}") from error
 
     def check_images(self, shape: Sequence[int]) -> None:
@@ -292,8 +242,3 @@ def parsed(name: str, text: str) -> str | int | tuple[int, ...]:
 
 def _plain(value: object) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _text(value: object) -> str:
-    """As on the command line."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -13,7 +13,8 @@ from abcost.core.inputs import InputSpec
 from abcost.core.usercode import parameters_of
 from abcost.data import DataSet
 from abcost.errors import ModelError, UsageError, one_line
-from abcost.models.network import STEPS, NetworkSpec, holds_weights, of_zoo
+from abcost.models.network import NetworkSpec, holds_weights, of_zoo
+from abcost.models.properties import STEPS
 from abcost.models.subject import Request, own_model
 from abcost.training.config import Config
 

@@ -32,7 +32,8 @@ from typing import Any
 from abcost.core.reading import read_text
 from abcost.data.registry import DATA
 from abcost.errors import UsageError, one_line
-from abcost.models.network import STEPS, held, of_zoo
+from abcost.models.network import held, of_zoo
+from abcost.models.properties import STEPS
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
 from abcost.training.config import NAMES, Config
