@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from abcost.core.edit import Edit
+from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
@@ -33,7 +34,7 @@ def baselines_of(model: str) -> tuple[str, ...]:
 def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str) -> Judged:
     """One training of a baseline, kept in `place`; without retraining, the start as it is. Raises as `Lab.trained`."""
     settings = problem.settings
-    design = Design(dict.fromkeys(_layers(problem), (FIXED[name],)) if name in FIXED else None)
+    design = Design(dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None)
     if not settings.epochs:
         return lab.untrained(design, place)
     config = retraining(problem, design, epochs=settings.epochs[-1], seed=seed)
@@ -48,7 +49,7 @@ def cost_of(name: str, reached: Judged, problem: Problem) -> dict[str, float | N
     config = problem.config
     if name == REAL and problem.settings.epochs:
         config = replace(config, variant="bn-free")
-    slopes = dict.fromkeys(_layers(problem), (FIXED[name],)) if name in FIXED else None
+    slopes = dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None
     graph = network_graph(config, problem.data, problem.rewriting(slopes=slopes), reached.checkpoint)
     if name == REAL:
         graph = _with_real_prelus(graph, read_checkpoint(reached.checkpoint).tensors)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abcost.core.exponents import ExponentSet
 from abcost.errors import TrainError
 from abcost.searching.baselines import baseline, baselines_of
 from abcost.searching.explore import judged
@@ -156,7 +157,7 @@ def results(study: optuna.Study) -> dict[str, list[Judged]]:
 
 def read(held: Mapping[str, Any]) -> Judged:
     """What `asdict` made of a judgement, as JSON gives it back."""
-    exponents = {layer: tuple(values) for layer, values in held["exponents"].items()}
+    exponents = {layer: ExponentSet(values) for layer, values in held["exponents"].items()}
     low, high = held["test_ci95"]
     return Judged(
         **{

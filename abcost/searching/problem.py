@@ -9,6 +9,7 @@ from pathlib import Path
 
 from abcost.accelerator.devices import check_target, device
 from abcost.accelerator.solve import Wishes
+from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Lanes
 from abcost.cost.table import CostTable
@@ -20,7 +21,7 @@ from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
 from abcost.searching.pricing import Hardware, Prices
 from abcost.searching.settings import Settings
-from abcost.searching.space import SCALES, Candidate, Exponents, Space
+from abcost.searching.space import SCALES, Candidate, Space
 from abcost.training.config import Config
 from abcost.training.network import request_for
 from abcost.training.run import images
@@ -112,7 +113,9 @@ class Problem:
         }
         return Prices(graphs, self.space, self.hardware)
 
-    def rewriting(self, scale: str = "none", slopes: Mapping[str, Exponents] | None = None) -> RewriteOptions:
+    def rewriting(
+        self, scale: str = "none", slopes: Mapping[str, ExponentSet] | None = None
+    ) -> RewriteOptions:
         """How networks are rewritten, with a rounding of `SCALES`, and sets of exponents that hardware offers."""
         return RewriteOptions(fraction_bits=self.settings.fraction_bits, slopes=slopes or {}, **SCALES[scale])
 

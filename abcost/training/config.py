@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 
+from abcost.core.exponents import LEAST, MOST
 from abcost.data.lighting import LIGHTINGS
 from abcost.errors import UsageError
 from abcost.models.network import NetworkSpec, held, holds_weights, of_zoo
@@ -142,7 +143,7 @@ _WHOLE: Mapping[str, tuple[int, int]] = MappingProxyType(  # name -> least and g
         **dict.fromkeys(("epochs", "batch_size", "devices", "threads", "image_size"), (1, _MOST)),
         "seed": (0, _MOST),
         **dict.fromkeys(("shift", "workers"), (0, _MOST)),
-        "fixed_slope": (-126, 127),  # a float32 holds 2**exponent
+        "fixed_slope": (LEAST, MOST),
     }
 )
 _TINY = 5e-324  # the least number above 0
