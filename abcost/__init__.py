@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from abcost.core.inputs import InputSpec as InputSpec
     from abcost.data import DataSet as DataSet
     from abcost.errors import AbcostError as AbcostError
+    from abcost.models.network import FormOptions as FormOptions
+    from abcost.models.network import ShapeOptions as ShapeOptions
     from abcost.report.report import Report as Report
     from abcost.report.report import Stage as Stage
     from abcost.searching.run import Impossible as Impossible
@@ -54,6 +56,7 @@ _WHERE = {
         ("AcceleratorOptions", "LoweringOptions", "NetworkOptions", "SlopeOptions", "ZooOptions"),
         "abcost.api.options",
     ),
+    **dict.fromkeys(("FormOptions", "ShapeOptions"), "abcost.models.network"),
     "AbcostError": "abcost.errors",
     "Assessment": "abcost.training.assessment",
     "Built": "abcost.api.build",

@@ -122,7 +122,7 @@ def analyze(
     width: bits of the residual path; default the table's own (16 unless it says otherwise).
     accelerator: device, clock and frames per second of a whole accelerator, organised per stage.
     verify: also execute every stage next to the one before (slower), which fills `max_abs_error`.
-    request: fields of `abcost.models.subject.Request` (variant, step, preset, base_width, blocks, checkpoint, …).
+    request: fields of `abcost.models.subject.Request`: those of `NetworkSpec` (variant, preset, …), checkpoint, ….
 
     Raises subclasses of AbcostError, each with one line that says what, where, and what to do.
 
@@ -257,6 +257,7 @@ def _report(
     verification: Verification | None,
 ) -> Report:
     width, organisation, rewriting = settings.width, settings.organisation, settings.rewriting
+    reduction = {} if subject.network is None else subject.network.reduction()
     priced = [price(stage.graph, table, width=width, organisation=organisation) for stage in staged.stages]
     stages = tuple(
         Stage(
@@ -287,7 +288,7 @@ def _report(
             "constant_multiply": rewriting.constant_multiply,
             "fraction_bits": rewriting.fraction_bits,
             "trained": subject.trained,
-            **_reduction(subject),
+            **reduction,
             **_slopes(rewriting),
             **({"leave_out_softmax": True} if rewriting.leave_out_softmax else {}),
         },
@@ -305,6 +306,7 @@ def _report(
         unpriced=_unpriced(stages, table),
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
+        reduced=tuple(reduction),
     )
 
 
@@ -316,16 +318,6 @@ def _unpriced(stages: Sequence[Stage], table: CostTable) -> tuple[str, ...]:
     }
     names = {f"{unit} {name}" for s in stages for f, name in fields.items() for unit in s.unpriced.get(f, ())}
     return tuple(sorted(names))
-
-
-def _reduction(subject: Subject) -> dict[str, Any]:
-    """Settings of a reduced network of the zoo; nothing for one as published."""
-    settings: dict[str, Any] = {}
-    if subject.base_width is not None:
-        settings["base_width"] = subject.base_width
-    if subject.blocks is not None:
-        settings["blocks"] = list(subject.blocks)
-    return settings
 
 
 def _slopes(rewriting: RewriteOptions) -> dict[str, Any]:

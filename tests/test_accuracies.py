@@ -26,7 +26,7 @@ def test_published_accuracies_stand_next_to_the_result():
     reduced = resolve(Request("reactnet_18", preset="cifar10", base_width=4, blocks=(1,)))
     assert assess(reduced, data, Form()).published == ()
     small = resolve(Request("reactnet_18", preset="cifar10", base_width=4, blocks=(1,), alpha_exponent=-3))
-    assert (small.step, small.alpha_exponent) == (2, -3)
+    assert (small.network.step, small.network.alpha_exponent) == (2, -3)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_the_network_is_built_as_it_was_trained(checkpoint):
     assert type(subject.model.layer1[0].conv1) is StandardizedConv2d  # step 1
     assert [spec.shape for spec in subject.inputs] == [(1, 3, 12, 10)]
     assert (subject.variant, subject.trained) == ("bn-free", True)
-    assert (subject.base_width, subject.blocks) == (4, (1, 2))
+    assert (subject.network.base_width, subject.network.blocks) == (4, (1, 2))
 
 
 def test_step_2_is_told_from_step_1(tmp_path):

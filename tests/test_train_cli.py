@@ -193,6 +193,6 @@ def test_another_alpha_is_trained_and_found_again_in_the_checkpoint(tmp_path, ca
     model = resolve(Request("reactnet_18", checkpoint=tmp_path / "best.pt")).model
     assert [m.factor for m in model.modules() if isinstance(m, Scale)] == [2.0**-4] * 2
     capfd.readouterr()
-    assert "--alpha-exponent must be between -16 and 0, got 1" in refusal(
+    assert "alpha_exponent must be a whole number between -16 and 0, got 1" in refusal(
         capfd, *command[1:-1], "1", "--run-dir", str(tmp_path / "b")
     )

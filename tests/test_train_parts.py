@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from abcost.data.registry import DATA
 from abcost.errors import UnknownName, UsageError
 from abcost.models import build
 from abcost.nn import QuantizedPReLU
@@ -50,6 +51,16 @@ def test_published_values(data, clip, distillation, teacher):
     assert (two.step, two.weight_decay) == (2, 0.0)
 
 
+def test_a_data_set_without_a_recipe_of_its_own_has_the_short_one(monkeypatch):
+    monkeypatch.setitem(DATA._items, "squares", lambda root, options: None)
+    wanted, found = (
+        configs("reactnet_18", (2,), given={"data": name})[0].to_dict() for name in ("digits", "squares")
+    )
+    assert found == {**wanted, "data": "squares"}
+    (folder,) = configs("reactnet_18", (2,), given={"data": "squares2"})  # taken for a folder of images
+    assert (folder.lighting, folder.epochs) == ("8-bit", 256)
+
+
 def test_a_file_wins_over_the_recipe_and_a_flag_over_the_file(tmp_path):
     file = tmp_path / "recipe.toml"
     file.write_text('data = "cifar10"\nlr = 1\nclip = 0.5\nblocks = [1, 2]\n[step2]\nlr = 0.25\nepochs = 7\n')
@@ -81,8 +92,8 @@ def test_a_file_wins_over_the_recipe_and_a_flag_over_the_file(tmp_path):
         ("augment = 1", "--augment must be true or false, got 1"),
         ("teacher = 1", "--teacher must be text, got 1"),
         ("data = 1", "--data must be text, got 1"),
-        ("blocks = []", "--blocks must be whole numbers such as 2,2,2, got ()"),
-        ("blocks = [0]", "--blocks must be at least 1, got 0"),
+        ("blocks = []", "blocks must be a tuple of whole numbers >= 1, one per stage, got ()"),
+        ("blocks = [0]", "blocks must be a tuple of whole numbers >= 1, one per stage, got (0,)"),
         ("precision = '16'", "no --precision '16'"),
         ("select_on = 'train'", "no --select-on 'train'"),
     ],

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from abcost.models import build
-from abcost.models.recipe import Recipe
+from abcost.models.network import NetworkSpec
 from abcost.models.zoo.reactnet import ReActBlock
 from abcost.models.zoo.reactnet_a import Block
 from abcost.nn import (
@@ -354,7 +354,7 @@ def test_evaluation_mode_runs_every_layer(name):
 def block(name):
     """A block of the zoo, with spread-out parameters, and its input."""
     torch.manual_seed(9)
-    recipe = Recipe(stem="cifar", num_classes=10)
+    recipe = NetworkSpec(name, preset="cifar10").recipe()
     made = ReActBlock(recipe, 32, 64, 2, 0.9) if name == "reactnet_18" else Block(recipe, 32, 64, 1, (1, 0.9))
     with torch.no_grad():
         for parameter in made.parameters():

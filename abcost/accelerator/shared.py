@@ -29,7 +29,7 @@ from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
 from abcost.accelerator.placing import Weights, place
 from abcost.accelerator.result import Layer, Organised, Prices, resources_of
 from abcost.classify.counts import exponents_of
-from abcost.core.exponents import sizes_of
+from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
@@ -204,12 +204,12 @@ class Shared:
         """A unit that selects among exponents selects among those of all layers."""
         kind = {"qprelu": OpKind.SHIFT_PRELU, "shift_select": OpKind.SHIFT}.get(unit.op)
         nodes = [work.node for e in self.engines for work in e.chain if work.node.kind is kind]
-        every = frozenset[int]().union(*(exponents_of(node) for node in nodes))
+        every = {exponent for node in nodes for exponent in exponents_of(node)}
         if kind is OpKind.SHIFT:
             every |= self._places
         if not every:
             return unit
-        sizes = sizes_of((max(x, 1 - unit.width) for x in every), identity=kind is OpKind.SHIFT_PRELU)
+        sizes = sizes_of(ExponentSet(every).at(unit.width), identity=kind is OpKind.SHIFT_PRELU)
         return replace(unit, **sizes)  # type: ignore[arg-type]
 
     @property

@@ -27,14 +27,6 @@ def choice(option: str, value: str, known: Sequence[_T]) -> _T:
     raise unknown_name(f"{option} choice", value, known)
 
 
-def blocks_of(text: str) -> tuple[int, ...]:
-    """`--blocks 2,2,2` as numbers. Raises UsageError."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--blocks {text!r} is not of the form 2,2,2: blocks of every stage") from None
-
-
 def check_number_format(width: int, fraction_bits: int | None) -> None:
     """Raise UsageError for bits of a circuit's values that make no sense."""
     if not 4 <= width <= 32:

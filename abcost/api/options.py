@@ -13,25 +13,19 @@ from abcost.accelerator.solve import Wishes
 from abcost.api.arguments import accelerator, rewriting
 from abcost.core.inputs import InputSpec
 from abcost.errors import UsageError
+from abcost.models.network import PROPERTIES, FormOptions, held
 from abcost.models.subject import Request, Subject, resolve
 from abcost.rewrite import RewriteOptions
 
 
-class ZooOptions(TypedDict, total=False):
+class ZooOptions(FormOptions, total=False):
     """Which network, of a model by name. What is left out, or None, is what its checkpoint says, else as published.
 
-    variant: "ab" (default), "bn-free" or "bn".  step: of the training, 1 (real weights) or 2 (binary, the default).
-    preset: "imagenet" (default), "cifar10", "cifar100", "digits" or "mnist5k": stem, classes and input size together.
-    base_width: channels of the first stage, doubling per stage.  blocks: blocks per stage, such as (2, 2, 2).
-    alpha_exponent: the residual scale alpha is 2**alpha_exponent (-2).  model_args: arguments of your own factory.
+    The form and shape of the network: see `FormOptions`.  step: of the training, 1 (real weights) or 2 (binary, the
+    default).  model_args: arguments of your own factory.
     """
 
-    variant: str | None
     step: int | None
-    preset: str | None
-    base_width: int | None
-    blocks: Sequence[int] | None
-    alpha_exponent: int | None
     model_args: Mapping[str, Any] | None
 
 
@@ -105,24 +99,18 @@ class VerifyOptions(NetworkOptions, LoweringOptions, total=False):
 
 def request_of(model: str, given: ZooOptions, checkpoint: str | Path | None = None) -> Request:
     """What was asked for, of a model by name."""
-    blocks = given.get("blocks")
+    properties = {name: held(name, given.get(name)) for name in PROPERTIES if name in given}
     return Request(
-        model=model,
-        variant=given.get("variant"),
-        step=given.get("step"),
-        preset=given.get("preset"),
-        base_width=given.get("base_width"),
-        blocks=None if blocks is None else tuple(blocks),
-        alpha_exponent=given.get("alpha_exponent"),
+        model,
         checkpoint=None if checkpoint is None else Path(checkpoint),
         arguments=given.get("model_args") or {},
+        **properties,
     )
 
 
 def named_request(model: str, given: NetworkOptions) -> Request:
     """What was asked for, with what it is fed. Raises UsageError for a shape that is none."""
-    asked = request_of(model, given, given.get("checkpoint"))
-    return replace(asked, inputs=_inputs(given), num_classes=given.get("num_classes"))
+    return replace(request_of(model, given, given.get("checkpoint")), inputs=_inputs(given))
 
 
 def subject_of(model: str | nn.Module, given: NetworkOptions) -> Subject:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from abcost.api.arguments import choice
 from abcost.errors import UsageError
+from abcost.models.network import FormOptions, held
 from abcost.training.config import Config
+from abcost.training.network import check_steps, steps_for
 from abcost.training.recipes import asked_for, configs
 from abcost.training.run import resumed, stored
 from abcost.training.surroundings import CONFIG
 
 
-class RecipeOptions(TypedDict, total=False):
+class RecipeOptions(FormOptions, total=False):
     """How to train. What is left out, or None, is the recipe of the data set (see `abcost.training.recipes`).
 
-    The network: variant, preset, base_width, blocks, alpha_exponent as `NetworkOptions` has them.
+    The network: see `FormOptions`; model_args, of your own factory.
     The data: data_root, folder of its files; image_size, pixels, for a folder of images; augment; shift, pixels;
     flip; lighting, "8-bit", "float" or "none"; workers, processes that read; select_on, "validation" or "test";
     ties, "later" or "loss".
@@ -28,11 +30,7 @@ class RecipeOptions(TypedDict, total=False):
     processes; threads, of each.
     """
 
-    variant: str | None
-    preset: str | None
-    base_width: int | None
-    blocks: Sequence[int] | None
-    alpha_exponent: int | None
+    model_args: Mapping[str, Any] | None
     data_root: str | Path | None
     image_size: int | None
     augment: bool | None
@@ -67,12 +65,10 @@ STEPS = {"1": (1,), "2": (2,), "both": (1, 2)}
 
 def values_of(given: RecipeOptions, **more: Any) -> dict[str, Any]:
     """What was said, as a `Config` takes it."""
-    said = {name: value for name, value in {**given, **more}.items() if value is not None}
+    said = {name: held(name, value) for name, value in {**given, **more}.items() if value is not None}
     for name in ("data_root", "init"):
         if name in said:
             said[name] = str(said[name])
-    if "blocks" in said:
-        said["blocks"] = tuple(said["blocks"])
     if isinstance(said.get("slopes"), Mapping):
         said["slopes"] = {layer: tuple(exponents) for layer, exponents in said["slopes"].items()}
     return said
@@ -82,16 +78,17 @@ def steps_of(
     model: str, step: str | None, run_dir: Path, file: Path | None, given: Mapping[str, Any], *, resume: bool
 ) -> tuple[Config, ...]:
     """What is trained: as asked, or as the run to be resumed was started. Raises UsageError or UnknownName."""
-    if step is not None:
-        choice("--step", step, tuple(STEPS))
+    asked = None if step is None else STEPS[choice("--step", step, tuple(STEPS))]
+    if asked is not None:
+        check_steps(model, asked)
     started = stored(run_dir) if resume else None
     if resume and started is None:
         raise UsageError(
             f"--resume: --run-dir {run_dir} holds no training ({CONFIG}): leave --resume out to start one"
         )
     if started is None:
-        return configs(model, STEPS[step or "both"], file=file, given=given)
+        return configs(model, asked or steps_for(model), file=file, given=given)
     if started[0].model != model:
         raise UsageError(f"--run-dir {run_dir} holds a run of {started[0].model}, not of {model}")
-    chosen = STEPS[step] if step else tuple(config.step for config in started)
+    chosen = asked or tuple(config.step for config in started)
     return resumed(started, run_dir, asked_for(model, chosen, file=file, given=given))

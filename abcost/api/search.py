@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call
 from abcost.cost.table import CostTable
 from abcost.errors import UsageError
+from abcost.models.network import ShapeOptions, held
 from abcost.pipeline import check_width
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import parse_budget
@@ -28,10 +29,11 @@ from abcost.searching.progress import Progress, Watch
 from abcost.searching.run import Outcome, Place, train_start
 from abcost.searching.run import search as run
 from abcost.searching.settings import Settings
-from abcost.searching.space import GRANULARITIES, Space, groups_of
+from abcost.searching.space import GRANULARITIES, Space, check_searchable, groups_of
 from abcost.searching.storage import check_extra, sqlite_url
 from abcost.training.config import Config
 from abcost.training.interrupt import catching
+from abcost.training.network import network, steps_for
 from abcost.training.recipes import configs
 from abcost.training.run import images as data_of
 from abcost.training.watch import Nobody
@@ -115,19 +117,20 @@ def search(
     seed: int = 0,
     init: str | Path | None = None,
     config: str | Path | None = None,
-    base_width: int | None = None,
-    blocks: Sequence[int] | None = None,
+    model_args: Mapping[str, Any] | None = None,
     storage: str | None = None,
     study: str = "search",
     workers: int | None = None,
     executor: str = "processes",
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float = 0.0,
+    **shape: Unpack[ShapeOptions],
 ) -> Search:
     """Sets of slope exponents with the best accuracy within a budget, as `abcost search` finds them, without a word.
 
-    run_dir: folder of the results; the same call continues.  data, data_root, config, base_width, blocks: as
-    `abcost.train` takes them.  target, device, clock_mhz (MHz), width and fraction_bits (bits): what is priced.
+    run_dir: folder of the results; the same call continues.  data, data_root, config: as `abcost.train` takes them.
+    model: of the zoo, or your own "file.py:factory", with model_args.  shape: see `ShapeOptions`.
+    target, device, clock_mhz (MHz), width and fraction_bits (bits): what is priced.
     budget: "luts=9000,energy_uj=1.5,fps>=60"; default: LUTs (area, um2) are kept low.
     exponents: the least and the largest of slopes.  max_exponents: most in a set.  granularity: what shares a set.
     alpha_exponents: of the residual scale, to choose from.  weight_scales: of "none", "po2", "csd", to choose from.
@@ -144,11 +147,12 @@ def search(
     check_shares(cpus_per_trial, gpus_per_trial)
     folder = Path(run_dir)
     values = {
-        "data": str(data), "data_root": None if data_root is None else str(data_root), "base_width": base_width,
-        "blocks": None if blocks is None else tuple(blocks), "seed": seed,
+        "data": str(data), "data_root": None if data_root is None else str(data_root), "seed": seed,
+        "model_args": model_args,
+        **{name: held(name, value) for name, value in shape.items()},
     }  # fmt: skip
     steps = configs(
-        model, (1, 2), file=None if config is None else Path(config),
+        model, steps_for(model), file=None if config is None else Path(config),
         given={name: value for name, value in values.items() if value is not None},
     )  # fmt: skip
     asked = {
@@ -195,7 +199,10 @@ def settings_of(
     table = CostTable.load(asked["target"])
     width = asked["width"] or table.default_width
     check_width(width)
-    graph = network_graph(config, data_of(config), RewriteOptions(fraction_bits=asked["fraction_bits"]))
+    data = data_of(config)
+    if config.own:
+        check_searchable(network(config, data), config.model, choices["alphas"])
+    graph = network_graph(config, data, RewriteOptions(fraction_bits=asked["fraction_bits"]))
     space = Space(groups_of(graph, granularity), width=width, **choices)
     rungs = tuple(dict.fromkeys((max(1, config.epochs // 10), max(1, config.epochs // 3))))
     return Settings(

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abcost.api.arguments import accelerator, blocks_of, default_target, rewriting
+from abcost.api.arguments import accelerator, default_target, rewriting
 from abcost.errors import UsageError
+from abcost.models.network import PROPERTIES, holds_weights, parsed
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
 
 _SAVED = (".json", ".csv")  # endings of reports
 _PATHS = ("checkpoint", "slopes", "folding")
-_WHOLE = ("width", "step", "num_classes", "base_width", "fraction_bits")
+_WHOLE = ("width", "fraction_bits")
 _REAL = ("fps",)
 _TEXTS = (
-    "target", "variant", "preset", "blocks", "input_size", "device", "clock_mhz", "organisation", "weights",
-    "weight_scale", "constant_multiply",
+    "target", "input_size", "device", "clock_mhz", "organisation", "weights", "weight_scale", "constant_multiply",
 )  # fmt: skip
 
 
@@ -40,8 +40,6 @@ def check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
 
 def _has_no(option: str, text: str) -> bool:
     """Whether it cannot be said of a model: a file that holds a network says its input size itself."""
-    from abcost.models.subject import holds_weights
-
     return option == "preset" and holds_weights(text.split(",", maxsplit=1)[0])
 
 
@@ -68,13 +66,16 @@ def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
     for part in _joined(given):
         key, equals, value = part.partition("=")
         key = key.strip().replace("-", "_")
-        known = (*_PATHS, *_WHOLE, *_REAL, *_TEXTS)
+        known = (*_PATHS, *_WHOLE, *_REAL, *_TEXTS, *PROPERTIES)
         if not equals or not value:
             raise UsageError(f"{name}: {part!r} is not of the form option=value, such as width=12")
         if key not in known:
             raise unknown_name(f"option of {name!r}", key, known)
         if key in found:
             raise UsageError(f"{name}: {key} is given twice")
+        if key in PROPERTIES:
+            found[key] = _property(name, key, value)
+            continue
         try:
             found[key] = int(value) if key in _WHOLE else float(value) if key in _REAL else value
         except ValueError:
@@ -82,11 +83,19 @@ def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _property(name: str, key: str, value: str) -> str | int | tuple[int, ...]:
+    try:
+        return parsed(key, value.replace("x", ",") if PROPERTIES[key].kind is tuple else value)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
 def _joined(given: Sequence[str]) -> list[str]:
     """Commas inside blocks=2,2,2 do not part options."""
+    several = tuple(f"{name}=" for name, known in PROPERTIES.items() if known.kind is tuple)
     found: list[str] = []
     for part in given:
-        if found and found[-1].startswith("blocks=") and part.strip().isdecimal():
+        if found and found[-1].startswith(several) and part.strip().isdecimal():
             found[-1] += f",{part}"
         else:
             found.append(part)
@@ -112,14 +121,12 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
         asked.get("weight_scale", "exact"), asked.get("constant_multiply", "keep"), asked.get("fraction_bits", 12),
         None if slopes is None else Path(slopes), name, leave_out_softmax=bool(asked.get("leave_out_softmax")),
     )  # fmt: skip
-    blocks = asked.get("blocks")
     request = Request(
-        name, variant=asked.get("variant"), step=asked.get("step"), preset=asked.get("preset"),
-        num_classes=asked.get("num_classes"), base_width=asked.get("base_width"),
-        blocks=None if blocks is None else blocks_of(blocks.replace("x", ",")),
+        name,
         inputs=(InputSpec.parse(asked["input_size"]),) if "input_size" in asked else (),
         checkpoint=Path(asked["checkpoint"]) if "checkpoint" in asked else None,
-    )  # fmt: skip
+        **{key: asked[key] for key in PROPERTIES if key in asked},
+    )
     (report,) = analyze_subject(
         resolve(request), [table], width=asked.get("width"), organisation=Lanes(), rewriting=lowering,
         accelerator=wishes,

@@ -57,8 +57,9 @@ def train(
     config: str | Path | None = None,
     **recipe: Unpack[RecipeOptions],
 ) -> Training:
-    """Train a network of the zoo in two steps, as `abcost train` does, without a word.
+    """Train a network in two steps, as `abcost train` does, without a word.
 
+    model: of the zoo, or your own, "file.py:factory" or "package.module:factory", in one step unless it takes `step`.
     run_dir: folder of the results.  data: "digits" (default), "mnist5k", "cifar10", "cifar100", "imagenet", a folder of
     images, or "file.py:function".  step: 1, real weights; 2, binary; "both" (default), one after the other.
     resume: go on with the run in the folder.  config: TOML with values of the recipe.  recipe: see `RecipeOptions`.

@@ -15,7 +15,7 @@ import torch
 from abcost.classify import functions
 from abcost.classify.signed_digits import nonzero_digits
 from abcost.core.bits import popcount_bits
-from abcost.core.exponents import sizes_of
+from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph, taps
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
@@ -188,11 +188,11 @@ def _scale(site: _Site) -> Iterator[Count]:
     yield site.of(Primitive.ADD, int((digits - 1).clip(min=0).sum()) * uses, site.real_width)
 
 
-def exponents_of(node: OpNode) -> frozenset[int]:
-    """Distinct exponents that a shift chooses from: all that hardware offers, or those that the channels have."""
+def exponents_of(node: OpNode) -> ExponentSet:
+    """Those that a shift chooses from: all that hardware offers, or those that the channels have."""
     if "allowed" in node.attrs:
-        return frozenset(node.attrs["allowed"])
-    return frozenset(int(value) for value in node.consts["exponent"].real().flatten().tolist())
+        return ExponentSet(node.attrs["allowed"])
+    return ExponentSet(int(value) for value in node.consts["exponent"].real().flatten().tolist())
 
 
 def _shift(site: _Site) -> Iterator[Count]:

@@ -12,6 +12,7 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import format_of, note, quiet, view, write
 from abcost.cli.places import check_places
 from abcost.core.writing import write_bytes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from abcost.report.report import Report
 
 
+@takes_network()
 def analyze(
     context: typer.Context,
     model: options.Model,
@@ -33,15 +35,7 @@ def analyze(
             help="Bundled target or own .toml; repeat to compare. Default: that of --device.",
         ),
     ] = None,
-    variant: options.Variant = None,
-    step: options.Step = None,
-    preset: options.PresetOrOwn = None,
-    input_size: options.InputSize = None,
-    num_classes: options.NumClasses = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
-    checkpoint: options.Checkpoint = None,
-    model_arg: options.ModelArg = None,
+    network: Asked = NOTHING,
     width: Annotated[
         int | None, typer.Option(help="Bits of the residual path; default: the target's (16).")
     ] = None,
@@ -110,7 +104,7 @@ def analyze(
     foldings = {"--write-folding": write_folding, "--write-finn-folding": write_finn_folding}
     check_places(
         {"--output": output, "--plot": plot, **foldings},
-        [model, checkpoint, slopes, folding, device, *chosen],
+        [model, network.checkpoint, slopes, folding, device, *chosen],
     )
     pictured = output_format is None and output is not None and output.suffix.lower() in PICTURES
     if plot is None and not pictured:
@@ -148,10 +142,7 @@ def analyze(
         view(options.choice("--by", by, ("layer", "block", "kind")), output),
         detail="brief" if brief else "full" if full else "usual",
     )
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
+    asked = network.request(model)
     with quiet():
         reports = analyze_subject(
             resolve(asked),

@@ -14,6 +14,7 @@ import typer
 from abcost.api.arguments import check_number_format
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
 from abcost.errors import UsageError
@@ -37,6 +38,7 @@ _OF_CIRCUITS = (
 )  # fmt: skip
 
 
+@takes_network()
 def build(
     context: typer.Context,
     model: options.Model,
@@ -48,7 +50,6 @@ def build(
     output_format: Annotated[
         str, typer.Option("--format", help="verilog, or c: a golden model, one C99 file, for no part.")
     ] = "verilog",
-    checkpoint: options.Checkpoint = None,
     data: Annotated[
         str | None,
         typer.Option(help="digits, mnist5k, cifar10, …: images for the number format and for --simulate."),
@@ -89,14 +90,7 @@ def build(
     weight_scale: options.WeightScale = "exact",
     constant_multiply: options.ConstantMultiply = "keep",
     data_root: Annotated[Path | None, typer.Option(help="Folder that holds the data.")] = None,
-    variant: options.Variant = None,
-    step: options.Step = None,
-    preset: options.PresetOrOwn = None,
-    input_size: options.InputSize = None,
-    num_classes: options.NumClasses = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
-    model_arg: options.ModelArg = None,
+    network: Asked = NOTHING,
 ) -> None:
     """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
     check_number_format(width, fraction_bits)
@@ -110,11 +104,8 @@ def build(
     check_mapping(mapping)
     _check_language(output_format, device, given(context))
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits or 12)
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
-    form, written = Form(width, fraction_bits, rewriting), Written(_command(sys.argv[1:]), checkpoint)
+    asked = network.request(model)
+    form, written = Form(width, fraction_bits, rewriting), Written(_command(sys.argv[1:]), network.checkpoint)
     if device is None:
         with quiet():
             subject, loaded = subject_and_data(asked, data, data_root)
@@ -140,7 +131,7 @@ def build(
             form, argmax=argmax, written=written,
         )  # fmt: skip
     _write(circuit, out)
-    report = {**_facts(circuit, checkpoint), "command": written.command}
+    report = {**_facts(circuit, network.checkpoint), "command": written.command}
     write_report(report, out)
     results: list[Simulated] = []
     if simulate is not None:

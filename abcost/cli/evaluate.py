@@ -14,8 +14,10 @@ import typer
 from abcost.cli import confusion as matrix
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import quiet, view, write
 from abcost.cli.places import check_places
+from abcost.models.network import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,11 @@ _MOST_CLASSES = 20  # rows of the class table; of more classes the worst are sho
 _FORMATS = ("rich", "json")
 
 
+@takes_network(
+    [name for name in PROPERTIES if name != "num_classes"],
+    ["model_arg"],
+    {"preset": "Whose stem the network has; default: the checkpoint's, or the data's."},
+)
 def evaluate(
     context: typer.Context,
     model: options.Model,
@@ -66,14 +73,7 @@ def evaluate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads; 1 for digits and mnist5k, else torch's choice.")
     ] = None,
-    variant: options.Variant = None,
-    step: options.Step = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Whose stem the network has; default: the checkpoint's, or the data's.")
-    ] = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
-    model_arg: options.ModelArg = None,
+    network: Asked = NOTHING,
     output_format: Annotated[str, typer.Option("--format", help="rich or json.")] = "rich",
     output: options.Output = None,
     confusion: Annotated[
@@ -99,10 +99,7 @@ def evaluate(
 
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
     wanted = Form(options.choice("--as", form, FORMS), rewriting, width)
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=None, num_classes=None,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
+    asked = network.request(model, checkpoint)
     with quiet(), _progress() as progress:
         found = assessed(
             asked, wanted, data, root=data_root, image_size=image_size, workers=workers, images=images,

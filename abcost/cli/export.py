@@ -9,11 +9,13 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import check_places
 from abcost.core.writing import write_bytes
 
 
+@takes_network()
 def export(
     context: typer.Context,
     model: options.Model,
@@ -41,18 +43,10 @@ def export(
     fraction_bits: options.FractionBits = 12,
     slopes: options.Slopes = None,
     leave_out_softmax: options.LeaveOutSoftmax = False,
-    variant: options.Variant = None,
-    step: options.Step = None,
-    preset: options.PresetOrOwn = None,
-    input_size: options.InputSize = None,
-    num_classes: options.NumClasses = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
-    checkpoint: options.Checkpoint = None,
-    model_arg: options.ModelArg = None,
+    network: Asked = NOTHING,
 ) -> None:
     """Write a network at one stage as ONNX, as QONNX, or its folding for FINN."""
-    check_places({"--output": out}, [model, checkpoint, slopes, target, device])
+    check_places({"--output": out}, [model, network.checkpoint, slopes, target, device])
     from abcost.api.export import exported, format_of, sizing_of
     from abcost.models.subject import resolve
     from abcost.pipeline import STAGES
@@ -67,10 +61,7 @@ def export(
     lowering = options.rewriting(
         weight_scale, constant_multiply, fraction_bits, slopes, model, leave_out_softmax=leave_out_softmax
     )
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
+    asked = network.request(model)
     with quiet():
         content, warnings = exported(resolve(asked), form, chosen, lowering, sizing, owned=True)
     write_bytes(content, out)

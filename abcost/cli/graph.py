@@ -8,11 +8,13 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet, write
 from abcost.cli.places import check_places
 from abcost.registry import unknown_name
 
 
+@takes_network()
 def graph(
     context: typer.Context,
     model: options.Model,
@@ -32,19 +34,11 @@ def graph(
     constants: Annotated[
         bool, typer.Option(help="Values of weights in the JSON; without, it cannot be executed.")
     ] = True,
-    variant: options.Variant = None,
-    step: options.Step = None,
-    preset: options.PresetOrOwn = None,
-    input_size: options.InputSize = None,
-    num_classes: options.NumClasses = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
-    checkpoint: options.Checkpoint = None,
-    model_arg: options.ModelArg = None,
+    network: Asked = NOTHING,
     output: options.Output = None,
 ) -> None:
     """Write the op graph of a network at one stage."""
-    check_places({"--output": output}, [model, checkpoint])
+    check_places({"--output": output}, [model, network.checkpoint])
     from abcost.models.subject import resolve
     from abcost.pipeline import STAGES, stage_graphs
     from abcost.report.graph import GRAPH_FORMATS
@@ -60,10 +54,7 @@ def graph(
         raise unknown_name("graph format", output_format, [*GRAPH_FORMATS.names(), *PICTURES.names()])
     names = [name for name, _ in STAGES]
     name = options.choice("--stage", stage or names[-1 if picture else 0], names)
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
+    asked = network.request(model)
     with quiet():
         subject = resolve(asked)
         staged = stage_graphs(subject.model, subject.inputs, RewriteOptions())

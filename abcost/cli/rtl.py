@@ -10,6 +10,7 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet, write
 from abcost.cli.places import named_folder
 from abcost.errors import OutputError, UsageError
@@ -24,6 +25,7 @@ _ONE = ("pe", "simd")
 _ALL = ("device", "fps", "clock_mhz", "folding", "target")
 
 
+@takes_network()
 def rtl(
     context: typer.Context,
     model: options.Model,
@@ -65,15 +67,7 @@ def rtl(
     simulate: Annotated[
         bool, typer.Option("--simulate", help="Run the test benches with Icarus Verilog or Verilator.")
     ] = False,
-    variant: options.Variant = None,
-    step: options.Step = None,
-    preset: options.PresetOrOwn = None,
-    input_size: options.InputSize = None,
-    num_classes: options.NumClasses = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
-    checkpoint: options.Checkpoint = None,
-    model_arg: options.ModelArg = None,
+    network: Asked = NOTHING,
 ) -> None:
     """Write the synthesizable engine of one layer, or of all layers, and test benches that check themselves."""
     there = given(context)
@@ -87,18 +81,15 @@ def rtl(
     from abcost.emit.make import default_folding, make, prepare
     from abcost.models.subject import resolve
 
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
+    asked = network.request(model)
     with quiet():
         subject = resolve(asked)
-        network = prepare(subject, width=width, fraction_bits=fraction_bits, layer=layer)
+        prepared = prepare(subject, width=width, fraction_bits=fraction_bits, layer=layer)
         if wishes is None:
-            engine = network.engines[0]
-            projects = {out: make(network, engine, default_folding(engine, pe, simd), windows=windows)}
+            engine = prepared.engines[0]
+            projects = {out: make(prepared, engine, default_folding(engine, pe, simd), windows=windows)}
         else:
-            found = _all(network, wishes, target or options.default_target(device), windows)
+            found = _all(prepared, wishes, target or options.default_target(device), windows)
             projects = {out / top: project for top, project in found.items()}
     for folder, project in projects.items():
         _check_same(project, folder)

@@ -9,9 +9,11 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
 from abcost.errors import UsageError
+from abcost.models.network import REDUCTIONS
 
 if TYPE_CHECKING:
     from abcost.searching.run import Place
@@ -19,10 +21,14 @@ if TYPE_CHECKING:
     from abcost.training.config import Config
 
 
+@takes_network(REDUCTIONS, ["model_arg"])
 def search(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(help="Network of the zoo (abcost models); none with --join.")
+        str | None,
+        typer.Argument(
+            help="Network of the zoo (abcost models), or your own: file.py:factory; none with --join."
+        ),
     ] = None,
     run_dir: Annotated[
         Path | None,
@@ -83,8 +89,7 @@ def search(
     config: Annotated[
         Path | None, typer.Option(help="TOML with values of the training recipe, as abcost train takes it.")
     ] = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
+    network: Asked = NOTHING,
     alpha_exponents: Annotated[
         str | None,
         typer.Option(
@@ -133,12 +138,15 @@ def search(
     _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
     check_extra()
     values = {
-        "data": data, "data_root": None if data_root is None else str(data_root), "base_width": base_width,
-        "blocks": None if blocks is None else options.blocks_of(blocks), "seed": seed,
+        "data": data, "data_root": None if data_root is None else str(data_root), "seed": seed,
+        **network.properties, "model_args": network.arguments() or None,
     }  # fmt: skip
+    from abcost.training.network import steps_for
     from abcost.training.recipes import configs
 
-    steps = configs(model, (1, 2), file=config, given={k: v for k, v in values.items() if v is not None})
+    steps = configs(
+        model, steps_for(model), file=config, given={k: v for k, v in values.items() if v is not None}
+    )
     asked = {
         "target": target or options.default_target(device), "device": device, "clock_mhz": clock_mhz,
         "budget": budget or "", "width": width, "fraction_bits": fraction_bits, "keep": keep,

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
+from abcost.models.network import PROPERTIES
 
 if TYPE_CHECKING:
     from abcost.training.config import Config
 
 
+@takes_network(
+    [name for name in PROPERTIES if name not in {"step", "num_classes"}],
+    ["model_arg"],
+    {"preset": "Whose stem the network has; default: that of the data."},
+)
 def train(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Network of the zoo (abcost models).")],
+    model: Annotated[
+        str, typer.Argument(help="Network of the zoo (abcost models), or your own: file.py:factory.")
+    ],
     run_dir: Annotated[
         Path,
         typer.Option(
@@ -69,12 +77,7 @@ def train(
         Path | None, typer.Option(help="TOML with values of the recipe; [step1] and [step2] for one step.")
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint that the first step starts from.")] = None,
-    variant: options.Variant = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Whose stem the network has; default: that of the data.")
-    ] = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
+    network: Asked = NOTHING,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each step.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Over all processes.")] = None,
@@ -100,9 +103,6 @@ def train(
     fixed_slope: Annotated[
         int | None, typer.Option(help="Exponent of all slopes, not trained: -3 is 1/8.")
     ] = None,
-    alpha_exponent: Annotated[
-        int | None, typer.Option(help="Exponent of the residual scale alpha; published: -2, which is 1/4.")
-    ] = None,
     precision: Annotated[str | None, typer.Option(help="32 (default), 64 or bf16-mixed.")] = None,
     compile_: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="torch.compile: slow to start, fast to run.")
@@ -123,13 +123,13 @@ def train(
     values = {
         "data": data, "data_root": data_root and str(data_root), "image_size": image_size, "augment": augment,
         "shift": shift, "flip": flip, "lighting": lighting, "workers": workers,
-        "select_on": select_on, "ties": ties, "init": init and str(init), "variant": variant, "preset": preset,
-        "base_width": base_width, "blocks": None if blocks is None else options.blocks_of(blocks),
+        "select_on": select_on, "ties": ties, "init": init and str(init), **network.properties,
+        "model_args": network.arguments() or None,
         "seed": seed, "epochs": epochs, "batch_size": batch_size, "lr": lr, "slope_lr": slope_lr,
         "weight_decay": weight_decay, "clip": clip, "distillation": distillation, "teacher": teacher,
         "teacher_model": teacher_model,
         "slopes": slopes, "fixed_slope": fixed_slope,
-        "alpha_exponent": alpha_exponent, "precision": precision, "compile": compile_,
+        "precision": precision, "compile": compile_,
         "accelerator": accelerator, "devices": devices, "threads": threads,
     }  # fmt: skip
     from abcost.api.recipe import steps_of
@@ -156,7 +156,7 @@ def _check_used(there: frozenset[str], steps: tuple[Config, ...]) -> None:
         refuse(there, ["teacher", "teacher_model"], "without --distillation")
     if all(config.teacher == "resnet34" for config in steps):
         refuse(there, ["teacher_model"], "beside --teacher resnet34")
-    if all(config.fixed_slope is not None or config.variant != "ab" for config in steps):
+    if all(config.fixed_slope is not None or config.variant not in {"ab", None} for config in steps):
         refuse(there, ["slope_lr"], "where no slope exponent is trained")
     if not any(config.augment for config in steps):
         refuse(there, ["shift", "flip", "lighting"], "with --no-augment")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abcost.cli import options
+from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet, view, write
 from abcost.cli.places import check_places
 
@@ -17,17 +18,10 @@ if TYPE_CHECKING:
     from abcost.verifying import Verification
 
 
+@takes_network()
 def verify(
     model: options.Model,
-    variant: options.Variant = None,
-    step: options.Step = None,
-    preset: options.PresetOrOwn = None,
-    input_size: options.InputSize = None,
-    num_classes: options.NumClasses = None,
-    base_width: options.BaseWidth = None,
-    blocks: options.Blocks = None,
-    checkpoint: options.Checkpoint = None,
-    model_arg: options.ModelArg = None,
+    network: Asked = NOTHING,
     weight_scale: options.WeightScale = "exact",
     constant_multiply: options.ConstantMultiply = "keep",
     fraction_bits: options.FractionBits = 12,
@@ -38,16 +32,13 @@ def verify(
 
     Untrained zoo networks get random parameters first, so that no bias is zero and slopes differ.
     """
-    check_places({"--output": output}, [model, checkpoint])
+    check_places({"--output": output}, [model, network.checkpoint])
     from abcost.models.subject import resolve
     from abcost.pipeline import verify_subject
 
     chosen = options.choice("--format", output_format, ("rich", "json"))
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
-    asked = options.request(
-        model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
-        base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
-    )  # fmt: skip
+    asked = network.request(model)
     note(f"verifying {model}: every stage is executed several times, in float64 …")
     with quiet():
         found = verify_subject(resolve(asked), rewriting, owned=True)

@@ -1,15 +1,45 @@
-"""Sizes of a set of slope exponents: what the cost of selecting one of them depends on."""
+"""Sets of slope exponents, and their sizes: what the cost of selecting one of them depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Self
 
+LEAST, MOST = -126, 127
+"""Of an exponent of a slope: a float32 holds 2**exponent."""
 BY_INDEX = 4
 """So many choices are one level of multiplexers (4:1 is one LUT6 per bit); more are a barrel shifter."""
 
 
 BY_SIGN = 2
 """Up to so many slopes, none of them 1, need no code for 1: the sign selects between the value and its shift."""
+
+
+def seen(exponent: int, width: int) -> int:
+    """The exponent as a shift of values of `width` bits sees it: to the right by width - 1 leaves only the sign.
+
+    >>> seen(-7, 6), seen(-5, 6), seen(2, 6)
+    (-5, -5, 2)
+    """
+    return max(exponent, 1 - width)
+
+
+class ExponentSet(tuple[int, ...]):
+    """Exponents of powers of two, rising, each once.
+
+    >>> ExponentSet([0, -3, 0]), ExponentSet([-7, -6, -5, 0]).at(6)
+    ((-3, 0), (-5, 0))
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, exponents: Iterable[int] = ()) -> Self:
+        """In any order, any number of times."""
+        return super().__new__(cls, sorted(set(exponents)))
+
+    def at(self, width: int) -> Self:
+        """Those that hardware of this width tells apart (see `seen`)."""
+        return type(self)(seen(exponent, width) for exponent in self)
 
 
 def selected(exponents: Iterable[int], *, identity: bool) -> tuple[int, ...]:

@@ -68,8 +68,7 @@ def units_of(node: OpNode, counts: tuple[Count, ...], organisation: Lanes) -> tu
                     "prelu", organisation.lanes, width, fraction_bits=min(organisation.fraction_bits, width)
                 ),
             )
-        # right shifts that leave only the sign are the same shift
-        sizes = sizes_of((max(e, 1 - width) for e in exponents_of(node)), identity=True)
+        sizes = sizes_of(exponents_of(node).at(width), identity=True)
         return (Unit("qprelu", organisation.lanes, width, **sizes),)
     found = []
     for count in counts:

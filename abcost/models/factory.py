@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import nn
 
 from abcost.errors import ModelError
-from abcost.models.recipe import STEMS, VARIANTS, Recipe
+from abcost.models.network import NetworkSpec, ShapeOptions
+from abcost.models.properties import VARIANTS
+from abcost.models.recipe import STEMS, Recipe
 from abcost.models.registry import MODELS, ModelFactory
 
 
@@ -22,9 +24,8 @@ def build(
     step: int = 2,
     stem: str = "imagenet",
     num_classes: int = 1000,
-    base_width: int | None = None,
-    blocks: Sequence[int] | None = None,
     alpha_exponent: int | None = None,
+    **shape: Unpack[ShapeOptions],
 ) -> nn.Module:
     """A network of the zoo with fresh weights, in training mode; (N, 3, H, W) -> (N, num_classes).
 
@@ -32,45 +33,45 @@ def build(
         slopes in their blocks: their "ab" and "bn-free" are one network.
     step: 1, real weights in the blocks, or 2, binary ones.
     stem: "imagenet" (224x224) or "cifar" (32x32).
-    base_width: channels of the first stage, of the stem in reactnet_a; every further stage has twice as many.
-    blocks: blocks per stage, for as many stages as there are entries.  None for either: as published.
     alpha_exponent: the residual scale alpha is 2**alpha_exponent, and beta follows it; None: as published, -2.
+    shape: base_width, blocks, …, as `ShapeOptions` has them; left out: as published.
 
-    Raises UnknownName (name, variant, stem) and UsageError (step, num_classes, base_width, blocks,
-    alpha_exponent).
+    Raises UnknownName (name, variant, stem) and UsageError (all others).
 
     >>> build("reactnet_18", stem="cifar", num_classes=10).fc
     Linear(in_features=512, out_features=10, bias=True)
     """
-    recipe = Recipe(
-        variant=variant,
-        step=step,
-        stem=stem,
-        num_classes=num_classes,
-        base_width=base_width,
-        blocks=None if blocks is None else tuple(blocks),
-        alpha_exponent=alpha_exponent,
-    )
-    return MODELS.get(name)(recipe)
+    asked = {"variant": variant, "step": step, "num_classes": num_classes, "alpha_exponent": alpha_exponent}
+    return made(Recipe(NetworkSpec.from_dict({"model": name, **asked, **shape}), stem))
 
 
-def check_images(name: str, shape: Sequence[int], **recipe: Any) -> None:
-    """Whether `build(name, **recipe)` takes images of this shape, (N, 3, H, W), found out without computing.
+def made(recipe: Recipe) -> nn.Module:
+    """The network of a recipe. Raises UnknownName for one that the zoo does not have."""
+    return MODELS.get(recipe.network.model)(recipe)
+
+
+def check_images(name: str, shape: Sequence[int], *, stem: str = "imagenet", **asked: Any) -> None:
+    """Whether `build(name, stem=stem, **asked)` takes images of this shape, (N, 3, H, W), found without computing.
 
     Raises ModelError if it does not, and as `build`.
 
     >>> check_images("reactnet_18", (1, 3, 8, 8), stem="cifar")
     """
+    check_recipe(Recipe(NetworkSpec.from_dict({"model": name, **asked}), stem), shape)
+
+
+def check_recipe(recipe: Recipe, shape: Sequence[int]) -> None:
+    """As `check_images`."""
     with torch.device("meta"), torch.no_grad():
-        network = build(name, **recipe).eval()
+        network = made(recipe).eval()
         try:
             network(torch.empty(tuple(shape)))
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             text = "x".join(map(str, shape))
             raise ModelError(
-                f"the model fails on an input of shape {text}: {reason}; {name} halves the size in every stage but "
-                "the first: take images of another size (--input-size), or fewer stages (--blocks)"
+                f"the model fails on an input of shape {text}: {reason}; {recipe.network.model} halves the size in "
+                "every stage but the first: take images of another size (--input-size), or fewer stages (--blocks)"
             ) from error
 
 
@@ -87,10 +88,10 @@ def catalogue(
     *, variant: str = "ab", stem: str = "imagenet", num_classes: int = 1000
 ) -> list[CatalogueEntry]:
     """All networks, by name. Counts parameters without allocating them. Raises as `build`."""
-    recipe = Recipe(variant=variant, stem=stem, num_classes=num_classes)
     entries: list[CatalogueEntry] = []
     for name, make in MODELS:
-        network = _without_storage(make, recipe)
+        spec = NetworkSpec(name, variant=variant, num_classes=num_classes)
+        network = _without_storage(make, Recipe(spec, stem))
         parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
         description = (make.__doc__ or "").partition("\n")[0]
         entries.append(CatalogueEntry(name, description, parameters))
@@ -107,7 +108,7 @@ def fitting(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
         return []
     found: list[str] = []
     for (name, make), variant, stem in product(MODELS, VARIANTS, STEMS):
-        recipe = Recipe(variant=variant, stem=stem, num_classes=classifier[0])
+        recipe = Recipe(NetworkSpec(name, variant=variant, num_classes=classifier[0]), stem)
         tensors = _without_storage(make, recipe).state_dict()
         if {key: tuple(tensor.shape) for key, tensor in tensors.items()} == dict(shapes):
             found.append(f"{name} (variant {variant}, stem {stem}, {classifier[0]} classes)")

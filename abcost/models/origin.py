@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from abcost.errors import CheckpointError
-from abcost.models.presets import PRESETS
-from abcost.models.recipe import STEPS, VARIANTS
+from abcost.errors import AbcostError, CheckpointError, UsageError
+from abcost.models.network import PROPERTIES, NetworkSpec, held
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """How the network was built when it was trained; None where the checkpoint does not say."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin(NetworkSpec):
+    """How the network was built when it was trained; None, or "" for its name, where the checkpoint does not say."""
 
-    model: str | None = None
-    variant: str | None = None
-    step: int | None = None
-    preset: str | None = None
-    num_classes: int | None = None
-    base_width: int | None = None
-    blocks: tuple[int, ...] | None = None
-    alpha_exponent: int | None = None
+    model: str = field(default="", kw_only=False)
     input_shape: tuple[int, ...] | None = None  # (3, H, W)
 
 
@@ -36,39 +28,29 @@ def origin_of(content: object, shown: str) -> Origin:
     if config is not None and not isinstance(config, Mapping):
         raise _strange("config", config, shown)
     said = {**(config or {}), **{name: content.get(name) for name in ("model", "variant", "step")}}
-    for name, known in _KNOWN.items():
-        value = said.get(name)
-        if value is not None and not known(value):
-            raise _strange(name, value, shown)
-    said = {name: said.get(name) for name in _KNOWN}
-    for name in ("blocks", "input_shape"):
-        said[name] = said[name] and tuple(said[name])
-    return Origin(**said)
+    found = {}
+    for name, known in PROPERTIES.items():
+        found[name] = held(name, said.get(name))
+        try:
+            if found[name] is not None:
+                known.check(name, found[name])
+        except AbcostError as error:
+            raise _strange(name, said[name], shown) from error
+    model, shape = said["model"], said.get("input_shape")
+    if model is not None and not isinstance(model, str):
+        raise _strange("model", model, shown)
+    if shape is not None and not _is_shape(shape):
+        raise _strange("input_shape", shape, shown)
+    try:
+        return Origin(model or "", input_shape=None if shape is None else tuple(shape), **found)
+    except UsageError as error:  # each is right, together they are not
+        raise _strange("config", config, shown) from error
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 1
-
-
-def _are_counts(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) > 0 and all(map(_is_count, value))
-
-
-_KNOWN: Mapping[str, Callable[[object], bool]] = {
-    "model": _is_text,
-    "variant": lambda value: value in VARIANTS,
-    "step": lambda value: type(value) is int and value in STEPS,
-    "preset": lambda value: _is_text(value) and value in PRESETS,
-    "num_classes": _is_count,
-    "base_width": _is_count,
-    "blocks": _are_counts,
-    "alpha_exponent": lambda value: type(value) is int,
-    "input_shape": lambda value: _are_counts(value) and isinstance(value, list | tuple) and len(value) == 3,
-}
+def _is_shape(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple) and len(value) == 3 and all(type(n) is int and n >= 1 for n in value)
+    )
 
 
 def _strange(name: str, value: object, shown: str) -> CheckpointError:

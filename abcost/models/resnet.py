@@ -22,11 +22,12 @@ ConvFactory = Callable[[int, int, int], nn.Module]
 """Makes a convolution from input channels, output channels and kernel size."""
 
 
-def pooled_shortcut(recipe: Recipe, in_ch: int, out_ch: int, conv: ConvFactory) -> nn.Module:
-    """Shortcut of ReActNet and Bi-Real Net: (N, in, H, W) -> (N, out, H/2, W/2); identity if in = out."""
+def pooled_shortcut(recipe: Recipe, in_ch: int, out_ch: int, stride: int, conv: ConvFactory) -> nn.Module:
+    """Shortcut of ReActNet and Bi-Real Net: (N, in, H, W) -> (N, out, H/stride, W/stride); identity if in = out."""
     if in_ch == out_ch:
         return nn.Identity()
-    return nn.Sequential(nn.AvgPool2d(2, 2), conv(in_ch, out_ch, 1), recipe.norm(out_ch))
+    pool = nn.AvgPool2d(2, 2) if stride == 2 else nn.Identity()
+    return nn.Sequential(pool, conv(in_ch, out_ch, 1), recipe.norm(out_ch))
 
 
 class ResNet(nn.Module):
@@ -34,7 +35,9 @@ class ResNet(nn.Module):
 
     (N, 3, H, W) -> (N, num_classes).  Stem: "imagenet" is a 7x7 convolution of stride 2 and a 3x3 max pool of
     stride 2, "cifar" a 3x3 convolution of stride 1; every stage but the first halves the size.
-    `depths` are the published blocks per stage; the recipe's `base_width` and `blocks` come first.
+    `depths` are the published blocks per stage; the recipe's `base_width` and `blocks` come first. A stem of
+    another width than the first stage (`stem_width`) is widened by the first block, whose shortcut then has a
+    convolution too.
     With `prelus`, a PReLU with real slopes follows the stem convolution and another precedes the global pool.
 
     Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
@@ -46,13 +49,14 @@ class ResNet(nn.Module):
         widths = recipe.widths(len(depths), WIDTH)
         imagenet = recipe.stem == "imagenet"
         kernel, stride = (7, 2) if imagenet else (3, 1)
-        self.conv1 = recipe.real_conv(3, widths[0], kernel, stride)
-        self.bn1 = recipe.norm(widths[0])
-        self.prelu1 = nn.PReLU(widths[0]) if prelus else nn.Identity()
+        stem = recipe.network.stem_width or widths[0]
+        self.conv1 = recipe.real_conv(3, stem, kernel, stride)
+        self.bn1 = recipe.norm(stem)
+        self.prelu1 = nn.PReLU(stem) if prelus else nn.Identity()
         self.maxpool = nn.MaxPool2d(3, 2, 1) if imagenet else nn.Identity()
         self.prelu2 = nn.PReLU(widths[-1]) if prelus else nn.Identity()
 
-        in_ch, first_stride = widths[0], 1
+        in_ch, first_stride = stem, 1
         stages: list[nn.Module] = []
         for out_ch, betas in zip(widths, resnet_betas(depths, recipe.alpha), strict=True):
             blocks = [block(recipe, in_ch, out_ch, first_stride, betas[0])]

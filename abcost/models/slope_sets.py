@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from abcost.core.exponents import LEAST, MOST, ExponentSet
 from abcost.core.reading import read_json
 from abcost.errors import UsageError
 
 SCHEMA = 1
 MOST_BYTES = 10_000_000  # of a file; that of ReActNet-A has some thousand
-LEAST, MOST = -126, 127  # a float32 holds 2**exponent
 
 
-def read_slope_sets(path: Path, model: str) -> dict[str, tuple[int, ...]]:
+def read_slope_sets(path: Path, model: str) -> dict[str, ExponentSet]:
     """Layer -> rising exponents, from `{"schema": 1, "model": NAME, "layers": {"layer1.0.prelu": [-3, 0]}}`.
 
     Raises UsageError if the file is missing, is not of that form, or is for another network than `model`.
@@ -33,7 +33,7 @@ def read_slope_sets(path: Path, model: str) -> dict[str, tuple[int, ...]]:
     return {layer: _exponents(path, layer, values) for layer, values in layers.items()}
 
 
-def _exponents(path: Path, layer: str, values: Any) -> tuple[int, ...]:
+def _exponents(path: Path, layer: str, values: Any) -> ExponentSet:
     if not isinstance(values, list) or not values:
         raise UsageError(f"--slopes {path}: {layer!r} needs a list of one or more exponents, got {values!r}")
     for value in values:
@@ -43,4 +43,4 @@ def _exponents(path: Path, layer: str, values: Any) -> tuple[int, ...]:
             )
     if len(set(values)) != len(values):
         raise UsageError(f"--slopes {path}: {layer!r} names an exponent twice: {values}")
-    return tuple(sorted(values))
+    return ExponentSet(values)

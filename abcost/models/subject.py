@@ -28,35 +28,25 @@ from abcost.core.reading import check_regular
 from abcost.core.usercode import made_by
 from abcost.errors import ModelError, UnknownName, UsageError, one_line
 from abcost.models.checkpoint import MOST_BYTES, Checkpoint, read_checkpoint, restore
-from abcost.models.factory import build, check_images
+from abcost.models.network import ONNX, PROPERTIES, NetworkSpec, holds_weights, of_zoo
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
 
 _SMALL = 32
 """Pixels; smaller images may not reach through all stages, which is found out before the slow part."""
-ONNX = ".onnx"
 _SEED = 0  # fresh weights are the same in every run, so that the same command gives the same report
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(NetworkSpec):
+    """What the user asked for: a network, what it is fed, and what it holds.
 
-    None takes what the checkpoint says (see `Origin`), else the default: variant ab, step 2, preset imagenet and its
-    classes, widths and blocks as published.  Without inputs: the checkpoint's, the preset's or the exported program's.
+    Without inputs: the checkpoint's, the preset's or the exported program's.
     """
 
-    model: str
-    variant: str | None = None
-    step: int | None = None
-    preset: str | None = None
-    num_classes: int | None = None
-    base_width: int | None = None
-    blocks: tuple[int, ...] | None = None
-    alpha_exponent: int | None = None
     inputs: tuple[InputSpec, ...] = ()
     checkpoint: Path | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # of the user's own factory
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,65 +55,41 @@ class Subject:
 
     model: nn.Module
     name: str
-    variant: str | None  # None for models that are not of the zoo
+    network: NetworkSpec | None  # as it was built; None for models that are not of the zoo
     inputs: tuple[InputSpec, ...]
     trained: bool  # weights come from a checkpoint or from the user, not from initialisation
-    base_width: int | None = None  # of a reduced network of the zoo; None: as published
-    blocks: tuple[int, ...] | None = None
-    step: int | None = None  # None for models that are not of the zoo
-    alpha_exponent: int | None = None  # None: as published
     warnings: tuple[str, ...] = ()  # what looks wrong in the file it came from
     one_batch: bool = False  # a file: its views name the batch that it was exported with
 
-
-def holds_weights(model: str) -> bool:
-    """Whether the name is that of a file that holds a network and its weights, not of something that makes one."""
-    return model.endswith((ONNX, ".pt2"))
+    @property
+    def variant(self) -> str | None:
+        """None for models that are not of the zoo."""
+        return None if self.network is None else self.network.variant
 
 
 def resolve(request: Request) -> Subject:
     """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
-    zoo = ":" not in request.model and not holds_weights(request.model)
+    zoo = of_zoo(request.model)
     _check_options(request, zoo=zoo)
     if zoo:
-        _zoo_name(request.model)  # a bad name comes before a bad checkpoint
+        check_zoo_name(request.model)  # a bad name comes before a bad checkpoint
     checkpoint = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
     if zoo and checkpoint is not None:
         request = _as_trained(request, checkpoint)
-    chosen = preset(request.preset or "imagenet")
-    inputs = request.inputs or (InputSpec(chosen.input_shape),)
+    inputs = request.inputs or (InputSpec(preset(request.preset or "imagenet").input_shape),)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         if zoo:
-            variant = request.variant or "ab"
-            recipe = {
-                "variant": variant,
-                "step": 2 if request.step is None else request.step,
-                "stem": chosen.stem,
-                "num_classes": chosen.num_classes if request.num_classes is None else request.num_classes,
-                "base_width": request.base_width,
-                "blocks": request.blocks,
-                "alpha_exponent": request.alpha_exponent,
-            }
-            model = _from_zoo(request.model, **recipe)
+            network = request.network.resolved()
+            model = network.build()
             if len(inputs) == 1 and _small_images(inputs[0].shape):
-                check_images(request.model, inputs[0].shape, **recipe)
-            subject = Subject(
-                model,
-                request.model,
-                variant,
-                inputs,
-                trained=request.checkpoint is not None,
-                base_width=request.base_width,
-                blocks=request.blocks,
-                step=recipe["step"],  # type: ignore[arg-type]
-                alpha_exponent=request.alpha_exponent,
-            )
+                network.check_images(inputs[0].shape)
+            subject = Subject(model, request.model, network, inputs, trained=request.checkpoint is not None)
         elif request.model.endswith(ONNX):
             subject = _from_onnx(Path(request.model), request)
         elif ":" in request.model:
             subject = Subject(
-                _from_factory(request.model, request.arguments), request.model, None, inputs, trained=True
+                own_model(request.model, request.arguments), request.model, None, inputs, trained=True
             )
         else:
             subject = _exported(Path(request.model), request.inputs)
@@ -134,31 +100,10 @@ def resolve(request: Request) -> Subject:
 
 def _as_trained(request: Request, checkpoint: Checkpoint) -> Request:
     """The request, completed by what the checkpoint says. Raises UsageError where the two contradict."""
-    origin, shown = checkpoint.origin, repr(checkpoint.path)
-    if origin.model not in {None, request.model}:
-        raise UsageError(
-            f"checkpoint {shown} is of {origin.model}, not of {request.model}; name the network that was trained"
-        )
-    completed: dict[str, Any] = {}
-    for name in ("variant", "step", "preset", "num_classes", "base_width", "blocks", "alpha_exponent"):
-        asked, trained = getattr(request, name), getattr(origin, name)
-        if trained is None:
-            continue
-        if asked not in {None, trained}:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(
-                f"{option} {_text(asked)} contradicts checkpoint {shown}, which was trained with {_text(trained)}; "
-                f"leave {option} out"
-            )
-        completed[name] = trained
-    if origin.input_shape is not None and not request.inputs:
-        completed["inputs"] = (InputSpec((1, *origin.input_shape)),)
-    return replace(request, **completed)
-
-
-def _text(value: object) -> str:
-    """As on the command line."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    completed, shape = request.completed(checkpoint.origin, checkpoint.path), checkpoint.origin.input_shape
+    if shape is None or request.inputs:
+        return completed
+    return replace(completed, inputs=(InputSpec((1, *shape)),))
 
 
 def parse_arguments(texts: Sequence[str]) -> dict[str, Any]:
@@ -182,8 +127,8 @@ def _check_options(request: Request, *, zoo: bool) -> None:
     """Options of the other sort of model are mistakes, not to be ignored."""
     if zoo and request.arguments:
         raise UsageError(
-            "--model-arg is for your own factory; zoo models take --variant, --step, --preset, --num-classes, "
-            "--base-width, --blocks"
+            "--model-arg is for your own factory; zoo models take "
+            + ", ".join(f"--{name.replace('_', '-')}" for name in PROPERTIES)
         )
     if request.preset is not None and not zoo and (request.inputs or holds_weights(request.model)):
         raise UsageError(
@@ -192,38 +137,27 @@ def _check_options(request: Request, *, zoo: bool) -> None:
         )
     if request.arguments and request.model.endswith(".pt2"):
         raise UsageError(f"{request.model} holds a network and its weights; leave --model-arg out")
-    for option in ("variant", "step", "num_classes", "base_width", "blocks", "alpha_exponent"):
-        if not zoo and getattr(request, option) is not None:
-            raise UsageError(
-                f"--{option.replace('_', '-')} is for zoo models; your own factory takes --model-arg name=value"
-            )
+    if not zoo:
+        request.check_own("preset")
 
 
 def _small_images(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and shape[1] == 3 and max(shape[2:]) < _SMALL
 
 
-def _zoo_name(name: str) -> str:
-    if name not in MODELS.names():
-        try:
-            MODELS.get(name)
-        except UnknownName as error:
-            raise UnknownName(
-                f"{error}; your own model is named as path/to/file.py:factory, package.module:factory, FILE.pt2 or "
-                "FILE.onnx"
-            ) from None
-    return name
-
-
-def _from_zoo(name: str, **recipe: Any) -> nn.Module:
+def check_zoo_name(name: str) -> None:
+    """Raise UnknownName, with what else could be named, unless the zoo has such a network."""
     try:
-        return build(_zoo_name(name), **recipe)
-    except (RuntimeError, MemoryError, OverflowError, TypeError) as error:  # a billion classes
-        asked = ", ".join(f"{option} {value}" for option, value in recipe.items() if value is not None)
-        raise ModelError(f"{name} cannot be built with {asked}: {one_line(error)}") from error
+        MODELS.get(name)
+    except UnknownName as error:
+        raise UnknownName(
+            f"{error}; your own model is named as path/to/file.py:factory, package.module:factory, FILE.pt2 or "
+            "FILE.onnx"
+        ) from None
 
 
-def _from_factory(text: str, arguments: Mapping[str, Any]) -> nn.Module:
+def own_model(text: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """What a factory of the user's makes, whose code runs because they named it. Raises ModelError."""
     model = made_by(text, arguments, what="model", failure=ModelError)
     if not isinstance(model, nn.Module):
         raise ModelError(f"{text} gave a {type(model).__name__}, not a torch.nn.Module")

@@ -139,6 +139,7 @@ class Report:
     unpriced: tuple[str, ...] = ()  # operations and units that the table has no figure for
     figures: tuple[Used, ...] = ()  # figures of the table that the costs rest on
     verified: bool = True  # False: executed, and an exact rewrite was not exact
+    reduced: tuple[str, ...] = ()  # settings by which it is another network than the published one
 
     def __repr__(self) -> str:
         """One line, below 200 characters."""

@@ -86,12 +86,15 @@ def _in_short(report: Report) -> str:
 def _model(reports: Sequence[Report]) -> str:
     report, settings = reports[0], reports[0].settings
     kind = [report.variant] if report.variant else []
-    kind += [f"base width {settings['base_width']}"] if "base_width" in settings else []
-    kind += [f"blocks {','.join(map(str, settings['blocks']))}"] if "blocks" in settings else []
+    kind += [f"{name.replace('_', ' ')} {_listing(settings[name])}" for name in report.reduced]
     shapes = ", ".join("x".join(map(str, shape)) for shape in report.input_shapes)
     targets = reports[0].table.target if len(reports) == 1 else f"{len(reports)} targets"
     variant = f" ({', '.join(kind)})" if kind else ""
     return f"{report.model}{variant}, {shapes}, {report.parameters:,} parameters, on {targets}"
+
+
+def _listing(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _macs(report: Report) -> str:

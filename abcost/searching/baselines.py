@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from abcost.core.edit import Edit
+from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.models.checkpoint import read_checkpoint
+from abcost.models.network import of_zoo
 from abcost.searching.lab import Design, Judged, Lab, retraining
 from abcost.searching.pricing import quantities
 from abcost.searching.problem import Problem, network_graph
@@ -24,10 +26,15 @@ BASELINES = (*FIXED, FREE, REAL)
 """Of the paper's slope ablation: every slope fixed, learned as a power of two (any), learned as a real number."""
 
 
+def baselines_of(model: str) -> tuple[str, ...]:
+    """Of a network of the user's own, those that it can be without being built otherwise."""
+    return BASELINES if of_zoo(model) else (*FIXED, FREE)
+
+
 def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str) -> Judged:
     """One training of a baseline, kept in `place`; without retraining, the start as it is. Raises as `Lab.trained`."""
     settings = problem.settings
-    design = Design(dict.fromkeys(_layers(problem), (FIXED[name],)) if name in FIXED else None)
+    design = Design(dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None)
     if not settings.epochs:
         return lab.untrained(design, place)
     config = retraining(problem, design, epochs=settings.epochs[-1], seed=seed)
@@ -42,7 +49,7 @@ def cost_of(name: str, reached: Judged, problem: Problem) -> dict[str, float | N
     config = problem.config
     if name == REAL and problem.settings.epochs:
         config = replace(config, variant="bn-free")
-    slopes = dict.fromkeys(_layers(problem), (FIXED[name],)) if name in FIXED else None
+    slopes = dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None
     graph = network_graph(config, problem.data, problem.rewriting(slopes=slopes), reached.checkpoint)
     if name == REAL:
         graph = _with_real_prelus(graph, read_checkpoint(reached.checkpoint).tensors)

@@ -19,6 +19,7 @@ from abcost.searching.problem import Problem
 from abcost.searching.run import Outcome
 from abcost.searching.settings import SCHEMA
 from abcost.training.files import copy_whole, write_json, write_text
+from abcost.training.network import arguments_of
 
 if TYPE_CHECKING:
     import optuna
@@ -80,10 +81,13 @@ def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
 
 
 def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
-    """The commands that find a point's cost and accuracy again, from any folder."""
+    """The commands that find a point's cost and accuracy again, from any folder; of own networks, from this one."""
     settings, config = problem.settings, problem.config
     slopes = str(folder.resolve() / slopes_file(point))
     analyze = ["abcost", "analyze", settings.model, "--checkpoint", str(point.best.checkpoint)]
+    own = [f"--model-arg={k}={v!r}" for k, v in arguments_of(config).items()] if config.own else []
+    if config.own:
+        analyze += [*own, "--input-size", "x".join(map(str, (1, *problem.data.input_shape)))]
     analyze += ["--slopes", slopes, "--target", settings.target, "--width", str(settings.width)]
     analyze += ["--fraction-bits", str(settings.fraction_bits)]
     rounding = _ROUNDING[point.design.scale] if point.design else []
@@ -96,7 +100,7 @@ def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
     if settings.device is not None or fps is not None:
         analyze += ["--clock-mhz", f"{settings.clock_mhz:.12g}"]
     evaluate = ["abcost", "evaluate", settings.model, "--checkpoint", str(point.best.checkpoint)]
-    evaluate += ["--data", config.data]
+    evaluate += [*own, "--data", config.data]
     if config.data_root is not None:
         evaluate += ["--data-root", config.data_root]
     if rounding:

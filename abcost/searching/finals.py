@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from abcost.core.exponents import ExponentSet
 from abcost.errors import TrainError
-from abcost.searching.baselines import BASELINES, baseline
+from abcost.searching.baselines import baseline, baselines_of
 from abcost.searching.explore import judged
 from abcost.searching.lab import Judged, Lab, design_of, retraining
 from abcost.searching.problem import Problem
@@ -67,7 +68,7 @@ def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list
     seeds = range(settings.seed, settings.seed + settings.seeds) if settings.epochs else (settings.seed,)
     return [
         *(Job(key, seed, candidate) for seed in seeds for key, candidate in finalists.items()),
-        *(Job(name, seed) for seed in seeds for name in BASELINES),
+        *(Job(name, seed) for seed in seeds for name in baselines_of(settings.model)),
     ]
 
 
@@ -156,7 +157,7 @@ def results(study: optuna.Study) -> dict[str, list[Judged]]:
 
 def read(held: Mapping[str, Any]) -> Judged:
     """What `asdict` made of a judgement, as JSON gives it back."""
-    exponents = {layer: tuple(values) for layer, values in held["exponents"].items()}
+    exponents = {layer: ExponentSet(values) for layer, values in held["exponents"].items()}
     low, high = held["test_ci95"]
     return Judged(
         **{

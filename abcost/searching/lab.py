@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from abcost.core.exponents import ExponentSet
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import Floating
 from abcost.data import Split
 from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
 from abcost.models.subject import Subject
 from abcost.searching.problem import Problem
-from abcost.searching.space import Candidate, Exponents, Space
+from abcost.searching.space import Candidate, Space
 from abcost.training.config import Config
 from abcost.training.evaluation import evaluate
 from abcost.training.files import sweep, write_tensors
@@ -46,7 +47,7 @@ class Design:
     residual scale, None as the recipe says. scale: rounding of weight scales, in `SCALES`.
     """
 
-    slopes: Mapping[str, Exponents] | None = None
+    slopes: Mapping[str, ExponentSet] | None = None
     alpha: int | None = None
     scale: str = "none"
 
@@ -69,7 +70,7 @@ class Judged:
     test_top1: float
     test_ci95: tuple[float, float]
     test_images: int
-    exponents: Mapping[str, Exponents]
+    exponents: Mapping[str, ExponentSet]
     checkpoint: Path
     seconds: float = 0.0  # of training
 
@@ -178,7 +179,8 @@ class Lab:
         if scale == "none":
             return evaluate(self._fabric, model, split, classes=classes, batch_size=size)
         spec = InputSpec((1, *self._problem.data.input_shape))
-        subject = Subject(model, config.model, config.variant, (spec,), trained=True)
+        known = None if config.own else config.network
+        subject = Subject(model, config.model, known, (spec,), trained=True)
         lowered = Lowered(subject, self._problem.rewriting(scale), Floating(hardware_sign=True))
         tally = Tally(classes, torch.device("cpu"))
         for pixels, labels in split.batches(torch.arange(len(split)), size, epoch=0, augment=False):
@@ -197,7 +199,7 @@ def _judged(found: Mapping[str, Any], best: Path) -> Judged:
         test_top1=found["test_top1"],
         test_ci95=(low, high),
         test_images=found["test_images"],
-        exponents={layer: tuple(values) for layer, values in found["exponents_by_layer"].items()},
+        exponents={layer: ExponentSet(values) for layer, values in found["exponents_by_layer"].items()},
         checkpoint=best,
         seconds=found["seconds"],
     )

@@ -17,13 +17,13 @@ from abcost.accelerator.memory import family_of
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
 from abcost.accelerator.solve import Wishes, organise
 from abcost.accelerator.variants import Chosen, Numbers, Variants, offering, slope_nodes
-from abcost.core.exponents import code_bits, selected, sizes_of
+from abcost.core.exponents import ExponentSet, code_bits, selected, sizes_of
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Lanes, Unit
 from abcost.cost.price import PricedNode, price, price_node, unit_cost
 from abcost.cost.table import CostTable
 from abcost.searching.budget import Budget
-from abcost.searching.space import Candidate, Exponents, Space
+from abcost.searching.space import Candidate, Space
 
 _FIELDS = ("energy_pj", "luts", "ffs", "dsps", "area_um2", "post_luts", "prelu_luts", "weight_bits")
 _BATCH = 20_000  # candidates that are priced together
@@ -74,8 +74,8 @@ class Pricer:
 
     def __init__(self, graph: OpGraph, space: Space, hardware: Hardware) -> None:
         self._space = space
-        self._sets: list[Exponents] = []  # one of each structure
-        self._index: dict[Exponents, int] = {}
+        self._sets: list[ExponentSet] = []  # one of each structure
+        self._index: dict[ExponentSet, int] = {}
         structures: dict[tuple[int, ...], int] = {}
         for exponents in space.sets():
             structure = _structure(exponents)
@@ -210,7 +210,7 @@ def quantities(graph: OpGraph, hardware: Hardware) -> dict[str, float | None]:
     }
 
 
-def _structure(exponents: Exponents) -> tuple[int, ...]:
+def _structure(exponents: ExponentSet) -> tuple[int, ...]:
     """What the cost of a PReLU with these exponents depends on."""
     coded = selected(exponents, identity=True)
     return (*sizes_of(exponents, identity=True).values(), code_bits(coded))

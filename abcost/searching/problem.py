@@ -9,20 +9,21 @@ from pathlib import Path
 
 from abcost.accelerator.devices import check_target, device
 from abcost.accelerator.solve import Wishes
+from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph
-from abcost.core.inputs import InputSpec
 from abcost.cost.organisation import Lanes
 from abcost.cost.table import CostTable
 from abcost.data import DataSet
 from abcost.errors import SearchError, UsageError
-from abcost.models.subject import Request, resolve
+from abcost.models.subject import resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
 from abcost.searching.pricing import Hardware, Prices
 from abcost.searching.settings import Settings
-from abcost.searching.space import SCALES, Candidate, Exponents, Space
+from abcost.searching.space import SCALES, Candidate, Space
 from abcost.training.config import Config
+from abcost.training.network import request_for
 from abcost.training.run import images
 
 DEFAULT = {"fpga": "luts", "asic": "area_um2"}
@@ -62,19 +63,7 @@ def network_graph(
 
     Costs depend on weights a little: ROMs of parameters are as wide as their values need.
     """
-    asked = Request(
-        config.model,
-        variant=config.variant,
-        step=config.step,
-        preset=config.preset or data.preset,
-        num_classes=len(data.classes),
-        base_width=config.base_width,
-        blocks=config.blocks,
-        alpha_exponent=config.alpha_exponent,
-        inputs=(InputSpec((1, *data.input_shape)),),
-        checkpoint=checkpoint,
-    )
-    subject = resolve(asked)
+    subject = resolve(request_for(config, data, checkpoint))
     return stage_graphs(subject.model, subject.inputs, rewriting).stages[-1].graph
 
 
@@ -124,7 +113,9 @@ class Problem:
         }
         return Prices(graphs, self.space, self.hardware)
 
-    def rewriting(self, scale: str = "none", slopes: Mapping[str, Exponents] | None = None) -> RewriteOptions:
+    def rewriting(
+        self, scale: str = "none", slopes: Mapping[str, ExponentSet] | None = None
+    ) -> RewriteOptions:
         """How networks are rewritten, with a rounding of `SCALES`, and sets of exponents that hardware offers."""
         return RewriteOptions(fraction_bits=self.settings.fraction_bits, slopes=slopes or {}, **SCALES[scale])
 

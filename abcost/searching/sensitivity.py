@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from abcost.core.exponents import ExponentSet
 from abcost.searching.lab import Design, Lab
 from abcost.searching.problem import Problem
 
@@ -29,6 +30,6 @@ def sensitivities(
     for group, layers in problem.space.groups.items():
         exponents = [e for layer in layers for e in trained[layer]]
         ((exponent, _),) = Counter(exponents).most_common(1)
-        loss = lab.calibration_loss(Design(dict.fromkeys(layers, (exponent,))))
+        loss = lab.calibration_loss(Design(dict.fromkeys(layers, ExponentSet([exponent]))))
         found.append(Sensitivity(group, len(exponents), exponent, loss - base))
     return tuple(sorted(found, key=lambda s: -s.loss_added))

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from torch import nn
+
+from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
 from abcost.errors import UsageError
+from abcost.nn import QuantizedPReLU
 from abcost.registry import unknown_name
 
 GRANULARITIES = ("layer", "stage", "network")
@@ -26,9 +30,6 @@ SCALES: Mapping[str, Mapping[str, Any]] = {
 LOWEST, HIGHEST = -16, 8
 MOST_SETS = 20_000  # of one group: each is priced once
 
-Exponents = tuple[int, ...]
-"""A set of exponents, rising."""
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -37,7 +38,7 @@ class Candidate:
     alpha: exponent of the residual scale, None as the recipe says. scale: rounding of weight scales, in `SCALES`.
     """
 
-    sets: tuple[Exponents, ...]
+    sets: tuple[ExponentSet, ...]
     alpha: int | None = None
     scale: str = "none"
 
@@ -85,19 +86,11 @@ class Space:
                 f"of at most {MOST_SETS:,}: narrow the range, or lower --max-exponents"
             )
 
-    def sets(self) -> list[Exponents]:
+    def sets(self) -> list[ExponentSet]:
         """All sets that differ in hardware, those with fewer exponents first."""
-        offered = range(max(self.low, 1 - self.width), self.high + 1)
+        offered = ExponentSet(range(self.low, self.high + 1)).at(self.width)
         sizes = range(1, min(self.most, len(offered)) + 1)
-        return [chosen for size in sizes for chosen in combinations(offered, size)]
-
-    def canonical(self, exponents: Sequence[int]) -> Exponents:
-        """The set as hardware of this width sees it.
-
-        >>> Space({"all": ("prelu",)}, width=6).canonical([-7, -6, -5, 0, 0])
-        (-5, 0)
-        """
-        return tuple(sorted({max(e, 1 - self.width) for e in exponents}))
+        return [ExponentSet(chosen) for size in sizes for chosen in combinations(offered, size)]
 
     def uniform(self, exponents: Sequence[int]) -> Candidate:
         """The same set everywhere, with the first of the other choices."""
@@ -117,12 +110,12 @@ class Space:
         """With these sets, in the order of the groups; of the other choices the first, unless given."""
         first = self.alphas[0] if self.alphas else None
         return Candidate(
-            tuple(self.canonical(s) for s in sets),
+            tuple(ExponentSet(s).at(self.width) for s in sets),
             first if alpha is None else alpha,
             scale or self.scales[0],
         )
 
-    def layers(self, candidate: Candidate) -> dict[str, Exponents]:
+    def layers(self, candidate: Candidate) -> dict[str, ExponentSet]:
         """Layer -> its set, as `train --slopes` and `analyze --slopes` take it."""
         return {
             layer: exponents
@@ -155,6 +148,19 @@ class Space:
             tuple(plain["alphas"]),
             tuple(plain["scales"]),
         )
+
+
+def check_searchable(model: nn.Module, name: str, alphas: Sequence[int]) -> None:
+    """Raise UsageError unless a search can choose the slopes of a network of the user's own, and nothing else of it."""
+    real = [path for path, module in model.named_modules() if type(module) is nn.PReLU]
+    if real or not any(isinstance(module, QuantizedPReLU) for module in model.modules()):
+        found = f"{real[0]!r} is an nn.PReLU" if real else "there is none"
+        raise UsageError(
+            f"search chooses the exponents that the slopes of RPReLU may take, which are abcost.nn.QuantizedPReLU "
+            f"layers, and in {name} {found}: build its activations with QuantizedPReLU(channels)"
+        )
+    if alphas:
+        raise UsageError(f"--alpha-exponents is for zoo models: {name} has its own residual scales")
 
 
 def groups_of(graph: OpGraph, granularity: str) -> dict[str, tuple[str, ...]]:

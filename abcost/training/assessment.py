@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import Arithmetic, FixedPoint, Floating
 from abcost.core.primitives import Origin
 from abcost.data import DataSet
-from abcost.errors import ModelError, UsageError, one_line
+from abcost.errors import UsageError
 from abcost.models.accuracies import Published, published
 from abcost.models.checkpoint import read_checkpoint
-from abcost.models.subject import Request, Subject, holds_weights, resolve
+from abcost.models.network import holds_weights, of_zoo
+from abcost.models.subject import Request, Subject, resolve
 from abcost.rewrite import RewriteOptions
 from abcost.training.losses import label_loss
 from abcost.training.lowered import LISTED, Lowered, surviving
+from abcost.training.network import logits_of
 from abcost.training.tally import Tally, wilson
 from abcost.training.told import plain, summary
 
@@ -144,7 +146,7 @@ def trained_network(asked: Request, data: DataSet) -> Subject:
         raise UsageError(
             f"{asked.model} holds weights of its own: name a network of the zoo, or file.py:factory"
         )
-    if ":" not in asked.model:
+    if of_zoo(asked.model):
         asked = _with_classes(asked, data, asked.checkpoint)
     return resolve(replace(asked, inputs=(InputSpec((1, *data.input_shape)),)))
 
@@ -184,7 +186,7 @@ def assess(
     first, second = (Tally(classes, torch.device("cpu"), confusion=True) for _ in range(2))
     agreeing = 0
     for pixels, labels in data.test.batches(order, batch, epoch=0, augment=False):
-        logits = _logits(model, pixels.to(device), classes).cpu()
+        logits = logits_of(model, pixels.to(device), classes).cpu()
         first.add(logits, labels, label_loss(logits, labels))
         if lowered is not None:
             rewritten = lowered(pixels)
@@ -218,22 +220,6 @@ def _evenly(available: int, wanted: int | None) -> Tensor:
     return torch.arange(wanted) * available // wanted
 
 
-def _logits(model: nn.Module, images: Tensor, classes: int) -> Tensor:
-    try:
-        with torch.no_grad():
-            logits = model(images)
-    except (Exception, GeneratorExit) as error:  # the user's code may raise anything
-        raise ModelError(
-            f"the model fails on images of shape {list(images.shape)}: {one_line(error)}"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.shape != (len(images), classes):
-        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(
-            f"the model gives {found} for {len(images)} images, not [{len(images)}, {classes}]: a logit per class"
-        )
-    return logits
-
-
 def _score(tally: Tally) -> Score:
     loss, top1, top5 = tally.means()
     confusion = tally.confusion
@@ -246,9 +232,9 @@ def _score(tally: Tally) -> Score:
 
 def _published(subject: Subject, data: DataSet) -> tuple[Published, ...]:
     """Printed accuracies of the same network on the same data."""
-    reduced = subject.base_width is not None or subject.blocks is not None
-    if reduced or subject.variant is None or subject.step is None:
+    network = subject.network
+    if network is None or network.reduction() or network.variant is None or network.step is None:
         return ()
     return published(
-        subject.name, subject.variant, data.name, step=subject.step, alpha_exponent=subject.alpha_exponent
+        network.model, network.variant, data.name, step=network.step, alpha_exponent=network.alpha_exponent
     )

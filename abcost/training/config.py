@@ -6,37 +6,35 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import torch
 
+from abcost.core.exponents import LEAST, MOST
 from abcost.data.lighting import LIGHTINGS
 from abcost.errors import UsageError
+from abcost.models.network import NetworkSpec, held, holds_weights, of_zoo
 from abcost.registry import unknown_name
 
 PRECISIONS = ("32", "64", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda")
 SELECTIONS = ("validation", "test")
 TIES = ("later", "loss")
-STEPS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """What one step of the recipe is trained with. Raises UsageError or UnknownName for values that make no sense.
+class Config(NetworkSpec):
+    """A network, and how one step trains it. Raises UsageError or UnknownName for values that make no sense.
+
+    It has as many classes as the data, and the stem of the data's preset where `preset` is None.
 
     `published` values and those of short runs: see `abcost.training.recipes`. A value that an older run does not have
     written down is the one given here, which is what that run was trained with.
     """
 
-    # the network
-    model: str
-    variant: str = "ab"
+    variant: str | None = "ab"  # None: a network of the user's own
     step: int = 2  # 1: real weights in the blocks; 2: binary
-    preset: str | None = None  # says the stem; None: that of the data
-    base_width: int | None = None
-    blocks: tuple[int, ...] | None = None
-    alpha_exponent: int | None = None  # residual scale alpha = 2**alpha_exponent; None: as published, -2
+    model_args: Mapping[str, Any] | None = None  # of the user's own factory, as JSON holds them
     # the data
     data: str = "digits"  # a name, a folder of images, or file.py:function
     data_root: str | None = None
@@ -71,6 +69,8 @@ class Config:
     threads: int | None = None  # per process; None: torch's own choice
 
     def __post_init__(self) -> None:
+        NetworkSpec.__post_init__(self)
+        self._check_own()
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if value not in known and not (value is None and name in _OPTIONAL):
@@ -81,16 +81,28 @@ class Config:
             _check_real(name, getattr(self, name), least_, most_)
         for name, kind in (*((n, str) for n in _TEXTS), *((n, bool) for n in _SWITCHES)):
             _check_kind(name, getattr(self, name), kind)
-        if self.blocks is not None and not (isinstance(self.blocks, tuple) and self.blocks):
-            raise UsageError(f"--blocks must be whole numbers such as 2,2,2, got {self.blocks!r}")
-        for number in self.blocks or ():
-            _check_whole("blocks", number, 1, _MOST)
         if self.distillation and not self.teacher:
             raise UsageError(
                 f"--distillation {self.distillation:g} needs a --teacher: resnet34 or a checkpoint"
             )
         if self.slopes is not None and self.fixed_slope is not None:
             raise UsageError("--slopes and --fixed-slope exclude each other: one restricts, the other fixes")
+
+    def _check_own(self) -> None:
+        """Raise UsageError for what does not go with the sort of network."""
+        if holds_weights(self.model):
+            raise UsageError(
+                f"{self.model} holds weights of its own: name a network of the zoo, or file.py:factory"
+            )
+        if self.own:
+            self.check_own("step")
+        elif self.model_args:
+            raise UsageError("--model-arg is for your own factory: leave it out")
+
+    @property
+    def own(self) -> bool:
+        """Whether the network is made by a factory of the user's."""
+        return not of_zoo(self.model)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -99,29 +111,26 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints; `from_dict` reads them."""
-        plain = asdict(self)
-        plain["blocks"] = None if self.blocks is None else list(self.blocks)
+        plain = {**asdict(self), **self.network.to_dict()}
+        del plain["num_classes"]  # as many as the data has
         if self.slopes is not None:
             plain["slopes"] = {layer: list(exponents) for layer, exponents in self.slopes.items()}
         return plain
 
-    @staticmethod
-    def from_dict(plain: Mapping[str, Any]) -> Config:
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The config that gave these values; what this version does not know is left out. Raises as `Config`."""
-        values = {name: value for name, value in plain.items() if name in NAMES}
-        if values.get("blocks") is not None:
-            values["blocks"] = tuple(values["blocks"])
+        values = {name: held(name, value) for name, value in plain.items() if name in NAMES}
         if values.get("slopes") is not None:
             values["slopes"] = {layer: tuple(exponents) for layer, exponents in values["slopes"].items()}
-        return Config(**values)
+        return cls(**values)
 
 
-NAMES = tuple(field.name for field in fields(Config))
+NAMES = tuple(field.name for field in fields(Config) if field.name != "num_classes")
 
 _MOST = 2**63 - 1
 _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
-        "step": STEPS,
         "precision": PRECISIONS,
         "accelerator": ACCELERATORS,
         "select_on": SELECTIONS,
@@ -131,13 +140,10 @@ _CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 )
 _WHOLE: Mapping[str, tuple[int, int]] = MappingProxyType(  # name -> least and greatest value
     {
-        **dict.fromkeys(
-            ("epochs", "batch_size", "devices", "threads", "image_size", "base_width"), (1, _MOST)
-        ),
+        **dict.fromkeys(("epochs", "batch_size", "devices", "threads", "image_size"), (1, _MOST)),
         "seed": (0, _MOST),
         **dict.fromkeys(("shift", "workers"), (0, _MOST)),
-        "alpha_exponent": (-16, 0),
-        "fixed_slope": (-126, 127),  # a float32 holds 2**exponent
+        "fixed_slope": (LEAST, MOST),
     }
 )
 _TINY = 5e-324  # the least number above 0
@@ -148,7 +154,7 @@ _REAL: Mapping[str, tuple[float, float]] = MappingProxyType(
         "distillation": (0.0, 1.0),
     }
 )
-_TEXTS = ("model", "variant", "preset", "data", "data_root", "teacher", "teacher_model", "init")
+_TEXTS = ("model", "data", "data_root", "teacher", "teacher_model", "init")
 _SWITCHES = ("augment", "compile", "flip")
 _OPTIONAL = frozenset(field.name for field in fields(Config) if field.default is None)
 

@@ -159,7 +159,8 @@ class _Trainer:
         """Forward, backward, clip, step."""
         config, fabric = self.config, self.around.fabric
         images, labels = fabric.to_device(batch)
-        fast = images.contiguous(memory_format=torch.channels_last)  # all layers take the layout over
+        layout = torch.contiguous_format if config.own else torch.channels_last  # own networks may take views
+        fast = images.contiguous(memory_format=layout)  # all layers take the layout over
         with fabric.autocast():  # without it, the runtime hands out float64 logits as float32
             logits = self.runner(fast)
         taught = None

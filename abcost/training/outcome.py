@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from abcost.core.exponents import ExponentSet
 from abcost.models.checkpoint import load_checkpoint
 from abcost.nn import QuantizedPReLU
 from abcost.training.config import Config
@@ -92,12 +93,11 @@ def exponents(model: nn.Module) -> dict[str, int]:
     return {str(exponent): count for exponent, count in sorted(Counter(rounded).items())}
 
 
-def exponents_by_layer(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Layer -> the distinct slope exponents that its channels use, rising; empty without power-of-two slopes."""
+def exponents_by_layer(model: nn.Module) -> dict[str, ExponentSet]:
+    """Layer -> the slope exponents that its channels use; empty without power-of-two slopes."""
     prelus = {name: m for name, m in model.named_modules() if isinstance(m, QuantizedPReLU)}
     return {
-        name: tuple(sorted({int(e) for e in m.L_alpha.detach().round().tolist()}))
-        for name, m in prelus.items()
+        name: ExponentSet(int(e) for e in m.L_alpha.detach().round().tolist()) for name, m in prelus.items()
     }
 
 

@@ -14,12 +14,15 @@ lighting       none        8-bit       none
 ties           later       later       loss
 =============  ==========  ==========  =========================
 
+A data set by name that is not in the table is trained as digits are.
+
 Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739). Short runs are abcost's own: at the published learning
 rate, slopes do not leave their start within tens of epochs.
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,10 +30,13 @@ from types import MappingProxyType
 from typing import Any
 
 from abcost.core.reading import read_text
+from abcost.data.registry import DATA
 from abcost.errors import UsageError, one_line
+from abcost.models.network import held, of_zoo
+from abcost.models.properties import STEPS
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
-from abcost.training.config import NAMES, STEPS, Config
+from abcost.training.config import NAMES, Config
 
 CIFAR: Mapping[str, Any] = MappingProxyType(
     {
@@ -91,7 +97,7 @@ def configs(
     found = []
     for step, asked in asked_for(model, steps, file=file, given=given):
         data = asked.setdefault("data", "digits")
-        base = {"weight_decay": WEIGHT_DECAY[step]}
+        base = {"weight_decay": WEIGHT_DECAY[step], **({} if of_zoo(model) else {"variant": None})}
         found.append(Config(model=model, step=step, **{**base, **_recipe(data), **asked}))
     return tuple(found)
 
@@ -100,17 +106,29 @@ def _recipe(data: object) -> Mapping[str, Any]:
     """The values for a data set; a name that is no text is found out later."""
     if not isinstance(data, str):
         return FOLDER
-    return RECIPES.get(data, FUNCTION if ":" in data else FOLDER)
+    if data in RECIPES or ":" in data:
+        return RECIPES.get(data, FUNCTION)
+    return FOLDER if DATA.find(data) is None else SHORT
 
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """Lists as tuples, the slope file as what it says."""
-    values = dict(asked)
-    if isinstance(values.get("blocks"), list):
-        values["blocks"] = tuple(values["blocks"])
+    """As a config holds them: the slope file as what it says."""
+    values = {name: held(name, value) for name, value in asked.items()}
+    if values.get("model_args"):
+        values["model_args"] = _as_json(values["model_args"])
     if isinstance(values.get("slopes"), str | Path):
         values["slopes"] = read_slope_sets(Path(values["slopes"]), model)
     return values
+
+
+def _as_json(arguments: Any) -> Any:
+    """Arguments of a factory as config.json gives them back, so that a resumed run has the same."""
+    try:
+        return json.loads(json.dumps(arguments, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"--model-arg: a run keeps numbers, text, lists and dicts of its factory, got {one_line(error)}"
+        ) from error
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:

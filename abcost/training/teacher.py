@@ -49,6 +49,6 @@ def _resnet34() -> nn.Module:
 
 def _trained(path: Path, model: str | None) -> nn.Module:
     name = model or read_checkpoint(path).origin.model
-    if name is None:
+    if not name:
         raise UsageError(f"--teacher {path} does not say which network it is of: add --teacher-model")
     return resolve(Request(name, checkpoint=path)).model

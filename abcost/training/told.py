@@ -21,7 +21,7 @@ def plain(found: Assessment) -> dict[str, Any]:
         "schema": 1,
         "model": subject.name,
         "variant": subject.variant,
-        "step": subject.step,
+        "step": None if subject.network is None else subject.network.step,
         "checkpoint": None if found.checkpoint is None else str(found.checkpoint),
         "data": found.data,
         "as": found.form.name,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from abcost.cli.options import blocks_of
 from abcost.comparing.condition import parse_condition
 from abcost.core.inputs import InputSpec
 from abcost.core.unit_size import SIZES
 from abcost.cost.formula import Formula
+from abcost.models.network import parsed
 from abcost.models.subject import parse_arguments
 from abcost.searching.budget import QUANTITIES, parse_budget
 from fuzzing.damage import damaged_text
@@ -58,7 +58,7 @@ def _option(given: tuple[str, str]) -> object:
         case "input":
             return InputSpec.parse(text)
         case "blocks":
-            return blocks_of(text)
+            return parsed("blocks", text)
         case _:
             return parse_arguments([text])
 

@@ -26,7 +26,7 @@ from abcost.accelerator.design.describer import Describer
 from abcost.accelerator.design.net import Net, NumberFormat
 from abcost.accelerator.engine import Engine, Work
 from abcost.classify.counts import exponents_of
-from abcost.core.exponents import sizes_of
+from abcost.core.exponents import seen, sizes_of
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.cost.organisation import Lanes, Unit, units_of
@@ -228,7 +228,7 @@ def _shift_prelu(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
 def _code(c: Chain, node: OpNode, selection: Selection, like: Net) -> Net:
     def codes() -> list[int]:
         exponents = node.consts["exponent"].real().flatten().tolist()
-        return [selection.code(max(int(e), 1 - c.number.width)) for e in exponents]
+        return [selection.code(seen(int(e), c.number.width)) for e in exponents]
 
     found = c.parameter(node, "exponent", codes, max(1, selection.bits), like)
     return found._replace(signed=False)

@@ -106,5 +106,5 @@ def parameter_bits(node: OpNode, role: str, width: int, fraction_bits: int) -> i
     if role != "exponent":
         constant = node.consts[role]
         return 1 if constant.binary else stored_bits(constant, width, fraction_bits)
-    exponents = {max(e, 1 - width) for e in exponents_of(node)}
+    exponents = exponents_of(node).at(width)
     return max(1, code_bits(selected(exponents, identity=node.kind is OpKind.SHIFT_PRELU)))

@@ -11,7 +11,7 @@ from abcost.models.resnet import DEPTHS_18, DEPTHS_34, PlainBlock, ResNet, poole
 
 def bireal_block(recipe: Recipe, in_ch: int, out_ch: int, stride: int, beta: float) -> nn.Module:
     """PlainBlock with a pooled shortcut, whose 1x1 convolution has real weights in both steps."""
-    shortcut = pooled_shortcut(recipe, in_ch, out_ch, recipe.real_conv)
+    shortcut = pooled_shortcut(recipe, in_ch, out_ch, stride, recipe.real_conv)
     return PlainBlock(recipe, in_ch, out_ch, stride, beta, shortcut)
 
 

@@ -24,7 +24,7 @@ class ReActBlock(nn.Module):
         super().__init__()
         # drawn before the block's own convolution, as published, but last among the parameters
         shortcut_conv = recipe.real_conv if recipe.batch_norm else recipe.conv
-        shortcut = pooled_shortcut(recipe, in_ch, out_ch, shortcut_conv)
+        shortcut = pooled_shortcut(recipe, in_ch, out_ch, stride, shortcut_conv)
         self.move0 = recipe.move(in_ch, beta)
         self.sign = recipe.sign(beta)
         self.conv1 = recipe.conv(in_ch, out_ch, 3, stride)

@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from abcost.errors import UsageError
 from abcost.models.recipe import Recipe
 from abcost.models.registry import MODELS
 from abcost.models.variance import reactnet_a_betas
@@ -95,6 +96,11 @@ class ReActNetA(nn.Module):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
+        if recipe.network.stem_width is not None:
+            raise UsageError(
+                f"stem_width {recipe.network.stem_width}: the stem of reactnet_a has base_width channels, of which "
+                "all others are multiples; give --base-width instead"
+            )
         depths = recipe.depths(DEPTHS)
         stem, *stages = recipe.widths(1 + len(depths), WIDTH)
         widths = [stem, *(width for width, depth in zip(stages, depths, strict=True) for _ in range(depth))]

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from abcost.core.exponents import BY_INDEX, code_bits, selected
+from abcost.core.exponents import BY_INDEX, ExponentSet, code_bits, selected
 from abcost.core.lazy import torch
 from abcost.errors import UsageError
 
 
-def distinct(exponents: Iterable[int], width: int) -> tuple[int, ...]:
-    """The exponents in rising order, each once; right shifts that leave only the sign are the same shift.
-
-    Raises UsageError for none, or one beyond +-63.
-    """
-    found = sorted(set(exponents))
+def distinct(exponents: Iterable[int], width: int) -> ExponentSet:
+    """Those that hardware of this width tells apart. Raises UsageError for none, or one beyond +-63."""
+    found = ExponentSet(exponents)
     if not found or found[0] < -63 or found[-1] > 63:
-        raise UsageError(f"needs at least one exponent, each between -63 and 63, got {tuple(found)}")
-    return tuple(sorted({max(e, 1 - width) for e in found}))
+        raise UsageError(f"needs at least one exponent, each between -63 and 63, got {found}")
+    return found.at(width)
 
 
 @dataclass(frozen=True, slots=True)
