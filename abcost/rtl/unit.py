@@ -117,7 +117,7 @@ def _collect(unit: Unit, modules: dict[str, str]) -> None:
 
 
 Template = Callable[..., Unit]
-templates: Registry[Template] = Registry("hardware unit", "abcost.rtl.units")
+templates: Registry[Template] = Registry("hardware unit", "abcost.rtl.units", "abcost.units")
 
 
 def build(op: str, **parameters: Any) -> Unit:
