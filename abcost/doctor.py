@@ -108,11 +108,12 @@ def _plugins() -> Iterator[Finding]:
     if not plugins:
         yield Finding("plug-ins", "entry points", "absent", f"none of the groups {', '.join(GROUPS)}")
     for plugin in plugins:
-        state, detail = _registered(plugin)
+        state, detail = registered(plugin)
         yield Finding("plug-ins", f"{plugin.distribution}: {plugin.name}", state, detail)
 
 
-def _registered(plugin: Plugin) -> tuple[State, str]:
+def registered(plugin: Plugin) -> tuple[State, str]:
+    """The state of an entry point and, by name, what it has registered; or what is wrong."""
     registry = registry_of(plugin.group)
     try:
         with warnings.catch_warnings():

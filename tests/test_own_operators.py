@@ -97,6 +97,17 @@ def test_without_a_replay_it_is_counted_and_not_executed():
         execute(graph, [torch.ones(2, 3)])
 
 
+def test_a_replay_that_fails_is_one_line():
+    handler("cumsum.default", kind=OpKind.FUNCTION, replay=lambda x: x)
+    graph = traced(lambda m, x: torch.cumsum(x, 1), (2, 3))
+    with pytest.raises(
+        GraphError,
+        match=r"^the replay of cumsum\.default raised TypeError: .* takes 1 positional argument but 3 were given; "
+        r"mend it where its handler is registered$",
+    ):
+        execute(graph, [torch.ones(2, 3)])
+
+
 def test_a_graph_file_runs_only_what_is_registered():
     handler(
         "abcost_tests::half_and_half",

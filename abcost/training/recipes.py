@@ -27,6 +27,7 @@ from types import MappingProxyType
 from typing import Any
 
 from abcost.core.reading import read_text
+from abcost.data.registry import DATA
 from abcost.errors import UsageError, one_line
 from abcost.models.slope_sets import read_slope_sets
 from abcost.registry import unknown_name
@@ -67,7 +68,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 FOLDER: Mapping[str, Any] = MappingProxyType({**IMAGENET, "distillation": 0.0, "teacher": None})
 """Of any other folder of images: as ImageNet, but with labels, for no teacher knows its classes."""
 FUNCTION: Mapping[str, Any] = MappingProxyType({**FOLDER, "lighting": None})
-"""Of a function of the user's that gives images: as a folder, but in memory, where there is no lighting."""
+"""Of a function of the user's that gives images, and of a plug-in's set: as a folder, but without lighting."""
 
 MOST_BYTES = 1_000_000  # of a TOML file
 _NOT_IN_FILES = {"model", "step"}
@@ -100,7 +101,7 @@ def _recipe(data: object) -> Mapping[str, Any]:
     """The values for a data set; a name that is no text is found out later."""
     if not isinstance(data, str):
         return FOLDER
-    return RECIPES.get(data, FUNCTION if ":" in data else FOLDER)
+    return RECIPES.get(data, FUNCTION if ":" in data or DATA.find(data) is not None else FOLDER)
 
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
