@@ -17,6 +17,7 @@ import pytest
 
 import fake_yosys
 from abcost.calibrate import switching as counting
+from abcost.calibrate import toggles
 from abcost.calibrate.measure import measure
 from abcost.calibrate.plan import plan
 from abcost.calibrate.point import Measured, Point
@@ -32,6 +33,7 @@ from abcost.errors import ToolError
 from abcost.synth import tools
 from abcost.synth.flows import flow
 from abcost.synth.runner import Synthesizer
+from abcost.synth.toggles import Toggles
 from abcost.synth.tools import Yosys
 from calibrating import small
 
@@ -104,6 +106,72 @@ def test_second_run_starts_nothing_and_changes_nothing(command, tmp_path):
     # nor does it matter where answers are kept and how many are made at once
     assert command(*arguments, "--jobs", "1", cache="other")[0] == 0
     assert [file.read_bytes() for file in files] == before
+
+
+def test_a_unit_is_added_without_measuring_the_others(command, tmp_path):
+    """A table and points without it, as they were before it had a file: the unit alone is measured."""
+    arguments = ("fpga-ice40", "--quick", "--output", "t.toml")
+    assert command(*arguments)[0] == 0
+    table, points = tmp_path / "t.toml", tmp_path / "points" / "t.csv"
+    whole = [table.read_text(), points.read_text()]
+    entries = whole[0].split("[[entry]]")
+    table.write_text("[[entry]]".join(e for e in entries if not e.startswith('\nop = "max"')))
+    points.write_text("".join(row for row in whole[1].splitlines(True) if not row.startswith("max,")))
+    assert whole != [table.read_text(), points.read_text()]
+    before = [table.read_text(), points.read_text()]
+    assert command(*arguments, "--from-points")[0] == 0  # a unit without points is left out
+    assert [table.read_text(), points.read_text()] == before
+    yosys = fake()
+    status, _, err = command(*arguments, "--unit", "max", yosys=yosys, cache="other")
+    assert status == 0, err
+    assert set(yosys.started) == {point.unit.name for point in plan(["max"], quick=True)[0].points}
+    assert [table.read_text(), points.read_text()] == whole
+
+
+def test_transitions_of_the_other_units_stay_as_their_points_do(command, tmp_path, monkeypatch):
+    """What was counted on another netlist counts where its points do; of the unit only what this netlist gives."""
+    counted = []
+
+    def count(points, mapped, synthesizer, known, **_):
+        counted.extend(point.op for point in points)
+        keys = [(p.unit.name, toggles.synthesis_of(p, mapped, synthesizer)) for p in points]
+        return {key: Toggles(2.0, 1.0, 4.0, 0, 0) for key in keys}, []
+
+    arguments = ("fpga-ice40", "--quick", "--output", "t.toml")
+    assert command(*arguments)[0] == 0
+    adders = [point.unit.name for point in plan(["add"], quick=True)[0].points]
+    rows = [f"add,{name},of another netlist,2,1,4,0,0" for name in adders]
+    file = tmp_path / "points" / "t-toggles.csv"
+    file.write_text(
+        "\n".join([",".join(toggles.COLUMNS), *rows, "max,max_w2,of another netlist,9,9,9,9,9", ""])
+    )
+    monkeypatch.setattr(toggles, "count", count)
+    status, _, err = command(*arguments, "--unit", "max", "--energy")
+    assert status == 0, err
+    assert set(counted) == {"max"}
+    after = file.read_text().splitlines()
+    assert after[1 : 1 + len(rows)] == rows
+    assert len(after) == 1 + len(rows) + len(counted)
+    assert not any("of another netlist" in row for row in after if row.startswith("max"))
+    table = CostTable.load(tmp_path / "t.toml")
+    assert {op for op, name in table.figures if name == "energy_pj"} >= {"add", "max"}
+    assert ("mux", "energy_pj") not in table.figures
+
+
+def test_a_unit_that_cannot_be_added(command, tmp_path):
+    def refused(reason, *options, yosys=None):
+        found = command("fpga-ice40", "--quick", "--output", "t.toml", *options, yosys=yosys)
+        (error,) = errors_of(found[2])
+        assert (found[0], reason in error) == (2, True), error
+
+    refused("points/t.csv", "--unit", "max")  # there are none
+    assert command("fpga-ice40", "--quick", "--output", "t.toml")[0] == 0
+    refused("no unit that fpga-ice40 measures, 'maxx'; did you mean 'max'?", "--unit", "maxx")
+    other = Fake("yosys", (), "10.0")
+    refused("t.toml were measured by yosys 9.9, and this is yosys 10.0", "--unit", "max", yosys=other)
+    assert other.started == []
+    refused("--from-points synthesizes nothing", "--unit", "max", "--from-points")
+    refused("--unit does nothing with --timing", "--unit", "max", "--timing")
 
 
 def test_table_says_where_it_is_from(command, tmp_path):

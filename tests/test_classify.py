@@ -15,9 +15,10 @@ from torch import nn
 from abcost.classify import tally
 from abcost.classify.counts import _FORMULAS, counts_of
 from abcost.classify.signed_digits import nonzero_digits
+from abcost.core.bits import popcount_bits
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
-from abcost.core.precision import popcount_bits, precision_of
+from abcost.core.precision import precision_of
 from abcost.core.primitives import CLASS_OF, FREE, OpClass, Origin, Primitive
 from abcost.core.values import whole_numbers
 from abcost.errors import GraphError

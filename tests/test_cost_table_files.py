@@ -7,6 +7,7 @@ import pytest
 from abcost.core.cost import Cost
 from abcost.cost import CostTable
 from abcost.errors import CostError
+from abcost.rtl.unit import build, template, templates
 
 GOOD = """
 schema = 1
@@ -47,6 +48,22 @@ def test_the_smallest_table(tmp_path):
     assert table.price("add", width=16).cost == Cost(energy_pj=0.01 * 16)
     assert table.default_width == 16
     assert str(table.sources["paper"]) == "A paper; Table 1"
+
+
+def test_a_unit_that_somebody_registered_has_a_price(tmp_path, monkeypatch):
+    """Where nobody has, the name is refused, with the nearest one that is known."""
+    text = GOOD.replace('op = "add"', 'op = "clip_to_odd"')
+    refuse(
+        tmp_path, text, r"entry 1: op = 'clip_to_odd' is unknown; \(known: multiply, add, .*xnor, popcount\)"
+    )
+    monkeypatch.setattr(templates, "_items", dict(templates))  # as it is, and to be forgotten again
+    template("clip_to_odd", "width bits, the last of them 1")(lambda *, width: build("add", width=width))
+    table = load(tmp_path, text)
+    assert table.price("clip_to_odd", width=16).cost == Cost(energy_pj=0.01 * 16)
+    assert table.units() == ["clip_to_odd"]
+    assert table.price("add", width=16).details == {}
+    misspelt = text.replace("clip_to_odd", "clip_to_od")
+    refuse(tmp_path, misspelt, r"op = 'clip_to_od' is unknown; did you mean 'clip_to_odd'\?")
 
 
 @pytest.mark.parametrize(

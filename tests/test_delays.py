@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from abcost.calibrate.delay_fit import Curve, Factors, FittedDelay, Split
+from abcost.calibrate.delay_fit import FittedDelay, fit
 from abcost.calibrate.delay_plan import DELAYS, SEEDS, delay_plan
 from abcost.calibrate.delay_point import MeasuredDelay
 from abcost.calibrate.delay_table import (
@@ -31,6 +31,7 @@ from abcost.cost import CostTable, bundled_targets, cost_models_dir
 from abcost.cost.organisation import Unit
 from abcost.cost.timing import read_timing
 from abcost.errors import CostError, ToolError
+from abcost.rtl.forms import Curve, Factors, Split
 from abcost.synth.flows import flow
 from abcost.synth.route import Routed, Step
 from abcost.synth.sta import PreRoute
@@ -65,7 +66,7 @@ def row(delay, *, op="add", role="fit", mapping="area", seed=1, left_out=0.0, **
 
 
 def test_a_curve_is_the_mean_over_seeds():
-    (law,) = Curve("width").fit([row(2.0, width=4), row(3.0, width=4), row(4.0, width=8), row(5.0, width=8)])
+    (law,) = fit(Curve("width"), [row(2.0, width=4), row(3.0, width=4), row(4.0, width=8), row(5.0, width=8)])
     assert law.valid == {"width": (4, 8)}
     assert law.value == ((4, 2.5), (8, 4.5))
     assert law.at({"width": 6}) == 3.5
@@ -73,7 +74,7 @@ def test_a_curve_is_the_mean_over_seeds():
 
 def test_a_curve_never_falls():
     """Means of 3, 2 and 4: the first two become their mean."""
-    (law,) = Curve("width").fit([row(3.0, width=1), row(2.0, width=2), row(4.0, width=3)])
+    (law,) = fit(Curve("width"), [row(3.0, width=1), row(2.0, width=2), row(4.0, width=3)])
     assert law.value == ((1, 2.5), (2, 2.5), (3, 4.0))
 
 
@@ -84,20 +85,20 @@ def test_factors_are_found_again():
         for levels in (1, 2, 3, 4)
         for width in (4, 8, 16)
     ]
-    (law,) = Factors(("log2(bits)", "width", "1")).fit(rows)
+    (law,) = fit(Factors(("log2(bits)", "width", "1")), rows)
     assert law.value == "0.5 * log2(bits) + 0.25 * width + 2"
     assert law.valid == {"bits": (2, 16), "width": (4, 16)}
 
 
 def test_no_factor_pulls_down():
     """A delay that falls with the width is a constant: its mean in relative least squares, between 3 and 4."""
-    (law,) = Factors(("width", "1")).fit([row(4.0, width=2), row(3.0, width=20)])
+    (law,) = fit(Factors(("width", "1")), [row(4.0, width=2), row(3.0, width=20)])
     assert law.value == "3.36"  # sum(1 / d) / sum(1 / d**2) = (7 / 12) / (25 / 144)
 
 
 def test_ends_hold_every_row():
     rows = [row(2.0, width=4), row(2.2, width=4), row(4.0, width=8)]
-    (law,) = Curve("width").fit(rows)
+    (law,) = fit(Curve("width"), rows)
     law = law.with_ends([*rows, row(2.7, width=6, role="held out")])
     # the law says 2.1 at 4 and 3.05 at 6
     assert law.least == pytest.approx(2.7 / 3.05, abs=1e-3)
@@ -108,7 +109,7 @@ def test_ends_hold_every_row():
 
 def test_a_split_has_two_laws_that_meet():
     rows = [row(d, op="multiply", width=w) for w, d in ((4, 6.0), (18, 7.0), (19, 11.0), (32, 12.0))]
-    low, high = Split("width", 18, Curve("width")).fit(rows)
+    low, high = fit(Split("width", 18, Curve("width")), rows)
     assert (low.valid, high.valid) == ({"width": (4, 18)}, {"width": (19, 32)})
     assert low.at({"width": 18}) == 7.0
     assert high.at({"width": 19}) == 11.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from abcost.calibrate.fit import Box, Boxes, Interpolated, Pieces, Terms
+from abcost.calibrate.fit import fit
 from abcost.calibrate.point import Measured, Point
 from abcost.calibrate.rising import isotonic
 from abcost.cost.formula import Formula
+from abcost.rtl.forms import Box, Boxes, Interpolated, Pieces, Terms
 from calibrating import points
 
 
@@ -21,7 +22,7 @@ def at(fitted, size, name="luts", side="value"):
 
 
 def test_terms_recover_a_line():
-    (fitted,) = Terms(("width", "1")).fit(points({w: 2.0 * w + 3 for w in (2, 5, 8, 16)}))
+    (fitted,) = fit(Terms(("width", "1")), points({w: 2.0 * w + 3 for w in (2, 5, 8, 16)}))
     assert law(fitted) == "2 * width + 3"
     assert fitted.valid == {"width": (2, 16)}
     assert fitted.laws["luts"].low is None
@@ -33,20 +34,20 @@ def test_terms_recover_a_sum_over_two_sizes():
         for n in (2, 9, 27)
         for w in (8, 16, 24)
     ]
-    (fitted,) = Terms(("bits * width", "bits", "width", "1")).fit(measured)  # nothing for width alone
+    (fitted,) = fit(Terms(("bits * width", "bits", "width", "1")), measured)  # nothing for width alone
     assert law(fitted) == "1.25 * bits * width + 2 * bits + 4"
     assert fitted.valid == {"bits": (2, 27), "width": (8, 24)}
 
 
 def test_terms_have_a_falling_term_left_out():
     """Falling points give a constant: their mean by relative error, never a law that falls."""
-    (fitted,) = Terms(("width", "1")).fit(points({2: 9.0, 4: 8.0, 8: 7.0}))
+    (fitted,) = fit(Terms(("width", "1")), points({2: 9.0, 4: 8.0, 8: 7.0}))
     assert "width" not in law(fitted)
     assert 7 <= at(fitted, {}) <= 9
 
 
 def test_negative_intercept_stops_at_zero():
-    (fitted,) = Terms(("width", "1")).fit(points({w: w - 3.0 for w in (4, 8, 16)}))
+    (fitted,) = fit(Terms(("width", "1")), points({w: w - 3.0 for w in (4, 8, 16)}))
     assert law(fitted) == "max(0, width - 3)"
     assert at(fitted, {"width": 2}) == 0
 
@@ -77,7 +78,7 @@ FORMS = [
 @pytest.mark.parametrize("unit", [1e-7, 1e-4, 1e3])
 def test_laws_of_cells_do_not_depend_on_the_size_of_their_numbers(form, unit):
     """Of a library with a ten-thousandth of the energy the same laws hold, a ten-thousandth as large."""
-    ours, theirs = form.fit(of_cells(STEPPED, 1.0)), form.fit(of_cells(STEPPED, unit))
+    ours, theirs = fit(form, of_cells(STEPPED, 1.0)), fit(form, of_cells(STEPPED, unit))
     assert [piece.valid for piece in theirs] == [piece.valid for piece in ours]
     for one, other in zip(ours, theirs, strict=True):
         for name, side in (("energy_pj", "value"), ("energy_pj", "low"), ("area_um2", "value")):
@@ -94,34 +95,37 @@ def test_a_part_that_no_point_needs_is_left_out():
     """A thousandth of the least point, at the largest size, is noise; in LUTs a thousandth of one for each step."""
     form = Terms(("width", "1"))
     noise = {w: 7e-5 + 2e-9 * w for w in (2, 8, 16)}  # 3e-8 at most, of 7e-5
-    (fitted,) = form.fit(of_cells(noise, 1.0))
+    (fitted,) = fit(form, of_cells(noise, 1.0))
     assert law(fitted, "energy_pj") == "0.00007"
-    (fitted,) = form.fit(of_cells({w: 7e-5 + 2e-6 * w for w in (2, 8, 16)}, 1.0))
+    (fitted,) = fit(form, of_cells({w: 7e-5 + 2e-6 * w for w in (2, 8, 16)}, 1.0))
     assert law(fitted, "energy_pj") == "0.000002 * width + 0.00007"
-    (fitted,) = form.fit(points({w: 9 + 9e-4 * w for w in (2, 8, 16)}))
+    (fitted,) = fit(form, points({w: 9 + 9e-4 * w for w in (2, 8, 16)}))
     assert "width" not in law(fitted)
 
 
 def test_bounds_are_fitted_like_the_value_and_hold_it():
     widths = (2, 4, 8)
-    (fitted,) = Terms(("width",)).fit(
+    (fitted,) = fit(
+        Terms(("width",)),
         points(
             {w: 2.0 * w for w in widths}, low={w: 1.0 * w for w in widths}, high={w: 5.0 * w for w in widths}
-        )
+        ),
     )
     assert [at(fitted, {"width": 10}, side=side) for side in ("low", "value", "high")] == [10, 20, 50]
 
 
 def test_pieces_take_one_law_where_one_is_enough():
-    (fitted,) = Pieces("width", (Terms(("width", "1")),)).fit(points({w: 2.0 * w + 3 for w in (2, 5, 8, 16)}))
+    (fitted,) = fit(
+        Pieces("width", (Terms(("width", "1")),)), points({w: 2.0 * w + 3 for w in (2, 5, 8, 16)})
+    )
     assert law(fitted) == "2 * width + 3"
 
 
 def test_pieces_prefer_the_simpler_form():
     forms = (Terms(("width", "1")), Terms(("width ** 2", "width", "1")))
-    (line,) = Pieces("width", forms).fit(points({w: 4.0 * w for w in (2, 5, 8, 16)}))
+    (line,) = fit(Pieces("width", forms), points({w: 4.0 * w for w in (2, 5, 8, 16)}))
     assert law(line) == "4 * width"
-    (square,) = Pieces("width", forms).fit(points({w: 1.0 * w * w for w in (4, 8, 16, 32)}))
+    (square,) = fit(Pieces("width", forms), points({w: 1.0 * w * w for w in (4, 8, 16, 32)}))
     assert at(square, {"width": 20}) == pytest.approx(400, rel=0.01)
 
 
@@ -134,7 +138,7 @@ def test_pieces_split_where_dsps_take_over():
         )
         for w in (4, 8, 12, 18, 20, 24, 28, 32)
     ]
-    small, large = Pieces("width", (Terms(("width", "1")),)).fit(measured)
+    small, large = fit(Pieces("width", (Terms(("width", "1")),)), measured)
     assert (small.valid, large.valid) == ({"width": (4, 19)}, {"width": (20, 32)})
     assert (law(small), law(small, "dsps"), law(large, "dsps")) == ("10 * width", "0", "4")
     assert at(small, {"width": 18}) == 180  # not cut off: the points themselves fall
@@ -144,7 +148,7 @@ def test_pieces_split_where_dsps_take_over():
 def test_a_piece_never_ends_above_the_next():
     """A line through the first points would be above what follows at the last width before it."""
     measured = points({2: 70.0, 4: 80.0, 8: 80.0, 10: 200.0, 12: 320.0})
-    pieces = Pieces("width", (Terms(("width", "1")),)).fit(measured)
+    pieces = fit(Pieces("width", (Terms(("width", "1")),)), measured)
     assert len(pieces) > 1
     values = [
         at(piece, {"width": w})
@@ -167,7 +171,7 @@ def test_boxes_rise_and_hold_their_points():
         for (w, c), v in values.items()
     ]
     boxes = (two, Box({"choices": (3, 3)}, ("left",)), four)
-    first, second = Boxes(("width", "max(0, width - span)"), boxes).fit(measured)
+    first, second = fit(Boxes(("width", "max(0, width - span)"), boxes), measured)
     assert first.valid == {"width": (8, 16), **two.ranges}
     assert second.valid == {"width": (8, 16), **four.ranges}
     for width, dearer in ((8, 12), (16, 24)):
@@ -185,7 +189,7 @@ def test_boxes_that_no_size_has_in_common_do_not_touch_each_other():
         Measured(Point("qprelu", {"width": w, "choices": 5, "span": span, "left": 0}, {}), {"luts": v})
         for w, span, v in ((8, 7, 40.0), (16, 7, 80.0), (8, 15, 20.0), (16, 15, 40.0))
     ]
-    fitted = Boxes(("width", "max(0, width - span)"), (narrow, wide)).fit(measured)
+    fitted = fit(Boxes(("width", "max(0, width - span)"), (narrow, wide)), measured)
     assert [at(f, {"width": 16, "span": s, "left": 0}) for f, s in zip(fitted, (7, 15), strict=True)] == [
         pytest.approx(80, rel=1e-3),
         pytest.approx(40, rel=1e-3),
@@ -204,7 +208,7 @@ def test_a_box_has_a_sum_of_its_terms():
         for span in (4, 7)
         for left in (0, 2, 4)
     ]
-    (fitted,) = Boxes(("width", "max(0, width - span)"), (box,)).fit(measured)
+    (fitted,) = fit(Boxes(("width", "max(0, width - span)"), (box,)), measured)
     assert law(fitted) == "max(0, 3 * width + max(0, width - span) + 2 * left - 5)"
     assert fitted.valid == {"width": (8, 32), **box.ranges}
 
@@ -215,15 +219,15 @@ def test_a_range_may_cover_what_lies_below_its_steps():
         Measured(Point("rom", {"width": 4, "depth": depth}, {}), {"luts": v})
         for depth, v in ((4, 4.0), (8, 16.0), (16, 64.0))
     ]
-    pieces = Pieces("depth", (Terms(("width",)),), covering=True).fit(measured)
+    pieces = fit(Pieces("depth", (Terms(("width",)),), covering=True), measured)
     assert [p.valid["depth"] for p in pieces] == [(4, 4), (5, 8), (9, 16)]
     assert [at(p, {"width": 4}) for p in pieces] == [4, 16, 64]
 
 
 def test_a_point_counts_no_more_than_a_larger_one_that_could_stand_in():
     """An adder of 4 bits that maps to 14 LUTs, where one of 5 bits takes 6."""
-    pieces = Pieces("width", (Terms(("width", "1")),)).fit(
-        points({2: 2.0, 4: 14.0, 5: 6.0, 8: 9.0}, op="add")
+    pieces = fit(
+        Pieces("width", (Terms(("width", "1")),)), points({2: 2.0, 4: 14.0, 5: 6.0, 8: 9.0}, op="add")
     )
     values = {w: at(p, {"width": w}) for p in pieces for w in (2, 4, 5, 8) if w in range(*_span(p))}
     assert values == pytest.approx({2: 2, 4: 5, 5: 6, 8: 9}, abs=1)
@@ -239,20 +243,20 @@ def test_whole_pieces_are_the_most_of_any_point_not_a_fraction():
         Measured(Point("prelu", {"width": 20, "fraction_bits": f}, {}), {"luts": 50.0, "dsps": dsps})
         for f, dsps in ((10, 3.0), (15, 3.0), (20, 4.0))
     ]
-    (fitted,) = Pieces("width", (Terms(("width", "1")),)).fit(measured)
+    (fitted,) = fit(Pieces("width", (Terms(("width", "1")),)), measured)
     assert (law(fitted, "dsps"), fitted.laws["dsps"].low) == ("4", "3")
 
 
 def test_interpolated_holds_the_points_in_order_of_size():
-    (fitted,) = Interpolated("bits").fit(points({8: 9.0, 2: 1.0, 4: 3.0}, op="xnor_popcount", over="bits"))
+    (fitted,) = fit(Interpolated("bits"), points({8: 9.0, 2: 1.0, 4: 3.0}, op="xnor_popcount", over="bits"))
     assert law(fitted) == ((2, 1.0), (4, 3.0), (8, 9.0))
     assert (fitted.valid, fitted.over) == ({"bits": (2, 8)}, "bits")
-    (same,) = Interpolated("bits").fit(points({2: 0.0, 4: 0.0}, name="dsps", over="bits"))
+    (same,) = fit(Interpolated("bits"), points({2: 0.0, 4: 0.0}, name="dsps", over="bits"))
     assert law(same, "dsps") == "0"
 
 
 def test_interpolated_points_never_fall():
-    (fitted,) = Interpolated("bits").fit(points({1: 1.0, 2: 6.0, 3: 4.0, 4: 8.0}, over="bits"))
+    (fitted,) = fit(Interpolated("bits"), points({1: 1.0, 2: 6.0, 3: 4.0, 4: 8.0}, over="bits"))
     assert law(fitted) == ((1, 1.0), (2, 5.0), (3, 5.0), (4, 8.0))
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from abcost.core.cost import FIELDS
+from abcost.core.unit_size import SIZES
 from abcost.cost import CostTable, bundled_targets
-from abcost.cost.formula import VARIABLES
 from abcost.cost.organisation import Lanes
 from abcost.errors import CostError
 from abcost.pipeline import analyze
@@ -29,12 +29,12 @@ GROWING = {
     "choices": st.integers(1, 65),
     "depth": st.integers(1, 4096),
 }
-SIZES = {
-    **{name: GROWING.get(name, st.integers(1, 32)) for name in VARIABLES},
+DRAWN = {
+    **{name: GROWING.get(name, st.integers(1, 32)) for name in SIZES},
     "factored": st.integers(0, 1),
 }
 TYPICAL = {
-    **dict.fromkeys(VARIABLES, 8),
+    **dict.fromkeys(SIZES, 8),
     "bits": 24,
     "exponents": 2,
     "choices": 3,
@@ -100,7 +100,7 @@ def falls(op, small, large, words=(1, 1)):
 def test_a_unit_does_not_get_cheaper_by_growing(target, data):
     table = table_of(target)
     op = data.draw(st.sampled_from(table.units()), label="unit")
-    small = {name: data.draw(values, label=name) for name, values in SIZES.items()}
+    small = {name: data.draw(values, label=name) for name, values in DRAWN.items()}
     size_of = table.narrowest(op)
     small |= {name: max(small[name], low) for name, low in size_of.items() if name in small}
     variable = data.draw(st.sampled_from(sorted(GROWING)), label="grows")

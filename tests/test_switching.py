@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from abcost.calibrate import switching as counting
 from abcost.calibrate.derived import per_bit
-from abcost.calibrate.fit import Pieces, Terms
+from abcost.calibrate.fit import fit
 from abcost.calibrate.laws import Fitted, Law
 from abcost.calibrate.measure import measure
 from abcost.calibrate.point import Measured, Point
@@ -28,6 +28,7 @@ from abcost.calibrate.switching import switching
 from abcost.calibrate.table import Provenance, table_text
 from abcost.calibrate.targets import TARGETS
 from abcost.errors import ToolError
+from abcost.rtl.forms import Pieces, Terms
 from abcost.rtl.vectors import random_rows
 from abcost.synth.activity import CYCLES, LANES, STREAMS, Energy, activity_of, energy_of
 from abcost.synth.flows import flow
@@ -532,6 +533,6 @@ def test_a_width_between_two_measured_may_have_the_fractions_of_either():
         Measured(Point("prelu", {"width": w, "fraction_bits": f}, {}), {"energy_pj": float(w**3)})
         for w, f in sizes
     ]
-    first, second = Pieces("width", (Terms(("1",)),)).fit(measured)
+    first, second = fit(Pieces("width", (Terms(("1",)),)), measured)
     assert first.valid == {"width": (8, 11), "fraction_bits": (4, 12)}
     assert second.valid == {"width": (12, 12), "fraction_bits": (4, 12)}

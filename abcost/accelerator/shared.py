@@ -34,7 +34,8 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.primitives import Primitive
-from abcost.cost.organisation import SIZES, Unit
+from abcost.core.unit_size import SIZES
+from abcost.cost.organisation import Unit
 from abcost.cost.stored import stored_elsewhere
 from abcost.cost.table import CostTable
 from abcost.errors import CostError

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from abcost.calibrate.point import Role, unit_of
+from abcost.calibrate.point import Role
 from abcost.rtl.registered import TOP, registered_source
-from abcost.rtl.unit import Unit
+from abcost.rtl.unit import Unit, build, templates
 from abcost.synth.route import RouteJob
 
 SOURCE = "unit.v"
-
-IN_LUTS = ("rom",)
-"""Units whose memory stays in LUTs, as a table prices it; synthesis would put a large one into a block RAM."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class DelayPoint:
     @cached_property
     def unit(self) -> Unit:
         """The hardware between the registers."""
-        return unit_of(self.op, self.parameters)
+        return build(self.op, **self.parameters)
 
     @cached_property
     def source(self) -> str:
@@ -40,7 +37,9 @@ class DelayPoint:
     def job(self, mapping: str, seed: int) -> RouteJob:
         """Place and route of the point with one seed."""
         sources = ((SOURCE, self.source), *self.unit.all_files.items())
-        return RouteJob(self.unit.name, TOP, sources, seed, mapping, memories=self.op not in IN_LUTS)
+        return RouteJob(
+            self.unit.name, TOP, sources, seed, mapping, memories=not templates.get(self.op).in_luts
+        )
 
 
 @dataclass(frozen=True, slots=True)

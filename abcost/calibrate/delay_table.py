@@ -12,12 +12,12 @@ from abcost.calibrate.delay_fit import FittedDelay
 from abcost.calibrate.delay_point import MeasuredDelay
 from abcost.calibrate.delays import UnitDelays
 from abcost.calibrate.laws import Curve
-from abcost.cost.formula import VARIABLES
+from abcost.core.unit_size import SIZES
 
 MARK = "# Timing: written by `"
 """How the part begins: everything from this line on is replaced by a new measurement of delays."""
 
-DELAY_HEAD = f"unit,module,{next(iter(VARIABLES))},"
+DELAY_HEAD = f"unit,module,{next(iter(SIZES))},"
 """How every file of routed points begins."""
 
 
@@ -71,10 +71,10 @@ def delays_csv(rows: Sequence[MeasuredDelay], versions: Sequence[str]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     counts = ("fmax_mhz", "delay_ns", "logic_ns", "left_out_ns", "luts", "logic_cells", "limit", "tools")
-    writer.writerow(["unit", "module", *VARIABLES, "role", "mapping", "seed", *counts])
+    writer.writerow(["unit", "module", *SIZES, "role", "mapping", "seed", *counts])
     tools = "; ".join(versions)
     for row in rows:
-        sizes = [row.size.get(name, "") for name in VARIABLES]
+        sizes = [row.size.get(name, "") for name in SIZES]
         times = [f"{row.delay_ns:.3f}", f"{row.logic_ns:.3f}", f"{row.left_out_ns:g}"]
         numbers = [f"{row.fmax_mhz:.2f}", *times, f"{row.luts:g}", row.logic_cells, row.limit]
         writer.writerow([row.op, row.module, *sizes, row.role, row.mapping, row.seed, *numbers, tools])
@@ -95,7 +95,7 @@ def _row(line: Mapping[str, str]) -> MeasuredDelay:
     return MeasuredDelay(
         op=line["unit"],
         module=line["module"],
-        size={name: int(line[name]) for name in VARIABLES if line[name]},
+        size={name: int(line[name]) for name in SIZES if line[name]},
         role="held out" if line["role"] == "held out" else "fit",
         mapping=line["mapping"],
         seed=int(line["seed"]),

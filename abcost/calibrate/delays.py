@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from abcost.calibrate.delay_fit import FittedDelay
-from abcost.calibrate.delay_plan import SEEDS, DelaySweep
+from abcost.calibrate.delay_fit import fit as fit_law
+from abcost.calibrate.delay_plan import SEEDS, DelayPlan
 from abcost.calibrate.delay_point import DelayPoint, MeasuredDelay
 from abcost.calibrate.point import Role
 from abcost.errors import ToolError
@@ -53,7 +54,7 @@ class Delays:
 Jobs = list[tuple[DelayPoint, RouteJob]]
 
 
-def delay_jobs(sweeps: Sequence[DelaySweep], mappings: Sequence[str] = tuple(MAPPINGS)) -> Jobs:
+def delay_jobs(sweeps: Sequence[DelayPlan], mappings: Sequence[str] = tuple(MAPPINGS)) -> Jobs:
     """Every point with every seed under every mapping; the first seed of a netlist comes first."""
     return [
         (point, point.job(mapping, seed))
@@ -65,7 +66,7 @@ def delay_jobs(sweeps: Sequence[DelaySweep], mappings: Sequence[str] = tuple(MAP
 
 
 def measure_delays(
-    sweeps: Sequence[DelaySweep],
+    sweeps: Sequence[DelayPlan],
     router: Router,
     *,
     workers: int | None = None,
@@ -86,7 +87,7 @@ def measure_delays(
     return Delays(tuple(rows), tuple(fit_delays(sweeps, rows)), tuple(failures))
 
 
-def fit_delays(sweeps: Sequence[DelaySweep], rows: Sequence[MeasuredDelay]) -> list[UnitDelays]:
+def fit_delays(sweeps: Sequence[DelayPlan], rows: Sequence[MeasuredDelay]) -> list[UnitDelays]:
     """The laws of every unit under every mapping that has rows. Raises ToolError where a unit has too few."""
     found = []
     mappings = [mapping for mapping in MAPPINGS if any(row.mapping == mapping for row in rows)]
@@ -96,7 +97,7 @@ def fit_delays(sweeps: Sequence[DelaySweep], rows: Sequence[MeasuredDelay]) -> l
             fit = _of(mine, "fit")
             if len({tuple(row.size.items()) for row in fit}) < 2:
                 raise ToolError(f"{sweep.op}: the routed points mapped for {mapping} are too few for a law")
-            laws = tuple(law.with_ends(mine) for law in sweep.form.fit(fit))
+            laws = tuple(law.with_ends(mine) for law in fit_law(sweep.form, fit))
             fitted, held_out = delay_errors(laws, fit), delay_errors(laws, _of(mine, "held out"))
             found.append(UnitDelays(sweep.op, mapping, laws, fitted, held_out))
     return found

@@ -17,17 +17,16 @@ from dataclasses import dataclass, replace
 
 from abcost.calibrate.derived import per_bit
 from abcost.calibrate.fabric import Figures, Level, Range
-from abcost.calibrate.fit import Pieces, Terms
-from abcost.calibrate.laws import Fitted, Form
-from abcost.calibrate.plan import Sweep
+from abcost.calibrate.fit import fit as fit_law
+from abcost.calibrate.laws import Fitted
+from abcost.calibrate.plan import UnitPlan
 from abcost.calibrate.point import Measured, Point
 from abcost.calibrate.residual import Residual, residual
 from abcost.cost.table import CostTable
+from abcost.rtl.forms import Pieces
 from abcost.synth.toggles import Toggles
 
 FIELD = "energy_pj"
-FORMS: Mapping[str, Form] = {"signed_sum": Terms(("(bits - 1) * width", "width", "bits - 1", "1"))}
-"""Forms of units whose energy grows otherwise than their LUTs: a sum of n inputs has n - 1 adders, which glitch."""
 SOURCE = "toggles"
 
 
@@ -56,7 +55,7 @@ def measured_energy(point: Point, toggles: Toggles, figures: Figures) -> Measure
 
 
 def energy_entries(
-    sweeps: Sequence[Sweep],
+    sweeps: Sequence[UnitPlan],
     measured: Mapping[str, Sequence[Measured]],
     resources: Sequence[tuple[str, Fitted]] = (),
 ) -> list[Entry]:
@@ -72,7 +71,7 @@ def energy_entries(
             continue
         blocks = any(m.values["dsps"] for m in points)
         registers = fit[0].point.unit.clocked
-        pieces = FORMS.get(sweep.op, sweep.form).fit(fit)
+        pieces = fit_law(sweep.energy, fit)
         if blocks:
             pieces = _at_blocks(pieces, fit, [fitted for op, fitted in resources if op == sweep.op])
         for fitted in pieces:
@@ -104,7 +103,7 @@ def _at_blocks(
     return found
 
 
-def _reaching(sweep: Sweep, fitted: Fitted) -> dict[str, tuple[int, int]]:
+def _reaching(sweep: UnitPlan, fitted: Fitted) -> dict[str, tuple[int, int]]:
     """The range of a law; of sizes that it is not split over, as far as any point of the plan goes.
 
     So that it answers wherever the laws of LUTs do, which are fitted to more points.

@@ -1,24 +1,21 @@
 """Laws from measured points: formulas that a human can read, or the points themselves.
 
-    Terms("width", "1")                value = a * width + b, by least squares; terms with a negative factor are dropped
-    Pieces("width", (Terms(…), …))     one such law per range of widths, as few ranges as keep within the tolerance
-    Boxes(("width", part), boxes)      a sum over width, a part of it, and terms of each box of other sizes, with bounds
-    Interpolated("bits")               the points, straight lines between them
-
-What a table says must not fall when a unit grows: see `abcost.calibrate.rising`.
+The forms that a unit's file names (`abcost.rtl.forms`) are fitted here. What a table says must not fall when a unit
+grows: see `abcost.calibrate.rising`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from abcost.calibrate.laws import Curve, Fitted, Form, Law, Ranges, digits, number, sum_text
+from abcost.calibrate.laws import Curve, Fitted, Law, Ranges, digits, number, sum_text
 from abcost.calibrate.point import Measured
 from abcost.calibrate.rising import embedded, exceeds, isotonic, rising
 from abcost.cost.formula import Formula
+from abcost.rtl.forms import Boxes, Each, Form, Interpolated, Pieces, Terms
 
 TOLERANCE: dict[str, tuple[float, float]] = {
     "luts": (1.0, 0.03),
@@ -52,207 +49,167 @@ def _cells(measured: Sequence[Measured]) -> bool:
     return "area_um2" in measured[0].values
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """A weighted sum of terms, each a formula over the sizes."""
-
-    terms: tuple[str, ...]
-
-    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """One entry over the whole range of the points."""
-        laws = {name: _law(self, measured, name) for name in measured[0].values}
-        return [Fitted(_ranges(measured), laws)]
-
-    def formula(self, measured: Sequence[Measured], values: Sequence[float]) -> str:
-        """The least-squares formula for these values at the points' sizes."""
-        return sum_text(list(zip(self.factors(measured, values), self.terms, strict=True)))
-
-    def factors(self, measured: Sequence[Measured], values: Sequence[float]) -> tuple[float, ...]:
-        """The least-squares factors of the terms, for relative errors; 0 for a term that would pull down."""
-        formulas = [Formula.parse(term) for term in self.terms]
-        columns = np.array([[formula.at(m.point.size) for formula in formulas] for m in measured])
-        target, least = np.array(values), scale(measured, values)
-        weights = 1 / np.maximum(least, np.abs(target))
-        found = np.zeros(len(self.terms))
-        used = list(range(len(self.terms)))
-        while used:
-            some, *_ = np.linalg.lstsq(columns[:, used] * weights[:, None], target * weights, rcond=None)
-            worst = [i for i, f in zip(used, some, strict=True) if f < 0 and self.terms[i] != "1"]
-            if not worst:
-                found[used] = some
-                break
-            used.remove(worst[0])
-        reach = np.abs(found) * (np.abs(columns).max(axis=0) if _cells(measured) else 1)  # a piece a step
-        found[reach < NEGLIGIBLE * least] = 0
-        return tuple(found.tolist())
+def fit(form: Form, measured: Sequence[Measured]) -> list[Fitted]:
+    """The entries of a cost table that describe these points of one unit."""
+    match form:
+        case Terms():
+            laws = {name: _law(form, measured, name) for name in measured[0].values}
+            return [Fitted(_ranges(measured), laws)]
+        case Pieces():
+            return _pieces(form, measured)
+        case Boxes():
+            return _boxes(form, measured)
+        case Each():
+            return _each(form, measured)
+        case Interpolated():
+            return _interpolated(form, measured)
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """One law per range of `over`, split where a law would miss a point by more than the tolerance.
+def _formula(terms: Terms, measured: Sequence[Measured], values: Sequence[float]) -> str:
+    """The least-squares formula for these values at the points' sizes."""
+    return sum_text(list(zip(_factors(terms, measured, values), terms.terms, strict=True)))
 
-    forms: from the simplest on; a field takes the first that keeps within the tolerance.
-    covering: a size between two steps counts as the larger one, which could stand in; else its range is the smaller's.
+
+def _factors(form: Terms, measured: Sequence[Measured], values: Sequence[float]) -> tuple[float, ...]:
+    """The least-squares factors of the terms, for relative errors; 0 for a term that would pull down."""
+    formulas = [Formula.parse(term) for term in form.terms]
+    columns = np.array([[formula.at(m.point.size) for formula in formulas] for m in measured])
+    target, least = np.array(values), scale(measured, values)
+    weights = 1 / np.maximum(least, np.abs(target))
+    found = np.zeros(len(form.terms))
+    used = list(range(len(form.terms)))
+    while used:
+        some, *_ = np.linalg.lstsq(columns[:, used] * weights[:, None], target * weights, rcond=None)
+        worst = [i for i, f in zip(used, some, strict=True) if f < 0 and form.terms[i] != "1"]
+        if not worst:
+            found[used] = some
+            break
+        used.remove(worst[0])
+    reach = np.abs(found) * (np.abs(columns).max(axis=0) if _cells(measured) else 1)  # a piece a step
+    found[reach < NEGLIGIBLE * least] = 0
+    return tuple(found.tolist())
+
+
+def _pieces(form: Pieces, measured: Sequence[Measured]) -> list[Fitted]:
+    """The fewest entries that keep within the tolerance; of these the ones with the least error."""
+    measured = embedded(measured, form.over)
+    steps = sorted({m.point.size[form.over] for m in measured})
+    groups = [[m for m in measured if m.point.size[form.over] == step] for step in steps]
+    pieces = []
+    for start, end in _cuts(form, steps, groups):
+        inside = [m for group in groups[start:end] for m in group]
+        following = groups[end] if end < len(steps) else []  # between two steps, what either may have
+        valid = _ranges([*inside, *following])
+        if form.covering:
+            valid[form.over] = (steps[start - 1] + 1 if start else steps[0], steps[end - 1])
+        else:
+            valid[form.over] = (steps[start], steps[end] - 1 if end < len(steps) else steps[-1])
+        laws = {name: _law_of_piece(form, inside, name) for name in inside[0].values}
+        pieces.append(Fitted(valid, laws))
+    return rising(pieces, measured, form.over)
+
+
+def _cuts(form: Pieces, steps: Sequence[int], groups: Sequence[Sequence[Measured]]) -> list[tuple[int, int]]:
+    """First and last step (exclusive) of each range."""
+    best: list[tuple[int, float, int]] = [(0, 0.0, 0)]  # pieces, error, start of the last piece
+    for end in range(1, len(steps) + 1):
+        options = []
+        for start in range(end):
+            error = _error(form, [m for group in groups[start:end] for m in group])
+            if error is not None or end - start == 1:
+                options.append((best[start][0] + 1, best[start][1] + (error or 0.0), start))
+        best.append(min(options))
+    cuts, end = [], len(steps)
+    while end:
+        cuts.append((best[end][2], end))
+        end = best[end][2]
+    return cuts[::-1]
+
+
+def _error(form: Pieces, inside: Sequence[Measured]) -> float | None:
+    """Sum of squared errors of all fields in units of the tolerance; None if some point is missed by more."""
+    errors = [_simplest(form, inside, name)[1] for name in inside[0].values]
+    known = [error for error in errors if error is not None]
+    return sum(known) if len(known) == len(errors) else None
+
+
+def _law_of_piece(form: Pieces, inside: Sequence[Measured], name: str) -> Law:
+    """The law of one field; bounds hold the points where no form is within the tolerance.
+
+    What comes in whole pieces (DSPs, flip-flops) is then the most of any point, not a fraction.
     """
-
-    over: str
-    forms: tuple[Terms, ...]
-    covering: bool = False
-
-    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """The fewest entries that keep within the tolerance; of these the ones with the least error."""
-        measured = embedded(measured, self.over)
-        steps = sorted({m.point.size[self.over] for m in measured})
-        groups = [[m for m in measured if m.point.size[self.over] == step] for step in steps]
-        pieces = []
-        for start, end in self._cuts(steps, groups):
-            inside = [m for group in groups[start:end] for m in group]
-            following = groups[end] if end < len(steps) else []  # between two steps, what either may have
-            valid = _ranges([*inside, *following])
-            if self.covering:
-                valid[self.over] = (steps[start - 1] + 1 if start else steps[0], steps[end - 1])
-            else:
-                valid[self.over] = (steps[start], steps[end] - 1 if end < len(steps) else steps[-1])
-            laws = {name: self._law(inside, name) for name in inside[0].values}
-            pieces.append(Fitted(valid, laws))
-        return rising(pieces, measured, self.over)
-
-    def _cuts(self, steps: Sequence[int], groups: Sequence[Sequence[Measured]]) -> list[tuple[int, int]]:
-        """First and last step (exclusive) of each range."""
-        best: list[tuple[int, float, int]] = [(0, 0.0, 0)]  # pieces, error, start of the last piece
-        for end in range(1, len(steps) + 1):
-            options = []
-            for start in range(end):
-                error = self._error([m for group in groups[start:end] for m in group])
-                if error is not None or end - start == 1:
-                    options.append((best[start][0] + 1, best[start][1] + (error or 0.0), start))
-            best.append(min(options))
-        cuts, end = [], len(steps)
-        while end:
-            cuts.append((best[end][2], end))
-            end = best[end][2]
-        return cuts[::-1]
-
-    def _error(self, inside: Sequence[Measured]) -> float | None:
-        """Sum of squared errors of all fields in units of the tolerance; None if some point is missed by more."""
-        errors = [self._form(inside, name)[1] for name in inside[0].values]
-        known = [error for error in errors if error is not None]
-        return sum(known) if len(known) == len(errors) else None
-
-    def _law(self, inside: Sequence[Measured], name: str) -> Law:
-        """The law of one field; bounds hold the points where no form is within the tolerance.
-
-        What comes in whole pieces (DSPs, flip-flops) is then the most of any point, not a fraction.
-        """
-        form, error = self._form(inside, name)
-        if error is None and name in WHOLE:
-            counts = [m.values[name] for m in inside]
-            return Law(number(max(counts)), low=number(min(counts)))
-        law = _law(form, inside, name)
-        if error is None and law.low is None and isinstance(law.value, str):
-            return _bounded(law.value, inside, name)
-        return law
-
-    def _form(self, inside: Sequence[Measured], name: str) -> tuple[Terms, float | None]:
-        """The simplest form within the tolerance, unless a later one is much better; with its error.
-
-        The last form and None if there is none.
-        """
-        if len({m.values[name] for m in inside}) == 1:
-            return Terms(("1",)), 0.0
-        found: tuple[Terms, float | None] = (self.forms[-1], None)
-        for form in self.forms:
-            error = _misfit(form, inside, name)
-            if error is not None and (found[1] is None or error < found[1] / MUCH_BETTER):
-                found = (form, error)
-        return found
+    terms, error = _simplest(form, inside, name)
+    if error is None and name in WHOLE:
+        counts = [m.values[name] for m in inside]
+        return Law(number(max(counts)), low=number(min(counts)))
+    law = _law(terms, inside, name)
+    if error is None and law.low is None and isinstance(law.value, str):
+        return _bounded(law.value, inside, name)
+    return law
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Sizes within which a unit has one structure, and what its cost depends on besides the width."""
+def _simplest(form: Pieces, inside: Sequence[Measured], name: str) -> tuple[Terms, float | None]:
+    """The simplest form within the tolerance, unless a later one is much better; with its error.
 
-    ranges: Ranges
-    terms: tuple[str, ...]
-
-    def holds(self, m: Measured) -> bool:
-        """Whether a point is inside."""
-        return all(low <= m.point.size[name] <= high for name, (low, high) in self.ranges.items())
-
-
-@dataclass(frozen=True, slots=True)
-class Boxes:
-    """a * term + b * term + … + c in each box; the spread of the points around it becomes its bounds.
-
-    terms: of every box, before its own; the first is the size whose range all boxes share.
-    boxes: in the order in which cost rises. Where a law is below that of a box before it at the same size, it takes
-    that one. A box without points is left out.
+    The last form and None if there is none.
     """
-
-    terms: tuple[str, ...]
-    boxes: tuple[Box, ...]
-
-    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """One entry per box."""
-        inside = [(box, [m for m in measured if box.holds(m)]) for box in self.boxes]
-        inside = [(box, points) for box, points in inside if points]
-        over = self.terms[0]
-        valid: list[Ranges] = [{over: _ranges(measured)[over], **box.ranges} for box, _ in inside]
-        laws: list[dict[str, Law]] = [{} for _ in inside]
-        for name in measured[0].values:
-            texts = [
-                Terms((*self.terms, *box.terms, "1")).formula(points, [m.values[name] for m in points])
-                for box, points in inside
-            ]
-            for i, (_, points) in enumerate(inside):
-                before = [texts[j] for j in range(i) if exceeds(texts[j], texts[i], valid[j], valid[i])]
-                text = f"max({', '.join([texts[i], *before])})" if before else texts[i]
-                laws[i][name] = _bounded(text, points, name)
-        return [Fitted(ranges, found) for ranges, found in zip(valid, laws, strict=True)]
+    if len({m.values[name] for m in inside}) == 1:
+        return Terms(("1",)), 0.0
+    found: tuple[Terms, float | None] = (form.forms[-1], None)
+    for terms in form.forms:
+        error = _misfit(terms, inside, name)
+        if error is not None and (found[1] is None or error < found[1] / MUCH_BETTER):
+            found = (terms, error)
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
-    """Laws of their own for each value of one size; there are none between two of them."""
+def _boxes(form: Boxes, measured: Sequence[Measured]) -> list[Fitted]:
+    """One entry per box."""
+    held = [(box, [m for m in measured if box.holds(m.point.size)]) for box in form.boxes]
+    inside = [(box, points) for box, points in held if points]
+    over = form.terms[0]
+    valid: list[Ranges] = [{over: _ranges(measured)[over], **box.ranges} for box, _ in inside]
+    laws: list[dict[str, Law]] = [{} for _ in inside]
+    for name in measured[0].values:
+        texts = [
+            _formula(Terms((*form.terms, *box.terms, "1")), points, [m.values[name] for m in points])
+            for box, points in inside
+        ]
+        for i, (_, points) in enumerate(inside):
+            before = [texts[j] for j in range(i) if exceeds(texts[j], texts[i], valid[j], valid[i])]
+            text = f"max({', '.join([texts[i], *before])})" if before else texts[i]
+            laws[i][name] = _bounded(text, points, name)
+    return [Fitted(ranges, found) for ranges, found in zip(valid, laws, strict=True)]
 
-    over: str
-    form: Form
 
-    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """The entries of every value in turn."""
-        found = []
-        for value in sorted({m.point.size[self.over] for m in measured}):
-            mine = [m for m in measured if m.point.size[self.over] == value]
-            found += [
-                replace(entry, valid={**entry.valid, self.over: (value, value)})
-                for entry in self.form.fit(mine)
-            ]
-        return found
+def _each(form: Each, measured: Sequence[Measured]) -> list[Fitted]:
+    """The entries of every value in turn."""
+    found = []
+    for value in sorted({m.point.size[form.over] for m in measured}):
+        mine = [m for m in measured if m.point.size[form.over] == value]
+        found += [
+            replace(entry, valid={**entry.valid, form.over: (value, value)}) for entry in fit(form.form, mine)
+        ]
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class Interpolated:
-    """The points over one variable, in straight lines."""
+def _interpolated(form: Interpolated, measured: Sequence[Measured]) -> list[Fitted]:
+    """One entry; of several points of one size their mean."""
+    ordered = _by_size(measured, form.over)
+    sizes = [m.point.size[form.over] for m in ordered]
 
-    over: str
+    def curve(values: Sequence[float]) -> str | Curve:
+        smooth = [digits(v) for v in isotonic(np.array(values))]
+        return number(smooth[0]) if len(set(smooth)) == 1 else tuple(zip(sizes, smooth, strict=True))
 
-    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """One entry; of several points of one size their mean."""
-        ordered = _by_size(measured, self.over)
-        sizes = [m.point.size[self.over] for m in ordered]
-
-        def curve(values: Sequence[float]) -> str | Curve:
-            smooth = [digits(v) for v in isotonic(np.array(values))]
-            return number(smooth[0]) if len(set(smooth)) == 1 else tuple(zip(sizes, smooth, strict=True))
-
-        laws = {}
-        for name in ordered[0].values:
-            bounds = [
-                curve([side[name] for side in sides]) if all(name in side for side in sides) else None
-                for sides in ([m.low for m in ordered], [m.high for m in ordered])
-            ]
-            laws[name] = Law(curve([m.values[name] for m in ordered]), *bounds)
-        return [Fitted({self.over: (sizes[0], sizes[-1])}, laws, self.over)]
+    laws = {}
+    for name in ordered[0].values:
+        bounds = [
+            curve([side[name] for side in sides]) if all(name in side for side in sides) else None
+            for sides in ([m.low for m in ordered], [m.high for m in ordered])
+        ]
+        laws[name] = Law(curve([m.values[name] for m in ordered]), *bounds)
+    return [Fitted({form.over: (sizes[0], sizes[-1])}, laws, form.over)]
 
 
 def _by_size(measured: Sequence[Measured], over: str) -> list[Measured]:
@@ -276,7 +233,7 @@ def _misfit(form: Terms, inside: Sequence[Measured], name: str) -> float | None:
     """Sum of squared errors in units of the tolerance; None if a point is missed by more than that."""
     absolute, relative = {**TOLERANCE, **WHOLE}[name]
     values = [m.values[name] for m in inside]
-    law, slack = Formula.parse(form.formula(inside, values)), NEGLIGIBLE * scale(inside, values)
+    law, slack = Formula.parse(_formula(form, inside, values)), NEGLIGIBLE * scale(inside, values)
     total = 0.0
     for m, value in zip(inside, values, strict=True):
         allowed = max(absolute, relative * value, slack)
@@ -289,9 +246,11 @@ def _misfit(form: Terms, inside: Sequence[Measured], name: str) -> float | None:
 
 def _law(form: Terms, inside: Sequence[Measured], name: str) -> Law:
     """The law of one field, with laws for its bounds where the points have them."""
-    value = form.formula(inside, [m.values[name] for m in inside])
+    value = _formula(form, inside, [m.values[name] for m in inside])
     low, high = (
-        form.formula(inside, [side[name] for side in sides]) if all(name in side for side in sides) else None
+        _formula(form, inside, [side[name] for side in sides])
+        if all(name in side for side in sides)
+        else None
         for sides in ([m.low for m in inside], [m.high for m in inside])
     )
     return Law(

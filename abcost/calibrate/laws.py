@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-from abcost.calibrate.point import Measured
 
 Ranges = dict[str, tuple[int, int]]
 Curve = tuple[tuple[int, float], ...]
@@ -29,14 +26,6 @@ class Fitted:
     valid: Ranges
     laws: Mapping[str, Law]
     over: str = ""  # variable of the points, where a law is points
-
-
-class Form(Protocol):
-    """A family of laws."""
-
-    def fit(self, measured: Sequence[Measured]) -> list[Fitted]:
-        """The entries that describe these points of one unit."""
-        ...
 
 
 def digits(value: float) -> float:

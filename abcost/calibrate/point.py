@@ -7,24 +7,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from abcost.rtl.sweep import Sample
 from abcost.rtl.unit import Unit, build
 
 Role = Literal["fit", "held out", "published"]
 """To fit a law; to test it; to hold against a published figure."""
 
 
-_TEMPLATES: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "masked_popcount": ("xnor_popcount", {"masked": True}),
-    "plain_popcount": ("popcount", {}),
-    "block_read": ("memory", {"place": "block"}),
-}
-"""Units of a cost table whose template has another name, or is built in another way."""
-
-
-def unit_of(op: str, parameters: Mapping[str, Any]) -> Unit:
-    """The hardware of a unit of a cost table."""
-    template, more = _TEMPLATES.get(op, (op, {}))
-    return build(template, **parameters, **more)
+def role_of(sample: Sample) -> Role:
+    """What a sample of a sweep is measured for."""
+    return "held out" if sample.held_out else "fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +34,7 @@ class Point:
     @property
     def unit(self) -> Unit:
         """The hardware."""
-        return unit_of(self.op, self.parameters)
+        return build(self.op, **self.parameters)
 
 
 @dataclass(frozen=True, slots=True)

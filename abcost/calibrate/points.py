@@ -10,10 +10,10 @@ from pathlib import Path
 from abcost.calibrate.measure import Sweeped
 from abcost.calibrate.point import Measured, Point
 from abcost.core.reading import read_text
-from abcost.cost.formula import VARIABLES
+from abcost.core.unit_size import SIZES
 from abcost.errors import ToolError
 
-HEAD = f"unit,module,{next(iter(VARIABLES))},"
+HEAD = f"unit,module,{next(iter(SIZES))},"
 """How every file of points begins."""
 
 
@@ -59,14 +59,14 @@ def points_csv(measured: Sequence[Measured]) -> str:
         [
             "unit",
             "module",
-            *VARIABLES,
+            *SIZES,
             "role",
             *fields,
             *(f"{side}_{f}" for f in bounds for side in ("low", "high")),
         ]
     )
     for m in measured:
-        sizes = [m.point.size.get(name, "") for name in VARIABLES]
+        sizes = [m.point.size.get(name, "") for name in SIZES]
         values = [f"{m.values[f]:.6g}" for f in fields]
         sides = [f"{side[f]:.6g}" for f in bounds for side in (m.low, m.high)]
         writer.writerow([m.point.op, m.point.unit.name, *sizes, m.point.role, *values, *sides])

@@ -9,18 +9,20 @@ from pathlib import Path
 
 from abcost.calibrate.energy import FIELD, energy_entries, measured_energy, residuals_of
 from abcost.calibrate.fabric import Figures
+from abcost.calibrate.fit import fit
 from abcost.calibrate.laws import Fitted
 from abcost.calibrate.measure import Power, Sweeped, measure
-from abcost.calibrate.plan import Sweep, plan
+from abcost.calibrate.plan import UnitPlan, plan
 from abcost.calibrate.point import Measured, Point, Role
 from abcost.calibrate.points import points_csv
 from abcost.calibrate.residual import Residual, beyond_limit, residual
 from abcost.calibrate.table import Provenance, Switching, table_text
-from abcost.calibrate.targets import WHOLE_SWEEPS, Target
+from abcost.calibrate.targets import Target
 from abcost.calibrate.toggles import counted_points
 from abcost.cost.table import CostTable
 from abcost.errors import ToolError
 from abcost.rtl.readings import READINGS, WIDTH
+from abcost.rtl.unit import templates
 from abcost.synth.flows import flow
 from abcost.synth.runner import Failure, Job, Synthesizer
 from abcost.synth.toggles import Toggles
@@ -60,17 +62,17 @@ def jobs_count(target: Target, *, quick: bool) -> int:
     return len(_points(target, _sweeps(target, quick=quick)))
 
 
-def _sweeps(target: Target, *, quick: bool) -> list[Sweep]:
+def _sweeps(target: Target, *, quick: bool) -> list[UnitPlan]:
     if not target.coarse or quick:
         return plan(target.ops, quick=quick, longest=target.longest)
     return [
         sweep
         for op in target.ops
-        for sweep in plan((op,), quick=op not in WHOLE_SWEEPS, longest=target.longest)
+        for sweep in plan((op,), quick=not templates.get(op).stepped, longest=target.longest)
     ]
 
 
-def _points(target: Target, sweeps: Sequence[Sweep]) -> list[Point]:
+def _points(target: Target, sweeps: Sequence[UnitPlan]) -> list[Point]:
     """All that is measured: the sweeps, and the readings of the published units where the target is theirs."""
     points = [point for sweep in sweeps for point in sweep.points]
     if target.published:
@@ -87,17 +89,34 @@ def calibrate(
     *,
     quick: bool = False,
     power: Power | None = None,
-    transitions: Transitions | None = None,
     workers: int | None = None,
-    done: Callable[[Job], None] = lambda _job: None,
 ) -> Calibration:
     """Measure all units of `target` and make its table.
 
     Raises ToolError if a unit has too few points left to fit a law.
     """
+    found = measure_plan(target, synthesizer, quick=quick, power=power, workers=workers)
+    return tabulate(target, found, provenance, quick=quick)
+
+
+def measure_plan(
+    target: Target,
+    synthesizer: Synthesizer,
+    *,
+    quick: bool,
+    kept: Sequence[Measured] = (),
+    power: Power | None = None,
+    workers: int | None = None,
+    done: Callable[[Job], None] = lambda _job: None,
+) -> Sweeped:
+    """All points of a target's plan, in its order. kept: what was measured before, and is not again."""
+    before = {(m.point.unit.name, m.point.role): m for m in kept}
     points = planned_points(target, quick=quick)
-    found = measure(points, flow(target.flow), synthesizer, power=power, workers=workers, done=done)
-    return tabulate(target, found, provenance, quick=quick, transitions=transitions)
+    missing = [point for point in points if (point.unit.name, point.role) not in before]
+    found = measure(missing, flow(target.flow), synthesizer, power=power, workers=workers, done=done)
+    every = before | {(m.point.unit.name, m.point.role): m for m in found.measured}
+    in_order = (every.get((point.unit.name, point.role)) for point in points)
+    return Sweeped(tuple(m for m in in_order if m is not None), found.failures)
 
 
 def planned_points(target: Target, *, quick: bool) -> list[Point]:
@@ -120,7 +139,9 @@ def tabulate(
 ) -> Calibration:
     """The table of what was measured. Raises ToolError if a unit has too few points left to fit a law."""
     sweeps = _sweeps(target, quick=quick)
-    entries = [(sweep.op, fitted) for sweep in sweeps for fitted in sweep.form.fit(_fit_points(sweep, found))]
+    entries = [
+        (sweep.op, fitted) for sweep in sweeps for fitted in fit(sweep.form, _fit_points(sweep, found))
+    ]
     draft = load_text(table_text(target, entries, provenance, {}))
     residuals = _residuals(sweeps, found, draft)
     beyond = beyond_limit(
@@ -146,7 +167,7 @@ def tabulate(
 
 def _switching(
     target: Target,
-    sweeps: Sequence[Sweep],
+    sweeps: Sequence[UnitPlan],
     entries: Sequence[tuple[str, Fitted]],
     provenance: Provenance,
     transitions: Transitions,
@@ -178,11 +199,11 @@ def load_text(text: str) -> CostTable:
         return CostTable.load(file)
 
 
-def _of(sweep: Sweep, found: Sweeped, role: Role) -> list[Measured]:
+def _of(sweep: UnitPlan, found: Sweeped, role: Role) -> list[Measured]:
     return [m for m in found.measured if m.point.op == sweep.op and m.point.role == role]
 
 
-def _fit_points(sweep: Sweep, found: Sweeped) -> Sequence[Measured]:
+def _fit_points(sweep: UnitPlan, found: Sweeped) -> Sequence[Measured]:
     points = _of(sweep, found, "fit")
     if len(points) < 2:
         modules = {point.unit.name for point in sweep.points}
@@ -193,7 +214,7 @@ def _fit_points(sweep: Sweep, found: Sweeped) -> Sequence[Measured]:
     return points
 
 
-def _residuals(sweeps: Sequence[Sweep], found: Sweeped, table: CostTable) -> Residuals:
+def _residuals(sweeps: Sequence[UnitPlan], found: Sweeped, table: CostTable) -> Residuals:
     return {
         (sweep.op, name): (
             residual(table, _of(sweep, found, "fit"), name),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from abcost.calibrate.delay_plan import DelaySweep
+from abcost.calibrate.delay_plan import DelayPlan
 from abcost.calibrate.delay_point import DelayPoint, MeasuredDelay
 from abcost.calibrate.delays import Delays, UnitDelays, fit_delays
 from abcost.errors import ToolError
@@ -56,7 +56,7 @@ def sta_job(point: DelayPoint, flow: Flow) -> StaJob:
 
 
 def derive_delays(
-    sweeps: Sequence[DelaySweep],
+    sweeps: Sequence[DelayPlan],
     timer: Timer,
     flow: Flow,
     routed: Sequence[MeasuredDelay],
@@ -81,7 +81,7 @@ def derive_delays(
 
 
 def derived_units(
-    sweeps: Sequence[DelaySweep], rows: Sequence[MeasuredDelay], routed: Sequence[MeasuredDelay]
+    sweeps: Sequence[DelayPlan], rows: Sequence[MeasuredDelay], routed: Sequence[MeasuredDelay]
 ) -> list[UnitDelays]:
     """The laws of such rows, with the ends that the shares have. Raises ToolError where a unit has too few."""
     known = shares(routed)

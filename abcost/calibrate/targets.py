@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from abcost.calibrate.delay_plan import DELAYS
-from abcost.calibrate.plan import BITS, SWEEPS
+from abcost.calibrate.plan import SWEEPS
 from abcost.registry import unknown_name
-
-WHOLE_SWEEPS = ("multiply", "counter")
-"""Units that a coarse target measures at all sizes of the plan too: their laws have steps between the others."""
+from abcost.rtl.sweep import BITS
 
 WIRING = """a shift by one constant amount is wiring: it synthesizes to no cell"""
 
@@ -26,7 +24,7 @@ class Target:
     flow: str
     note: str
     default_width: int = 16
-    ops: tuple[str, ...] = tuple(SWEEPS)
+    ops: tuple[str, ...] = SWEEPS
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # units priced as others together
     energy: bool = False
     longest: int = BITS[-1]  # bits of a popcount; longer words are derived where they are priced by bit
@@ -43,7 +41,7 @@ class Target:
     )
     mapping: str = ""  # what the LUTs are mapped for: area | delay; "": there are none
     base: str = ""  # the target that is mapped otherwise: the delays of both are those of this one
-    coarse: bool = False  # a third of the points, as with --quick, but for WHOLE_SWEEPS
+    coarse: bool = False  # a third of the points, as with --quick, but of stepped units
 
     def with_cells(self, name: str, library: str) -> Target:
         """The same measurements on the cells of another library, for a table of another name."""

@@ -10,18 +10,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import astuple, fields
 from os import cpu_count
 from pathlib import Path
 
-from abcost.calibrate.fit import Boxes
 from abcost.calibrate.measure import job_of
-from abcost.calibrate.plan import Sweep
+from abcost.calibrate.plan import UnitPlan
 from abcost.calibrate.point import Point
 from abcost.core.reading import read_text
 from abcost.errors import ToolError
+from abcost.rtl.forms import Boxes
 from abcost.rtl.placed import placed
 from abcost.synth.fabric import fabric_of
 from abcost.synth.flows import Flow
@@ -35,11 +35,14 @@ HEAD = ",".join(COLUMNS)
 
 MOST_BYTES = 10_000_000
 
-Counted = Mapping[tuple[str, str], Toggles]
-"""(module, synthesis) -> transitions."""
+Key = tuple[str, str]
+"""Module, synthesis."""
+
+Counted = Mapping[Key, Toggles]
+"""Key -> transitions."""
 
 
-def counted_points(full: Sequence[Sweep], quick: Sequence[Sweep]) -> dict[str, tuple[Point, ...]]:
+def counted_points(full: Sequence[UnitPlan], quick: Sequence[UnitPlan]) -> dict[str, tuple[Point, ...]]:
     """Unit -> points whose transitions are counted: those of the quick plan, and the least and greatest sizes.
 
     What the quick plan holds out is held out. Of units whose law has boxes the quick plan has every box.
@@ -77,14 +80,14 @@ def count(
     *,
     workers: int | None = None,
     done: Callable[[Job], None] = lambda _job: None,
-) -> tuple[dict[tuple[str, str], Toggles], list[Failure]]:
+) -> tuple[dict[Key, Toggles], list[Failure]]:
     """Transitions of all points, and what failed; what is known is not counted again.
 
     An interrupt keeps the syntheses that are finished, and is raised again.
     """
-    found: dict[tuple[str, str], Toggles] = {}
+    found: dict[Key, Toggles] = {}
     failures: list[Failure] = []
-    missing: dict[tuple[str, str], Point] = {}
+    missing: dict[Key, Point] = {}
     for point in points:
         key = (point.unit.name, synthesis_of(point, flow, synthesizer))
         if key in known:
@@ -117,15 +120,14 @@ def _count_one(point: Point, flow: Flow, synthesizer: Synthesizer) -> Toggles:
     return toggles_of(unit, fabric_of(answer.netlist, unit.name))
 
 
-def toggles_csv(points: Sequence[Point], flow: Flow, synthesizer: Synthesizer, counted: Counted) -> str:
-    """One row per point that was counted, in the order of the points."""
+def toggles_csv(rows: Iterable[tuple[str, Key]], counted: Counted) -> str:
+    """One row per unit and key that was counted, in this order."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for point in points:
-        key = (point.unit.name, synthesis_of(point, flow, synthesizer))
+    for op, key in rows:
         if key in counted:
-            writer.writerow([point.op, *key, *(f"{number:.6g}" for number in astuple(counted[key]))])
+            writer.writerow([op, *key, *(f"{number:.6g}" for number in astuple(counted[key]))])
     return out.getvalue()
 
 

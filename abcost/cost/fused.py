@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from abcost.core.precision import popcount_bits
+from abcost.core.bits import popcount_bits
 from abcost.cost.organisation import Unit, masks
 
 MOST_WORDS = 1024

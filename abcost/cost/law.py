@@ -17,7 +17,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from abcost.cost.formula import LEAST, VARIABLES, Formula, shown
+from abcost.core.unit_size import SIZES
+from abcost.cost.formula import Formula, shown
 from abcost.errors import CostError
 
 INTERPOLATIONS: tuple[str, ...] = ("linear", "power", "none")
@@ -60,7 +61,7 @@ class Range:
     @classmethod
     def read(cls, value: object, variable: str) -> Range:
         """`[low, high]` from a table. Raises CostError with the reason."""
-        least = LEAST.get(variable, 1)
+        least = SIZES[variable].least
         match value:
             case [int() as low, int() as high] if not isinstance(low, bool) and not isinstance(high, bool):
                 if least <= low <= high <= _LARGEST:
@@ -126,8 +127,8 @@ class Points:
         if unknown:
             raise CostError(f"unknown key {shown(unknown[0])}; points take points, interpolation and over")
         over = form.get("over", "width")
-        if not isinstance(over, str) or over not in VARIABLES:
-            raise CostError(f"over = {shown(over)} is no variable; choose one of {', '.join(VARIABLES)}")
+        if not isinstance(over, str) or over not in SIZES:
+            raise CostError(f"over = {shown(over)} is no variable; choose one of {', '.join(SIZES)}")
         interpolation = form.get("interpolation")
         if interpolation not in INTERPOLATIONS:
             raise CostError(

@@ -15,6 +15,7 @@ from abcost.core.exponents import sizes_of
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
 from abcost.core.primitives import FREE, Primitive
+from abcost.core.unit_size import UnitSize, sizes_given
 from abcost.errors import UsageError
 
 _MOST = 2**20
@@ -42,47 +43,17 @@ class Lanes:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(UnitSize):
     """`count` instances of one hardware unit of a cost table, of this size."""
 
     op: str
     count: int
     width: int
-    bits: int | None = None
-    exponents: int | None = None
-    choices: int | None = None
-    span: int | None = None
-    left: int | None = None
-    factored: int | None = None
-    inner: int | None = None
-    fraction_bits: int | None = None
-    depth: int | None = None
 
     @property
     def size(self) -> dict[str, int]:
         """The sizes that are given, by the variables of a cost table."""
         return sizes_given(self)
-
-
-SIZES = (
-    "width",
-    "bits",
-    "exponents",
-    "choices",
-    "span",
-    "left",
-    "factored",
-    "inner",
-    "fraction_bits",
-    "depth",
-)
-"""Sizes of a unit."""
-
-
-def sizes_given(sized: Unit | Count) -> dict[str, int]:
-    """The sizes that are not None, by the variables of a cost table."""
-    values = {name: getattr(sized, name, None) for name in SIZES}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def units_of(node: OpNode, counts: tuple[Count, ...], organisation: Lanes) -> tuple[Unit, ...]:

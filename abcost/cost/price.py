@@ -23,9 +23,10 @@ from abcost.core.cost import FIELDS, ZERO, Cost
 from abcost.core.graph import OpGraph
 from abcost.core.node import OpNode
 from abcost.core.primitives import FREE
+from abcost.core.unit_size import SIZES, sizes_given
 from abcost.cost.entry import UnitPrice
 from abcost.cost.memory import Traffic, traffic_of
-from abcost.cost.organisation import SIZES, Lanes, Unit, cycles_of, sizes_given, units_of
+from abcost.cost.organisation import Lanes, Unit, cycles_of, units_of
 from abcost.cost.side import Side, at
 from abcost.cost.table import CostTable
 
@@ -146,7 +147,7 @@ def unit_cost(unit: Unit, table: CostTable, side: Side = "value") -> Cost:
 
 
 _sizes = attrgetter(*SIZES)
-_operation = attrgetter("primitive", *(name for name in SIZES if name != "fraction_bits"))
+_operation = attrgetter("primitive", *SIZES)
 
 
 def read(price: UnitPrice, side: Side) -> Cost:

@@ -10,7 +10,7 @@ A table answers inside the valid range of its laws and refuses outside; it never
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,36 +18,24 @@ from typing import TYPE_CHECKING, Any
 from abcost.core.cost import FIELDS, Cost
 from abcost.core.exponents import BY_INDEX
 from abcost.core.primitives import Primitive
+from abcost.core.unit_size import SIZES
 from abcost.cost import document as doc
 from abcost.cost import reader
 from abcost.cost.bundled import cost_models_dir
-from abcost.cost.entry import PRICED, UNITS, Clock, Detail, Figure, Memory, Source, UnitPrice, weakest
+from abcost.cost.entry import PRICED, Clock, Detail, Figure, Memory, Source, UnitPrice, units, weakest
 from abcost.cost.figures import read_figures
-from abcost.cost.formula import LEAST, VARIABLES
 from abcost.cost.law import Points
 from abcost.cost.targets import TARGETS
-from abcost.cost.timing import MAPPINGS, TIMED, Delay, Timing, read_timing
+from abcost.cost.timing import MAPPINGS, Delay, Timing, read_timing
 from abcost.errors import CostError, UnknownName
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
     from abcost.cost.organisation import Unit
 
-_OPTION = {
-    "width": "--width 16",
-    "bits": "--bits 288",
-    "exponents": "--exponents -3,0",
-    "choices": "--exponents -3,0",
-    "span": "--exponents -3,0",
-    "left": "--exponents -3,0",
-    "factored": "--exponents -3,0",
-    "inner": "--exponents -3,0",
-    "fraction_bits": "--fraction-bits 8",
-    "depth": "--depth 64",
-}
-_KNOWN_OPS = frozenset(TIMED) | {primitive.value for primitive in Primitive}
+_PRIMITIVES = frozenset(primitive.value for primitive in Primitive)
 
-_Key = tuple[str | int | None, ...]  # unit, and its size in the order of VARIABLES
+_Key = tuple[str | int | None, ...]  # unit, and its size in the order of SIZES
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +84,7 @@ class CostTable:
             timing = read_timing(table)
             reader.check_citations(figures, memory, timing, sources, clock)
             by_field: dict[tuple[str, str], tuple[Figure, ...]] = {}
-            for figure in sorted(figures, key=_report_order):
+            for figure in _in_report_order(figures):
                 key = (figure.op, figure.field)
                 by_field[key] = (*by_field.get(key, ()), figure)
             return cls(
@@ -116,8 +104,8 @@ class CostTable:
             )
 
     def units(self) -> list[str]:
-        """Units that the table prices, in the order of UNITS."""
-        return [op for op in UNITS if self.has(op)]
+        """Units that the table prices, in the order of `units`."""
+        return [op for op in units() if self.has(op)]
 
     def has(self, op: str) -> bool:
         """Whether the table prices any field of the unit."""
@@ -135,26 +123,26 @@ class CostTable:
         return known
 
     def price(self, op: str, *, width: int, **sizes: int | None) -> UnitPrice:
-        """Cost of one unit of this size, in VARIABLES. A field without a figure is None; answers are kept.
+        """Cost of one unit of this size, in SIZES. A field without a figure is None; answers are kept.
 
         width: operand bits; bits: word length of `xnor_popcount`; exponents: how many distinct slope
         exponents a unit selects from; choices: the same with the exponent 0 of the positive branch (if None,
         `exponents` + 1, as for sets without 0); span: largest minus least of the choices (if None, as if they
-        were consecutive); left: the largest exponent (0 if None or below); factored, inner: see VARIABLES;
+        were consecutive); left: the largest exponent (0 if None or below); factored, inner: see SIZES;
         fraction_bits: bits after the point; depth: words of a ROM.
         A size that no law of the unit depends on changes nothing.
 
         Raises CostError for a size outside the valid range of a law, or not given where a law needs it;
-        UnknownName for a unit that is neither in UNITS nor a counted primitive.
+        UnknownName for a unit that is neither registered nor a counted primitive.
         """
         size = {"width": width, **sizes}
-        if size.keys() - VARIABLES.keys():
-            raise TypeError(f"price() takes {', '.join(VARIABLES)}; got {', '.join(size)}")
-        key = (op, *(size.get(name) for name in VARIABLES))
+        if size.keys() - SIZES.keys():
+            raise TypeError(f"price() takes {', '.join(SIZES)}; got {', '.join(size)}")
+        key = (op, *(size.get(name) for name in SIZES))
         known = self._prices.get(key)
         if known is None:
-            if op not in _KNOWN_OPS:
-                raise unknown_name("unit", op, UNITS)
+            if op not in units() and op not in _PRIMITIVES:
+                raise unknown_name("unit", op, units())
             checked = _checked(_completed(size))
             details = {name: self._detail(op, name, checked) for name in PRICED if (op, name) in self.figures}
             with doc.located(
@@ -254,8 +242,8 @@ class CostTable:
         figures = self.figures[op, name]
         for variable in sorted(set().union(*(figure.needs() for figure in figures)) - set(size)):
             raise CostError(
-                f"{self.target}: {op} {name} depends on {variable} ({VARIABLES[variable]}); "
-                f"give it, for example {_OPTION[variable]}"
+                f"{self.target}: {op} {name} depends on {variable} ({SIZES[variable].help}); "
+                f"give it, for example {SIZES[variable].option}"
             )
         for figure in figures:
             if all(size[variable] in valid for variable, valid in figure.valid.items()):
@@ -273,14 +261,13 @@ class CostTable:
 
 def _larger(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
     return {
-        variable: max(a.get(variable, 0), b.get(variable, 0))
-        for variable in VARIABLES
-        if variable in {*a, *b}
+        variable: max(a.get(variable, 0), b.get(variable, 0)) for variable in SIZES if variable in {*a, *b}
     }
 
 
-def _report_order(figure: Figure) -> tuple[int, int, int]:
-    return list(UNITS).index(figure.op), PRICED.index(figure.field), figure.entry
+def _in_report_order(figures: Iterable[Figure]) -> list[Figure]:
+    rank = {op: place for place, op in enumerate(units())}
+    return sorted(figures, key=lambda f: (rank[f.op], PRICED.index(f.field), f.entry))
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -321,6 +308,6 @@ def _checked(size: Mapping[str, int | None]) -> dict[str, int]:
             given[name] = operator.index(value)
         except TypeError:
             raise CostError(f"{name} must be an integer, got {value!r}") from None
-        if given[name] < LEAST.get(name, 1):
+        if given[name] < SIZES[name].least:
             raise CostError(f"{name} must be positive, got {value}")
     return given

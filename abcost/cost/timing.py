@@ -30,9 +30,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from abcost.core.unit_size import SIZES
 from abcost.cost import document as doc
-from abcost.cost.entry import CONFIDENCES, UNITS
-from abcost.cost.formula import VARIABLES, Formula
+from abcost.cost.entry import CONFIDENCES, units
+from abcost.cost.formula import Formula
 from abcost.cost.law import Points, Range, read_law, sample
 from abcost.errors import CostError
 
@@ -42,16 +43,10 @@ if TYPE_CHECKING:
 MAPPINGS: tuple[str, ...] = ("area", "delay")
 """What the LUTs of a fabric can be mapped for."""
 
-TIMED: dict[str, str] = {
-    **UNITS,
-    "block_read": "read of a block RAM, `depth` words of width bits: from its clock to a register",
-}
-"""Units that a table may give delays of -> what one of them is."""
-
 _HEAD = ("part", "source", "note", "delay")
-_VALID = tuple(f"valid_{name}" for name in VARIABLES)
+_VALID = tuple(f"valid_{name}" for name in SIZES)
 _KEYS = ("op", "mapping", "ns", "low", "high", *_VALID, "confidence", "note")
-_SIZE = operator.attrgetter(*VARIABLES)
+_SIZE = operator.attrgetter(*SIZES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +139,9 @@ class Timing:
             return None
         needed = sorted(set().union(*(law.valid for law in laws)) - set(size))
         if needed:
-            raise CostError(f"{self.part}: the delay of {op} depends on {needed[0]} ({VARIABLES[needed[0]]})")
+            raise CostError(
+                f"{self.part}: the delay of {op} depends on {needed[0]} ({SIZES[needed[0]].help})"
+            )
         for law in laws:
             if all(size[name] in valid for name, valid in law.valid.items()):
                 value, low, high = (side.at(size) for side in (law.value, law.low, law.high))
@@ -229,14 +226,14 @@ def read_timing(table: Mapping[str, Any]) -> Timing | None:
 
 def _law(entry: Mapping[str, Any]) -> DelayLaw:
     doc.check_keys(entry, _KEYS)
-    op = doc.choice(entry, "op", TIMED)
+    op = doc.choice(entry, "op", units())
     laws = []
     for key in ("ns", "low", "high"):
         if key not in entry:
             raise CostError(f"{op}: {key} is missing; a delay has ns, low and high")
         with doc.located(f"{op} {key}"):
             laws.append(read_law(entry[key]))
-    valid = {n: Range.read(entry[f"valid_{n}"], n) for n in VARIABLES if f"valid_{n}" in entry}
+    valid = {n: Range.read(entry[f"valid_{n}"], n) for n in SIZES if f"valid_{n}" in entry}
     for law in laws:
         if isinstance(law, Points):
             asked = valid.setdefault(law.over, law.range)

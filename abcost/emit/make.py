@@ -12,9 +12,9 @@ from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import Folding, divisors
+from abcost.core.bits import popcount_bits
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import example_inputs
-from abcost.core.precision import popcount_bits
 from abcost.emit.fits import check_fits, fitted
 from abcost.emit.project import Project, project
 from abcost.emit.rows import interpret

@@ -17,7 +17,7 @@ from abcost.accelerator.design.net import Net, Operand, Part, Slice, net_of
 from abcost.emit.wiring import WRITTEN, extended
 from abcost.rtl.unit import Port, Unit, Values, build
 
-_SHARING = frozenset({"gate", "popcount", "xnor_popcount"})
+_SHARING = frozenset({"gate", "plain_popcount", "xnor_popcount"})
 
 
 def many_multipliers(parts: Sequence[Part]) -> bool:

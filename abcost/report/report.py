@@ -14,7 +14,8 @@ from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
 from abcost.core.primitives import OpClass
-from abcost.cost.organisation import SIZES, Unit
+from abcost.core.unit_size import SIZES
+from abcost.cost.organisation import Unit
 from abcost.cost.price import PricedNode, known_total, total, unit_cost
 from abcost.cost.provenance import Used
 from abcost.cost.side import Side
@@ -317,7 +318,7 @@ def _units(report: Report, stage: Stage) -> list[dict[str, Any]]:
         for unit in node.units:
             found[replace(unit, count=1)] += unit.count
     rows = []
-    for unit in sorted(found, key=str):
+    for unit in sorted(found, key=lambda u: (u.op, *(str(getattr(u, size)) for size in SIZES))):
         cost = unit_cost(unit, report.table).to_dict()
         cost.pop("energy_pj")  # energy is counted per operation, not per unit
         size = {name: getattr(unit, name) for name in SIZES}

@@ -4,21 +4,22 @@
     unit.verilog        # one module, named after its parameters: qprelu_w16_em3_e0
     unit.model({"x": …, "code": …})["y"]
 
-Templates live in `abcost/rtl/units/`, one file each.
+Templates live in `abcost/rtl/units/`, one file each: Verilog, model, what the unit is, and which of its sizes are
+measured for a cost table. All that plans, reads or prices units asks this registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from torch import Tensor
-
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.registry import Registry
+from abcost.registry import Registry, caller
+from abcost.rtl.sweep import DelaySweeps, Sweeps
 
-Values = Mapping[str, Tensor]
+Values: TypeAlias = "Mapping[str, torch.Tensor]"
 """Port -> values, one row per vector (or per clock cycle): int64, shape (N,), or (N, count) for arrays."""
 
 MOST_BITS = 4096  # of an array port; more than any datapath of one lane reads in a cycle
@@ -50,7 +51,7 @@ class Port:
         span = f"[{self.bits - 1}:0] " if self.bits > 1 else ""
         return f"{direction} {sign}{span}{self.name}"
 
-    def pack(self, values: Tensor) -> list[int]:
+    def pack(self, values: torch.Tensor) -> list[int]:
         """Rows of values as unsigned integers of `bits` bits."""
         mask = (1 << self.width) - 1
         rows = values.reshape(len(values), self.count).tolist()
@@ -77,11 +78,11 @@ class Unit:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     body: str
-    model: Callable[[Values], dict[str, Tensor]]
+    model: Callable[[Values], dict[str, torch.Tensor]]
     clocked: bool = False
     needs: tuple[Unit, ...] = ()
     keep: bool = False
-    protocol: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+    protocol: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -116,19 +117,74 @@ def _collect(unit: Unit, modules: dict[str, str]) -> None:
     modules.setdefault(unit.name, unit.verilog)
 
 
-Template = Callable[..., Unit]
+Build = Callable[..., Unit]
+AnyBuild = TypeVar("AnyBuild", bound=Build)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Makes units of one sort.
+
+    about: what one is, in the sizes that its price depends on, for people.
+    build: the unit of these parameters, given by keyword.
+    sweep, delays: which sizes are measured for cost tables; None: none are.
+    in_luts: its memory stays in LUTs, as a table prices it; synthesis would put a large one into a block RAM.
+    stepped: its laws have steps between the sizes of the quick sweep; a target with fewer points measures all of it.
+    """
+
+    about: str
+    build: Build
+    sweep: Sweeps | None = None
+    delays: DelaySweeps | None = None
+    in_luts: bool = False
+    stepped: bool = False
+
+
 templates: Registry[Template] = Registry("hardware unit", "abcost.rtl.units", "abcost.units")
+
+
+def template(
+    op: str,
+    about: str,
+    *,
+    sweep: Sweeps | None = None,
+    delays: DelaySweeps | None = None,
+    in_luts: bool = False,
+    stepped: bool = False,
+) -> Callable[[AnyBuild], AnyBuild]:
+    """Decorator: the function builds the units called `op`; the rest is as in `Template`."""
+    owner = caller()
+
+    def keep(make: AnyBuild) -> AnyBuild:
+        templates.add(op, owner)(Template(about, make, sweep, delays, in_luts, stepped))
+        return make
+
+    return keep
+
+
+TABLE_ORDER = (
+    "multiply", "add", "compare", "mux", "max", "accumulate", "register", "prelu", "shift_select", "qprelu",
+    "xnor_popcount", "signed_sum", "qprelu_add", "scale_dot", "rom", "masked_popcount", "plain_popcount",
+    "constant_popcount", "counter", "multiply_lut",
+)  # fmt: skip
+"""The first units of a cost table; all others follow by name."""
+
+
+def in_order(first: Sequence[str] = TABLE_ORDER) -> list[tuple[str, Template]]:
+    """All templates by name, some of them first."""
+    rank = {op: place for place, op in enumerate(first)}
+    return sorted(templates, key=lambda item: (rank.get(item[0], len(rank)), item[0]))
 
 
 def build(op: str, **parameters: Any) -> Unit:
     """The unit `op` with these parameters. Raises UnknownName, or UsageError for parameters it cannot take."""
-    return templates.get(op)(**parameters)
+    return templates.get(op).build(**parameters)
 
 
-def begins_with(*flags: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+def begins_with(*flags: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
     """A protocol: these flags are 1 in the first row, for a state is unknown before."""
 
-    def protocol(rows: dict[str, Tensor]) -> dict[str, Tensor]:
+    def protocol(rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         for name in flags:
             rows[name][0] = 1
         return rows

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from abcost.cli.options import blocks_of
 from abcost.comparing.condition import parse_condition
 from abcost.core.inputs import InputSpec
-from abcost.cost.formula import VARIABLES, Formula
+from abcost.core.unit_size import SIZES
+from abcost.cost.formula import Formula
 from abcost.models.subject import parse_arguments
 from abcost.searching.budget import QUANTITIES, parse_budget
 from fuzzing.damage import damaged_text
@@ -15,7 +16,7 @@ from fuzzing.target import Target
 
 _NUMBERS = st.sampled_from(["0", "1", "2.5", "1e308", "-3", "0.0", "9" * 30])
 _FORMULAS = st.recursive(
-    _NUMBERS | st.sampled_from([*VARIABLES, "speed", "__class__"]),
+    _NUMBERS | st.sampled_from([*SIZES, "speed", "__class__"]),
     lambda inner: st.one_of(
         st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "**", "%", "<"]), inner).map(" ".join),
         st.tuples(st.sampled_from(["ceil", "log2", "min", "abs", "-", ""]), inner).map(lambda p: f"{p[0]}({p[1]})"),
@@ -26,7 +27,7 @@ _FORMULAS = st.recursive(
 
 
 def _formula(text: str) -> object:
-    return Formula.parse(text).at(dict.fromkeys(VARIABLES, 3))
+    return Formula.parse(text).at(dict.fromkeys(SIZES, 3))
 
 
 _TERMS = st.tuples(

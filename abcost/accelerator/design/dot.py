@@ -26,9 +26,9 @@ from abcost.accelerator.design.net import Net, NumberFormat, Operand, Part, Slic
 from abcost.accelerator.design.signed_digits import Digits, digits_of
 from abcost.accelerator.engine import Engine
 from abcost.accelerator.folding import Folding
+from abcost.core.bits import popcount_bits
 from abcost.core.exponents import sizes_of
 from abcost.core.kinds import DotArithmetic, OpKind
-from abcost.core.precision import popcount_bits
 from abcost.cost.organisation import Lanes, Unit, units_of
 
 POPCOUNTED = frozenset({DotArithmetic.XNOR, DotArithmetic.MASKED, DotArithmetic.PLANES})
@@ -400,7 +400,7 @@ def _counted(d: Describer, engine: Engine, folding: Folding, inside: Net | None)
     d.remark = "taps inside the image"
     bits = popcount_bits(inside.elements)
     count = d.unit(
-        "popcount", 1, {"a": inside}, Net("positions", bits, signed=False), "p",
+        "plain_popcount", 1, {"a": inside}, Net("positions", bits, signed=False), "p",
         [Unit("plain_popcount", 1, 1, bits=inside.elements)], parameters={"bits": inside.elements},
     )  # fmt: skip
     return count, taps

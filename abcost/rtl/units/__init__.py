@@ -1,1 +1,1 @@
-"""One file per unit template; each registers itself in `abcost.rtl.unit.templates`."""
+"""One file per sort of unit, which registers itself: `abcost.rtl.unit.template`."""

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
 
-from abcost.rtl.unit import Port, Unit, Values, begins_with, check_width, flag, templates
+from abcost.core.lazy import torch
+from abcost.rtl.sweep import DelaySweep, Sample, Sweep, by_width, delays_by_width
+from abcost.rtl.unit import Port, Unit, Values, begins_with, check_width, flag, template
 
 
-@templates.add("accumulate")
+def _of_popcounts(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """The input is a popcount, some bits narrower than the sum."""
+    return tuple(
+        replace(s, parameters={**s.parameters, "input_width": max(1, s.size["width"] - 3)}) for s in samples
+    )
+
+
+def _sweep(*, quick: bool) -> Sweep:
+    plain = by_width(wide=True)(quick=quick)
+    return replace(plain, samples=_of_popcounts(plain.samples))
+
+
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    plain = delays_by_width(dsp, quick=quick)
+    return replace(plain, samples=_of_popcounts(plain.samples))
+
+
+@template("accumulate", "adder whose result is kept in a register, width bits", sweep=_sweep, delays=_delays)
 def accumulate(
     *, width: int, input_width: int | None = None, signed: bool = False, enabled: bool = False
 ) -> Unit:

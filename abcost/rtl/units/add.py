@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from abcost.core.integer import wrap
-from abcost.rtl.unit import Port, Unit, check_width, templates
+from abcost.rtl.sweep import by_width, delays_by_width
+from abcost.rtl.unit import Port, Unit, check_width, template
 
 
-@templates.add("add")
+@template(
+    "add",
+    "width bits; also subtract and sign-controlled add",
+    sweep=by_width(wide=True),
+    delays=delays_by_width,
+)
 def add(*, width: int, subtract: bool = False) -> Unit:
     """s = a + b, or a - b, in width bits (two's complement, wraps)."""
     check_width(width)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Unit, Values, flag, templates
+from abcost.rtl.unit import Unit, Values, flag, template
 
 MOST = 2**16
 
 
-@templates.add("burst")
+@template("burst", "one flag becomes as many as values are shifted out, one a cycle")
 def burst(*, length: int) -> Unit:
     """active = start, and for length - 1 cycles after it; `start` comes again no earlier than `length` cycles later.
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from abcost.core.integer import at_least
-from abcost.rtl.unit import Port, Unit, check_width, flag, label, templates
+from abcost.rtl.forms import LINEAR, Pieces, Terms
+from abcost.rtl.sweep import by_width, delays_by_width
+from abcost.rtl.unit import Port, Unit, check_width, flag, label, template
+
+COMPARED = Pieces("width", (Terms(("ceil(width / 3)",)), *LINEAR.forms))  # 7-series: three bits per two LUTs
 
 
-@templates.add("compare")
+@template(
+    "compare",
+    "width bits, with a constant or another value",
+    sweep=by_width(COMPARED, wide=True),
+    delays=delays_by_width,
+)
 def compare(*, width: int) -> Unit:
     """y = a >= b, signed."""
     check_width(width)
@@ -19,7 +28,7 @@ def compare(*, width: int) -> Unit:
     )
 
 
-@templates.add("compare_constant")
+@template("compare_constant", "width bits, with a constant")
 def compare_constant(*, width: int, level: int) -> Unit:
     """y = x >= level, signed."""
     check_width(width)

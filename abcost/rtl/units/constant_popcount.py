@@ -7,22 +7,61 @@ the same for all weights but for its inversion, its carry is one of four functio
 from __future__ import annotations
 
 import hashlib
+import random
 
-import torch
-
+from abcost.core.bits import popcount_bits
 from abcost.core.integer import popcount
-from abcost.core.precision import popcount_bits
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, Values, templates
-from abcost.rtl.units.xnor_popcount import popcount_of_bits
+from abcost.rtl.forms import Each, Interpolated
+from abcost.rtl.sweep import Sample, Sweep
+from abcost.rtl.unit import Port, Unit, Values, template
+from abcost.rtl.units.xnor_popcount import plain_popcount
+
+CONSTANT_BITS = (4, 9, 16, 24, 36, 64)
+CONSTANT_LANES = (1, 2, 4, 8, 16, 32, 64)
+HELD_CONSTANT = ((12, 4), (18, 16), (20, 1), (30, 8), (27, 2))
+MOST_CONSTANT = 1200
+"""Most bits times lanes that are measured but of 36 bits: larger ones take minutes each."""
 
 
-@templates.add("constant_popcount")
+DRAWS, MOST_DRAWN = 3, 300
+"""Sets of words of each size, and the most bits times lanes of which there are so many: few words vary by a tenth."""
+
+
+def constant_words(bits: int, lanes: int, draw: int = 0) -> tuple[int, ...]:
+    """Random words, as weights of a trained layer look to synthesis."""
+    generator = random.Random(f"constant {bits} {lanes}" + (f" {draw}" if draw else ""))
+    return tuple(generator.getrandbits(bits) for _ in range(lanes))
+
+
+def _sweep(*, quick: bool) -> Sweep:
+    """LUTs of a lane rise with its bits and fall with the lanes that share; priced in such groups of lanes."""
+    grid = [
+        (n, lanes)
+        for n in (CONSTANT_BITS[::2] if quick else CONSTANT_BITS)
+        for lanes in CONSTANT_LANES
+        if n * lanes <= MOST_CONSTANT or n == 36
+    ]
+    samples = [
+        Sample({"bits": n, "choices": lanes}, {"bits": n, "words": constant_words(n, lanes, draw)}, out)
+        for sizes, out in ((grid, False), (HELD_CONSTANT, True))
+        for n, lanes in sizes
+        for draw in range(DRAWS if n * lanes <= MOST_DRAWN else 1)
+    ]
+    return Sweep(Each("choices", Interpolated("bits")), tuple(samples))
+
+
+@template(
+    "constant_popcount",
+    "`choices` popcounts of the same `bits` inputs, each against a constant word",
+    sweep=_sweep,
+)
 def constant_popcount(*, bits: int, words: tuple[int, ...]) -> Unit:
     """p_l = number of i in 0 … bits - 1 in which a_i is bit i of word l. Raises UsageError for words beyond `bits`."""
     if not words or not all(0 <= word < 1 << bits for word in words):
         raise UsageError(f"constant popcounts of {bits} bits need words from 0 to 2**{bits} - 1")
-    counter = popcount_of_bits(bits=bits)
+    counter = plain_popcount(bits=bits)
     width = popcount_bits(bits)
     digest = hashlib.sha256(repr((bits, words)).encode()).hexdigest()[:8]
     lanes = [

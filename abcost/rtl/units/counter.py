@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterable
 
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, Values, begins_with, flag, templates
+from abcost.rtl.forms import LINEAR, Curve
+from abcost.rtl.sweep import DelaySweep, Sample, Sweep, marked, widths
+from abcost.rtl.unit import Port, Unit, Values, begins_with, flag, template
 
 MOST = 2**32
 
 
-@templates.add("counter")
+def _samples(sizes: Iterable[tuple[int, bool]]) -> tuple[Sample, ...]:
+    """Of a modulus that is no power of two: the counter has a comparison, beyond which only its bits matter."""
+    return tuple(Sample({"width": w}, {"modulus": (5 << w) // 7}, out) for w, out in sizes)
+
+
+def _sweep(*, quick: bool) -> Sweep:
+    return Sweep(LINEAR, _samples((w, out) for w, out in widths(quick=quick) if w <= 24))
+
+
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    del dsp
+    sizes = marked((2, 16), (8,)) if quick else marked((2, 4, 16, 24), (8,))
+    return DelaySweep(Curve("width"), _samples(sizes))
+
+
+@template(
+    "counter",
+    "width bits with enable and reset, back to 0 after its last value",
+    sweep=_sweep,
+    delays=_delays,
+    stepped=True,
+)
 def counter(*, modulus: int) -> Unit:
     """count <= (count + enable) mod `modulus`, 0 after `reset`; wrap = enable and count = modulus - 1.
 

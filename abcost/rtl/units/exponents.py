@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from abcost.core.exponents import BY_INDEX, code_bits, selected
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
 
 
@@ -47,7 +45,7 @@ class Selection:
         """The code of one of the choices."""
         return self.choices.index(exponent) if self.by_index else max(self.choices) - exponent
 
-    def exponent(self, codes: Tensor) -> Tensor:
+    def exponent(self, codes: torch.Tensor) -> torch.Tensor:
         """The exponent that each code selects."""
         if not self.by_index:
             return max(self.choices) - codes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abcost.rtl.unit import Port, Unit, check_width, flag, templates
+from abcost.rtl.unit import Port, Unit, check_width, flag, template
 
 
-@templates.add("gate")
+@template("gate", "register of width bits that is held at 0")
 def gate(*, width: int) -> Unit:
     """q <= keep ? d : 0; unsigned. The synchronous reset of the register takes no LUT."""
     check_width(width, least=1)

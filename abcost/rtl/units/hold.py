@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
+from abcost.core.lazy import torch
+from abcost.rtl.unit import Port, Unit, Values, begins_with, check_width, flag, template
 
-from abcost.rtl.unit import Port, Unit, Values, begins_with, check_width, flag, templates
 
-
-@templates.add("hold")
+@template("hold", "register of width bits with an enable")
 def hold(*, width: int) -> Unit:
     """q <= load ? d : q; unsigned."""
     check_width(width, least=1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from abcost.core.lazy import torch
+from abcost.rtl.sweep import by_width, delays_by_width
+from abcost.rtl.unit import Port, Unit, check_width, template
 
-from abcost.rtl.unit import Port, Unit, check_width, templates
 
-
-@templates.add("max")
+@template("max", "larger of two values of width bits", sweep=by_width(wide=True), delays=delays_by_width)
 def maximum(*, width: int) -> Unit:
     """y = max(a, b), signed."""
     check_width(width)
@@ -22,7 +22,7 @@ def maximum(*, width: int) -> Unit:
     )
 
 
-@templates.add("min")
+@template("min", "smaller of two values of width bits")
 def minimum(*, width: int) -> Unit:
     """y = min(a, b), signed: the upper bound of a clamp."""
     check_width(width)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
-import torch
-
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, templates
+from abcost.rtl.forms import Factors
+from abcost.rtl.sweep import DelaySweep, Sample
+from abcost.rtl.unit import Port, Unit, template
+from abcost.rtl.units.rom import random_words
 
 STYLES = {"block": "block", "lutram": "logic"}
 """Where a memory goes -> the value of the synthesis attributes `rom_style` and `ram_style`.
@@ -16,7 +18,7 @@ To Yosys "distributed" is RAM of LUTs, which holds nothing at the start: an erro
 """
 
 
-@templates.add("memory")
+@template("memory", "`depth` words of width bits, initialised, with one read port")
 def memory(*, bits: int, words: tuple[int, ...], place: str = "block", file: str = "") -> Unit:
     """data = words[address], one bit each at data[i], from the next clock edge on.
 
@@ -54,3 +56,29 @@ def hex_file(bits: int, words: tuple[int, ...]) -> str:
     """The text of the file from which the Verilog is initialised."""
     digits = (bits + 3) // 4
     return "".join(f"{word:0{digits}x}\n" for word in words)
+
+
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    """From one block to eight, side by side and behind each other."""
+    del dsp
+    sizes = [(8, 512), (16, 1024), (8, 4096)]
+    sizes += [] if quick else [(2, 2048), (36, 512), (64, 512), (8, 2048), (16, 4096)]
+    samples = [
+        Sample(
+            {"width": w, "depth": d},
+            {"bits": w, "words": tuple(word % (1 << w) for word in random_words(w, d))},
+            (w, d) == (8, 2048),
+        )
+        for w, d in sizes
+    ]
+    return DelaySweep(Factors(("log2(width)", "log2(depth)", "1")), tuple(samples))
+
+
+@template(
+    "block_read",
+    "read of a block RAM, `depth` words of width bits: from its clock to a register",
+    delays=_delays,
+)
+def block_read(*, bits: int, words: tuple[int, ...]) -> Unit:
+    """A memory in blocks of RAM."""
+    return memory(bits=bits, words=words, place="block")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abcost.core.integer import wrap
-from abcost.rtl.unit import Port, Unit, check_width, label, templates
+from abcost.rtl.unit import Port, Unit, check_width, label, template
 from abcost.rtl.units.digits import signed_digits
 
 
-@templates.add("multiply_constant")
+@template("multiply_constant", "width bits by one constant, as shifts and adds")
 def multiply_constant(*, width: int, constant: int) -> Unit:
     """p = x * constant = sum over the nonzero digits d_i of d_i * (x << i); p wide enough for every x."""
     check_width(width, most=32)

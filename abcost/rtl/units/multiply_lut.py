@@ -7,10 +7,16 @@ against 145, on LUT4: 788 against 409): here every row is one adder, whose carry
 from __future__ import annotations
 
 from abcost.core.integer import wrap
-from abcost.rtl.unit import Port, Unit, check_width, templates
+from abcost.rtl.forms import Pieces, Terms
+from abcost.rtl.sweep import by_width
+from abcost.rtl.unit import Port, Unit, check_width, template
+
+BOOTH = Pieces(
+    "width", (Terms(("width * ceil(width / 2)", "width", "1")), Terms(("width ** 2", "width", "1")))
+)
 
 
-@templates.add("multiply_lut")
+@template("multiply_lut", "width x width bits, of LUTs where no DSP is left", sweep=by_width(BOOTH))
 def multiply_lut(*, width: int) -> Unit:
     """p = a * b, signed, 2 * width bits.
 

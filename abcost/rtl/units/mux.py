@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from abcost.core.lazy import torch
+from abcost.rtl.sweep import by_width, delays_by_width
+from abcost.rtl.unit import Port, Unit, check_width, flag, template
 
-from abcost.rtl.unit import Port, Unit, check_width, flag, templates
 
-
-@templates.add("mux")
+@template("mux", "width bits, two inputs", sweep=by_width(wide=True), delays=delays_by_width)
 def mux(*, width: int) -> Unit:
     """y = s ? b : a."""
     check_width(width)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
 from abcost.core.integer import wrap
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, Values, check_width, flag, templates
+from abcost.rtl.unit import Port, Unit, Values, check_width, flag, template
 
 MOST_DEPTH = 2**16
 OPERATIONS = ("sum", "max")
 
 
-@templates.add("pool")
+@template("pool", "one step of a sum or max pool of width bits, with a running result per window")
 def pool(*, width: int, depth: int, operation: str = "sum", forward: bool = False) -> Unit:
     """Where valid: y <= memory[address] <= first ? x : memory[address] + x (or their maximum), wrapping.
 

@@ -5,10 +5,43 @@ from __future__ import annotations
 from abcost.core.integer import prelu as model_of
 from abcost.core.integer import wrap
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, check_width, templates
+from abcost.rtl.forms import LINE, Curve, Pieces, Split, Terms
+from abcost.rtl.sweep import DelaySweep, Sample, Sweep, dsp_widths, widths
+from abcost.rtl.unit import Port, Unit, check_width, template
+
+_FORMS = (
+    LINE,
+    Terms(("width", "fraction_bits", "1")),
+    Terms(("width ** 2", "width", "fraction_bits", "1")),
+)
 
 
-@templates.add("prelu")
+def _sample(width: int, fraction_bits: int, *, out: bool) -> Sample:
+    size = {"width": width, "fraction_bits": fraction_bits}
+    return Sample(size, size, out)
+
+
+def _sweep(*, quick: bool) -> Sweep:
+    """Above 18 bits a fraction of 10 or more: with fewer some DSPs of the product are not needed at all."""
+    samples = [
+        _sample(width, fraction, out=out)
+        for width, out in widths(quick=quick)
+        if width >= 4
+        for fraction in sorted({4 if width <= 18 else 10, width - width // 4, width})
+    ]
+    return Sweep(Pieces("width", _FORMS), tuple(samples))
+
+
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    samples = [
+        _sample(width, fraction, out=out)
+        for width, out in dsp_widths(dsp, quick=quick)
+        for fraction in ((width // 2,) if quick or out else sorted({width // 2, width - width // 4}))
+    ]
+    return DelaySweep(Split("width", dsp, Curve("width")), tuple(samples))
+
+
+@template("prelu", "multiplier and select, width bits", sweep=_sweep, delays=_delays)
 def prelu(*, width: int, fraction_bits: int) -> Unit:
     """y = x where x >= 0, floor(x * slope / 2**fraction_bits) elsewhere, in width bits (wraps)."""
     check_width(width, most=32)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from abcost.core.integer import shift_prelu, wrap
-from abcost.rtl.unit import Port, Unit, check_width, label, templates
+from abcost.rtl.exponent_sets import delays_selecting, selecting
+from abcost.rtl.unit import Port, Unit, check_width, label, template
 from abcost.rtl.units.exponents import Selection, distinct, prelu_selection
 from abcost.rtl.units.shift import expression, select
 
 
-@templates.add("qprelu")
+@template(
+    "qprelu",
+    "slope one of `exponents` powers of two, width bits",
+    sweep=selecting(identity=True),
+    delays=delays_selecting(identity=True),
+)
 def qprelu(*, width: int, exponents: tuple[int, ...]) -> Unit:
     """y = x where x >= 0, floor(x * 2**e) elsewhere, in width bits (wraps); e by its code.
 

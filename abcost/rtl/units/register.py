@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from abcost.rtl.unit import Port, Unit, check_width, templates
+from abcost.rtl.forms import Curve
+from abcost.rtl.sweep import DelaySweep, Sample, by_width, marked
+from abcost.rtl.unit import Port, Unit, check_width, template
 
 
-@templates.add("register")
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    """From one flip-flop to the next: what no engine is faster than."""
+    del dsp
+    widths = marked((1, 32), (8,)) if quick else marked((1, 16, 32), (8,))
+    return DelaySweep(Curve("width"), tuple(Sample({"width": w}, {"width": w}, out) for w, out in widths))
+
+
+@template("register", "width bits", sweep=by_width(more=(1,), wide=True), delays=_delays)
 def register(*, width: int) -> Unit:
     """q <= d."""
     check_width(width, least=1)

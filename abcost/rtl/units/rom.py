@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import random
 
-import torch
-
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, check_width, templates
+from abcost.rtl.forms import Curve, Pieces, Terms
+from abcost.rtl.sweep import DelaySweep, Sample, Sweep, marked
+from abcost.rtl.unit import Port, Unit, check_width, template
 
 BANK = 256
 """Words that four LUT6 and the multiplexers beside them hold of one bit; deeper ROMs are several, each with its
@@ -15,7 +17,60 @@ register, and a multiplexer behind them: one large table maps to up to 1.8 times
 """
 
 
-@templates.add("rom")
+DEPTHS = (2, 3, 4, 5, 6, 8, 12, 16, 32, 64, 96, 128, 192, 256, 320, 512, 640, 1024)
+HELD_DEPTHS = (7, 10, 28, 56, 112, 232, 448, 900)
+SMALL = 8
+QUICK_DEPTHS = (2, 4, 8, 16, 64, 128, 256)
+QUICK_HELD_DEPTHS = (28, 112)
+
+
+def random_words(bits: int, depth: int) -> tuple[int, ...]:
+    """Random words; of a small ROM, words whose columns are neither equal nor inverted, as far as there are so many."""
+    if depth > SMALL:
+        generator = random.Random(f"{depth} {bits}")
+        return tuple(generator.randrange(-(1 << (bits - 1)), 1 << (bits - 1)) for _ in range(depth))
+    columns = [
+        1 + 11 * i % ((1 << depth - 1) - 1) for i in range(bits)
+    ]  # 11 divides no 2**(depth - 1) - 1 up to there
+    words = [sum((column >> row & 1) << i for i, column in enumerate(columns)) for row in range(depth)]
+    return tuple(word - (word >> (bits - 1) << bits) for word in words)
+
+
+def _sample(width: int, depth: int, *, out: bool) -> Sample:
+    size = {"width": width, "depth": depth}
+    return Sample(size, {"width": width, "contents": random_words(width, depth)}, out)
+
+
+def _sweep(*, quick: bool) -> Sweep:
+    """From codes of 1 bit to words of 32. One LUT6 holds 64 words of a bit; LUT4s and cells select word by word."""
+    depths = marked(QUICK_DEPTHS, QUICK_HELD_DEPTHS) if quick else marked(DEPTHS, HELD_DEPTHS)
+    widths = (1, 8, 32) if quick else (1, 2, 4, 8, 16, 32)
+    samples = [_sample(width, depth, out=out) for depth, out in depths for width in widths]
+    banks, rest = f"ceil(depth / {BANK})", f"(depth - {BANK} * floor(depth / {BANK}))"  # see the template
+    blocks = f"4 * floor(depth / {BANK}) + min(1, {rest}) * 2 ** ceil(log2(max(1, {rest} / 64)))"  # of one LUT6 per bit
+    forms = (
+        Terms(("min(width, 2 ** min(depth - 1, 9) - 1)",)),  # so many columns differ
+        Terms((f"width * ({blocks} + min(1, {banks} - 1))",)),
+        Terms((f"width * {banks}", f"ceil(log2({banks}))")),
+        Terms(("width", "1")),
+        Terms(("width * 2 ** ceil(log2(depth))", "width", "1")),
+        Terms(("width * depth", "width", "1")),
+    )
+    return Sweep(Pieces("depth", forms, covering=True), tuple(samples))
+
+
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    """Words in LUTs, whose own registers are behind them: address register -> LUTs -> register.
+
+    Of 16 bits: narrow ones are faster (1 bit of 256 words 4.7 instead of 7.2 ns, mapped for area), wider ones
+    read more columns side by side with the same address.
+    """
+    del dsp
+    depths = marked((2, 16, 256), (64,)) if quick else marked((2, 8, 16, 32, 256, 512, 1024), (64,))
+    return DelaySweep(Curve("depth"), tuple(_sample(16, depth, out=out) for depth, out in depths))
+
+
+@template("rom", "`depth` words of width bits, in LUTs or gates", sweep=_sweep, delays=_delays, in_luts=True)
 def rom(*, width: int, contents: tuple[int, ...]) -> Unit:
     """data = contents[address], signed, from the next clock edge on. Beyond the last word some word is read."""
     check_width(width, least=1)

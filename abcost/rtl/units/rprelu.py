@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abcost.core.integer import wrap
-from abcost.rtl.unit import Port, Unit, templates
+from abcost.rtl.exponent_sets import delays_selecting, selecting
+from abcost.rtl.unit import Port, Unit, template
 from abcost.rtl.units.prelu import prelu
 from abcost.rtl.units.qprelu import qprelu
 
@@ -29,7 +30,12 @@ def _biased(name: str, width: int, inner: Unit) -> Unit:
     )
 
 
-@templates.add("qprelu_add")
+@template(
+    "qprelu_add",
+    "qprelu with an adder behind it, combinational",
+    sweep=selecting(identity=True),
+    delays=delays_selecting(identity=True),
+)
 def qprelu_add(*, width: int, exponents: tuple[int, ...]) -> Unit:
     """z = PReLU(x) + bias_out with a slope that is a power of two out of a set: selects fit into the adder's LUTs."""
     inner = qprelu(width=width, exponents=exponents)
@@ -48,7 +54,7 @@ def qprelu_add(*, width: int, exponents: tuple[int, ...]) -> Unit:
     )
 
 
-@templates.add("rprelu")
+@template("rprelu", "prelu of width bits with an adder before and behind it")
 def rprelu(*, width: int, fraction_bits: int) -> Unit:
     """z = PReLU(x + bias_in) + bias_out with a slope of `fraction_bits` fraction bits."""
     return _biased(
@@ -58,7 +64,7 @@ def rprelu(*, width: int, fraction_bits: int) -> Unit:
     )
 
 
-@templates.add("qrprelu")
+@template("qrprelu", "qprelu with an adder before and behind it")
 def qrprelu(*, width: int, exponents: tuple[int, ...]) -> Unit:
     """z = PReLU(x + bias_in) + bias_out with a slope that is a power of two out of a set."""
     inner = qprelu(width=width, exponents=exponents)

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+from abcost.core.bits import popcount_bits
 from abcost.core.integer import wrap
-from abcost.core.precision import popcount_bits
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, check_width, templates
+from abcost.rtl.forms import LINE, Factors, Pieces, Split
+from abcost.rtl.sweep import DelaySweep, Sample, Sweep, dsp_widths, widths
+from abcost.rtl.unit import Port, Unit, check_width, template
 
 
-@templates.add("scale_dot")
+def _sweep(*, quick: bool) -> Sweep:
+    """The number of taps decides a handful of inverters; the law is over the width alone."""
+    samples = [
+        Sample({"width": width}, {"width": width, "bits": taps}, out)
+        for width, out in widths(quick=quick)
+        for taps in (72, 576, 4608)
+        if popcount_bits(taps) + 2 <= width
+    ]
+    return Sweep(Pieces("width", (LINE,)), tuple(samples))
+
+
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    """The subtraction in front of the multiplier is as wide as the count, so taps matter beside the width."""
+    samples = [
+        Sample({"width": width, "bits": taps}, {"width": width, "bits": taps}, out)
+        for width, out in dsp_widths(dsp, quick=quick)
+        for taps in ((1152,) if quick or out else (72, 1152, 18432))
+        if popcount_bits(taps) + 2 <= width
+    ]
+    terms = ("width", "1") if quick else ("width", "log2(bits)", "1")
+    return DelaySweep(Split("width", dsp, Factors(terms)), tuple(samples))
+
+
+@template(
+    "scale_dot", "(2p - K) * factor of a binary dot product of K = `bits` taps", sweep=_sweep, delays=_delays
+)
 def scale_dot(*, width: int, bits: int) -> Unit:
     """y = (2 * p - bits) * factor in width bits (wraps); p counts 0 to `bits`, more wraps."""
     check_width(width, most=32)

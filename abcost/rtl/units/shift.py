@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abcost.core.integer import shift as shifted
 from abcost.core.integer import wrap
-from abcost.rtl.unit import Port, Unit, check_width, label, templates
+from abcost.rtl.exponent_sets import delays_selecting, selecting
+from abcost.rtl.unit import Port, Unit, check_width, label, template
 from abcost.rtl.units.exponents import Selection, distinct
 
 
@@ -47,7 +48,7 @@ def _multiplexer(code: str, inputs: list[str], bits: int, low: int) -> str:
     return f"{code}[{low + 1}] ? ({code}[{low}] ? {d} : {c}) : ({code}[{low}] ? {b} : {a})"
 
 
-@templates.add("shift_constant")
+@template("shift_constant", "by one amount")
 def shift_constant(*, width: int, exponent: int) -> Unit:
     """y = floor(x * 2**exponent) in width bits (wraps)."""
     check_width(width)
@@ -60,7 +61,12 @@ def shift_constant(*, width: int, exponent: int) -> Unit:
     )
 
 
-@templates.add("shift_select")
+@template(
+    "shift_select",
+    "width bits, by one of `exponents` amounts",
+    sweep=selecting(identity=False),
+    delays=delays_selecting(identity=False),
+)
 def shift_select(*, width: int, exponents: tuple[int, ...]) -> Unit:
     """y = floor(x * 2**e) in width bits (wraps), e out of a set by its code (`Selection` of the rising set)."""
     check_width(width)

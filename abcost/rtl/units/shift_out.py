@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, Values, begins_with, check_width, flag, templates
+from abcost.rtl.unit import Port, Unit, Values, begins_with, check_width, flag, template
 
 
-@templates.add("shift_out")
+@template("shift_out", "shift register of width bits a word, with parallel load")
 def shift_out(*, width: int, inputs: int, outputs: int) -> Unit:
     """held <= load ? x : held moved down by `outputs` elements; y = the lowest `outputs` elements of held.
 

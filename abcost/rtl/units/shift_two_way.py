@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import Port, Unit, check_width, flag, templates
+from abcost.rtl.unit import Port, Unit, check_width, flag, template
 
 
-@templates.add("shift_two_way")
+@template("shift_two_way", "width bits, by one amount or not at all")
 def shift_two_way(*, width: int, amount: int) -> Unit:
     """y = s ? floor(x / 2**amount) : x, unsigned, so that a shift fills up with zeros.
 

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterable
 
-from abcost.rtl.unit import Port, Unit, Values, check_width, templates
+from abcost.core.lazy import torch
+from abcost.rtl.forms import Factors, Terms
+from abcost.rtl.sweep import DelaySweep, Sample, Sweep
+from abcost.rtl.unit import Port, Unit, Values, check_width, template
+
+_LAW = Terms(("bits * width * log2(bits)", "bits * width", "bits", "width", "1"))
+_ENERGY = Terms(("(bits - 1) * width", "width", "bits - 1", "1"))
+"""A sum of n inputs has n - 1 adders, which glitch."""
+_DELAY = Factors(("ceil(log2(bits))", "log2(bits)", "ceil(log2(bits)) * width", "width", "1"))
 
 
-@templates.add("signed_sum")
+def _samples(fit: Iterable[tuple[int, int]], held: Iterable[tuple[int, int]]) -> tuple[Sample, ...]:
+    return tuple(
+        Sample({"bits": n, "width": w}, {"bits": n, "width": w}, out)
+        for sizes, out in ((fit, False), (held, True))
+        for n, w in sizes
+    )
+
+
+def _sweep(*, quick: bool) -> Sweep:
+    fit = [(n, w) for n in ((2, 9, 27) if quick else (1, 2, 4, 9, 16, 27, 64)) for w in (8, 16, 24, 32)]
+    held = [(5, 12), (18, 16)] if quick else [(3, 12), (12, 20), (36, 10), (50, 16)]
+    return Sweep(_LAW, _samples(fit, held), energy=_ENERGY)
+
+
+def _delays(dsp: int, *, quick: bool) -> DelaySweep:
+    del dsp
+    fit = [(n, w) for n in ((2, 4, 16) if quick else (1, 2, 3, 4, 8, 16)) for w in (8, 16)]
+    fit += [] if quick else [(2, 4), (9, 4), (4, 24)]
+    held = [(8, 12)] if quick else [(8, 12), (5, 10), (14, 16)]
+    return DelaySweep(_DELAY, _samples(fit, held))
+
+
+@template(
+    "signed_sum", "sum of `bits` inputs of width bits, each added or subtracted", sweep=_sweep, delays=_delays
+)
 def signed_sum(*, bits: int, width: int) -> Unit:
     """y = sum over i of (w_i ? +x_i : -x_i) for `bits` signed inputs of `width` bits; no overflow.
 

@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from torch import Tensor
-
+from abcost.core.bits import popcount_bits
 from abcost.core.integer import popcount
-from abcost.core.precision import popcount_bits
+from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.unit import MOST_BITS, Port, Unit, Values, templates
+from abcost.rtl.sweep import by_bits, delays_by_bits
+from abcost.rtl.unit import MOST_BITS, Port, Unit, Values, template
 
 STRUCTURES = ("compressor", "tree")
 
 
-@templates.add("xnor_popcount")
+@template(
+    "xnor_popcount",
+    "binary dot product of `bits` inputs per cycle",
+    sweep=by_bits(),
+    delays=delays_by_bits(576),
+)
 def xnor_popcount(*, bits: int, structure: str = "compressor", masked: bool = False) -> Unit:
     """p = number of i in 0 … bits - 1 with a_i = w_i, in ceil(log2(bits + 1)) bits.
 
@@ -29,21 +34,37 @@ def xnor_popcount(*, bits: int, structure: str = "compressor", masked: bool = Fa
     same = "~(a{i} ^ w{i})" + (" & m{i}" if masked else "")
     ports = ("a", "w", "m") if masked else ("a", "w")
 
-    def agree(v: Values) -> Tensor:
+    def agree(v: Values) -> torch.Tensor:
         both = v["a"] == v["w"]
         return both & (v["m"] == 1) if masked else both
 
     return _counter("xnor_popcount" + "_masked" * masked, ports, bits, structure, same, agree)
 
 
-@templates.add("popcount")
-def popcount_of_bits(*, bits: int, structure: str = "compressor") -> Unit:
+@template(
+    "masked_popcount",
+    "xnor_popcount of `bits` inputs with a mask bit each",
+    sweep=by_bits(288),
+    delays=delays_by_bits(144),
+)
+def masked_popcount(*, bits: int, structure: str = "compressor") -> Unit:
+    """p = number of i in 0 … bits - 1 with a_i = w_i and m_i = 1."""
+    return xnor_popcount(bits=bits, structure=structure, masked=True)
+
+
+@template("plain_popcount", "how many of `bits` bits are 1", sweep=by_bits(288), delays=delays_by_bits(144))
+def plain_popcount(*, bits: int, structure: str = "compressor") -> Unit:
     """p = number of i in 0 … bits - 1 with a_i = 1: where weights are constants, or taps are counted."""
     return _counter("popcount", ("a",), bits, structure, "a{i}", lambda v: v["a"] == 1)
 
 
 def _counter(
-    name: str, ports: tuple[str, ...], bits: int, structure: str, same: str, agree: Callable[[Values], Tensor]
+    name: str,
+    ports: tuple[str, ...],
+    bits: int,
+    structure: str,
+    same: str,
+    agree: Callable[[Values], torch.Tensor],
 ) -> Unit:
     """A unit that counts the bits of which the expression `same` holds."""
     if structure not in STRUCTURES or not 1 <= bits <= MOST_BITS:
