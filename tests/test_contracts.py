@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from abcost.core import replay as replays
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.cost import TARGETS, bundled_targets, cost_models_dir
@@ -18,7 +19,9 @@ from abcost.models.registry import MODELS
 from abcost.report.format import FORMATS
 from abcost.rewrite.rule import Match, rules
 from abcost.rewrite.rules.unit_scale import UnitScale
-from abcost.rtl.unit import build, templates
+from abcost.rtl.forms import LINEAR
+from abcost.rtl.sweep import Sample, Sweep
+from abcost.rtl.unit import build, template, templates
 from abcost.testing import (
     check_data,
     check_format,
@@ -47,6 +50,7 @@ FALLING = {
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch):
     """What a test registers is forgotten after it."""
+    monkeypatch.setattr(replays, "_REGISTERED", dict(replays._REGISTERED))
     for registry in (DATA, FORMATS, MODELS, TARGETS, handlers, rules, templates):
         registry.names()
         for name in ("_items", "_owners"):
@@ -196,7 +200,7 @@ def test_a_rule_without_an_equation():
 
 
 def unit_like(**changes):
-    @templates.add("mine")
+    @template("mine", "width bits", sweep=changes.pop("sweep", None))
     def mine(*, width):
         """Mine."""
         return dataclasses.replace(build("compare", width=width), **changes)
@@ -228,6 +232,25 @@ def test_units_of_one_name():
 
 
 @pytest.mark.parametrize(
+    ("samples", "match"),
+    [
+        ([Sample({"width": 4}, {"width": 4})], "1 samples are too few to fit a law$"),
+        ([Sample({"width": w}, {"width": w}) for w in (4, 5)], "no sample is held out to test the law$"),
+        ([Sample({"width": 4}, {"width": 4})] * 2, "compare_w4 is sampled twice$"),
+        (
+            [Sample({"breadth": 4}, {"width": 4})],
+            r"sizes of compare_w4 are \{'breadth': 4\}, not of width, bits, ",
+        ),
+    ],
+)
+def test_sweeps_that_are_wrong(samples, match):
+    need_simulator()
+    unit_like(sweep=lambda *, quick: Sweep(LINEAR, tuple(samples)))
+    with broken(f"^unit mine, sweep: {match}"):
+        check_unit("mine", {"width": 4})
+
+
+@pytest.mark.parametrize(
     ("old", "new", "match"),
     [
         (
@@ -241,7 +264,8 @@ def test_units_of_one_name():
 def test_targets_that_are_wrong(tmp_path, old, new, match):
     text = (cost_models_dir() / "asic-45nm.toml").read_text()
     assert old in text
-    (tmp_path / "mine.toml").write_text(text.replace(old, new))
+    text = text.replace(old, new).replace('target = "asic-45nm"', 'target = "mine"')
+    (tmp_path / "mine.toml").write_text(text)
     TARGETS.add("mine")(tmp_path / "mine.toml")
     with broken(match):
         check_target("mine")
@@ -262,7 +286,7 @@ def test_targets_that_are_wrong(tmp_path, old, new, match):
 )
 def test_formats_that_are_wrong(render, match):
     FORMATS.add("mine")(render)
-    with broken(f"^format mine, 1 reports, by layer, brief: {match}"):
+    with broken(f"^format mine.*: {match}"):
         check_format("mine")
 
 

@@ -157,7 +157,7 @@ def analyze(
     )  # fmt: skip
     with quiet():
         subject = resolve(asked)
-        render = FORMATS.get(chosen_format)
+        render = FORMATS.get("rich" if pictured else report_format_of(output_format, output))
         reports = analyze_subject(
             subject,
             tables,

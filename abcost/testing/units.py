@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from abcost.core.unit_size import SIZES
 from abcost.rtl.simulate import simulate
+from abcost.rtl.sweep import Sample
 from abcost.rtl.testbench import bench
 from abcost.rtl.unit import Port, Unit, build, templates
 from abcost.rtl.vectors import rows_of
 from abcost.testing.contract import hold
 
+DSP = 18  # bits by bits that one DSP multiplies, as on most FPGAs
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def check_unit(op: str, *sizes: Mapping[str, Any], rows: int = 500) -> None:
     """Raises AssertionError unless the unit's Verilog computes what its integer model says, at all of these sizes.
 
-    - Its template has an equation as docstring; units of different sizes have different names, which Verilog takes.
+    - It says what it is; units of different sizes have different names, which Verilog takes.
     - The model gives every output, as whole numbers that its port holds, the same twice.
     - The Verilog, simulated on edges and on `rows` random rows, gives the same at every row; and a wrong expectation is
       noticed, so that no output goes by unseen.
+    - If it has a sweep, `abcost calibrate` can measure it, in full and quickly: all its samples build, each of another
+      name, their sizes are those of a cost table, some fit the law and others test it. So have its delays.
 
     Needs Icarus Verilog or Verilator on PATH; raises ToolError without.
     """
     what = f"unit {op}"
-    hold(bool((templates.get(op).__doc__ or "").strip()), f"{what}: its template has no docstring")
+    made = templates.get(op)
+    hold(bool(made.about.strip()), f"{what} does not say what it is; that stands in messages and tables")
     hold(bool(sizes), f"{what}: give the sizes to try, such as {{'width': 8}}")
     units = [build(op, **size) for size in sizes]
     for unit in units:
@@ -45,6 +51,23 @@ def check_unit(op: str, *sizes: Mapping[str, Any], rows: int = 500) -> None:
         )
     for unit in units:
         _check_one(f"unit {unit.name}", unit, rows)
+    for quick in (False, True):
+        if made.sweep is not None:
+            _check_samples(f"{what}, sweep", op, made.sweep(quick=quick).samples)
+        if made.delays is not None:
+            _check_samples(f"{what}, delays", op, made.delays(DSP, quick=quick).samples)
+
+
+def _check_samples(what: str, op: str, samples: Sequence[Sample]) -> None:
+    names = [build(op, **sample.parameters).name for sample in samples]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    hold(not twice, f"{what}: {', '.join(twice)} is sampled twice")
+    for sample, name in zip(samples, names, strict=True):
+        known = all(size in SIZES and value >= SIZES[size].least for size, value in sample.size.items())
+        hold(known, f"{what}: sizes of {name} are {dict(sample.size)}, not of {', '.join(SIZES)}")
+    held = sum(sample.held_out for sample in samples)
+    hold(len(samples) - held >= 2, f"{what}: {len(samples) - held} samples are too few to fit a law")
+    hold(held >= 1, f"{what}: no sample is held out to test the law")
 
 
 def _check_one(what: str, unit: Unit, rows: int) -> None:

@@ -7,7 +7,7 @@ from abcost.models.registry import MODELS
 from abcost_sample.handlers import shrink
 
 WIDTH = 16  # channels of the first stage, unless the user says otherwise
-DEPTHS = (1, 1)  # blocks per stage
+DEPTHS = (2, 1)  # blocks per stage
 BY = 1 / 16  # what a block takes off its input and its result
 
 

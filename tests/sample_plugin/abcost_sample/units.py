@@ -2,10 +2,12 @@
 
 import torch
 
-from abcost.rtl.unit import Port, Unit, Values, check_width, templates
+from abcost.rtl.sweep import by_width
+from abcost.rtl.unit import Port, Unit, Values, check_width, template
 
 
-@templates.add("sample_absolute")
+# what `abcost calibrate TARGET --unit sample_absolute` measures: all usual widths, a law linear in the width
+@template("sample_absolute", "width bits", sweep=by_width())
 def sample_absolute(*, width: int) -> Unit:
     """y = min(|x|, 2**(width - 1) - 1), signed: the least value has no opposite."""
     check_width(width)
