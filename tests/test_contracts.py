@@ -15,6 +15,8 @@ from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
 from abcost.cost import TARGETS, bundled_targets, cost_models_dir
 from abcost.data import DATA, load
+from abcost.errors import UsageError
+from abcost.models import catalogue
 from abcost.models.registry import MODELS
 from abcost.report.format import FORMATS
 from abcost.rewrite.rule import Match, rules
@@ -133,6 +135,14 @@ def test_a_plugin_that_is_not_installed():
 def test_a_replay_that_is_not_the_operator(replay, match):
     handler("cumsum", kind=OpKind.FUNCTION, replay=replay)
     with broken(match):
+        check_handler("cumsum.default", Cumulated(), (2, 5))
+
+
+def test_a_handler_without_a_replay():
+    handler("cumsum", kind=OpKind.FUNCTION)
+    with broken(
+        r"^handler of cumsum\.default: the graph asks to run aten\.cumsum\.default, which is not one of the"
+    ):
         check_handler("cumsum.default", Cumulated(), (2, 5))
 
 
@@ -374,6 +384,24 @@ def test_models_that_are_wrong(make, match):
     MODELS.add("mine")(make)
     with broken(match):
         check_model("mine", base_width=None, blocks=None)
+
+
+def test_a_variant_that_a_model_does_not_have():
+    """It is refused as such, and not listed."""
+
+    def mine(recipe):
+        """Mine."""
+        if recipe.variant == "bn":
+            raise UsageError("mine has no batch norm")
+        if recipe.variant == "bn-free":
+            raise KeyError("bn-free")
+        return Wrong(recipe.num_classes)
+
+    MODELS.add("mine")(mine)
+    with broken(r"^model mine: bn-free raises KeyError: 'bn-free'; a variant that a model does not have is"):
+        check_model("mine", base_width=None, blocks=None, variants=("ab",))
+    assert "mine" in [entry.name for entry in catalogue()]
+    assert "mine" not in [entry.name for entry in catalogue(variant="bn")]
 
 
 def test_a_model_without_a_description():

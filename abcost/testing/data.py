@@ -51,7 +51,11 @@ def check_data(
             hold(same, f"{what}, {part}: other images or another order {when}")
         _check_reading(f"{what}, {part}", split, getattr(second, part))
     _check_disjoint(what, first, most, alike)
-    chosen = load(name, folder, image_size=image_size, select_on="test")
+    _check_selection(what, first, load(name, folder, image_size=image_size, select_on="test"), most)
+
+
+def _check_selection(what: str, first: DataSet, chosen: DataSet, most: int) -> None:
+    """`chosen` was loaded with select_on "test"."""
     hold(chosen.selected_on_test, f"{what}: select_on 'test' is not said by selected_on_test")
     hold(
         _same(chosen.validation, first.test, most),

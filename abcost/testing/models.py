@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from abcost.errors import UsageError, one_line
 from abcost.models.factory import build
 from abcost.models.presets import preset as find_preset
 from abcost.models.recipe import STEPS, VARIANTS
@@ -38,38 +39,54 @@ def check_model(
     - `abcost analyze` counts and prices it, and all stages are executed and exact where they say so.
 
     preset: whose stem and image size.  base_width, blocks: of a network small enough to be verified in seconds.
-    variants: those that the model has.
+    variants: those to try; another that the model does not have is a UsageError, and `abcost models` leaves it out.
     """
     described = (MODELS.get(name).__doc__ or "").partition("\n")[0].strip()
     hold(
         bool(described),
         f"model {name}: the first line of its factory's docstring is what abcost models shows",
     )
-    chosen = find_preset(preset)
-    asked: dict[str, Any] = {"stem": chosen.stem, "base_width": base_width, "blocks": blocks}
-    images = torch.rand(IMAGES, *chosen.input_shape[1:], generator=torch.Generator().manual_seed(0)) * 2 - 1
-    for variant in variants:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            steps = {
-                step: build(name, variant=variant, step=step, num_classes=CLASSES, **asked) for step in STEPS
-            }
-        shapes = [{key: value.shape for key, value in net.state_dict().items()} for net in steps.values()]
-        hold(
-            shapes[0] == shapes[1],
-            f"model {name}, {variant}: tensors of step 1 and step 2 differ in name or shape, so that step 2 cannot "
-            "start from step 1",
-        )
-        for step, network in steps.items():
-            _check_network(f"model {name}, {variant}, step {step}", network, images)
-            report = analyze(
-                name, target, verify=True, preset=preset, variant=variant, step=step, base_width=base_width,
-                blocks=None if blocks is None else tuple(blocks),
-            )  # fmt: skip
-            hold(
-                report.verified,
-                f"model {name}, {variant}, step {step}: an exact stage is not; abcost verify says where",
-            )
+    for variant in VARIANTS:
+        asked = {"preset": preset, "variant": variant, "base_width": base_width,
+                 "blocks": None if blocks is None else tuple(blocks)}  # fmt: skip
+        if variant in variants:
+            _check_variant(name, target, asked)
+        else:
+            _check_refused(name, variant, find_preset(preset).stem)
+
+
+def _check_variant(name: str, target: str, asked: dict[str, Any]) -> None:
+    """Both steps of one variant."""
+    chosen = find_preset(asked["preset"])
+    recipe = {**{key: value for key, value in asked.items() if key != "preset"}, "stem": chosen.stem}
+    what = f"model {name}, {asked['variant']}"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        images = torch.rand(IMAGES, *chosen.input_shape[1:]) * 2 - 1
+        steps = {step: build(name, step=step, num_classes=CLASSES, **recipe) for step in STEPS}
+    shapes = [{key: value.shape for key, value in net.state_dict().items()} for net in steps.values()]
+    hold(
+        shapes[0] == shapes[1],
+        f"{what}: tensors of step 1 and step 2 differ in name or shape, so that step 2 cannot start from step 1",
+    )
+    for step, network in steps.items():
+        _check_network(f"{what}, step {step}", network, images)
+        report = analyze(name, target, verify=True, step=step, **asked)
+        hold(report.verified, f"{what}, step {step}: an exact stage is not; abcost verify says where")
+
+
+def _check_refused(name: str, variant: str, stem: str) -> None:
+    """A variant that is not tried: it may be there, but nothing else than a UsageError may come of it."""
+    try:
+        with torch.device("meta"):
+            build(name, variant=variant, stem=stem)
+    except UsageError:
+        pass
+    except Exception as error:
+        raise AssertionError(
+            f"model {name}: {variant} raises {type(error).__name__}: {one_line(error)}; a variant that a model "
+            "does not have is a UsageError that says so"
+        ) from error
 
 
 def _check_network(what: str, network: nn.Module, images: torch.Tensor) -> None:

@@ -39,15 +39,7 @@ def check_rule(
     """
     rule, chosen, specs = rules.get(name), options or RewriteOptions(), specs_of(shapes)
     what = f"rule {name}"
-    hold(
-        bool((type(rule).__doc__ or "").strip()), f"{what}: its class has no docstring; that is its equation"
-    )
-    hold(
-        isinstance(rule.phase, Phase),
-        f"{what}: its phase is {rule.phase!r}, none of {[p.name for p in Phase]}",
-    )
-    kinds = bool(rule.kinds) and all(isinstance(kind, OpKind) for kind in rule.kinds)
-    hold(kinds, f"{what}: its kinds are {rule.kinds!r}, not kinds of nodes (OpKind)")
+    _check_description(what, rule)
     graph, result = _fired(name, rule, module, specs, chosen)
     fired = [entry for entry in result.log if entry.fired]
     hold(
@@ -65,11 +57,21 @@ def check_rule(
     hold(verification.holds, f"{what}: with all other rules a stage is not exact; abcost verify says where")
     for other in untouched:
         _, left = _fired(name, rule, other, specs, chosen)
-        hold(
-            not any(e.fired for e in left.log),
-            f"{what} fires on {type(other).__name__}, which it should leave",
-        )
+        fires = any(e.fired for e in left.log)
+        hold(not fires, f"{what} fires on {type(other).__name__}, which it should leave")
         hold(all(e.detail.strip() for e in left.log), f"{what} declines without a reason")
+
+
+def _check_description(what: str, rule: Rule) -> None:
+    hold(
+        bool((type(rule).__doc__ or "").strip()), f"{what}: its class has no docstring; that is its equation"
+    )
+    hold(
+        isinstance(rule.phase, Phase),
+        f"{what}: its phase is {rule.phase!r}, none of {[p.name for p in Phase]}",
+    )
+    kinds = bool(rule.kinds) and all(isinstance(kind, OpKind) for kind in rule.kinds)
+    hold(kinds, f"{what}: its kinds are {rule.kinds!r}, not kinds of nodes (OpKind)")
 
 
 def _fired(
