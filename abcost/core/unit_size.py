@@ -30,7 +30,8 @@ class UnitSize:
     """
 
     bits: int | None = _size(
-        "word length of a popcount or binary dot product, or of a unit's result, in bits", option="--bits 288"
+        "word length of a popcount or binary dot product, or what a saturation cuts off, in bits",
+        option="--bits 288",
     )
     exponents: int | None = _size("number of distinct slope exponents, |E|", option="--exponents -3,0")
     choices: int | None = _size(
