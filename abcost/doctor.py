@@ -1,28 +1,42 @@
-"""What of abcost works on this machine: packages, devices, tools, tables, and the folder of kept work."""
+"""What of abcost works on this machine: packages, plug-ins, devices, tools, tables, and the folder of kept work."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from packaging.requirements import Requirement
 
 from abcost.core.kernels import describe
 from abcost.cost import CostTable, bundled_targets, cost_models_dir
-from abcost.errors import AbcostError
+from abcost.errors import AbcostError, PluginError
+from abcost.plugins import GROUPS, Plugin, PluginWarning, found
+from abcost.registry import Registry
 from abcost.synth.tools import cache_folder
 from abcost.version import __version__
 
 State = Literal["ok", "absent", "broken"]
 TOOL_TIMEOUT = 20  # seconds for a tool to say its version
+_REGISTRIES = {
+    "abcost.models": ("abcost.models.registry", "MODELS"),
+    "abcost.handlers": ("abcost.trace.registry", "handlers"),
+    "abcost.rules": ("abcost.rewrite.rule", "rules"),
+    "abcost.formats": ("abcost.report.format", "FORMATS"),
+    "abcost.units": ("abcost.rtl.unit", "templates"),
+    "abcost.targets": ("abcost.cost.targets", "TARGETS"),
+    "abcost.data": ("abcost.data.registry", "DATA"),
+}
+"""Group of entry points -> module and name of the registry that they fill."""
 _DEVELOPERS = ("dev", "docs", "peers")  # extras that no command needs
 
 
@@ -41,7 +55,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything that abcost can use, in the order in which it is shown; takes a second or two, for torch."""
-    return [*_packages(), *_extras(), *_devices(), *_tools(), *_files()]
+    return [*_packages(), *_extras(), *_plugins(), *_devices(), *_tools(), *_files()]
 
 
 def _packages() -> Iterator[Finding]:
@@ -76,6 +90,42 @@ def _extras() -> Iterator[Finding]:
             yield Finding("extras", extra, "absent", detail)
         else:
             yield Finding("extras", extra, "ok", ", ".join(found))
+
+
+def registry_of(group: str) -> Registry[Any]:
+    """The registry that the entry points of a group fill; loads torch. Raises KeyError for another group."""
+    module, name = _REGISTRIES[group]
+    return cast("Registry[Any]", getattr(importlib.import_module(module), name))
+
+
+def _plugins() -> Iterator[Finding]:
+    """Every entry point that was found, and what it registers."""
+    try:
+        plugins = found()
+    except PluginError as error:
+        yield Finding("plug-ins", "entry points", "broken", str(error))
+        return
+    if not plugins:
+        yield Finding("plug-ins", "entry points", "absent", f"none of the groups {', '.join(GROUPS)}")
+    for plugin in plugins:
+        state, detail = registered(plugin)
+        yield Finding("plug-ins", f"{plugin.distribution}: {plugin.name}", state, detail)
+
+
+def registered(plugin: Plugin) -> tuple[State, str]:
+    """The state of an entry point and, by name, what it has registered; or what is wrong."""
+    registry = registry_of(plugin.group)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PluginWarning)  # it is said here
+            names = [name for name in registry.names() if plugin.owns(registry.owner(name))]
+    except AbcostError as error:  # two have one name
+        return "broken", str(error)
+    if plugin in registry.broken:
+        return "broken", str(registry.broken[plugin])
+    if not names:
+        return "broken", f"{plugin.module} registers nothing of {plugin.group}; see its documentation"
+    return "ok", f"{GROUPS[plugin.group]}: {', '.join(names)}"
 
 
 def _devices() -> Iterator[Finding]:

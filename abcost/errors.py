@@ -3,6 +3,8 @@
 AbcostError                what was wrong, where, and what to do; exit status 2
 ├── UsageError             an option or argument that makes no sense
 ├── UnknownName            a model, target, variant, … that is not registered
+├── DuplicateName          a name that two files register, abcost's, a plug-in's or a user's
+├── PluginError            a plug-in that cannot be loaded
 ├── ModelError             a model that cannot be built, loaded or run
 │   └── CheckpointError    a checkpoint that is missing, unreadable, foreign or of the wrong shape
 ├── TraceError             an operation the tracer cannot represent
@@ -31,6 +33,14 @@ class UsageError(AbcostError):
 
 class UnknownName(AbcostError):  # noqa: N818 - reads as a sentence where it is raised
     """Example: `abcost analyze reactnet_19`."""
+
+
+class DuplicateName(AbcostError):  # noqa: N818 - reads as a sentence where it is raised
+    """Example: two installed plug-ins add a model `tiny`."""
+
+
+class PluginError(AbcostError):
+    """Example: the module that an entry point names raises ImportError."""
 
 
 class ModelError(AbcostError):

@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+collect_ignore = ["sample_plugin"]  # its tests run where it is installed, see test_plugins.py
+
 settings.register_profile("abcost", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("abcost")
 

@@ -12,7 +12,7 @@ from abcost.core import replay as replays
 from abcost.core.interpret import execute
 from abcost.core.kinds import OpKind
 from abcost.core.serialize import graph_from_json, graph_to_json
-from abcost.errors import GraphError, TraceError
+from abcost.errors import DuplicateName, GraphError, TraceError
 from abcost.registry import Registry
 from abcost.trace import constant, handler
 from abcost.trace import registry as handlers
@@ -27,7 +27,9 @@ CUSTOM = PAGE.split('```python title="custom.py"\n')[1].split("```")[0]
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
     """What a test registers is forgotten after it."""
-    monkeypatch.setattr(handlers, "_of_users", dict(handlers._of_users))
+    handlers.handlers.names()  # those of abcost stay
+    for name in ("_items", "_owners"):
+        monkeypatch.setattr(handlers.handlers, name, dict(getattr(handlers.handlers, name)))
     monkeypatch.setattr(replays, "_REGISTERED", dict(replays._REGISTERED))
 
 
@@ -95,6 +97,17 @@ def test_without_a_replay_it_is_counted_and_not_executed():
         execute(graph, [torch.ones(2, 3)])
 
 
+def test_a_replay_that_fails_is_one_line():
+    handler("cumsum.default", kind=OpKind.FUNCTION, replay=lambda x: x)
+    graph = traced(lambda m, x: torch.cumsum(x, 1), (2, 3))
+    with pytest.raises(
+        GraphError,
+        match=r"^the replay of cumsum\.default raised TypeError: .* takes 1 positional argument but 3 were given; "
+        r"mend it where its handler is registered$",
+    ):
+        execute(graph, [torch.ones(2, 3)])
+
+
 def test_a_graph_file_runs_only_what_is_registered():
     handler(
         "abcost_tests::half_and_half",
@@ -122,8 +135,15 @@ def test_an_unknown_operator_is_named_as_handler_wants_it():
 
 
 def test_what_abcost_handles_is_not_taken_over():
-    with pytest.raises(TraceError, match=r"^handler\('add'\): abcost has a handler of that name"):
+    with pytest.raises(
+        DuplicateName,
+        match=r"^ATen handler 'add' is already taken by abcost itself, and test_own_operators \(",
+    ):
         handler("add", kind=OpKind.WIRING)
+    with pytest.raises(
+        DuplicateName, match=r"^handler\('add\.mine'\): abcost itself handles add, every overload"
+    ):
+        handler("add.mine", kind=OpKind.WIRING)
     with pytest.raises(GraphError, match=r"^aten\.tanh\.default has a replay already; leave `replay` out$"):
         handler("tanh.default", replay=torch.tanh)
 

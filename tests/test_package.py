@@ -20,9 +20,9 @@ import pytest
 import abcost
 from abcost import errors
 from abcost.cost import bundled_targets
-from abcost.errors import UnknownName
+from abcost.errors import DuplicateName, UnknownName
 from abcost.models.registry import MODELS
-from abcost.registry import DuplicateName, Registry
+from abcost.registry import Registry
 from abcost.report.format import FORMATS
 from abcost.report.graph import GRAPH_FORMATS
 
@@ -88,10 +88,25 @@ def test_errors_are_one_family_with_an_example_each():
 
 def test_a_clash_of_names_is_an_error():
     registry = Registry("toy", "abcost.report")
-    registry.add("one")("first")
-    with pytest.raises(DuplicateName, match="toy 'one' is already taken by 'first'"):
-        registry.add("one")("second")
+    registry.add("one", "abcost.here")("first")
+    with pytest.raises(
+        DuplicateName,
+        match=r"^toy 'one' is already taken by abcost itself, and abcost itself registers it too; ",
+    ):
+        registry.add("one", "abcost.here")("second")
+    with pytest.raises(
+        DuplicateName, match=r"^toy 'one' is already taken by abcost itself, and elsewhere registers"
+    ):
+        registry.add("one", "elsewhere")("second")
     assert registry.get("one") == "first"
+
+
+def test_a_file_that_is_loaded_again_registers_again():
+    registry = Registry("toy", "abcost.report")
+    for thing in ("first", "second"):
+        registry.add("one")(thing)
+    assert registry.get("one") == "second"
+    assert registry.owner("one") == __name__
 
 
 @pytest.mark.parametrize(

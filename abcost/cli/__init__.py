@@ -8,8 +8,9 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Annotated
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +31,7 @@ from abcost.cli.targets import app as targets
 from abcost.cli.train import train
 from abcost.cli.verify import verify
 from abcost.errors import AbcostError, one_line
+from abcost.plugins import PluginWarning
 
 _OF_STREAMS = {errno.ENOSPC, errno.EBADF, errno.EIO, errno.EDQUOT, errno.EFBIG}
 _OF_MEMORY = (
@@ -87,7 +89,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     debug = "--debug" in arguments
     try:
-        status = app(args=list(arguments), standalone_mode=False, prog_name="abcost")
+        with _plain_warnings():
+            status = app(args=list(arguments), standalone_mode=False, prog_name="abcost")
     except AbcostError as error:
         return _fail(str(error), debug=debug)
     except (KeyboardInterrupt, typer.Abort):
@@ -105,6 +108,24 @@ def run(arguments: Sequence[str]) -> int:
     if status == 130:  # Typer turns Ctrl-C into this status
         _say("interrupted")
     return status if isinstance(status, int) else 0
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """A plug-in that is left out is one line, without the place in abcost that noticed it."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, PluginWarning):
+            _say(f"warning: {' '.join(str(message).split())}")
+        else:
+            usual(message, category, *place, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _completing(arguments: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ import typer
 from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.network import NOTHING, Asked, takes_network
-from abcost.cli.output import format_of, note, quiet, view, write
+from abcost.cli.output import note, quiet, report_format_of, view, write
 from abcost.cli.places import check_places
 from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
@@ -109,7 +109,7 @@ def analyze(
     pictured = output_format is None and output is not None and output.suffix.lower() in PICTURES
     if plot is None and not pictured:
         refuse(there, ["chart", "size"], "without --plot")
-    chosen_format = format_of(output_format, output)
+    chosen_format = "rich" if pictured else report_format_of(output_format, output)
     if chosen_format != "rich" or pictured:
         refuse(there, ["by", "brief", "full"], f"with --format {chosen_format}, which has all rows")
     if brief:
@@ -125,7 +125,10 @@ def analyze(
     from abcost.report.files import picture
     from abcost.report.format import FORMATS
 
-    render = FORMATS.get(chosen_format)
+    if ":" not in model:
+        FORMATS.get(
+            chosen_format
+        )  # a bad name fails before the slow part; code of the user's may yet register one
     wishes = options.accelerator(
         device,
         fps,
@@ -144,8 +147,10 @@ def analyze(
     )
     asked = network.request(model)
     with quiet():
+        subject = resolve(asked)
+        render = FORMATS.get("rich" if pictured else report_format_of(output_format, output))
         reports = analyze_subject(
-            resolve(asked),
+            subject,
             tables,
             width=width,
             organisation=Lanes(lanes, simd),

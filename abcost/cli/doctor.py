@@ -13,9 +13,9 @@ from abcost.cli.output import view, write
 
 
 def doctor(output_format: Annotated[str, typer.Option("--format", help="rich or json.")] = "rich") -> None:
-    """Print versions, devices, tools and tables found, and how to get what is absent.
+    """Print versions, plug-ins, devices, tools and tables found, and how to get what is absent.
 
-    Exit status 1 if something that every command needs is broken.
+    Exit status 1 if something that every command needs, or a plug-in, is broken.
     """
     chosen = options.choice("--format", output_format, ("rich", "json"))
     from abcost.doctor import examine

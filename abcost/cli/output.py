@@ -32,6 +32,17 @@ def format_of(asked: str | None, output: Path | None) -> str:
     return asked or BY_SUFFIX.get("" if output is None else output.suffix.lower(), "rich")
 
 
+def report_format_of(asked: str | None, output: Path | None) -> str:
+    """The same of reports, where a plug-in's format is the ending of its name: NAME.markdown of `markdown`."""
+    suffix = "" if output is None else output.suffix.lower()
+    if asked or suffix in {"", ".txt", *BY_SUFFIX}:
+        return format_of(asked, output)
+    from abcost.report.format import FORMATS
+
+    ending = suffix.removeprefix(".")
+    return "rich" if FORMATS.find(ending) is None else ending
+
+
 def check_writable(path: Path | None, option: str = "--output") -> None:
     """Refuse a bad place for a result before the slow work. Raises OutputError."""
     if path is None:

@@ -15,7 +15,7 @@ from abcost.cli.scale import scale
 from abcost.core.cost import FIELDS
 from abcost.core.exponents import sizes_of
 from abcost.core.unit_size import SIZES
-from abcost.cost import CostTable, Detail, bundled_targets
+from abcost.cost import TARGETS, CostTable, Detail
 from abcost.cost.rows import law_text, table_rows
 from abcost.cost.timing import MAPPINGS
 from abcost.errors import CostError, UsageError
@@ -72,8 +72,8 @@ def targets(context: typer.Context) -> None:
 
 @app.command("list")
 def list_targets(output_format: _FORMAT = Format.RICH) -> None:
-    """List the bundled targets."""
-    tables = [CostTable.load(name) for name in bundled_targets()]
+    """List the targets: bundled tables and those of plug-ins."""
+    tables = [CostTable.load(name) for name in TARGETS.names()]
     if output_format is Format.JSON:
         head = ("target", "title", "technology", "node", "default_width", "note", "digest")
         _write_json([{**{key: getattr(t, key) for key in head}, "units": t.units()} for t in tables])

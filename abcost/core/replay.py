@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from abcost.errors import GraphError
+from abcost.errors import GraphError, one_line
 
 WIRING = frozenset(
     [
@@ -178,7 +178,15 @@ def replay(
     named = (
         {a.name: v for a, v in zip(schema.arguments, values, strict=False) if a.kwarg_only} if schema else {}
     )
-    result = operator(*values[: len(values) - len(named)], **named)
+    try:
+        result = operator(*values[: len(values) - len(named)], **named)
+    except Exception as error:
+        if name in REPLAYABLE:
+            raise
+        raise GraphError(
+            f"the replay of {name} raised {type(error).__name__}: {one_line(error)}; mend it where its handler is "
+            "registered"
+        ) from error
     while isinstance(result, list | tuple):
         result = result[int(attrs.get("item", 0))]
     if not isinstance(result, torch.Tensor):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abcost.cost.bundled import bundled_targets, cost_models_dir
 from abcost.cost.entry import Detail, Memory, MemoryLevel, Source, UnitPrice
 from abcost.cost.table import CostTable
+from abcost.cost.targets import TARGETS
 
 __all__ = [
+    "TARGETS",
     "CostTable",
     "Detail",
     "Memory",

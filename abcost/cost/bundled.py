@@ -19,6 +19,11 @@ def cost_models_dir() -> Path:
     raise CostError(f"no cost tables beside {package}; reinstall abcost or give the path of a .toml file")
 
 
+def bundled_tables() -> list[Path]:
+    """The files `cost_models/NAME.toml`, each a target called NAME, sorted by it."""
+    return sorted(cost_models_dir().glob("*.toml"), key=lambda path: path.stem)
+
+
 def bundled_targets() -> list[str]:
-    """Names of the bundled targets, sorted; each is one file `cost_models/NAME.toml`."""
-    return sorted(path.stem for path in cost_models_dir().glob("*.toml"))
+    """Names of the bundled targets, sorted."""
+    return [path.stem for path in bundled_tables()]

@@ -21,12 +21,13 @@ from abcost.core.primitives import Primitive
 from abcost.core.unit_size import SIZES
 from abcost.cost import document as doc
 from abcost.cost import reader
-from abcost.cost.bundled import bundled_targets, cost_models_dir
+from abcost.cost.bundled import cost_models_dir
 from abcost.cost.entry import PRICED, Clock, Detail, Figure, Memory, Source, UnitPrice, units, weakest
 from abcost.cost.figures import read_figures
 from abcost.cost.law import Points
+from abcost.cost.targets import TARGETS
 from abcost.cost.timing import MAPPINGS, Delay, Timing, read_timing
-from abcost.errors import CostError
+from abcost.errors import CostError, UnknownName
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ class CostTable:
 
     @classmethod
     def load(cls, name_or_path: str | Path, *, sampled: bool | None = None) -> CostTable:
-        """A bundled table by name, or the user's own by the path of its .toml file.
+        """A bundled table or a plug-in's by name, or the user's own by the path of its .toml file.
 
         sampled: try every law over its range, which takes half a second for a measured table; by default of all but
         bundled tables, whose laws the tests try.
 
-        Raises UnknownName for a name that is no bundled target, CostError for a file that cannot be read or
+        Raises UnknownName for a name that is no target, CostError for a file that cannot be read or
         breaks the schema: one line with the file, the entry, the key and what to do.
         """
         path = locate(name_or_path)
@@ -270,13 +271,13 @@ def _in_report_order(figures: Iterable[Figure]) -> list[Figure]:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """Path of a bundled name or of the user's file; a text with a folder or `.toml` in it is a path."""
+    """Path of a target's table or of the user's file; a text with a folder or `.toml` in it is a path."""
     if isinstance(name_or_path, Path) or name_or_path.endswith(".toml") or "/" in name_or_path:
         return Path(name_or_path)
-    if name_or_path not in bundled_targets():
-        hint = unknown_name("target", name_or_path, bundled_targets())
-        raise type(hint)(f"{hint}, or give the path of your own .toml file")
-    return cost_models_dir() / f"{name_or_path}.toml"
+    try:
+        return TARGETS.get(name_or_path)
+    except UnknownName as error:
+        raise UnknownName(f"{error}, or give the path of your own .toml file") from None
 
 
 def _completed(size: Mapping[str, int | None]) -> dict[str, int | None]:

@@ -1,4 +1,4 @@
-"""The names of the data sets; files in `abcost/data/sets/` fill it."""
+"""The names of the data sets; files in `abcost/data/sets/` and plug-ins fill it."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ from abcost.registry import Registry
 Loader = Callable[[Path | None, Options], DataSet]
 """Reads a data set from a folder, None for its usual place. Raises DataError, MissingExtra or UsageError."""
 
-DATA: Registry[Loader] = Registry("data set", "abcost.data.sets")
+DATA: Registry[Loader] = Registry("data set", "abcost.data.sets", "abcost.data")

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
-from abcost.errors import ModelError
+from abcost.errors import ModelError, UsageError
 from abcost.models.network import NetworkSpec, ShapeOptions
 from abcost.models.properties import VARIANTS
 from abcost.models.recipe import STEMS, Recipe
@@ -87,11 +87,13 @@ class CatalogueEntry:
 def catalogue(
     *, variant: str = "ab", stem: str = "imagenet", num_classes: int = 1000
 ) -> list[CatalogueEntry]:
-    """All networks, by name. Counts parameters without allocating them. Raises as `build`."""
+    """All networks that have the variant and stem, by name. Counts parameters, allocates none. Raises as `build`."""
     entries: list[CatalogueEntry] = []
     for name, make in MODELS:
         spec = NetworkSpec(name, variant=variant, num_classes=num_classes)
         network = _without_storage(make, Recipe(spec, stem))
+        if network is None:
+            continue
         parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
         description = (make.__doc__ or "").partition("\n")[0]
         entries.append(CatalogueEntry(name, description, parameters))
@@ -109,12 +111,17 @@ def fitting(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     found: list[str] = []
     for (name, make), variant, stem in product(MODELS, VARIANTS, STEMS):
         recipe = Recipe(NetworkSpec(name, variant=variant, num_classes=classifier[0]), stem)
-        tensors = _without_storage(make, recipe).state_dict()
+        network = _without_storage(make, recipe)
+        tensors = {} if network is None else network.state_dict()
         if {key: tuple(tensor.shape) for key, tensor in tensors.items()} == dict(shapes):
             found.append(f"{name} (variant {variant}, stem {stem}, {classifier[0]} classes)")
     return found
 
 
-def _without_storage(make: ModelFactory, recipe: Recipe) -> nn.Module:
-    with torch.device("meta"):  # shapes only: takes a hundredth of a second
-        return make(recipe)
+def _without_storage(make: ModelFactory, recipe: Recipe) -> nn.Module | None:
+    """None: a plug-in's model that has no such variant or stem."""
+    try:
+        with torch.device("meta"):  # shapes only: takes a hundredth of a second
+            return make(recipe)
+    except UsageError:
+        return None

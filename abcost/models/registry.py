@@ -1,4 +1,4 @@
-"""The names of the zoo; files in `abcost/models/zoo/` fill it."""
+"""The names of the zoo; files in `abcost/models/zoo/` and plug-ins fill it."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ from abcost.registry import Registry
 ModelFactory = Callable[[Recipe], nn.Module]
 """Makes a network from a recipe; the first line of its docstring is its description in `abcost models`."""
 
-MODELS: Registry[ModelFactory] = Registry("model", "abcost.models.zoo")
+MODELS: Registry[ModelFactory] = Registry("model", "abcost.models.zoo", "abcost.models")

@@ -23,11 +23,13 @@ def save(
 ) -> None:
     """Write reports of one network; chart, size: see `picture`.
 
+    A suffix of none of these is that of the format of this name, where a plug-in has registered one.
     Raises UsageError for another suffix, UnknownName for a chart that is not there, OutputError, MissingExtra.
     """
     suffix = path.suffix.lower()
-    if suffix in TEXTS:
-        text = FORMATS.get(TEXTS[suffix])(reports, View(detail="full"))
+    render = FORMATS.find(TEXTS.get(suffix, suffix.removeprefix(".")))
+    if render is not None:
+        text = render(reports, View(detail="full"))
         write_bytes(text.encode("utf-8", errors="replace"), path)
     elif suffix in PICTURES:
         write_bytes(picture(reports, suffix.removeprefix("."), chart, size), path)

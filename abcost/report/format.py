@@ -36,4 +36,4 @@ class Format(Protocol):
         ...
 
 
-FORMATS: Registry[Format] = Registry("report format", "abcost.report")
+FORMATS: Registry[Format] = Registry("report format", "abcost.report", "abcost.formats")

@@ -38,7 +38,7 @@ def render(reports: Sequence[Report], _view: View) -> str:
         *(f"Warning: {warning}" for report in reports for warning in report.warnings),
     ]
     targets = ", ".join(report.table.target for report in reports)
-    return render_page(f"{first.model}{variant} on {targets}", list(dict.fromkeys(facts)), sections)
+    return render_page(f"{first.model}{variant} on {targets}", list(dict.fromkeys(facts)), sections) + "\n"
 
 
 def _by_stage(name: str, values: Sequence[float | None], shown: Callable[[float], str]) -> tuple[Cell, ...]:

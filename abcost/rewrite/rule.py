@@ -86,7 +86,7 @@ class Rule(Protocol):
         ...
 
 
-rules: Registry[Rule] = Registry("rewrite rule", "abcost.rewrite.rules")
+rules: Registry[Rule] = Registry("rewrite rule", "abcost.rewrite.rules", "abcost.rules")
 
 
 def only_user(graph: OpGraph, node: OpNode) -> OpNode | None:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.registry import Registry
+from abcost.registry import Registry, caller
 from abcost.rtl.sweep import DelaySweeps, Sweeps
 
 Values: TypeAlias = "Mapping[str, torch.Tensor]"
@@ -140,7 +140,7 @@ class Template:
     stepped: bool = False
 
 
-templates: Registry[Template] = Registry("hardware unit", "abcost.rtl.units")
+templates: Registry[Template] = Registry("hardware unit", "abcost.rtl.units", "abcost.units")
 
 
 def template(
@@ -153,9 +153,10 @@ def template(
     stepped: bool = False,
 ) -> Callable[[AnyBuild], AnyBuild]:
     """Decorator: the function builds the units called `op`; the rest is as in `Template`."""
+    owner = caller()
 
     def keep(make: AnyBuild) -> AnyBuild:
-        templates.add(op)(Template(about, make, sweep, delays, in_luts, stepped))
+        templates.add(op, owner)(Template(about, make, sweep, delays, in_luts, stepped))
         return make
 
     return keep

@@ -1,6 +1,7 @@
 """Which handler knows which operator, of torch or of the user's.
 
-A handler in a user's own file registers like those of abcost, and says what runs its operator in verification:
+A handler in a user's own file or in a plug-in registers like those of abcost, and says what runs its operator in
+verification:
 
     handler("mylib::cube", kind=OpKind.FUNCTION, replay=torch.ops.mylib.cube.default)
 
@@ -17,13 +18,12 @@ from typing import Any
 
 from abcost.core.kinds import OpKind
 from abcost.core.replay import register_replay
-from abcost.errors import TraceError
-from abcost.registry import Registry
+from abcost.errors import DuplicateName, TraceError
+from abcost.plugins import is_own
+from abcost.registry import Registry, caller
 
 Handler = Callable[[Any], Any]
-_PACKAGE = "abcost.trace.handlers"
-handlers: Registry[Handler] = Registry("ATen handler", _PACKAGE)
-_of_users: dict[str, Handler] = {}
+handlers: Registry[Handler] = Registry("ATen handler", "abcost.trace.handlers", "abcost.handlers")
 _RECORDED = (OpKind.FUNCTION, OpKind.WIRING, OpKind.LOOKUP)
 
 
@@ -38,20 +38,15 @@ def handler(
     replay: what runs such a recorded call again, with tensors in float64, so that `abcost verify` and `evaluate` can.
     Without it, and for names that abcost does not know, the graph can be counted but not executed.
 
-    Raises TraceError for a name that abcost handles itself, and for another kind.
+    Raises DuplicateName for a name that abcost or another plug-in handles, TraceError for another kind.
     """
+    owner = caller()
 
     def keep(function: Handler) -> Handler:
-        builtin = function.__module__.startswith(_PACKAGE)
         for operator in operators:
-            if builtin:
-                handlers.add(operator)(function)
-                continue
-            if handlers.find(operator) is not None:
-                raise TraceError(
-                    f"handler({operator!r}): abcost has a handler of that name; name an overload without one"
-                )
-            _of_users[operator] = function  # of the same file loaded again, too
+            if not is_own(owner):
+                _check_overloads(operator)
+            handlers.add(operator, owner)(function)
         return function
 
     if replay is not None:
@@ -60,6 +55,15 @@ def handler(
     if kind is not None:
         keep(_recording(kind, operators))
     return keep
+
+
+def _check_overloads(operator: str) -> None:
+    """Raises DuplicateName for one overload of an operator that abcost handles whatever its overload."""
+    packet = operator.partition(".")[0]
+    if packet != operator and handlers.find(packet) is not None and is_own(handlers.owner(packet)):
+        raise DuplicateName(
+            f"handler({operator!r}): abcost itself handles {packet}, every overload; leave it out"
+        )
 
 
 def _recording(kind: OpKind, operators: tuple[str, ...]) -> Handler:
@@ -78,5 +82,4 @@ def _recording(kind: OpKind, operators: tuple[str, ...]) -> Handler:
 
 def find_handler(overload: str, packet: str) -> Handler | None:
     """The handler of this overload, or of the operator whatever its overload, or None."""
-    found = handlers.find(overload) or handlers.find(packet)
-    return found or _of_users.get(overload) or _of_users.get(packet)
+    return handlers.find(overload) or handlers.find(packet)

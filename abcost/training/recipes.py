@@ -73,7 +73,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 FOLDER: Mapping[str, Any] = MappingProxyType({**IMAGENET, "distillation": 0.0, "teacher": None})
 """Of any other folder of images: as ImageNet, but with labels, for no teacher knows its classes."""
 FUNCTION: Mapping[str, Any] = MappingProxyType({**FOLDER, "lighting": None})
-"""Of a function of the user's that gives images: as a folder, but in memory, where there is no lighting."""
+"""Of a function of the user's that gives images, and of a plug-in's set: as a folder, but without lighting."""
 
 MOST_BYTES = 1_000_000  # of a TOML file
 _NOT_IN_FILES = {"model", "step"}
