@@ -4,7 +4,8 @@
     report = abcost.analyze("reactnet_a", target="fpga-lut6")
     print(report.summary())
 
-Calls: analyze, verify, compare, train, evaluate, search, build, export; each does what the command of its name does.
+Calls: analyze, verify, compare, train, evaluate, search, build, sweep,
+export; each does what the command of its name does.
 All that they take and return is here. Names are imported on first use, so that `import abcost` loads no torch.
 """
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from abcost.api.recipe import RecipeOptions as RecipeOptions
     from abcost.api.search import Search as Search
     from abcost.api.search import search as search
+    from abcost.api.sweep import sweep as sweep
     from abcost.api.train import Training as Training
     from abcost.api.train import train as train
     from abcost.api.verify import verify as verify
@@ -42,13 +44,24 @@ if TYPE_CHECKING:
     from abcost.report.report import Report as Report
     from abcost.report.report import Stage as Stage
     from abcost.searching.run import Impossible as Impossible
+    from abcost.sweeping.result import Sweep as Sweep
     from abcost.training.assessment import Assessment as Assessment
     from abcost.verifying import Verification as Verification
 
 _WHERE = {
     **{
         name: f"abcost.api.{name}"
-        for name in ("analyze", "build", "compare", "evaluate", "export", "search", "train", "verify")
+        for name in (
+            "analyze",
+            "build",
+            "compare",
+            "evaluate",
+            "export",
+            "search",
+            "sweep",
+            "train",
+            "verify",
+        )
     },
     **dict.fromkeys(
         ("AcceleratorOptions", "LoweringOptions", "NetworkOptions", "SlopeOptions", "ZooOptions"),
@@ -66,6 +79,7 @@ _WHERE = {
     "Report": "abcost.report.report",
     "Search": "abcost.api.search",
     "Stage": "abcost.report.report",
+    "Sweep": "abcost.sweeping.result",
     "Training": "abcost.api.train",
     "Verification": "abcost.verifying",
 }

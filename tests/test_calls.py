@@ -20,7 +20,7 @@ from abcost.training.config import NAMES
 ROOT = Path(abcost.__file__).resolve().parents[1]
 TINY = {"preset": "digits", "base_width": 4, "blocks": (1,)}
 TINY_OPTIONS = ("--preset", "digits", "--base-width", "4", "--blocks", "1")
-CALLS = ("analyze", "verify", "compare", "train", "evaluate", "search", "build", "export")
+CALLS = ("analyze", "verify", "compare", "train", "evaluate", "search", "build", "sweep", "export")
 
 
 def command(capsys, *arguments):
@@ -105,6 +105,31 @@ WRONG = [
     ("verify", [NET], {"variant": "abb"}, "no variant 'abb'; did you mean 'ab'?"),
     ("compare", [NET], {}, "compare needs two or more"),
     ("compare", ["a.json", "b.json"], {"width": 12}, "width does nothing to saved reports"),
+    (
+        "sweep",
+        [NET],
+        {"widths": "12"},
+        "widths must be a whole number or a list, each a whole number, got '12'",
+    ),
+    (
+        "sweep",
+        [[NET, 3]],
+        {},
+        "models must be text or a Module or a list, each text or a Module, got ['reactnet_18', 3]",
+    ),
+    ("sweep", [NET, "fpga-lut7"], {}, "no target 'fpga-lut7'; did you mean 'fpga-lut6'?"),
+    ("sweep", [NET], {"axes": ["fps", "lut"]}, "no axis of a sweep 'lut'; did you mean 'luts'?"),
+    ("sweep", [NET], {"axes": ["fps"]}, "axes takes two different quantities"),
+    ("sweep", [[]], {}, "name a model to sweep"),
+    ("sweep", [f"{NET},width=12"], {}, "width is swept: say widths instead"),
+    ("sweep", [NET], {"widths": 1}, "widths 1 is not between 2 and 64 bits"),
+    (
+        "sweep",
+        [NET],
+        {"target": ["fpga-lut6"], "clock_mhz": 50.0},
+        "clock_mhz and folding size an accelerator: add device or fps",
+    ),
+    ("sweep", [NET], {"basewidth": 3}, "no argument of abcost.sweep 'basewidth'; did you mean 'base_width'?"),
     ("train", [NET, "nowhere"], {"epochs": 0}, "epochs must be at least 1, got 0"),
     ("train", [NET, "nowhere"], {"step": 3}, "step must be 1 or 2 or 'both' or None, got 3"),
     ("evaluate", [NET, "x.pt", "digits"], {"form": "fixed"}, "'fixed'; did you mean 'fixed-point'?"),

@@ -95,6 +95,10 @@ class AnalysisOptions(NetworkOptions, SlopeOptions, AcceleratorOptions, total=Fa
     """All that `abcost.analyze` takes: `NetworkOptions`, `SlopeOptions`, `AcceleratorOptions`."""
 
 
+class SweepOptions(NetworkOptions, SlopeOptions, total=False):
+    """All that `abcost.sweep` takes for its models: `NetworkOptions`, `SlopeOptions`."""
+
+
 class EvaluateOptions(ZooOptions, LoweringOptions, total=False):
     """All that `abcost.evaluate` takes: `ZooOptions`, `LoweringOptions`."""
 

@@ -26,6 +26,7 @@ from abcost.cli.models import models
 from abcost.cli.reproduce import reproduce
 from abcost.cli.rtl import rtl
 from abcost.cli.search import search
+from abcost.cli.sweep import sweep
 from abcost.cli.targets import app as targets
 from abcost.cli.train import train
 from abcost.cli.verify import verify
@@ -44,6 +45,7 @@ LONGEST_ERROR = 2000  # characters; some errors repeat what was given, and anyth
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 app.command()(analyze)
 app.command()(compare)
+app.command()(sweep)
 app.command()(models)
 app.command()(graph)
 app.command()(verify)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
-from abcost.cli.output import format_of, note, quiet, view, write
+from abcost.cli.output import format_of, inches_of, note, quiet, view, write
 from abcost.cli.places import check_places
 from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
@@ -121,7 +120,7 @@ def analyze(
     if brief:
         refuse(there, ["by", "full"], "with --brief, which shows no table")
     pictures = {path: check_suffix(path) for path in (plot, output if pictured else None) if path is not None}
-    inches = None if size is None else _inches(size)
+    inches = None if size is None else inches_of(size)
     from abcost.cost import CostTable
 
     tables = [CostTable.load(name) for name in dict.fromkeys(chosen)]  # fails before torch is loaded
@@ -179,16 +178,6 @@ def analyze(
         raise typer.Exit(1)
     if refused:
         raise typer.Exit(1)
-
-
-def _inches(text: str) -> tuple[float, float]:
-    """Raises UsageError for what is no size of a picture."""
-    match = re.fullmatch(r"(\d{1,2}(?:\.\d+)?)x(\d{1,2}(?:\.\d+)?)", text)
-    if match is None or not (width := float(match[1])) or not (height := float(match[2])):
-        raise UsageError(
-            f"--size {text[:40]!r} is not of the form 3.5x2.5: width and height in inches, below 100"
-        )
-    return width, height
 
 
 def _check_writing(foldings: Mapping[str, Path | None], wishes: Wishes | None, targets: int) -> None:
