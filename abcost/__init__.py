@@ -39,12 +39,17 @@ if TYPE_CHECKING:
     from abcost.api.verify import verify as verify
     from abcost.comparing.answer import Compared as Compared
     from abcost.core.inputs import InputSpec as InputSpec
+    from abcost.core.kinds import OpKind as OpKind
+    from abcost.cost.organisation import Unit as Unit
+    from abcost.cost.table import CostTable as CostTable
     from abcost.data import DataSet as DataSet
     from abcost.errors import AbcostError as AbcostError
     from abcost.report.report import Report as Report
     from abcost.report.report import Stage as Stage
     from abcost.searching.run import Impossible as Impossible
     from abcost.sweeping.result import Sweep as Sweep
+    from abcost.trace.constants import constant as constant
+    from abcost.trace.registry import handler as handler
     from abcost.training.assessment import Assessment as Assessment
     from abcost.verifying import Verification as Verification
 
@@ -70,17 +75,22 @@ _WHERE = {
     "AbcostError": "abcost.errors",
     "Assessment": "abcost.training.assessment",
     "Built": "abcost.api.build",
+    "CostTable": "abcost.cost.table",
     "Compared": "abcost.comparing.answer",
     "DataSet": "abcost.data",
     "Exported": "abcost.api.export",
     "Impossible": "abcost.searching.run",
     "InputSpec": "abcost.core.inputs",
+    "OpKind": "abcost.core.kinds",
     "RecipeOptions": "abcost.api.recipe",
     "Report": "abcost.report.report",
     "Search": "abcost.api.search",
     "Stage": "abcost.report.report",
     "Sweep": "abcost.sweeping.result",
+    "Unit": "abcost.cost.organisation",
     "Training": "abcost.api.train",
+    "constant": "abcost.trace.constants",
+    "handler": "abcost.trace.registry",
     "Verification": "abcost.verifying",
 }
 """Name -> the module that has it."""
