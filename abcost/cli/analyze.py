@@ -48,7 +48,9 @@ def analyze(
     simd: Annotated[int, typer.Option(help="Bits per cycle of a binary dot product in one lane.")] = 64,
     device: Annotated[
         str | None,
-        typer.Option(help="Size a whole accelerator for this part, such as xc7z020, or for that of my.csv."),
+        typer.Option(
+            help="Size a whole accelerator for this part or board, such as xc7z020 or pynq-z2, or for that of my.csv."
+        ),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help="Frames per second it must reach; a frame is the whole --input-size.")

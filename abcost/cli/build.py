@@ -42,7 +42,14 @@ def build(
     model: options.Model,
     out: Annotated[
         Path,
-        typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
+        typer.Option(
+            "--out",
+            "--output",
+            "-o",
+            parser=named_folder,
+            metavar="PATH",
+            help="Folder to write; made if it is not there.",
+        ),
     ],
     device: Annotated[str | None, typer.Option(help="The part, such as lfe5u-85f.")] = None,
     output_format: Annotated[
@@ -212,7 +219,15 @@ def _command(arguments: Sequence[str]) -> str:
         if skip or argument in ("--route", "--trace"):
             skip = False
             continue
-        if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed", "--pins"):
+        if argument.split("=")[0] in (
+            "--out",
+            "--output",
+            "-o",
+            "--simulate",
+            "--mapping",
+            "--seed",
+            "--pins",
+        ):
             skip = "=" not in argument
             continue
         kept.append(argument)

@@ -19,8 +19,8 @@ def compare(
         list[str],
         typer.Argument(
             help="Two or more: a saved report (.json or .csv; of several targets r.json,target=asic-45nm), or a model "
-            "as for analyze, with options of its own behind commas: reactnet_18,checkpoint=best.pt,slopes=s.json,"
-            "target=fpga-ice40,width=12,blocks=2x2x2. Each is compared with the first."
+            "as for analyze, with options of its own behind commas: reactnet_18,width=12,blocks=2x2x2; checkpoint=…, "
+            "slopes=…, target=…, device=… and most others. Each is compared with the first."
         ),
     ],
     target: Annotated[

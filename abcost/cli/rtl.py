@@ -29,7 +29,14 @@ def rtl(
     model: options.Model,
     out: Annotated[
         Path,
-        typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
+        typer.Option(
+            "--out",
+            "--output",
+            "-o",
+            parser=named_folder,
+            metavar="PATH",
+            help="Folder to write; made if it is not there.",
+        ),
     ],
     layer: Annotated[
         str | None,

@@ -40,7 +40,7 @@ def sweep(
         ),
     ] = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="Part to size an accelerator for; repeat for more.")
+        list[str] | None, typer.Option(help="Part or board to size an accelerator for; repeat for more.")
     ] = None,
     widths: Annotated[
         str | None, typer.Option(help="Bits of the residual path, such as 12,16; default: the target's.")
