@@ -13,6 +13,7 @@ from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.output import format_of, inches_of, note, quiet, view, write
 from abcost.cli.places import check_places
+from abcost.cli.waiting import Waiting
 from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
 
@@ -126,6 +127,7 @@ def analyze(
     from abcost.cost import CostTable
 
     tables = [CostTable.load(name) for name in dict.fromkeys(chosen)]  # fails before torch is loaded
+    busy = context.with_resource(Waiting(f"analyzing {model}"))
     from abcost.cost.organisation import Lanes
     from abcost.models.subject import resolve
     from abcost.pipeline import analyze_subject
@@ -164,6 +166,7 @@ def analyze(
             verify=verify,
         )
     drawn = {path: picture(reports, form, chart, inches) for path, form in pictures.items()}
+    busy.stop()
     if not pictured:
         write(render(reports, shown), output)
     for path, data in drawn.items():

@@ -16,6 +16,7 @@ from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
+from abcost.cli.waiting import Waiting
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def build(
         refuse(given(context), ("trace",), "without --simulate")
     else:
         find_simulator()
-    with quiet():
+    with quiet(), Waiting(f"making a circuit of {model}"):
         subject, loaded = subject_and_data(asked, data, data_root)
         images, labels = test_images(subject, loaded, simulate)
         circuit = make_circuit(

@@ -33,7 +33,7 @@ def targets(incomplete: str) -> list[str]:
 
 
 def devices(incomplete: str) -> list[str]:
-    """Parts and boards that begin so, in capitals or not."""
+    """Parts and boards that begin so."""
     from abcost.accelerator.devices import boards
     from abcost.accelerator.devices import devices as parts
 
@@ -95,7 +95,7 @@ def _know(function: Callable[..., Any]) -> None:
 
 
 def _beginning(incomplete: str, names: list[str] | tuple[str, ...]) -> list[str]:
-    return [name for name in names if name.lower().startswith(incomplete.lower())]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _exists(text: str, there: Callable[[Any], bool]) -> bool:

@@ -12,6 +12,7 @@ from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.output import note, quiet, write
 from abcost.cli.places import named_folder
+from abcost.cli.waiting import Waiting
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def rtl(
         model, variant=variant, step=step, preset=preset, input_size=input_size, num_classes=num_classes,
         base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
-    with quiet():
+    with quiet(), Waiting(f"making engines of {model}"):
         subject = resolve(asked)
         network = prepare(subject, width=width, fraction_bits=fraction_bits, layer=layer)
         if wishes is None:

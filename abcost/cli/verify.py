@@ -10,6 +10,7 @@ import typer
 from abcost.cli import options
 from abcost.cli.output import note, quiet, view, write
 from abcost.cli.places import check_places
+from abcost.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +50,7 @@ def verify(
         base_width=base_width, blocks=blocks, checkpoint=checkpoint, model_arg=model_arg,
     )  # fmt: skip
     note(f"verifying {model}: every stage is executed several times, in float64 …")
-    with quiet():
+    with quiet(), Waiting("executing"):
         found = verify_subject(resolve(asked), rewriting, owned=True)
     if chosen == "json":
         write(json.dumps({"schema": 1, "model": model, **found.to_dict()}, indent=2) + "\n", output)
