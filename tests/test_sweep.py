@@ -282,12 +282,12 @@ def test_the_table_breaks_no_name_and_no_number(sized, columns):
 
     text = SWEEP_FORMATS.get("console")(sized, View(width=columns))
     table = text.partition("\n(1)")[0]
-    assert max(map(len, table.splitlines())) <= columns
+    assert max(map(len, text.splitlines())) <= columns
     assert "xc7z020" in table
     assert "LFE5U-85F" in table
     assert f"{sized.rows[0].fps:,.0f}" in table
     assert "no (1)" in table
-    assert f"(1) {sized.rows[1].why}" in text
+    assert f"(1) {sized.rows[1].why}" in " ".join(text.split())
     if columns <= 80:
         assert f"left out at {columns} columns: " in table
 

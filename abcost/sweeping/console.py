@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from abcost.report.drawing import draw, grid
 from abcost.report.format import View
 from abcost.sweeping.columns import columns, fixed, reasons
@@ -38,4 +40,13 @@ def render(found: Sweep, view: View) -> str:
         f"* no other row {'beats it' if among_all(found.axes) else 'of its model beats it'}" if best else ""
     )
     below = [f"{numbers[reason]} {reason}" for reason in why]
-    return draw(table, view) + "\n".join([*below, *found.conclusion, ""])
+    lines = [_wrapped(line, view.width) for line in (*below, *found.conclusion)]
+    return draw(table, view) + "\n".join([*lines, ""])
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Below each other and indented, between words; a word that is too long stays whole."""
+    begin = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line, width, subsequent_indent=f"{begin}    ", break_long_words=False, break_on_hyphens=False
+    )
