@@ -7,7 +7,7 @@ from typing import Any
 
 from abcost.html.chart import COLOURS, Chart
 from abcost.sweeping.columns import describe
-from abcost.sweeping.front import Quantity, among_all, caveat
+from abcost.sweeping.front import Quantity, group_of, shared
 from abcost.sweeping.row import Row
 
 _SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
@@ -17,46 +17,60 @@ _LOG_FROM = 10.0  # times that the largest value is of the least
 def pareto(rows: Sequence[Row], front: Sequence[Row], axes: tuple[Quantity, Quantity]) -> Chart:
     """A point per row that knows both quantities: a colour per network, a symbol per device or target.
 
-    Open points are designs that are not what was asked for; the steps join the front, or that of each network.
+    Open points are designs that are not what was asked for; the steps join the front of rows that are judged
+    by each other.
     """
     x, y = axes
     shown = [row for row in rows if x.of(row) is not None and y.of(row) is not None]
-    names = list(dict.fromkeys(row.model for row in shown))
-    places = list(dict.fromkeys(_place(row) for row in shown))
-    by_size = among_all(axes)
-    lines = {"": (front, "#888888")} if by_size else {
-        name: ([row for row in front if row.model == name], COLOURS[i % len(COLOURS)]) for i, name in enumerate(names)
-    }  # fmt: skip
-    data = [
-        _line(of, axes, colour, f"front {name}".strip())
-        for name, (of, colour) in lines.items()
-        if len(of) > 1
-    ]
-    for row_sort in dict.fromkeys((row.model, _place(row), row.stands) for row in shown):
-        model, place, stands = row_sort
-        of = [row for row in shown if (row.model, _place(row), row.stands) == row_sort]
-        colour, symbol = names.index(model), places.index(place)
-        data.append(
-            _points(
-                of, axes, f"{model}, {place}{'' if stands else ', not as asked'}", COLOURS[colour % len(COLOURS)],
-                _SYMBOLS[symbol % len(_SYMBOLS)] + ("" if stands else "-open"),
-            )
-        )  # fmt: skip
-    left, note = len(rows) - len(shown), caveat(rows, axes)
+    left, alike = len(rows) - len(shown), " and ".join(shared(axes))
     return Chart(
         "pareto",
         f"{y.title} against {x.title}; "
-        f"{'the line joins' if by_size else 'a line of each network joins'} the designs that no other beats in both"
+        f"lines join the designs that no other{f' of the same {alike}' if alike else ''} beats in both"
         + ("; open: not what was asked for" if any(not row.stands for row in shown) else "")
-        + (f"; {left} combinations have no place here, see the table" if left else "")
-        + (f". {note}" if note else ""),
+        + (f"; {left} combinations have no place here, see the table" if left else ""),
         f"Scatter of {len(shown)} designs, {len(front)} of them on the front; the table has the numbers.",
-        data,
+        [*_lines(front, axes, shown), *_marks(axes, shown)],
         {
             "xaxis": _axis(x, shown), "yaxis": _axis(y, shown), "hovermode": "closest", "showlegend": True,
         },
         height=460,
     )  # fmt: skip
+
+
+def _lines(
+    front: Sequence[Row], axes: tuple[Quantity, Quantity], shown: Sequence[Row]
+) -> list[dict[str, Any]]:
+    """One for each group of rows that are judged by each other, of more than one design; coloured as its network."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in front:
+        groups.setdefault(group_of(row, axes), []).append(row)
+    colours = _colours(shown) if "model" in shared(axes) else {}
+    return [
+        _line(of, axes, colours.get(of[0].model, "#888888"), f"front {' '.join(group)}".strip())
+        for group, of in groups.items()
+        if len(of) > 1
+    ]
+
+
+def _marks(axes: tuple[Quantity, Quantity], shown: Sequence[Row]) -> list[dict[str, Any]]:
+    """A set of points for each network, place, and whether they are what was asked for."""
+    sorts: dict[tuple[str, str, bool], list[Row]] = {}
+    for row in shown:
+        sorts.setdefault((row.model, _place(row), row.stands), []).append(row)
+    places, colours = list(dict.fromkeys(place for _, place, _ in sorts)), _colours(shown)
+    return [
+        _points(
+            of, axes, f"{model}, {place}{'' if stands else ', not as asked'}", colours[model],
+            _SYMBOLS[places.index(place) % len(_SYMBOLS)] + ("" if stands else "-open"),
+        )
+        for (model, place, stands), of in sorts.items()
+    ]  # fmt: skip
+
+
+def _colours(shown: Sequence[Row]) -> dict[str, str]:
+    names = dict.fromkeys(row.model for row in shown)
+    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
 
 
 def _place(row: Row) -> str:

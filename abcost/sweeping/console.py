@@ -8,7 +8,7 @@ from abcost.report.drawing import draw, grid
 from abcost.report.format import View
 from abcost.sweeping.columns import columns, fixed, reasons
 from abcost.sweeping.format import SWEEP_FORMATS
-from abcost.sweeping.front import among_all
+from abcost.sweeping.front import shared
 from abcost.sweeping.result import Sweep
 
 _SPARE = (
@@ -36,9 +36,8 @@ def render(found: Sweep, view: View) -> str:
         mark = numbers.get(row.why) or ("*" if row in best else "")
         texts["answer"] = f"{row.answer} {mark}".strip()
         table.add_row(*texts.values())
-    table.caption = (
-        f"* no other row {'beats it' if among_all(found.axes) else 'of its model beats it'}" if best else ""
-    )
+    alike = " and ".join(shared(found.axes))
+    table.caption = f"* no other row{f' of its {alike}' if alike else ''} beats it" if best else ""
     below = [f"{numbers[reason]} {reason}" for reason in why]
     lines = [_wrapped(line, view.width) for line in (*below, *found.conclusion)]
     return draw(table, view) + "\n".join([*lines, ""])

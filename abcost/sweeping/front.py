@@ -56,7 +56,7 @@ QUANTITIES = {
     )
 }
 """What an axis can be."""
-_OF_A_FABRIC = ("luts", "ffs", "dsps", "blocks")
+_OF_A_FABRIC = frozenset(("luts", "ffs", "dsps", "blocks"))
 
 
 def quantity(name: str) -> Quantity:
@@ -79,39 +79,37 @@ def usual_axes(rows: Sequence[Row]) -> tuple[Quantity, Quantity]:
     return QUANTITIES["macs"], QUANTITIES["multiplications"]
 
 
-def among_all(axes: tuple[Quantity, Quantity]) -> bool:
-    """Whether networks are judged beside each other: by their size they can be."""
-    return "macs" in (axes[0].name, axes[1].name)
+def shared(axes: tuple[Quantity, Quantity]) -> tuple[str, ...]:
+    """What rows must share so that one can be judged by the other: "model", "target", both or nothing.
+
+    Which of two networks is more accurate is not known here, so each is judged by itself, but where the size of the
+    network is an axis. LUTs, flip-flops, DSPs and blocks of two targets are not alike.
+    """
+    names = {axis.name for axis in axes}
+    return (*(() if "macs" in names else ("model",)), *(("target",) if names & _OF_A_FABRIC else ()))
+
+
+def group_of(row: Row, axes: tuple[Quantity, Quantity]) -> tuple[str, ...]:
+    """What it shares with the rows that it is judged by."""
+    return tuple(str(getattr(row, name)) for name in shared(axes))
 
 
 def front(rows: Sequence[Row], axes: tuple[Quantity, Quantity]) -> tuple[Row, ...]:
-    """Rows that stand and that no other such row is at least as good as in both axes and better in one.
+    """Rows that stand and that no other such row of their group is at least as good as in both axes, better in one.
 
-    A row is judged beside others of its network alone, for which of two networks is more accurate is not known here;
-    by the size of networks, where that is an axis, beside all. Rows that do not know one of the two have no place.
-    In order of x, the best last.
+    Rows that do not know one of the two have no place. In order of x, the best last.
     """
-    by_size = among_all(axes)
-    placed = [(row, point) for row in rows if row.stands and (point := _point(row, axes)) is not None]
+    placed = [
+        (row, point, group_of(row, axes))
+        for row in rows
+        if row.stands and (point := _point(row, axes)) is not None
+    ]
     found = [
         (point, row)
-        for row, point in placed
-        if not any(
-            _covers(other, point) and other != point
-            for beside, other in placed
-            if by_size or beside.model == row.model
-        )
+        for row, point, group in placed
+        if not any(_covers(p, point) and p != point for _, p, g in placed if g == group)
     ]
     return tuple(row for _, row in sorted(found, key=lambda pair: pair[0]))
-
-
-def caveat(rows: Sequence[Row], axes: tuple[Quantity, Quantity]) -> str:
-    """What to know of a front that joins unlike things; "" where it joins none."""
-    alike = [one for one in axes if one.name in _OF_A_FABRIC]
-    places = {row.target for row in rows if row.stands and _point(row, axes) is not None}
-    if not alike or len(places) < 2:
-        return ""
-    return f"The {alike[0].unit} of {' and '.join(sorted(places))} are not alike: judge each by itself."
 
 
 def _point(row: Row, axes: tuple[Quantity, Quantity]) -> tuple[float, float] | None:

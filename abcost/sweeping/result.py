@@ -15,7 +15,7 @@ from abcost.report import quantity
 from abcost.report.format import View
 from abcost.sweeping.columns import columns, describe, reasons
 from abcost.sweeping.format import SWEEP_FORMATS
-from abcost.sweeping.front import Quantity, among_all, caveat, front
+from abcost.sweeping.front import Quantity, front, shared
 from abcost.sweeping.row import Row
 
 _WHOLE = ("macs", "multiplications_traced", "multiplications", "cycles")
@@ -58,7 +58,8 @@ class Sweep:
     def front(self) -> tuple[Row, ...]:
         """Designs that do what was asked and that no other such design beats in both axes; the best in x last.
 
-        Of one network each, for which of two is more accurate is not known here; with the axis macs, of all.
+        A design is judged by others of its network, for which of two is more accurate is not known here, unless the
+        size of networks, macs, is an axis; and in LUTs, flip-flops, DSPs and blocks by others of its target.
         """
         return front(self.rows, self.axes)
 
@@ -79,7 +80,8 @@ class Sweep:
         lines = [
             f"{len(self.rows):,} combinations: {', '.join(f'{n:,} {answer}' for answer, n in ends.items())}."
         ]
-        of = "" if among_all(self.axes) else " by a design of the same model"
+        alike = " and ".join(shared(self.axes))
+        of = f" by a design of the same {alike}" if alike else ""
         lines.append(
             f"Not beaten{of} in {x.title} and {y.title}:"
             if best
@@ -87,8 +89,7 @@ class Sweep:
         )
         lines += [f"  {_value(row, x)}, {_value(row, y)}: {describe(row)}" for row in best[-_MOST_NAMED:]]
         lines += [f"  and {len(best) - _MOST_NAMED} more"] if len(best) > _MOST_NAMED else []
-        note = caveat(self.rows, self.axes)
-        return [*lines, note] if note else lines
+        return lines
 
     def to_frame(self) -> pd.DataFrame:
         """A row per combination: the columns of `rows`, and `front`, whether no other beats it; missing is unknown."""
