@@ -4,7 +4,8 @@
     report = abcost.analyze("reactnet_a", target="fpga-lut6")
     print(report.summary())
 
-Calls: analyze, verify, compare, train, evaluate, search, build, export; each does what the command of its name does.
+Calls: analyze, verify, compare, train, evaluate, search, build, sweep,
+export; each does what the command of its name does.
 All that they take and return is here. Names are imported on first use, so that `import abcost` loads no torch.
 """
 
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
     from abcost.api.recipe import RecipeOptions as RecipeOptions
     from abcost.api.search import Search as Search
     from abcost.api.search import search as search
+    from abcost.api.sweep import sweep as sweep
     from abcost.api.train import Training as Training
     from abcost.api.train import train as train
     from abcost.api.verify import verify as verify
     from abcost.comparing.answer import Compared as Compared
     from abcost.core.inputs import InputSpec as InputSpec
+    from abcost.core.kinds import OpKind as OpKind
+    from abcost.cost.organisation import Unit as Unit
+    from abcost.cost.table import CostTable as CostTable
     from abcost.data import DataSet as DataSet
     from abcost.errors import AbcostError as AbcostError
     from abcost.models.network import FormOptions as FormOptions
@@ -44,13 +49,26 @@ if TYPE_CHECKING:
     from abcost.report.report import Report as Report
     from abcost.report.report import Stage as Stage
     from abcost.searching.run import Impossible as Impossible
+    from abcost.sweeping.result import Sweep as Sweep
+    from abcost.trace.constants import constant as constant
+    from abcost.trace.registry import handler as handler
     from abcost.training.assessment import Assessment as Assessment
     from abcost.verifying import Verification as Verification
 
 _WHERE = {
     **{
         name: f"abcost.api.{name}"
-        for name in ("analyze", "build", "compare", "evaluate", "export", "search", "train", "verify")
+        for name in (
+            "analyze",
+            "build",
+            "compare",
+            "evaluate",
+            "export",
+            "search",
+            "sweep",
+            "train",
+            "verify",
+        )
     },
     **dict.fromkeys(
         ("AcceleratorOptions", "LoweringOptions", "NetworkOptions", "SlopeOptions", "ZooOptions"),
@@ -60,16 +78,22 @@ _WHERE = {
     "AbcostError": "abcost.errors",
     "Assessment": "abcost.training.assessment",
     "Built": "abcost.api.build",
+    "CostTable": "abcost.cost.table",
     "Compared": "abcost.comparing.answer",
     "DataSet": "abcost.data",
     "Exported": "abcost.api.export",
     "Impossible": "abcost.searching.run",
     "InputSpec": "abcost.core.inputs",
+    "OpKind": "abcost.core.kinds",
     "RecipeOptions": "abcost.api.recipe",
     "Report": "abcost.report.report",
     "Search": "abcost.api.search",
     "Stage": "abcost.report.report",
+    "Sweep": "abcost.sweeping.result",
+    "Unit": "abcost.cost.organisation",
     "Training": "abcost.api.train",
+    "constant": "abcost.trace.constants",
+    "handler": "abcost.trace.registry",
     "Verification": "abcost.verifying",
 }
 """Name -> the module that has it."""

@@ -239,10 +239,10 @@ def _stepped(name: str, step: Rewritten) -> Stepped:
     return Stepped(name, step.graph, step.exact, changes)
 
 
-def check_width(width: int) -> None:
+def check_width(width: int, option: str = "--width") -> None:
     """Raises UsageError for a width of the residual path that no table reaches."""
     if not 2 <= width <= WIDEST:
-        raise UsageError(f"--width {width} is not between 2 and {WIDEST} bits")
+        raise UsageError(f"{option} {width} is not between 2 and {WIDEST} bits")
 
 
 def _double(spec: InputSpec) -> InputSpec:
@@ -256,22 +256,9 @@ def _report(
     settings: _Settings,
     verification: Verification | None,
 ) -> Report:
-    width, organisation, rewriting = settings.width, settings.organisation, settings.rewriting
+    organisation, rewriting = settings.organisation, settings.rewriting
+    stages = tuple(_priced(stage, table, settings, verification) for stage in staged.stages)
     reduction = {} if subject.network is None else subject.network.reduction()
-    priced = [price(stage.graph, table, width=width, organisation=organisation) for stage in staged.stages]
-    stages = tuple(
-        Stage(
-            stage.name,
-            tally(stage.graph, width),
-            nodes,
-            stage.exact,
-            stage.log,
-            verification.error_of(stage.name) if verification else None,
-            _organised(stage.graph, table, settings),
-            unpriced(nodes, table),
-        )
-        for stage, nodes in zip(staged.stages, priced, strict=True)
-    )
     checked = analysis_macs(subject.model, subject.inputs) if verification else None
     fvcore = formula_macs(staged.stages[0].graph) if checked is None else checked
     return Report(
@@ -280,7 +267,7 @@ def _report(
         input_shapes=tuple(spec.shape for spec in subject.inputs),
         parameters=sum(p.numel() for p in subject.model.parameters()),
         table=table,
-        width=width,
+        width=settings.width,
         settings={
             "lanes": organisation.lanes,
             "simd": organisation.simd,
@@ -307,6 +294,40 @@ def _report(
         figures=figures_used((node for stage in stages for node in stage.nodes), table),
         verified=verification is None or verification.holds,
         reduced=tuple(reduction),
+    )
+
+
+def priced_stage(
+    stage: StageGraph,
+    table: CostTable,
+    *,
+    width: int,
+    accelerator: Wishes | None,
+    rewriting: RewriteOptions,
+) -> Stage:
+    """One stage on one target: what `analyze_subject` makes of it, for those who need no other.
+
+    Raises UsageError for a device that the table is not of, CostError beyond what the table holds.
+    """
+    if accelerator is not None:
+        check_target(accelerator.device, table.target, table.technology)
+    organisation = Lanes(fraction_bits=rewriting.fraction_bits)
+    return _priced(stage, table, _Settings(width, organisation, accelerator, rewriting), None)
+
+
+def _priced(
+    stage: StageGraph, table: CostTable, settings: _Settings, verification: Verification | None
+) -> Stage:
+    nodes = price(stage.graph, table, width=settings.width, organisation=settings.organisation)
+    return Stage(
+        stage.name,
+        tally(stage.graph, settings.width),
+        nodes,
+        stage.exact,
+        stage.log,
+        verification.error_of(stage.name) if verification else None,
+        _organised(stage.graph, table, settings),
+        unpriced(nodes, table),
     )
 
 

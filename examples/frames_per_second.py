@@ -1,6 +1,6 @@
 """What a frame rate costs: ReActNet-18 as a pipeline on a Zynq, from idle to as fast as it fits.
 
-python examples/frames_per_second.py [part]
+python examples/frames_per_second.py [part] [picture.svg]
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ import sys
 
 import abcost
 
-CLOCK_MHZ = 100.0
+RATES = (1, 30, 100, 300, 1000, 1e5)
 
 
-def main(part="xc7z020"):
-    """One line per wanted frame rate: what is reached, what it takes of the part, and what is slowest."""
-    print(f"ReActNet-18, CIFAR-10, on {part} at {CLOCK_MHZ:g} MHz")
-    for wanted in (1, 30, 100, 300, 1000, 1e5):
-        report = abcost.analyze("reactnet_18", preset="cifar10", device=part, fps=wanted, clock_mhz=CLOCK_MHZ)
-        found = report.stages[-1].organisation
-        shares = ", ".join(
-            f"{name} {share:.0%}" for name, share in found.utilisation.items() if share is not None
-        )
-        reached = "fits" if found.fits else "does not fit; at most"
-        print(f"{wanted:9,.0f} wanted: {reached} {found.fps:,.1f} fps; {shares}; slowest {found.bottleneck}")
+def main(part="xc7z020", picture=None):
+    """One row per wanted frame rate: what is reached, what it takes of the part, and what limits it; a picture."""
+    found = abcost.sweep("reactnet_18", device=part, fps=RATES, clock_mhz=100.0, preset="cifar10")
+    print(f"ReActNet-18, CIFAR-10, on {part} at 100 MHz")
+    shown = found.to_frame()[["wanted_fps", "answer", "fps", "luts", "device_share", "scarcest", "front"]]
+    print(shown.to_string(index=False))
+    print(found.summary())
+    if picture is not None:
+        found.save(picture)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from abcost.training.config import NAMES
 ROOT = Path(abcost.__file__).resolve().parents[1]
 TINY = {"preset": "digits", "base_width": 4, "blocks": (1,)}
 TINY_OPTIONS = ("--preset", "digits", "--base-width", "4", "--blocks", "1")
-CALLS = ("analyze", "verify", "compare", "train", "evaluate", "search", "build", "export")
+CALLS = ("analyze", "verify", "compare", "train", "evaluate", "search", "build", "sweep", "export")
 
 
 def command(capsys, *arguments):
@@ -105,6 +106,31 @@ WRONG = [
     ("verify", [NET], {"variant": "abb"}, "no variant 'abb'; did you mean 'ab'?"),
     ("compare", [NET], {}, "compare needs two or more"),
     ("compare", ["a.json", "b.json"], {"width": 12}, "width does nothing to saved reports"),
+    (
+        "sweep",
+        [NET],
+        {"widths": "12"},
+        "widths must be a whole number or a list, each a whole number, got '12'",
+    ),
+    (
+        "sweep",
+        [[NET, 3]],
+        {},
+        "models must be text or a Module or a list, each text or a Module, got ['reactnet_18', 3]",
+    ),
+    ("sweep", [NET, "fpga-lut7"], {}, "no target 'fpga-lut7'; did you mean 'fpga-lut6'?"),
+    ("sweep", [NET], {"axes": ["fps", "lut"]}, "no axis of a sweep 'lut'; did you mean 'luts'?"),
+    ("sweep", [NET], {"axes": ["fps"]}, "axes takes two different quantities"),
+    ("sweep", [[]], {}, "name a model to sweep"),
+    ("sweep", [f"{NET},width=12"], {}, "width is swept: say widths instead"),
+    ("sweep", [NET], {"widths": 1}, "widths 1 is not between 2 and 64 bits"),
+    (
+        "sweep",
+        [NET],
+        {"target": ["fpga-lut6"], "clock_mhz": 50.0},
+        "clock_mhz and folding size an accelerator: add device or fps",
+    ),
+    ("sweep", [NET], {"basewidth": 3}, "no argument of abcost.sweep 'basewidth'; did you mean 'base_width'?"),
     ("train", [NET, "nowhere"], {"epochs": 0}, "epochs must be at least 1, got 0"),
     ("train", [NET, "nowhere"], {"step": 3}, "step must be 1 or 2 or 'both' or None, got 3"),
     ("evaluate", [NET, "x.pt", "digits"], {"form": "fixed"}, "'fixed'; did you mean 'fixed-point'?"),
@@ -255,16 +281,11 @@ def test_a_report_is_saved_as_its_suffix_says(tmp_path):
 
 # what the documentation says
 
-WITHOUT_A_CALL = {
-    "abcost.trace",
-    "abcost.cost",
-    "abcost.cost.organisation",
-}  # own operators; delays of a table
-
 
 def scripts():
-    """(where, code) of every example, and of every block of Python in the documentation."""
+    """(where, code) of every example, every cell of a notebook, every block of Python in the documentation."""
     found = [(path, path.read_text()) for path in sorted((ROOT / "examples").glob("*.py"))]
+    found += [(path, cell) for path in NOTEBOOKS for cell in cells_of(path)]
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         found += [
             (page, code)
@@ -275,20 +296,73 @@ def scripts():
     return found
 
 
-def test_examples_and_documentation_import_abcost_alone():
+def imported(tree):
+    """Modules, and names of abcost, that code imports or reaches through `abcost.`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif (
+            isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "abcost"
+        ):
+            yield "abcost", node.attr
+
+
+def test_examples_documentation_and_notebooks_use_public_names_of_abcost_alone():
     used = {
-        name
+        (module, name)
         for _, code in scripts()
-        for node in ast.walk(ast.parse(code))
-        for name in (
-            [node.module]
-            if isinstance(node, ast.ImportFrom)
-            else [a.name for a in getattr(node, "names", ())]
-        )
-        if name and name.startswith("abcost")
+        for module, name in imported(ast.parse(code))
+        if module.split(".")[0] == "abcost"
     }
-    assert "abcost" in used
-    assert used <= {"abcost", *WITHOUT_A_CALL}
+    assert {("abcost", "sweep"), ("abcost", "handler"), ("abcost", "analyze")} <= used
+    assert {module for module, _ in used} == {"abcost"}
+    assert {name for _, name in used if name is not None} <= set(abcost.__all__)
+
+
+# notebooks
+
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+
+
+def cells_of(notebook):
+    """Its code, cell by cell."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_is_kept_without_outputs(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells if "outputs" in cell)
+    assert notebook.stat().st_size < 10_000
+
+
+EXECUTE = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
+nbformat.write(notebook, "executed.ipynb")
+"""
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_runs_headless_and_shows_its_results(notebook, tmp_path):
+    for package in ("nbclient", "ipykernel"):
+        pytest.importorskip(package)
+    own = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "JUPYTER_PLATFORM_DIRS": "1"}
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", EXECUTE, str(notebook)], cwd=tmp_path, env=own, capture_output=True, text=True,
+        check=False, timeout=1800,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    shown = (tmp_path / "executed.ipynb").read_text()
+    assert "<table>" in shown  # of the report and of the sweep
+    assert "reactnet_18, fixed-point: top-1 " in shown
+    assert "<Compared: 1 with the first side, " in shown
+    for file in ("sweep.svg", "report.html", "runs/search/front.svg"):
+        assert (tmp_path / file).is_file()
 
 
 def test_the_readme_trains_searches_evaluates_sizes_and_plots(tmp_path):

@@ -262,6 +262,18 @@ def test_gates_of_accelerators(condition):
     assert parse_condition(condition).broken(deltas(before, before)) is None
 
 
+def test_energy_has_one_name_with_and_without_an_accelerator():
+    """2 and 3 microjoule of units are 2,000,000 and 3,000,000 pJ."""
+    last = compare(side(energy=2e6), side("b", energy=3e6)).last
+    assert parse_condition("energy_uj>2.9").broken(last) == "energy_uj>2.9: energy_uj 3 (2 to 3)"
+    assert parse_condition("energy_uj>+1").broken(last) is None
+    assert parse_condition("energy_uj>+40%").broken(last) is not None
+    assert (
+        parse_condition("energy_uj<9").broken(compare(side(), side("b")).last)
+        == "energy_uj<9: energy_uj is unknown"
+    )
+
+
 def test_gates_of_accelerators_need_one():
     with pytest.raises(UsageError, match="fps is of an accelerator, and neither side has one: give --device"):
         parse_condition("fps<60").broken(compare(side(), side("b")).last)

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_public_names_of_the_package():
-    calls = ("analyze", "build", "compare", "evaluate", "search", "train", "verify")
+    calls = ("analyze", "build", "compare", "evaluate", "export", "search", "sweep", "train", "verify")
     assert set(calls) <= set(abcost.__all__) == set(dir(abcost))
     for name in abcost.__all__:
         assert (getattr(abcost, name).__doc__ or "").strip(), name

@@ -15,7 +15,7 @@ from searching import NETWORK, read_json, trained
 from searching import run as in_process
 
 SMALL = ("reactnet_18", "--preset", "digits", "--base-width", "8", "--blocks", "1,1", "--target", "fpga-lut6")
-PAGES = ("analyze", "compare", "front", "graph")
+PAGES = ("analyze", "compare", "front", "graph", "sweep")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,8 @@ def pages(tmp_path_factory):
         == 0
     )
     assert run(["graph", *SMALL[:-2], "--format", "html", "--output", str(found["graph"])]) == 0
+    swept = ("--device", "xc7z020", "--device", "iCE40UP5K", "--widths", "8,10,12,14,16", "--fps", "1000,1e8")
+    assert run(["sweep", *SMALL[:-2], *swept, "--output", str(found["sweep"])]) == 0
     init = trained(folder / "start")
     search = (
         "search",
@@ -97,6 +99,18 @@ def luminance(colour):
     shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
     linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_tables_show_all_their_rows(pages, name):
+    """The page scrolls, not a window in it."""
+    with opened(pages[name]) as (page, _):
+        hidden = page.evaluate(
+            "[...document.querySelectorAll('.scroll')].filter(e => e.scrollHeight > e.clientHeight + 1)"
+            ".map(e => e.ariaLabel)"
+        )
+        assert page.locator(".scroll").count() > 0
+        assert hidden == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -56,6 +56,50 @@ def test_every_node_stands_once_and_below_what_it_reads(stages):
         assert entering >= sum(len(blocks) for block in found.values() for blocks in block.entering.values())
 
 
+def segments(path):
+    """Ends of the straight lines of a path of absolute M, H and V."""
+    x, y, found = 0.0, 0.0, []
+    for letter, numbers in re.findall(r"([MHV])([-\d.,]+)", path):
+        values = [float(n) for n in numbers.split(",")]
+        to = {"M": values, "H": [values[0], y], "V": [x, values[0]]}[letter]
+        if letter != "M":
+            found.append(((x, y), tuple(to)))
+        x, y = to
+    return found
+
+
+def inside(box, segment):
+    """Whether a part of a segment is within a box, ends that touch its border apart."""
+    left, top, wide, high = (float(box.get(name)) for name in ("x", "y", "width", "height"))
+    (x1, x2), (y1, y2) = (sorted(pair) for pair in zip(*segment, strict=True))
+    return x2 > left and x1 < left + wide and y2 > top and y1 < top + high
+
+
+@pytest.mark.parametrize("stage", ["traced", "add_and_bit"])
+def test_shortcuts_are_seen(stages, stage):
+    """What a row reads from far above, or from another block, has a line that no box hides."""
+    graph = stages[stage]
+    drawn = 0
+    for block, panel in panels(graph, 16).items():
+        found = layout(graph)[block]
+        svg = ET.fromstring(f'<svg xmlns="{SVG[1:-1]}">{panel.svg}</svg>')  # noqa: S314 - ours
+        boxes = [rect for rect in svg.iter(f"{SVG}rect") if rect.get("rx") == "4"]
+        paths = [path for path in svg.iter(f"{SVG}path") if path.get("class") == "shortcut"]
+        far = [(a, b) for a, b in found.edges if found.places[b].row - found.places[a].row > 1]
+        outside = [name for name in found.entering if found.places[name].row]
+        assert len(paths) == len(far) + len(outside)
+        for path in paths:
+            lines = segments(path.get("d"))
+            assert not any(inside(box, line) for box in boxes for line in lines)
+            assert all(x <= panel.width for line in lines for x, _ in line)
+        titles = {path.findtext(f"{SVG}title") for path in paths}
+        assert {f"{a} to {b}" for a, b in far} <= titles
+        drawn += len(paths)
+    assert (
+        drawn >= 26
+    )  # ReActNet-A adds the input of each of its 13 blocks' two convolutions to their outputs
+
+
 def test_blocks_have_the_multiplications_that_are_counted(stages):
     for graph in stages.values():
         counted = tally(graph, 16).by_class()[OpClass.MULTIPLY]

@@ -69,6 +69,11 @@ def test_the_run_folder_is_as_the_contract_says(searched):
     assert torch.load(folder / "best.pt", weights_only=True)["model"] == "reactnet_18"
     assert found["chosen"] in out
     assert "quantized RPReLU" in out
+    sets = read_slope_sets(folder / "slopes" / f"{found['chosen']}.json", "reactnet_18")
+    lines = [line for line in out.splitlines() if line.startswith("Exponents ")]
+    for layer, exponents in sets.items():
+        told = f"Exponents {', '.join(map(str, sorted(exponents)))}: "
+        assert any(line.startswith(told) and layer in line for line in lines)
 
 
 def test_costs_and_accuracies_can_be_had_again(searched, capsys):

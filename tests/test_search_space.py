@@ -20,8 +20,8 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.errors import AbcostError, UnknownName, UsageError
 from abcost.searching.budget import Budget, parse_budget
-from abcost.searching.lab import Judged
-from abcost.searching.points import Point, noise_of, result_of, standard_error
+from abcost.searching.lab import Design, Judged
+from abcost.searching.points import Point, exponents_of, noise_of, result_of, rivals, standard_error
 from abcost.searching.proposals import first_proposals, parameters, random_unseen, suggest
 from abcost.searching.rungs import dominates, front, passes
 from abcost.searching.space import Space, groups_of
@@ -265,6 +265,32 @@ def test_the_cheapest_within_the_noise_is_chosen():
         "middle",
     ]
     assert found.chosen is middle  # 1.15 like dear's 1.15, and cheaper
+
+
+def test_a_baseline_at_the_same_price_that_is_no_worse_is_told():
+    """Losses 1.0 and 1.2 of the chosen design; without a second finalist there is no noise."""
+    chosen = point("found", 5, (1.0, 1.2))
+    same, cheaper, worse, dearer, unknown = (
+        point("2^-3", 5, (1.1, 1.1)), point("2^-7", 4, (0.9, 0.9)), point("real", 4, (1.2, 1.2)),
+        point("free", 6, (0.1, 0.1)), point("lost", None, (0.1, 0.1)),
+    )  # fmt: skip
+    found = result_of([chosen], [same, cheaper, worse, dearer, unknown], ["luts"], Budget({}))
+    told = rivals(found, ["luts"])
+    assert [text.split()[0] for text in told] == ["2^-3", "2^-7"]
+    assert told[0].startswith(
+        "2^-3 costs the same as the chosen design and its loss is not told apart from it (1.1000"
+    )
+    assert told[1].startswith(
+        "2^-7 costs less than the chosen design and its loss is lower (0.9000, chosen 1.1000)"
+    )
+    assert rivals(result_of([], [same], ["luts"], Budget({})), ["luts"]) == []
+
+
+def test_exponents_are_told_by_set():
+    design = Design({"a.prelu": (-3, 0), "b.prelu": (-1,), "c.prelu": (0, -3)})
+    one = Point("x", design, {}, (judged(1.0),))
+    assert exponents_of(one) == ["-3, 0: a.prelu, c.prelu", "-1: b.prelu"]
+    assert exponents_of(point("baseline", 1, (1.0,))) == []
 
 
 def test_points_over_budget_are_left_out():

@@ -187,6 +187,19 @@ def devices() -> dict[str, Device]:
         return {row["part"]: _device(row) for row in csv.DictReader(file)}
 
 
+@cache
+def boards() -> dict[str, str]:
+    """Board, in small letters -> its part: those whose memory outside is the one that the part's row states."""
+    path = cost_models_dir() / "boards.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["board"]: row["part"] for row in csv.DictReader(file)}
+
+
+def part_named(text: str) -> str:
+    """The part of a board; any other text as it is."""
+    return boards().get(text.lower(), text)
+
+
 def _device(row: Mapping[str, str]) -> Device:
     """Raises KeyError, ValueError or TypeError for a row that is not whole; UsageError for a bad part number."""
     numbers = {name: _count(name, row[name]) for name in COUNTS}
@@ -235,16 +248,17 @@ def _count(name: str, text: str) -> int:
 
 
 def device(part: str) -> Device:
-    """The part of this name, in capitals or not, or the one that a file of your own describes (`part` ends in .csv).
+    """The part of this name or of the board of this name, in capitals or not, or that of your own .csv file.
 
     Raises UnknownName with the nearest; UsageError for a file that does not describe one part.
     """
     if part.lower().endswith(".csv"):
         return _own(Path(part))
     known = {name.lower(): found for name, found in devices().items()}
-    if part.lower() not in known:
-        raise unknown_name("device", part, devices())
-    return known[part.lower()]
+    name = part_named(part).lower()
+    if name not in known:
+        raise unknown_name("device", part, [*devices(), *boards()])
+    return known[name]
 
 
 def _own(path: Path) -> Device:

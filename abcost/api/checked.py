@@ -86,8 +86,7 @@ def _check(function: str, name: str, value: object, hint: Any) -> None:
     choices = [choice for part in _parts(hint) if get_origin(part) is Literal for choice in get_args(part)]
     if choices and isinstance(value, str):
         raise unknown_name(f"{name} of abcost.{function}", value, choices)
-    wanted = " or ".join(dict.fromkeys(_said(part) for part in _parts(hint)))
-    raise UsageError(f"abcost.{function}: {name} must be {wanted}, got {_short(value)}")
+    raise UsageError(f"abcost.{function}: {name} must be {_said(hint)}, got {_short(value)}")
 
 
 def _parts(hint: Any) -> tuple[Any, ...]:
@@ -120,6 +119,8 @@ def _each_allows(hint: Any, value: object) -> bool:
 
 def _said(hint: Any) -> str:
     origin, args = get_origin(hint), get_args(hint)
+    if len(_parts(hint)) > 1:
+        return " or ".join(dict.fromkeys(map(_said, args)))
     if origin is Literal:
         return " or ".join(map(repr, args))
     if origin is Sequence:

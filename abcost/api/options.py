@@ -70,7 +70,8 @@ class SlopeOptions(LoweringOptions, total=False):
 class AcceleratorOptions(TypedDict, total=False):
     """A whole accelerator, sized where `device` or `fps` is given.
 
-    device: a part, such as "xc7z020", or a .csv of your own.  fps: frames per second to reach; default: the most.
+    device: a part or board, such as "xc7z020" or "pynq-z2", or a .csv of your own.
+    fps: frames per second to reach; default: the most.
     clock_mhz: its clock in MHz (100), or "max", the highest that is met.
     organisation: "pipelined" (default), an engine per layer; "shared", one engine for all.
     weights: "on-chip" or "external"; default: on the chip, and outside what does not fit.
@@ -87,6 +88,10 @@ class AcceleratorOptions(TypedDict, total=False):
 
 class AnalysisOptions(NetworkOptions, SlopeOptions, AcceleratorOptions, total=False):
     """All that `abcost.analyze` takes: `NetworkOptions`, `SlopeOptions`, `AcceleratorOptions`."""
+
+
+class SweepOptions(NetworkOptions, SlopeOptions, total=False):
+    """All that `abcost.sweep` takes for its models: `NetworkOptions`, `SlopeOptions`."""
 
 
 class EvaluateOptions(ZooOptions, LoweringOptions, total=False):

@@ -31,7 +31,7 @@ def check_common(sides: Sequence[str], common: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"--{name.replace('_', '-')} does nothing to saved reports: leave it out, or analyze again with it"
             )
-        own = [_own(text.split(",")[0], text.split(",")[1:]) for text in models]
+        own = [own_options(text.split(",")[0], text.split(",")[1:]) for text in models]
         if all(name in values or _has_no(name, text) for text, values in zip(models, own, strict=True)):
             raise UsageError(
                 f"--{name.replace('_', '-')} does nothing: every model has its own {name}; leave one of them out"
@@ -50,18 +50,18 @@ def side(text: str, common: Mapping[str, Any]) -> Side:
 
     name, *given = text.split(",")
     if name.endswith(_SAVED):
-        own = _own(name, given)
+        own = own_options(name, given)
         if set(own) - {"target"}:
             raise UsageError(f"{text!r}: a saved report takes no options but target, where it has several")
         if name.endswith(".csv"):
             return side_of_csv(Path(name), text, own.get("target"))
         return side_of(read_report(Path(name), own.get("target")), text)
     fitting = {option: value for option, value in common.items() if not _has_no(option, name)}
-    return side_of(_analysed(name, {**fitting, **_own(name, given)}), text)
+    return side_of(_analysed(name, {**fitting, **own_options(name, given)}), text)
 
 
-def _own(name: str, given: Sequence[str]) -> dict[str, Any]:
-    """Options behind the name. Raises UsageError or UnknownName."""
+def own_options(name: str, given: Sequence[str]) -> dict[str, Any]:
+    """Options behind the name of a model, such as width=12, in words and numbers. Raises UsageError or UnknownName."""
     found: dict[str, Any] = {}
     for part in _joined(given):
         key, equals, value = part.partition("=")

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from abcost.accelerator.devices import part_named
 from abcost.circuit.make import Circuit
 from abcost.circuit.project import modules_by_stage
 from abcost.core.reading import read_text
@@ -66,7 +67,7 @@ class Placed:
 
 def part_of(device: str) -> str:
     """The part of a device that can be placed and routed here. Raises UsageError where there is none."""
-    found = part_for(device)
+    found = part_for(part_named(device))
     if found is None:
         raise UsageError(
             f"--route: {device} cannot be placed and routed with open tools here; these can: {', '.join(PARTS)}"

@@ -24,9 +24,11 @@ from abcost.cli.evaluate import evaluate
 from abcost.cli.export import export
 from abcost.cli.graph import graph
 from abcost.cli.models import models
+from abcost.cli.names import know_names
 from abcost.cli.reproduce import reproduce
 from abcost.cli.rtl import rtl
 from abcost.cli.search import search
+from abcost.cli.sweep import sweep
 from abcost.cli.targets import app as targets
 from abcost.cli.train import train
 from abcost.cli.verify import verify
@@ -46,6 +48,7 @@ LONGEST_ERROR = 2000  # characters; some errors repeat what was given, and anyth
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 app.command()(analyze)
 app.command()(compare)
+app.command()(sweep)
 app.command()(models)
 app.command()(graph)
 app.command()(verify)
@@ -59,6 +62,7 @@ app.command()(search)
 app.command()(export)
 app.command()(doctor)
 app.add_typer(targets, name="targets")
+know_names(app)
 
 # Typer brings its own copy of click under a private name; these are its UsageError and ClickException
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
@@ -101,8 +105,7 @@ def run(arguments: Sequence[str]) -> int:
             return 0
         return _fail(f"the model's code called sys.exit({_shown(stop.code)})", debug=debug)
     except _CLI_ERROR as error:
-        hint = "; see abcost --help" if isinstance(error, _USAGE_ERROR) else ""
-        return _fail(f"{_text(error)}{hint}", debug=debug)
+        return _fail(f"{_text(error)}{_where_help_is(error)}", debug=debug)
     except BaseException as error:  # noqa: BLE001 - the last line of defence: a bug is one line too
         return 0 if isinstance(error, BrokenPipeError) else _fail(_reason(error), debug=debug)
     if status == 130:  # Typer turns Ctrl-C into this status
@@ -195,6 +198,16 @@ def _flushed(status: int, *, debug: bool) -> int:
     ):  # what is left in its buffer, and what libraries say while they end, would change the status
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return status
+
+
+def _where_help_is(error: Exception) -> str:
+    """The command whose help has the answer; of no use to errors that are not about usage."""
+    context = getattr(error, "ctx", None)
+    return (
+        f"; see {'abcost' if context is None else context.command_path} --help"
+        if isinstance(error, _USAGE_ERROR)
+        else ""
+    )
 
 
 def _text(error: Exception) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +12,9 @@ import typer
 from abcost.cli import options
 from abcost.cli.given import given, refuse
 from abcost.cli.network import NOTHING, Asked, takes_network
-from abcost.cli.output import note, quiet, report_format_of, view, write
+from abcost.cli.output import inches_of, note, quiet, report_format_of, view, write
 from abcost.cli.places import check_places
+from abcost.cli.waiting import Waiting
 from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
 
@@ -43,7 +43,9 @@ def analyze(
     simd: Annotated[int, typer.Option(help="Bits per cycle of a binary dot product in one lane.")] = 64,
     device: Annotated[
         str | None,
-        typer.Option(help="Size a whole accelerator for this part, such as xc7z020, or for that of my.csv."),
+        typer.Option(
+            help="Size a whole accelerator for this part or board, such as xc7z020 or pynq-z2, or for that of my.csv."
+        ),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help="Frames per second it must reach; a frame is the whole --input-size.")
@@ -115,10 +117,11 @@ def analyze(
     if brief:
         refuse(there, ["by", "full"], "with --brief, which shows no table")
     pictures = {path: check_suffix(path) for path in (plot, output if pictured else None) if path is not None}
-    inches = None if size is None else _inches(size)
+    inches = None if size is None else inches_of(size)
     from abcost.cost import CostTable
 
     tables = [CostTable.load(name) for name in dict.fromkeys(chosen)]  # fails before torch is loaded
+    busy = context.with_resource(Waiting(f"analyzing {model}"))
     from abcost.cost.organisation import Lanes
     from abcost.models.subject import resolve
     from abcost.pipeline import analyze_subject
@@ -159,13 +162,13 @@ def analyze(
             verify=verify,
         )
     drawn = {path: picture(reports, form, chart, inches) for path, form in pictures.items()}
+    busy.stop()
     if not pictured:
         write(render(reports, shown), output)
     for path, data in drawn.items():
         write_bytes(data, path)
     _write_foldings(reports[0], write_folding, write_finn_folding)
-    for warning in dict.fromkeys(text for report in reports for text in report.warnings):
-        note(f"warning: {warning}")
+    _warn(reports)
     refused = [r for r in reports if (o := r.stages[-1].organisation) and not o.fits]
     for report in refused:
         found = report.stages[-1].organisation
@@ -177,14 +180,10 @@ def analyze(
         raise typer.Exit(1)
 
 
-def _inches(text: str) -> tuple[float, float]:
-    """Raises UsageError for what is no size of a picture."""
-    match = re.fullmatch(r"(\d{1,2}(?:\.\d+)?)x(\d{1,2}(?:\.\d+)?)", text)
-    if match is None or not (width := float(match[1])) or not (height := float(match[2])):
-        raise UsageError(
-            f"--size {text[:40]!r} is not of the form 3.5x2.5: width and height in inches, below 100"
-        )
-    return width, height
+def _warn(reports: Sequence[Report]) -> None:
+    """Each warning once."""
+    for warning in dict.fromkeys(text for report in reports for text in report.warnings):
+        note(f"warning: {warning}")
 
 
 def _check_writing(foldings: Mapping[str, Path | None], wishes: Wishes | None, targets: int) -> None:

@@ -17,6 +17,7 @@ from abcost.cli.given import given, refuse
 from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
+from abcost.cli.waiting import Waiting
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,14 @@ def build(
     model: options.Model,
     out: Annotated[
         Path,
-        typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
+        typer.Option(
+            "--out",
+            "--output",
+            "-o",
+            parser=named_folder,
+            metavar="PATH",
+            help="Folder to write; made if it is not there.",
+        ),
     ],
     device: Annotated[str | None, typer.Option(help="The part, such as lfe5u-85f.")] = None,
     output_format: Annotated[
@@ -123,7 +131,7 @@ def build(
         refuse(given(context), ("trace",), "without --simulate")
     else:
         find_simulator()
-    with quiet():
+    with quiet(), Waiting(f"making a circuit of {model}"):
         subject, loaded = subject_and_data(asked, data, data_root)
         images, labels = test_images(subject, loaded, simulate)
         circuit = make_circuit(
@@ -203,7 +211,15 @@ def _command(arguments: Sequence[str]) -> str:
         if skip or argument in ("--route", "--trace"):
             skip = False
             continue
-        if argument.split("=")[0] in ("--out", "--simulate", "--mapping", "--seed", "--pins"):
+        if argument.split("=")[0] in (
+            "--out",
+            "--output",
+            "-o",
+            "--simulate",
+            "--mapping",
+            "--seed",
+            "--pins",
+        ):
             skip = "=" not in argument
             continue
         kept.append(argument)

@@ -44,7 +44,10 @@ def calibrate(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Table to write; default: the bundled one, TARGET-quick.toml if --quick."
+            "--output",
+            "-o",
+            "--out",
+            help="Table to write; default: the bundled one, TARGET-quick.toml if --quick.",
         ),
     ] = None,
     yosys: Annotated[

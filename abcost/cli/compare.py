@@ -10,17 +10,19 @@ import typer
 from abcost.cli import options
 from abcost.cli.output import format_of, note, quiet, view, write
 from abcost.cli.places import check_places
+from abcost.cli.waiting import Waiting
 from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
 
 
 def compare(
+    context: typer.Context,
     sides: Annotated[
         list[str],
         typer.Argument(
             help="Two or more: a saved report (.json or .csv; of several targets r.json,target=asic-45nm), or a model "
-            "as for analyze, with options of its own behind commas: reactnet_18,checkpoint=best.pt,slopes=s.json,"
-            "target=fpga-ice40,width=12,blocks=2x2x2. Each is compared with the first."
+            "as for analyze, with options of its own behind commas: reactnet_18,width=12,blocks=2x2x2; checkpoint=…, "
+            "slopes=…, target=…, device=… and most others. Each is compared with the first."
         ),
     ],
     target: Annotated[
@@ -54,6 +56,7 @@ def compare(
 
     check_places({"--output": output, "--plot": plot}, _files_of(sides, target, device))
     form = None if plot is None else check_suffix(plot)
+    busy = context.with_resource(Waiting(f"comparing {len(sides)} sides"))
     from abcost.api.sides import check_common, side
     from abcost.comparing.answer import compared
     from abcost.comparing.condition import parse_condition
@@ -72,6 +75,7 @@ def compare(
     with quiet():
         first, *others = [side(text, common) for text in sides]
     answer = compared(first, others, conditions)
+    busy.stop()
     found, broken = answer.comparisons, answer.broken
     write(render(found, view("block", output)), output)
     if plot is not None and form is not None:

@@ -12,6 +12,7 @@ from abcost.cli.given import given
 from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import check_places
+from abcost.cli.waiting import Waiting
 from abcost.core.writing import write_bytes
 
 
@@ -47,6 +48,7 @@ def export(
 ) -> None:
     """Write a network at one stage as ONNX, as QONNX, or its folding for FINN."""
     check_places({"--output": out}, [model, network.checkpoint, slopes, target, device])
+    busy = context.with_resource(Waiting(f"exporting {model}"))
     from abcost.api.export import exported, format_of, sizing_of
     from abcost.models.subject import resolve
     from abcost.pipeline import STAGES
@@ -64,6 +66,7 @@ def export(
     asked = network.request(model)
     with quiet():
         content, warnings = exported(resolve(asked), form, chosen, lowering, sizing, owned=True)
+    busy.stop()
     write_bytes(content, out)
     for warning in warnings:
         note(f"warning: {warning}")

@@ -11,6 +11,7 @@ from abcost.cli.given import given, refuse
 from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet, write
 from abcost.cli.places import check_places
+from abcost.cli.waiting import Waiting
 from abcost.registry import unknown_name
 
 
@@ -39,6 +40,7 @@ def graph(
 ) -> None:
     """Write the op graph of a network at one stage."""
     check_places({"--output": output}, [model, network.checkpoint])
+    busy = context.with_resource(Waiting(f"tracing {model}"))
     from abcost.models.subject import resolve
     from abcost.pipeline import STAGES, stage_graphs
     from abcost.report.graph import GRAPH_FORMATS
@@ -58,6 +60,7 @@ def graph(
     with quiet():
         subject = resolve(asked)
         staged = stage_graphs(subject.model, subject.inputs, RewriteOptions())
+    busy.stop()
     chosen = next(s for s in staged.stages if s.name == name)
     if picture:
         before = staged.stages[0]

@@ -63,4 +63,6 @@ Format = Annotated[
 Plot = Annotated[
     Path | None, typer.Option(help="Also draw the charts of the page into this file: .svg, .png or .pdf.")
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of stdout.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", "--out", help="File to write instead of stdout.")
+]

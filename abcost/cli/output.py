@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
 from abcost.core.writing import write_bytes
-from abcost.errors import OutputError
+from abcost.errors import OutputError, UsageError
 from abcost.report.format import By, View
 
 
@@ -27,9 +28,20 @@ BY_SUFFIX = {".json": "json", ".csv": "csv", ".html": "html", ".md": "md", ".tex
 """Ending of a file -> format of who does not say --format."""
 
 
-def format_of(asked: str | None, output: Path | None) -> str:
-    """The format: as asked, else as the file is called, else for the terminal."""
-    return asked or BY_SUFFIX.get("" if output is None else output.suffix.lower(), "rich")
+def format_of(asked: str | None, output: Path | None, terminal: str = "rich") -> str:
+    """The format: as asked, else as the file is called, else of the terminal: rich or console, which are one."""
+    found = asked or BY_SUFFIX.get("" if output is None else output.suffix.lower(), terminal)
+    return terminal if found in ("rich", "console") else found
+
+
+def inches_of(text: str) -> tuple[float, float]:
+    """`--size 3.5x2.5` as width and height. Raises UsageError for what is no size of a picture."""
+    match = re.fullmatch(r"(\d{1,2}(?:\.\d+)?)x(\d{1,2}(?:\.\d+)?)", text)
+    if match is None or not (width := float(match[1])) or not (height := float(match[2])):
+        raise UsageError(
+            f"--size {text[:40]!r} is not of the form 3.5x2.5: width and height in inches, below 100"
+        )
+    return width, height
 
 
 def report_format_of(asked: str | None, output: Path | None) -> str:

@@ -13,6 +13,7 @@ from abcost.cli.given import given, refuse
 from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet, write
 from abcost.cli.places import named_folder
+from abcost.cli.waiting import Waiting
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ def rtl(
     model: options.Model,
     out: Annotated[
         Path,
-        typer.Option(parser=named_folder, metavar="PATH", help="Folder to write; made if it is not there."),
+        typer.Option(
+            "--out",
+            "--output",
+            "-o",
+            parser=named_folder,
+            metavar="PATH",
+            help="Folder to write; made if it is not there.",
+        ),
     ],
     layer: Annotated[
         str | None,
@@ -82,7 +90,7 @@ def rtl(
     from abcost.models.subject import resolve
 
     asked = network.request(model)
-    with quiet():
+    with quiet(), Waiting(f"making engines of {model}"):
         subject = resolve(asked)
         prepared = prepare(subject, width=width, fraction_bits=fraction_bits, layer=layer)
         if wishes is None:

@@ -51,8 +51,8 @@ def search(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Limits: luts=9000,ffs=…,dsps=0,bram36=…,blocks=…,uram=…,area_um2=…,energy_uj=1.5,weight_kib=…,"
-            "latency_ms=10,fps>=60. Default: LUTs (ASIC: area) are kept low, without a limit."
+            help="Limits, such as luts=9000,dsps=0,fps>=60; of luts, ffs, dsps, bram36, blocks, uram, area_um2, "
+            "energy_uj, weight_kib, latency_ms and fps. Default: LUTs (ASIC: area) are kept low, without a limit."
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Part that must hold the whole accelerator.")] = None,

@@ -155,6 +155,7 @@ def _sensitivity(outcome: Outcome) -> Table:
 
 def _summary(outcome: Outcome, place: Place) -> str:
     from abcost.searching.files import commands
+    from abcost.searching.points import exponents_of, rivals
 
     result, progress = outcome.result, outcome.progress
     lines = [
@@ -163,6 +164,8 @@ def _summary(outcome: Outcome, place: Place) -> str:
         f"Results: {place.folder}/front.csv, trials.csv, front.json, slopes/, best.pt, front.svg, front.html",
     ]
     if result.chosen is not None:
+        lines += [f"Exponents {line}" for line in exponents_of(result.chosen)]
+        lines += rivals(result, outcome.problem.objectives)
         found = commands(result.chosen, outcome.problem, place.folder)
         lines += [f"Its cost again:     {found['analyze']}", f"Its accuracy again: {found['evaluate']}"]
     if result.over:

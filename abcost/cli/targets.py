@@ -86,8 +86,8 @@ def list_targets(output_format: _FORMAT = Format.RICH) -> None:
 
 @app.command("devices")
 def list_devices(output_format: _FORMAT = Format.RICH) -> None:
-    """List the parts that an accelerator can be sized for: --device of abcost analyze."""
-    from abcost.accelerator.devices import devices
+    """List the parts and boards that an accelerator can be sized for: --device of abcost analyze."""
+    from abcost.accelerator.devices import boards, devices
 
     if output_format is Format.JSON:
         _write_json([found.to_dict() for found in devices().values()])
@@ -103,6 +103,8 @@ def list_devices(output_format: _FORMAT = Format.RICH) -> None:
         grid.add_row(found.part, found.board, target, *counts, blocks, f"{found.uram:,}", outside)
     _print(grid)
     _print_text("\n".join(map(_about, devices().values())))
+    known = ", ".join(f"{board} ({part})" for board, part in boards().items())
+    _print_text(f"--device takes a board too: {known}; sources are in cost_models/boards.csv")
 
 
 def _about(found: Device) -> str:

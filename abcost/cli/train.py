@@ -74,7 +74,8 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --run-dir.")] = False,
     config: Annotated[
-        Path | None, typer.Option(help="TOML with values of the recipe; [step1] and [step2] for one step.")
+        Path | None,
+        typer.Option(help="TOML with values of the recipe; \\[step1] and \\[step2] for one step."),
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Checkpoint that the first step starts from.")] = None,
     network: Asked = NOTHING,

@@ -11,6 +11,7 @@ from abcost.cli import options
 from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet, view, write
 from abcost.cli.places import check_places
+from abcost.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +41,7 @@ def verify(
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
     asked = network.request(model)
     note(f"verifying {model}: every stage is executed several times, in float64 …")
-    with quiet():
+    with quiet(), Waiting("executing"):
         found = verify_subject(resolve(asked), rewriting, owned=True)
     if chosen == "json":
         write(json.dumps({"schema": 1, "model": model, **found.to_dict()}, indent=2) + "\n", output)

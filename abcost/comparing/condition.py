@@ -1,7 +1,7 @@
 """Conditions under which a comparison fails: `luts>+5%`, `energy_pj>+0.1`, `multiplications>0`.
 
 A short name is of the accelerator where there is one: luts, ffs, dsps, blocks, fps, latency_ms, energy_uj, fmax_mhz,
-fits (1 or 0).
+fits (1 or 0). Without one, energy_uj is energy_pj in microjoule.
 
 QUANTITY OP NUMBER      the later side's value:        multiplications>0, fps<60
 QUANTITY OP +NUMBER     the difference, with a sign:   energy_pj>+0.1, fps<-5
@@ -26,6 +26,7 @@ _OPS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
 }
 _TERM = re.compile(r"\s*([a-z_0-9.]+)\s*(<=|>=|<|>)\s*([+-]?)(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(%?)\s*")
+_ENERGY_PJ = "cost.energy_pj"
 _SHORT = {"multiplications": "ops.multiply"}
 _OF_ACCELERATORS = (
     "fps",
@@ -56,6 +57,8 @@ class Condition:
         """
         name = _name_in(self.quantity, last)
         delta = last[name]
+        if self.quantity == "energy_uj" and name == _ENERGY_PJ:
+            name, delta = self.quantity, Delta(_micro(delta.before), _micro(delta.after))
         found = {"value": delta.after, "difference": delta.absolute, "relative": delta.relative}[self.kind]
         if self.kind == "relative" and delta.before == 0 and delta.after:
             found = float("inf") if delta.after > 0 else float("-inf")
@@ -90,6 +93,8 @@ def parse_condition(text: str) -> Condition:
 def _name_in(quantity: str, last: Mapping[str, Delta]) -> str:
     """The full name: as given, or behind the nearest of organisation.resources, organisation, cost and ops."""
     full = _SHORT.get(quantity, quantity)
+    if quantity == "energy_uj" and f"organisation.{quantity}" not in last:
+        full = _ENERGY_PJ
     for prefix in ("", "organisation.resources.", "organisation.", "cost.", "ops.", "multiplications."):
         if f"{prefix}{full}" in last:
             return f"{prefix}{full}"
@@ -100,6 +105,10 @@ def _name_in(quantity: str, last: Mapping[str, Delta]) -> str:
         )
     known = {name.rpartition(".")[2] for name in last} | set(last) | set(_SHORT)
     raise unknown_name("quantity of --fail-if", quantity, known)
+
+
+def _micro(picojoule: float | None) -> float | None:
+    return None if picojoule is None else picojoule / 1e6
 
 
 def _shown(value: float | None) -> str:

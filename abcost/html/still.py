@@ -63,9 +63,13 @@ def _draw(axes: Any, chart: Chart) -> None:
     for trace in chart.data:
         if trace["type"] == "heatmap":
             _heat(axes, trace)
+        elif trace["type"] == "scatter":
+            _scatter(axes, trace)
     for name, set_label in (("xaxis", axes.set_xlabel), ("yaxis", axes.set_ylabel)):
         axis = chart.layout.get(name, {})
         set_label(axis.get("title", {}).get("text", ""))
+        if axis.get("type") == "log":
+            axes.set(**{f"{name[0]}scale": "log"})
     if (
         bars and chart.layout.get("yaxis", {}).get("autorange") == "reversed"
     ):  # a heat map has its first row on top
@@ -74,6 +78,8 @@ def _draw(axes: Any, chart: Chart) -> None:
         axes.axhline(shape["y0"], linestyle="--", color=shape["line"]["color"])
     if len(bars) > 1:
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    elif chart.layout.get("showlegend"):  # below, for names of points are long
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
 
 
 def _bars(axes: Any, bars: Sequence[Mapping[str, Any]], *, stacked: bool) -> None:
@@ -101,6 +107,31 @@ def _bars(axes: Any, bars: Sequence[Mapping[str, Any]], *, stacked: bool) -> Non
             range(len(names)), names, rotation=60 if slanted else 0, ha="right" if slanted else "center"
         )
     axes.grid(axis="x" if flat else "y", alpha=0.3)
+
+
+_MARKS = {
+    "circle": "o", "square": "s", "triangle-up": "^", "diamond": "D", "triangle-down": "v", "cross": "P", "x": "X",
+}  # fmt: skip
+"""Plotly's names of symbols -> Matplotlib's."""
+_OPEN = "-open"
+_STEPS = {"hv": "steps-post", "vh": "steps-pre"}
+
+
+def _scatter(axes: Any, trace: Mapping[str, Any]) -> None:
+    """Points, or a line of steps."""
+    if trace["mode"] == "lines":
+        line = trace["line"]
+        axes.plot(
+            trace["x"], trace["y"], drawstyle=_STEPS.get(line.get("shape", ""), "default"), linestyle=":",
+            color=line["color"], zorder=1,
+        )  # fmt: skip
+        return
+    colour, symbol = trace["marker"]["color"], trace["marker"]["symbol"]
+    axes.scatter(
+        trace["x"], trace["y"], marker=_MARKS[symbol.removesuffix(_OPEN)], edgecolors=colour,
+        facecolors="none" if symbol.endswith(_OPEN) else colour, label=trace["name"], zorder=2,
+    )  # fmt: skip
+    axes.grid(alpha=0.3)
 
 
 def _heat(axes: Any, trace: Mapping[str, Any]) -> None:

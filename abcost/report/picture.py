@@ -29,6 +29,8 @@ CLASSES = {
 
 _BOX, _HIGH, _GAP, _STEP = 132, 36, 14, 58  # of a node's box; between columns; from row to row
 _MARGIN, _TITLE = 16, 40
+_AT = 16  # from the right end of a box to where a shortcut leaves or meets it
+_LANE = 10  # between the lines of shortcuts, beside the boxes
 _RATIO = 1.6  # width to height that the whole picture comes near to
 
 
@@ -72,7 +74,7 @@ def whole(before: OpGraph, after: OpGraph, names: tuple[str, str], title: str, w
     heading = (
         f'<text x="{_MARGIN}" y="26" font-size="20" font-weight="bold">{escape(title)}</text>'
         f'<text x="{_MARGIN}" y="50">left: {escape(names[0])}, right: {escape(names[1])}; '
-        "thick border: multiplications</text>"
+        "thick border: multiplications; dashed: past other operations, such as shortcuts</text>"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {max(widest, 640)} {height}" '
@@ -114,18 +116,23 @@ def _cell(
 
 
 def _panel(graph: OpGraph, found: BlockLayout, counts: dict[str, Counter[OpClass]]) -> Panel:
-    parts = [_edge(found, source, name) for source, name in found.edges]
+    past = [edge for edge in found.edges if _rows_between(found, edge) > 1]
+    parts = [_edge(found, source, name) for source, name in found.edges if (source, name) not in past]
+    parts += [_shortcut(found, *edge, lane) for lane, edge in enumerate(past)]
+    later = [name for name in found.entering if found.places[name].row]
     for name, blocks in found.entering.items():
-        x, y = _corner(found, name)
-        parts.append(
-            _line(x + _BOX / 2, y - 16, x + _BOX / 2, y, f"from {', '.join(b or '(model)' for b in blocks)}")
-        )
+        said = f"from {', '.join(b or '(model)' for b in blocks)}"
+        if name in later:
+            parts.append(_from_outside(found, name, len(past) + later.index(name), said))
+        else:
+            x, y = _corner(found, name)
+            parts.append(_line(x + _BOX / 2, y - 16, x + _BOX / 2, y, said))
     multiplications = 0
     for name in found.places:
         of = counts.get(name, Counter())
         multiplications += of[OpClass.MULTIPLY]
         parts.append(_node(graph, found, name, of))
-    width = round(found.columns * (_BOX + _GAP) - _GAP + 2 * _MARGIN)
+    width = _right(found) + (len(past) + len(later)) * _LANE + _MARGIN
     return Panel("".join(parts), width, found.rows * _STEP + _MARGIN, multiplications)
 
 
@@ -153,15 +160,48 @@ def _node(graph: OpGraph, found: BlockLayout, name: str, counts: Counter[OpClass
 
 
 def _edge(found: BlockLayout, source: str, name: str) -> str:
-    """Straight to the next row; past others, around the side of the column."""
+    """Straight to the next row."""
     x1, y1 = _corner(found, source)
     x2, y2 = _corner(found, name)
-    top, bottom = y1 + _HIGH, y2
-    if found.places[name].row - found.places[source].row == 1:
-        return _line(x1 + _BOX / 2, top, x2 + _BOX / 2, bottom, "")
-    side, x1, x2 = max(x1, x2) + _BOX + 6, x1 + _BOX - 12, x2 + _BOX - 12
-    curve = f"M{x1:g},{top:g} C{side:g},{top + 20:g} {side:g},{bottom - 20:g} {x2:g},{bottom:g}"
-    return f'<path d="{curve}" fill="none" stroke="#808080"/>'
+    return _line(x1 + _BOX / 2, y1 + _HIGH, x2 + _BOX / 2, y2, "")
+
+
+def _shortcut(found: BlockLayout, source: str, name: str, lane: int) -> str:
+    """Past other rows: between the rows to a lane of its own beside all boxes, so that no box hides it."""
+    x, y = _corner(found, source)
+    start = f"M{x + _BOX - _AT:g},{y + _HIGH:g} V{y + _HIGH + (_STEP - _HIGH) / 3:g}"
+    return _past(found, start, name, lane, f"{source} to {name}")
+
+
+def _from_outside(found: BlockLayout, name: str, lane: int, said: str) -> str:
+    """From another block to a row that is not the first: down a lane of its own, with the name of the block."""
+    beside, (_, y) = _beside(found, lane), _corner(found, name)
+    place = f'x="{beside - 3:g}" y="{y - 9:g}" text-anchor="end"'
+    label = f'<text {place} font-size="9" fill="#000000">{escape(said)}</text>'
+    return _past(found, f"M{beside:g},0", name, lane, said) + label
+
+
+def _past(found: BlockLayout, start: str, name: str, lane: int, said: str) -> str:
+    x, y = _corner(found, name)
+    path = f"{start} H{_beside(found, lane):g} V{y - (_STEP - _HIGH) / 3:g} H{x + _BOX - _AT:g} V{y:g}"
+    return (
+        f'<path class="shortcut" d="{path}" fill="none" stroke="#404040" stroke-dasharray="5 2">'
+        f"<title>{escape(said)}</title></path>"
+    )
+
+
+def _beside(found: BlockLayout, lane: int) -> int:
+    """Where a lane runs."""
+    return _right(found) + (lane + 1) * _LANE
+
+
+def _rows_between(found: BlockLayout, edge: tuple[str, str]) -> int:
+    return found.places[edge[1]].row - found.places[edge[0]].row
+
+
+def _right(found: BlockLayout) -> int:
+    """Where the boxes of the widest row end."""
+    return round(found.columns * (_BOX + _GAP) - _GAP + _MARGIN)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, title: str) -> str:

@@ -77,7 +77,8 @@ def to_html(drawn: Drawn) -> str:
             )
         )
     facts = (
-        f"Left {drawn.names[0]}, right {drawn.names[1]}. Point at a box for its shape, operations and source line.",
+        f"Left {drawn.names[0]}, right {drawn.names[1]}. Point at a box for its shape, operations and source line. "
+        "Dashed lines go past other operations, as shortcuts do.",
     )
     return render_page(drawn.title, facts, [Section("overview", "Overview", (overview, colours)), *pictures])
 

@@ -12,7 +12,7 @@ from abcost.html.page import Note, Section, render_page
 from abcost.html.table import Cell, Table, number, rows, text
 from abcost.searching.budget import QUANTITIES
 from abcost.searching.files import commands, trial_rows
-from abcost.searching.points import Point
+from abcost.searching.points import Point, exponents_of, rivals
 from abcost.searching.run import Outcome
 from abcost.training.files import write_text
 
@@ -132,7 +132,12 @@ def _chosen(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> list[No
     chosen = outcome.result.chosen
     if chosen is None or chosen.name not in found:
         return []
+    said = (
+        *(f"Exponents {line}" for line in exponents_of(chosen)),
+        *rivals(outcome.result, outcome.problem.objectives),
+    )
     return [
+        *([Note(said)] if said else []),
         Note((f"Cost of the chosen design, {chosen.name}, again:",), found[chosen.name]["analyze"]),
         Note(("Its accuracy again:",), found[chosen.name]["evaluate"]),
     ]

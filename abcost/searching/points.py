@@ -71,6 +71,39 @@ class Result:
     noise: float | None
 
 
+def exponents_of(point: Point) -> list[str]:
+    """The sets that a design's layers have, a line for each set: "-3, 0: layer1.0.prelu, layer1.1.prelu"."""
+    if point.design is None or point.design.slopes is None:
+        return []
+    layers: dict[tuple[int, ...], list[str]] = {}
+    for layer, exponents in point.design.slopes.items():
+        layers.setdefault(tuple(sorted(exponents)), []).append(layer)
+    return [f"{', '.join(map(str, exponents))}: {', '.join(of)}" for exponents, of in layers.items()]
+
+
+def rivals(result: Result, names: Sequence[str]) -> list[str]:
+    """Baselines that cost no more than the chosen design, by the costs `names`, and whose loss is no worse, in words.
+
+    No worse: at most the noise higher. A cost that is unknown is not compared, and no rival is made of it.
+    """
+    chosen, found = result.chosen, []
+    if chosen is None:
+        return []
+    for baseline in result.baselines:
+        costs = [(baseline.cost.get(name), chosen.cost.get(name)) for name in names]
+        if any(own is None or other is None or own > other for own, other in costs):
+            continue
+        if baseline.loss > chosen.loss + NOISE * (result.noise or 0.0):
+            continue
+        price = "less than" if any(own != other for own, other in costs) else "the same as"
+        loss = "lower" if baseline.loss < chosen.loss else "not told apart from it"
+        found.append(
+            f"{baseline.name} costs {price} the chosen design and its loss is {loss} "
+            f"({baseline.loss:.4f}, chosen {chosen.loss:.4f}): the search found nothing better than it"
+        )
+    return found
+
+
 def standard_error(values: Sequence[float]) -> float | None:
     """Standard deviation / sqrt(n); None below two values."""
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None

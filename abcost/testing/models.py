@@ -11,7 +11,7 @@ from torch import nn
 from abcost.errors import UsageError, one_line
 from abcost.models.factory import build
 from abcost.models.presets import preset as find_preset
-from abcost.models.recipe import STEPS, VARIANTS
+from abcost.models.properties import STEPS, VARIANTS
 from abcost.models.registry import MODELS
 from abcost.pipeline import analyze
 from abcost.testing.contract import hold
