@@ -128,10 +128,7 @@ def analyze(
     from abcost.report.files import picture
     from abcost.report.format import FORMATS
 
-    if ":" not in model:
-        FORMATS.get(
-            chosen_format
-        )  # a bad name fails before the slow part; code of the user's may yet register one
+    _check_format(model, chosen_format)
     wishes = options.accelerator(
         device,
         fps,
@@ -178,6 +175,14 @@ def analyze(
         raise typer.Exit(1)
     if refused:
         raise typer.Exit(1)
+
+
+def _check_format(model: str, name: str) -> None:
+    """A bad name fails before the slow part; code of the user's may yet register one."""
+    from abcost.report.format import FORMATS
+
+    if ":" not in model:
+        FORMATS.get(name)
 
 
 def _warn(reports: Sequence[Report]) -> None:
