@@ -20,7 +20,7 @@ from abcost.nn import BinaryConv2d, StandardizedConv2d
 from abcost.training.config import Config
 from abcost.training.network import request_for, steps_for
 
-OWN = f"{Path(__file__).parent / 'user_models' / 'trainable.py'}"
+OWN = f"{Path(__file__).parent / 'own_network.py'}"
 TWO, ONE = f"{OWN}:two_steps", f"{OWN}:one_step"
 SHORT = ("--epochs", "1", "--seed", "1")
 
@@ -111,7 +111,11 @@ def test_one_step_is_the_second_alone_and_resumes(tmp_path, capfd):
         (f"{OWN}:without_slopes", ["--fixed-slope", "-3"], "--fixed-slope -3: this network has no power-of-two slopes"),
     ],
 )  # fmt: skip
-def test_what_does_not_go_is_one_line_before_anything_is_written(model, options, said, tmp_path, capfd):
+def test_what_does_not_go_is_one_line_before_anything_is_written(
+    model, options, said, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").touch()
     line = refusal(capfd, "train", model, *SHORT, *options, "--run-dir", str(tmp_path / "run"))
     assert line.startswith(said.format(model))
     assert not (tmp_path / "run").exists()

@@ -222,7 +222,7 @@ def test_a_file_of_the_users_takes_no_name_of_abcost(tmp_path, capsys):
 
 
 def test_a_format_that_nobody_can_add_fails_before_the_work(capsys):
-    assert run(["analyze", "reactnet_19", "--format", "yours"]) == 2
+    assert run(["analyze", "reactnet_18", "--format", "yours"]) == 2
     assert capsys.readouterr().err.startswith("error: no report format 'yours'")
 
 

@@ -57,7 +57,7 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "plain_popcount": [{"bits": n, "structure": s} for n in (1, 2, 5, 36, 150) for s in ("compressor", "tree")],
     "constant_popcount": [
         {"bits": n, "words": tuple(i * 0x9E3779B1 % (1 << n) for i in range(lanes))}
-        for n, lanes in ((1, 2), (5, 1), (36, 3), (9, 16))
+        for n, lanes in ((1, 2), (5, 1), (36, 3), (9, 16), (1, 1))
     ],
     "two_word_popcount": [
         {
@@ -65,7 +65,7 @@ UNITS: dict[str, list[dict[str, object]]] = {
             "masked": masked,
             "words": tuple((i * 0x9E3779B1 % (1 << n), i * 0x85EBCA77 % (1 << n)) for i in range(1, lanes + 1)),
         }
-        for n, lanes, masked in ((36, 3, False), (1, 2, False), (5, 1, True), (9, 16, True))
+        for n, lanes, masked in ((36, 3, False), (1, 2, False), (5, 1, True), (9, 16, True), (1, 1, False))
     ],
     "masked_two_word_popcount": [
         {

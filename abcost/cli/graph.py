@@ -31,7 +31,7 @@ def graph(
             help="traced (default), mask_removed, rprelu_quantized or add_and_bit (default of pictures)."
         ),
     ] = None,
-    width: Annotated[int, typer.Option(min=2, help="Bits of a real element, for counts in pictures.")] = 16,
+    width: Annotated[int, typer.Option(help="Bits of a real element, for counts in pictures.")] = 16,
     constants: Annotated[
         bool, typer.Option(help="Values of weights in the JSON; without, it cannot be executed.")
     ] = True,
@@ -42,7 +42,7 @@ def graph(
     check_places({"--output": output}, [model, network.checkpoint])
     busy = context.with_resource(Waiting(f"tracing {model}"))
     from abcost.models.subject import resolve
-    from abcost.pipeline import STAGES, stage_graphs
+    from abcost.pipeline import STAGES, check_width, stage_graphs
     from abcost.report.graph import GRAPH_FORMATS
     from abcost.report.pictures import PICTURES, Drawn
     from abcost.rewrite import RewriteOptions
@@ -54,6 +54,7 @@ def graph(
         refuse(given(context), ["width"], f"with --format {output_format}, which shows no counts")
     if not picture and not render:
         raise unknown_name("graph format", output_format, [*GRAPH_FORMATS.names(), *PICTURES.names()])
+    check_width(width)
     names = [name for name, _ in STAGES]
     name = options.choice("--stage", stage or names[-1 if picture else 0], names)
     asked = network.request(model)

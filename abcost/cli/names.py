@@ -46,11 +46,11 @@ def check_model(text: str | None) -> str | None:
         return None
     where, colon, _ = text.rpartition(":")
     if colon:
-        if where.endswith(".py") and not _exists(where, Path.is_file):
+        if where.endswith(".py") and not _is_file(where):
             raise ModelError(f"no model file {where}")
-    elif (suffix := Path(text).suffix) in _FILES:
-        if not _exists(text, os.path.lexists):
-            raise ModelError(f"{_FILES[suffix]} {text}")
+    elif kind := next((kind for suffix, kind in _FILES.items() if text.endswith(suffix)), ""):
+        if _missing(text):
+            raise ModelError(f"{kind} {text}")
     elif text not in zoo_names() and not more_may_be_known():
         raise type(error := unknown_name("model", text, zoo_names()))(f"{error}; {_OWN_MODEL}")
     return text
@@ -86,6 +86,9 @@ def know_names(app: typer.Typer) -> None:
 def _know(function: Callable[..., Any]) -> None:
     """Typer reads annotations; those of text are made anew whenever they are read, so they are kept once changed."""
     hints = get_type_hints(function, include_extras=True)
+    own = vars(function).get("__signature__")  # made by `takes_network`, with options of its own
+    if own is not None:
+        hints |= {name: parameter.annotation for name, parameter in own.parameters.items()}
     for name, hint in hints.items():
         for info in getattr(hint, "__metadata__", ()):
             if name in _COMPLETED and isinstance(info, typer.models.ParameterInfo):
@@ -98,8 +101,19 @@ def _beginning(incomplete: str, names: list[str] | tuple[str, ...]) -> list[str]
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _exists(text: str, there: Callable[[Any], bool]) -> bool:
+def _is_file(text: str) -> bool:
     try:
-        return there(Path(text))
+        return Path(text).is_file()
     except (OSError, ValueError):  # a name too long; a NUL in it
         return False
+
+
+def _missing(text: str) -> bool:
+    """Whether nothing is there; what cannot be looked at is refused by who reads it."""
+    try:
+        os.lstat(text)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in it
+        return True
+    except OSError:
+        return False
+    return False

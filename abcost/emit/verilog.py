@@ -177,8 +177,8 @@ class Printer:
         else:
             low, high = self.words
             rising, differs = high & ~low, low ^ high
-            place = (rising or differs).bit_length() - 1
-            wires.append(f".s({'' if rising else '~'}{weights.name}[{place}])")
+            place = "" if weights.bits == 1 else f"[{(rising or differs).bit_length() - 1}]"
+            wires.append(f".s({'' if rising else '~'}{weights.name}{place})")
             unit = build(
                 "two_word_popcount", bits=bits, words=tuple((low, high) for low, high in lanes),
                 masked=part.parameters["masked"],

@@ -234,7 +234,7 @@ def _popcounts(
         priced = [Unit(op, lanes, 1, bits=bits)]
         if w.constant and not masked:
             priced = [Unit("constant_popcount", n, 1, bits=bits, choices=each) for n, each in _shared(lanes)]
-        elif words == FEW_WORDS and planes == 1:
+        elif words == FEW_WORDS and planes == 1 and engine.arithmetic is not DotArithmetic.MASKED:
             known = "masked_two_word_popcount" if mask is not None else "two_word_popcount"
             priced = [Unit(known, n, 1, bits=bits, choices=each) for n, each in _shared(lanes)]
         leaf_count = d.unit(

@@ -36,6 +36,11 @@ def constant_words(bits: int, lanes: int, draw: int = 0) -> tuple[int, ...]:
     return tuple(generator.getrandbits(bits) for _ in range(lanes))
 
 
+def taken(lanes: int, width: int, lane: int) -> str:
+    """The count of one lane in the output, which has no bits to select from where it is one bit."""
+    return "p" if lanes * width == 1 else f"p[{lane * width} +: {width}]"
+
+
 def _sweep(*, quick: bool) -> Sweep:
     """LUTs of a lane rise with its bits and fall with the lanes that share; priced in such groups of lanes."""
     grid = [
@@ -67,7 +72,7 @@ def constant_popcount(*, bits: int, words: tuple[int, ...]) -> Unit:
     width = popcount_bits(bits)
     digest = hashlib.sha256(repr((bits, words)).encode()).hexdigest()[:8]
     lanes = [
-        f"    {counter.name} lane{i} (.a(~(a ^ {bits}'h{word:x})), .p(p[{i * width} +: {width}]));"
+        f"    {counter.name} lane{i} (.a(~(a ^ {bits}'h{word:x})), .p({taken(len(words), width, i)}));"
         for i, word in enumerate(words)
     ]
     table = torch.tensor([[word >> i & 1 for i in range(bits)] for word in words])

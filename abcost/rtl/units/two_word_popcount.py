@@ -15,7 +15,7 @@ from abcost.errors import UsageError
 from abcost.rtl.forms import Each, Interpolated
 from abcost.rtl.sweep import Sample, Sweep
 from abcost.rtl.unit import Port, Unit, Values, flag, template
-from abcost.rtl.units.constant_popcount import CONSTANT_LANES, MOST_CONSTANT, constant_words
+from abcost.rtl.units.constant_popcount import CONSTANT_LANES, MOST_CONSTANT, constant_words, taken
 from abcost.rtl.units.xnor_popcount import plain_popcount
 
 TWO_WORD_BITS = (8, 16, 24, 32, 36)
@@ -71,7 +71,7 @@ def two_word_popcount(*, bits: int, words: tuple[tuple[int, int], ...], masked: 
     for i, (low, high) in enumerate(words):
         lines += [
             f"    wire [{bits - 1}:0] same{i} = ~(a ^ (s ? {bits}'h{high:x} : {bits}'h{low:x})){inside};",
-            f"    {counter.name} lane{i} (.a(same{i}), .p(p[{i * width} +: {width}]));",
+            f"    {counter.name} lane{i} (.a(same{i}), .p({taken(len(words), width, i)}));",
         ]
     table = torch.tensor([[[word >> i & 1 for i in range(bits)] for word in pair] for pair in words])
 
