@@ -161,7 +161,7 @@ def point(group: str, case: Case, job: RouteJob, routed: Routed, router: Router)
     netlist = router.netlist(job)
     assert netlist is not None
     cells = around - sharing(netlist) if case.part == ICE40 else 0
-    left_out = left_out_ns(routed, part(case.part))
+    left_out = left_out_ns(routed)
     return Point(
         set=group, case=case.name, part=case.part, mapping=case.mapping, seed=job.seed, luts=routed.luts,
         cells=routed.logic_cells - cells, ffs=routed.ffs - around, dsps=routed.dsps, blocks=routed.blocks,

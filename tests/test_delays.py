@@ -158,7 +158,7 @@ class Rig:
 def rig(monkeypatch):
     from abcost.calibrate import delays
 
-    monkeypatch.setattr(delays, "left_out_ns", lambda routed, part: 0.0)
+    monkeypatch.setattr(delays, "left_out_ns", lambda routed: 0.0)
     return Rig()
 
 

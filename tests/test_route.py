@@ -292,18 +292,35 @@ def test_native_tool_on_path(programs, monkeypatch):
 # --- what nextpnr leaves out
 
 
+def net(driver, event, *ends):
+    """As nextpnr-ice40 0.11 reports it: when a net arrives at (cell, ns, ns)."""
+    return {
+        "driver": driver, "event": event, "net": "n", "port": "O",
+        "endpoints": [{"cell": cell, "delay": [early, late], "event": "", "port": "I"} for cell, early, late in ends],
+    }  # fmt: skip
+
+
 def test_a_multiplier_block_of_ice40_is_no_register(router):
-    """Behind a path that ends at the block come the block, a wire and a register."""
-    untimed = ICE40.untimed
-    routed = replace(router.run(job()), fmax_mhz=200.0, dsps=1.0)
-    into = replace(routed, critical_path=(Step("clk-to-q", 1.4, "in", ""), Step("setup", 0.1, "mul_DSP", "")))
-    assert left_out_ns(into, ICE40) == untimed.ns + untimed.wire_ns
-    # no block on the path of 5 ns: the shortest through one takes 9.05 + 2 * 4.39
-    past = replace(routed, critical_path=(Step("clk-to-q", 1.4, "in", ""), Step("setup", 0.1, "out", "")))
-    assert left_out_ns(past, ICE40) == pytest.approx(untimed.ns + 2 * untimed.wire_ns - 5)
-    assert left_out_ns(replace(past, fmax_mhz=20.0), ICE40) == 0  # 50 ns are longer than that
-    assert left_out_ns(replace(into, dsps=0.0), ICE40) == 0
-    assert left_out_ns(into, ECP5) == 0
+    """5.3 ns to the block at most, 9.05 through it (IceStorm), 4.0 to a register behind a LUT: 18.35 in all."""
+    report = {
+        "fmax": {"clk": {"achieved": 125.0}},
+        "critical_paths": [{"from": "posedge clk", "to": "posedge clk", "path": []}],
+        "utilization": {},
+        "detailed_net_timings": [
+            net("in_DFFLC", "posedge clk", ("mul_DSP", 4.0, 5.3), ("other_LC", 9.0, 9.9)),
+            net("mul_DSP", "posedge gnd", ("lut_LC", 3.0, 3.1)),
+            net("lut_LC", "posedge gnd", ("out_DFFLC", 4.0, 4.0)),
+            {"driver": "constant", "endpoints": [], "net": "gnd", "port": "O"},
+        ],
+    }
+    counts = dict.fromkeys(("luts", "ffs", "dsps", "blocks"), 0.0)
+    routed = read_report(report, counts, ICE40, ())
+    assert routed.through_ns == pytest.approx(5.3 + 9.05 + 4.0)
+    assert left_out_ns(routed) == pytest.approx(18.35 - 1000 / 125)
+    assert left_out_ns(replace(routed, fmax_mhz=20.0)) == 0  # 50 ns are longer than that
+    without = read_report({**report, "detailed_net_timings": []}, counts, ICE40, ())
+    assert left_out_ns(without) == 0
+    assert "--detailed-timing-report" not in router.options(job())  # every block of ECP5 is timed
 
 
 # --- a module between registers

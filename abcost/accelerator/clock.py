@@ -166,17 +166,22 @@ class Delays:
             return None
 
     def read(self, memory: Memory) -> Delay | None:
-        """Of a read of block memory; wider and deeper ones are several blocks side by side."""
+        """Of a read of block memory, and of what is behind it before a register or the memory itself.
+
+        Wider and deeper ones are several blocks side by side.
+        """
         found = self._block(memory.width, memory.depth)
-        if found is None or self._spread is NO_SPREAD:
-            return found
-        family = _family(self.table)
-        levels = ceil((memory.deep(family) - 1).bit_length() / family.level)
-        select = self.of(Unit("mux", 1, 2)) if levels else ()
-        if select is None:
+        units = [Unit(op, 1, memory.width) for op in memory.behind]
+        more = 0.0
+        if self._spread is not NO_SPREAD:
+            family = _family(self.table)
+            units += [Unit("mux", 1, 2)] * ceil((memory.deep(family) - 1).bit_length() / family.level)
+            more = self._spread.blocks(memory.blocks(family))
+        paths = [self.of(unit) for unit in units]
+        if found is None or None in paths:
             return None
-        behind = levels * sum(delay.value for delay, _ in select)
-        return _later(_later(found, behind, behind), self._spread.blocks(memory.blocks(family)))
+        behind = sum(delay.value for path in paths for delay, _ in path or ())
+        return _later(_later(found, behind, behind), more)
 
     def _block(self, width: int, depth: int) -> Delay | None:
         timing = self.table.timing

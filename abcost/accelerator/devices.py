@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from math import ceil, inf
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,9 @@ class LutRam:
 class Family:
     """What a family's memory blocks can be: (width, depth) shapes of one block, and the tables that fit it.
 
-    lut_words: words of one bit that one LUT holds; constants: (depth of a ROM up to which, constants of one bit per
-    LUT), with the LUTs that select among them, as the family's table has them measured (`rom`).
+    rom: (words, LUTs of one bit of a ROM of so many, with the LUTs that select among them), measured; words between
+    two of them take what is between, from the next multiple of rom_step on, more words in proportion. On LUT4s:
+    Yosys 0.70, tables of 16 bits as `abcost.rtl.units.memory` writes them, mapped for area.
     ram: None where LUTs cannot be written.
     blocks_per_bram36: how many blocks one 36 kbit block RAM is, None where the family has none.
     cells: what counts on a part is logic cells, of which its column `luts` has the number; None: LUTs count.
@@ -69,9 +70,9 @@ class Family:
     block: str
     shapes: tuple[tuple[int, int], ...]
     targets: tuple[str, ...]
-    lut_words: int
-    constants: tuple[tuple[float, float], ...]
+    rom: tuple[tuple[int, float], ...]
     ram: LutRam | None
+    rom_step: int = 1
     blocks_per_bram36: int | None = None
     cells: Cells | None = None
     selects: float = 6 / 7
@@ -81,9 +82,15 @@ class Family:
     foreign_delays: tuple[tuple[str, str], ...] = ()
 
     def rom_luts(self, width: int, depth: int) -> int:
-        """LUTs of a ROM: whole LUTs of every bit, and what selects among them."""
-        per_lut = next(constants for most, constants in self.constants if depth <= most)
-        return ceil(-(-depth // self.lut_words) * self.lut_words * width / per_lut)
+        """LUTs of a ROM: of every bit, and what selects among its words."""
+        words = -(-depth // self.rom_step) * self.rom_step
+        before, each = 0, 0.0
+        for most, luts in self.rom:
+            if words <= most:
+                share = 1.0 if not before else (words - before) / (most - before)
+                return ceil(width * (each + share * (luts - each)))
+            before, each = most, luts
+        return ceil(width * each * words / before)
 
 
 _BRAM18 = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
@@ -96,8 +103,14 @@ SPRAM = (16, 16384)
 constants (projectf.io/posts/spram-ice40-fpga; Yosys' ice40/spram.txt has one port and no initial contents).
 """
 
-_IN_LUT6 = ((256, 64), (inf, 57))
-_IN_ECP5 = ((32, 16), (64, 15.4), (128, 13), (256, 11.6), (512, 10.1), (inf, 9.6))
+_IN_LUT6 = ((64, 1.0), (256, 4.0), (320, 320 / 57))
+_IN_ECP5 = (
+    (16, 1.0), (20, 1.8), (24, 2.0), (32, 2.0), (36, 3.3), (40, 3.8), (48, 4.1), (64, 4.1), (72, 6.4), (80, 7.9),
+    (96, 9.1), (128, 9.8), (160, 15.1), (192, 18.7), (256, 22.5), (512, 51), (640, 67),
+)  # fmt: skip
+_IN_ICE40 = (
+    (16, 1.0), (24, 3.1), (32, 3.9), (40, 5.8), (48, 6.8), (64, 9.1), (96, 13.8), (128, 18), (256, 35.5), (512, 64),
+)  # fmt: skip
 _LUT6 = LutRam(64, 1, 1)
 _LUT4 = LutRam(16, 4, 6, selects=1)
 """ECP5: four LUT4 hold 16 x 4 bits, and two more of the same PFU write them (Lattice TN1264; nextpnr-ecp5 counts them
@@ -109,8 +122,7 @@ _ICE40 = Family(
     "EBR 4k",
     ((2, 2048), (4, 1024), (8, 512), (16, 256)),
     ("fpga-ice40",),
-    16,
-    ((16, 16), (32, 8), (256, 7), (512, 7.8), (inf, 8.7)),
+    _IN_ICE40,
     None,
     cells=Cells(),
     beside=True,
@@ -121,13 +133,11 @@ _SLOWER = "the delays of the table are of an iCE40 UP5K, whose process is slower
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2, selects=0.36, row=2),
-        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), 64, _IN_LUT6, _LUT6, 2, selects=0.36, row=2),
+        Family("7-series", "BRAM18", _BRAM18, ("fpga-lut6",), _IN_LUT6, _LUT6, 64, 2, selects=0.36, row=2),
+        Family("UltraScale+", "BRAM18", _BRAM18, ("fpga-lut6",), _IN_LUT6, _LUT6, 64, 2, selects=0.36, row=2),
         _ICE40,
         replace(_ICE40, name="iCE40 LP/HX", foreign_delays=(("iCE40UP5K-SG48", _SLOWER),)),
-        Family(
-            "ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5", "fpga-ecp5-delay"), 16, _IN_ECP5, _LUT4, beside=True
-        ),
+        Family("ECP5", "EBR 18k", _BRAM18, ("fpga-ecp5", "fpga-ecp5-delay"), _IN_ECP5, _LUT4, beside=True),
     )
 }
 

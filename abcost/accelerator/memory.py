@@ -30,6 +30,7 @@ class Memory:
 
     reads: words read per inference; place: one of PLACES. rests: it is read in every other cycle at most.
     registered: what is read stands in a register before it is used; a block has that register in it.
+    behind: units of its width between what is read and what is written in the same cycle.
     """
 
     role: str
@@ -39,6 +40,7 @@ class Memory:
     place: str = "block"
     rests: bool = False
     registered: bool = False
+    behind: tuple[str, ...] = ()
 
     @property
     def bits(self) -> int:

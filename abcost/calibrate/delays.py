@@ -11,7 +11,7 @@ from abcost.calibrate.delay_plan import SEEDS, DelayPlan
 from abcost.calibrate.delay_point import DelayPoint, MeasuredDelay
 from abcost.calibrate.point import Role
 from abcost.errors import ToolError
-from abcost.synth.parts import MAPPINGS, Part
+from abcost.synth.parts import MAPPINGS
 from abcost.synth.route import Routed, RouteJob, Router, left_out_ns
 
 
@@ -83,7 +83,7 @@ def measure_delays(
         elif answer.fmax_mhz is None:
             failures.append((job.name, "no path from register to register"))
         else:
-            rows.append(_row(point, job, answer, router.part))
+            rows.append(_row(point, job, answer))
     return Delays(tuple(rows), tuple(fit_delays(sweeps, rows)), tuple(failures))
 
 
@@ -118,7 +118,7 @@ def delay_errors(laws: Sequence[FittedDelay], rows: Sequence[MeasuredDelay]) -> 
     return DelayErrors(len(errors), sum(errors) / max(1, len(errors)), max(errors, default=0.0), beyond)
 
 
-def _row(point: DelayPoint, job: RouteJob, answer: Routed, chosen: Part) -> MeasuredDelay:
+def _row(point: DelayPoint, job: RouteJob, answer: Routed) -> MeasuredDelay:
     if answer.fmax_mhz is None:
         raise ToolError(f"{job.name}: no path from register to register")
     return MeasuredDelay(
@@ -130,7 +130,7 @@ def _row(point: DelayPoint, job: RouteJob, answer: Routed, chosen: Part) -> Meas
         seed=job.seed,
         fmax_mhz=round(answer.fmax_mhz, 2),  # as the file of rows keeps it, so that it gives the same laws
         logic_ns=round(answer.logic_ns, 3),
-        left_out_ns=round(left_out_ns(answer, chosen), 3),
+        left_out_ns=round(left_out_ns(answer), 3),
         luts=answer.luts,
         logic_cells=answer.logic_cells,
         limit=_limit(point, answer),

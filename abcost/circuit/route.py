@@ -53,7 +53,7 @@ class Placed:
     def fmax_mhz(self) -> float | None:
         """Of the slowest path between registers."""
         delay = self.routed.delay_ns
-        return None if delay is None else 1000 / (delay + left_out_ns(self.routed, PARTS[self.part]))
+        return None if delay is None else 1000 / (delay + left_out_ns(self.routed))
 
     def to_dict(self) -> dict[str, Any]:
         """As build.json has it."""

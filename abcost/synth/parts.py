@@ -25,14 +25,11 @@ Cells = tuple[tuple[str, str | None, float], ...]
 class Untimed:
     """Cells that nextpnr takes for registers, which they are not: paths end before and begin behind them.
 
-    suffix: of such a cell's name in nextpnr; ns: what it takes from its inputs to its outputs; wire_ns: of a
-    register, the wire to the next one and its setup, which stand for the part of the path that nextpnr does
-    not name. source: of ns.
+    suffix: of such a cell's name in nextpnr; ns: what it takes from its inputs to its outputs; source: of ns.
     """
 
     suffix: str
     ns: float
-    wire_ns: float
     source: str
 
 
@@ -149,7 +146,6 @@ PARTS: dict[str, Part] = {
             untimed=Untimed(
                 "_DSP",
                 9.05,
-                4.39,
                 "Project IceStorm, timings_up5k.txt, SB_MAC16_MUL_S_16X16_BYPASS, B[1] to O[31], slow corner",
             ),
             pins="pcf",

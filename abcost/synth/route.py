@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from abcost.errors import ToolError, UsageError
 from abcost.synth.nextpnr import Nextpnr, find_nextpnr
-from abcost.synth.parts import MAPPINGS, Part, check_mapping, part
+from abcost.synth.parts import MAPPINGS, Part, Untimed, check_mapping, part
 from abcost.synth.runner import in_parallel, leaf_cells, remove_leftovers, work_folder
 from abcost.synth.tools import Yosys, cache_folder, find_yosys
 
@@ -55,6 +55,7 @@ class Routed:
     logic_cells: of the device that are taken, as nextpnr counts after packing; lone carries and flip-flops
     that share no cell with a LUT are among them on iCE40. fmax_mhz: of the slowest clock; None without a path
     between registers. critical_path: of that clock, from register to register. versions: of both tools.
+    through_ns: of paths through cells that nextpnr takes for registers (`Untimed`); None without any.
     """
 
     luts: float
@@ -65,6 +66,7 @@ class Routed:
     fmax_mhz: float | None
     critical_path: tuple[Step, ...]
     versions: tuple[str, ...]
+    through_ns: float | None = None
 
     @property
     def delay_ns(self) -> float | None:
@@ -77,19 +79,10 @@ class Routed:
         return sum(step.delay_ns for step in self.critical_path if step.kind != "routing")
 
 
-def left_out_ns(routed: Routed, chosen: Part) -> float:
-    """What nextpnr leaves out of the slowest path, in ns: an iCE40 multiplier block is no register (`Untimed`).
-
-    A path that ends or begins at one goes on through it to a register; another path is the slowest only if it
-    is longer than the shortest one through a block. 0 where nothing is left out, or there is no such block.
-    """
-    untimed, delay = chosen.untimed, routed.delay_ns
-    if untimed is None or delay is None or not routed.dsps:
-        return 0.0
-    ends = (routed.critical_path[0].cell, routed.critical_path[-1].cell)
-    if any(cell.endswith(untimed.suffix) for cell in ends):
-        return untimed.ns + untimed.wire_ns
-    return max(0.0, untimed.ns + 2 * untimed.wire_ns - delay)
+def left_out_ns(routed: Routed) -> float:
+    """What paths through cells that nextpnr takes for registers are longer than its slowest path, in ns."""
+    delay, through = routed.delay_ns, routed.through_ns
+    return 0.0 if delay is None or through is None else max(0.0, through - delay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +184,7 @@ class Router:
             own = [option for option in own if not option.endswith("-allow-unconstrained")]
             own += [f"--{self.part.pins}", _PINS]
         given = ["--json", "netlist.json", "--report", "report.json", "--timing-allow-fail", "-q"]
+        given += ["--detailed-timing-report"] if self.part.untimed else []
         return [*own, *given, "--freq", f"{job.clock_mhz:g}", "--seed", str(job.seed)]
 
     def netlist_key(self, job: RouteJob) -> str:
@@ -376,6 +370,7 @@ def read_report(
         slowest = min(fmax, key=lambda clock: fmax[clock]) if fmax else None
         cells = report["utilization"].get(chosen.logic_cell, {"used": 0})["used"]
         path = _path(report["critical_paths"], slowest) if slowest is not None else ()
+        through = None if chosen.untimed is None else _through(report["detailed_net_timings"], chosen.untimed)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ToolError("nextpnr's report is not in the form that abcost reads (0.4 to 0.11)") from None
     return Routed(
@@ -387,7 +382,21 @@ def read_report(
         fmax_mhz=None if slowest is None else fmax[slowest],
         critical_path=path,
         versions=versions,
+        through_ns=through,
     )
+
+
+def _through(nets: Sequence[Mapping[str, Any]], untimed: Untimed) -> float | None:
+    """The latest arrival at such a cell, what it takes, and the latest arrival of what it sends out.
+
+    nets: each with its driver, the clock edge that sent it, and when it arrives where. A cell without a clock counts to
+    nextpnr as one of a clock that never ticks, in whose time it says when its results arrive.
+    """
+    own = {net.get("event") for net in nets if str(net["driver"]).endswith(untimed.suffix)}
+    ends = [(net.get("event") in own, end) for net in nets for end in net["endpoints"]]
+    into = [max(end["delay"]) for _, end in ends if str(end["cell"]).endswith(untimed.suffix)]
+    out = [max(end["delay"]) for sent, end in ends if sent and not str(end["cell"]).endswith(untimed.suffix)]
+    return max(into) + untimed.ns + max(out) if into and out else None
 
 
 def _path(paths: Sequence[Mapping[str, Any]], clock: str) -> tuple[Step, ...]:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from abcost.core.lazy import torch
 from abcost.errors import UsageError
 from abcost.rtl.forms import Factors
 from abcost.rtl.sweep import DelaySweep, Sample
 from abcost.rtl.unit import Port, Unit, template
-from abcost.rtl.units.rom import random_words
+from abcost.rtl.units.rom import random_words, rom
 
 STYLES = {"block": "block", "lutram": "logic"}
 """Where a memory goes -> the value of the synthesis attributes `rom_style` and `ram_style`.
 
 To Yosys "distributed" is RAM of LUTs, which holds nothing at the start: an error for what is never written.
+"""
+
+
+MOST_SHARING = 16
+"""Words of which two bits may be alike by chance; with more, no two bits of random weights are."""
+GROUP = 16
+"""Bits of one table in LUTs: Yosys shares LUTs among the bits of wide tables of many words, and takes more of them, not
+fewer: 256 bits of 64 words 6.5 LUT4 a bit on ECP5 as one table, 4.1 in groups of 16 (Yosys 0.70, mapped for area).
 """
 
 
@@ -30,14 +39,22 @@ def memory(*, bits: int, words: tuple[int, ...], place: str = "block", file: str
     if len(words) < 2 or not all(0 <= word < 1 << bits for word in words):
         raise UsageError(f"a memory of {bits} bits needs two words or more that fit, got {len(words)}")
     digest = hashlib.sha256(repr((bits, words)).encode()).hexdigest()[:8]
-    name = file or f"memory_{digest}.hex"
     address = (len(words) - 1).bit_length()
     table = torch.tensor([[word >> i & 1 for i in range(bits)] for word in words], dtype=torch.int64)
-    style = STYLES[place]
-    return Unit(
+    unit = Unit(
         name=f"memory_b{bits}_d{len(words)}_{digest}",
         inputs=(Port("address", address, signed=False),),
         outputs=(Port("data", 1, bits, signed=False),),
+        body="",
+        model=lambda v: {"data": table[v["address"]]},
+        clocked=True,
+        protocol=lambda rows: {"address": rows["address"] % len(words)},
+    )
+    if place == "lutram" and len(words) > MOST_SHARING:
+        return _in_groups(unit, bits, words)
+    name, style = file or f"memory_{digest}.hex", STYLES[place]
+    return replace(
+        unit,
         body=(
             f'    (* rom_style = "{style}", ram_style = "{style}" *) reg [{bits - 1}:0] words [0:{len(words) - 1}];\n'
             f"    reg [{bits - 1}:0] read;\n"
@@ -45,11 +62,30 @@ def memory(*, bits: int, words: tuple[int, ...], place: str = "block", file: str
             "    always @(posedge clk) read <= words[address];\n"
             "    assign data = read;"
         ),
-        model=lambda v: {"data": table[v["address"]]},
-        clocked=True,
-        protocol=lambda rows: {"address": rows["address"] % len(words)},
         files={name: hex_file(bits, words)},
     )
+
+
+def _in_groups(unit: Unit, bits: int, words: tuple[int, ...]) -> Unit:
+    """The unit made of tables in LUTs that synthesis keeps apart, each with its own register."""
+    every = _repeated(words)
+    tables, lines = {}, []
+    for low in range(0, bits, GROUP):
+        width = min(GROUP, bits - low)
+        table = rom(width=width, contents=tuple(word >> low & (1 << width) - 1 for word in every))
+        tables[table.name] = replace(table, keep=True)
+        place = f"data[{low + width - 1}:{low}]" if bits > 1 else "data"
+        lines.append(f"    {table.name} bits{low} (.clk(clk), .address(address), .data({place}));")
+    return replace(unit, body="\n".join(lines), needs=tuple(tables.values()))
+
+
+def _repeated(words: tuple[int, ...]) -> tuple[int, ...]:
+    """As many as an address can name: what exceeds a power of two is repeated, so that it needs no further bits."""
+    half = 1 << ((len(words) - 1).bit_length() - 1)
+    rest = words[half:]
+    if len(rest) > 1:
+        rest = _repeated(rest)
+    return words[:half] + rest * (half // len(rest))
 
 
 def hex_file(bits: int, words: tuple[int, ...]) -> str:
