@@ -1,23 +1,26 @@
 """Engines after placing and routing next to their estimates -> cost_models/points/routed.csv, reports/routed.md.
 
     python benchmarks/routed.py [SET…] [FOLDER]   place and route what the cache in FOLDER lacks of these sets (seen,
-                                                  required, unseen; none named: all), write points and report
+                                                  required, unseen; none named: all), write points and report;
+                                                  what has points of the same Verilog and tools is not routed again
     python benchmarks/routed.py --known           the same of what the cache has, without routing more
     python benchmarks/routed.py --render          write the report anew from the points, without any tool
 
 Every engine of `routed_cases.py` is described, printed as Verilog and put between registers
 (`abcost.rtl.registered`): a shift register gives its inputs, one flip-flop takes each output bit. Those have a clear
 of their own, so that synthesis merges none of them with the engine's; they take no LUT, and their flip-flops are
-subtracted. Yosys maps the whole, nextpnr places it three times (seeds 1 to 3).
+subtracted. Yosys maps the whole, nextpnr places it (SEEDS says with which seeds).
 
     estimate   sum over the units of the description of what the family's table says for one, memories where
                `placing` puts them, and 1 / (the largest delay among the units)
-    error      estimate / routed - 1; of the clock against the mean of three placements
+    error      estimate / routed - 1; of the clock against the mean of its placements
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,6 +31,7 @@ from typing import Any
 
 import torch
 
+from abcost.accelerator.cells import lone_ffs
 from abcost.accelerator.clock import Delays
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
@@ -65,7 +69,7 @@ POINTS, REPORT = ROOT / "cost_models" / "points" / "routed.csv", ROOT / "reports
 NUMBER = NumberFormat(16, 8)
 SEEDS = {"seen": (1,), "required": (1, 2, 3), "unseen": (1,)}
 """Placements of each engine, by set."""
-WORKERS = 3
+WORKERS = 2
 DEVICES = {"ecp5": "LFE5U-85F", "ice40": "iCE40UP5K"}
 SETS = (("seen", (*CASES, *EARLIER)), ("required", REQUIRED), ("unseen", UNSEEN))
 
@@ -124,15 +128,26 @@ def jobs_of(case: Case, seeds: Sequence[int]) -> list[RouteJob]:
     return [RouteJob(f"{case.name} seed {s}", TOP, tuple(sources), s, case.mapping) for s in seeds]
 
 
-def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: bool) -> list[Point]:
-    """Place and route, in parallel, what the cache does not have: a seed of all engines, then the next.
+def digest(job: RouteJob) -> str:
+    """Of the Verilog."""
+    return hashlib.sha256(json.dumps(job.sources).encode()).hexdigest()[:16]
 
-    known: nothing is routed; the points are those that the cache has.
+
+def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: bool) -> list[Point]:
+    """The points that there are of the same Verilog and tools; in parallel placed and routed, what the cache lacks too.
+
+    known: nothing is routed; the points are those that there are, or that the cache has.
     """
     routers = {
         name: Router.find(name, cache=folder) for name in dict.fromkeys(case.part for _, case in chosen)
     }
-    every = [(group, case, job) for group, case in chosen for job in jobs_of(case, SEEDS[group])]
+    there = {(p.case, p.seed, p.sources, p.tools): p for p in saved()}
+    asked = [(group, case, job) for group, case in chosen for job in jobs_of(case, SEEDS[group])]
+    keys = [(c.name, job.seed, digest(job), "; ".join(routers[c.part].versions)) for _, c, job in asked]
+    points = [
+        replace(there[key], set=group) for (group, _, _), key in zip(asked, keys, strict=True) if key in there
+    ]
+    every = [item for item, key in zip(asked, keys, strict=True) if key not in there]
     if not known:
         for seed in sorted(set().union(*SEEDS.values())):
             for name, router in routers.items():
@@ -142,11 +157,12 @@ def measure(chosen: Sequence[tuple[str, Case]], folder: Path | None, *, known: b
                     if isinstance(answer := answers[router.key(job)], ToolError):
                         print(f"error: {job.name}: {answer}", file=sys.stderr)
     answers_of = [(group, case, job, routers[case.part].known(job)) for group, case, job in every]
-    return [
+    points += [
         point(group, case, job, routed, routers[case.part])
         for group, case, job, routed in answers_of
         if routed
     ]
+    return points
 
 
 def progress(job: RouteJob) -> None:
@@ -168,7 +184,7 @@ def point(group: str, case: Case, job: RouteJob, routed: Routed, router: Router)
         harness_ffs=around, delay_ns=round(routed.delay_ns + left_out, 3), logic_ns=round(routed.logic_ns, 3),
         left_out_ns=round(left_out, 3), begins=routed.critical_path[0].cell,
         ends=routed.critical_path[-1].cell,
-        tools="; ".join(routed.versions),
+        sources=digest(job), tools="; ".join(routed.versions),
     )  # fmt: skip
 
 
@@ -219,7 +235,9 @@ def estimate(case: Case) -> Estimate:
     total = resources_of(logic, placed, found)
     amounts = {name: total[name] or 0.0 for name in ("luts", "ffs", "dsps", "blocks")}
     cells = found.family.cells
-    counted = amounts["luts"] if cells is None else cells.likely(amounts["luts"], amounts["ffs"])
+    counted = amounts["luts"]
+    if cells is not None:
+        counted = cells.likely(amounts["luts"], amounts["ffs"], lone_ffs(units))
     delay, slowest, untimed = clock(units, placed, replace(table, mapping=case.mapping))
     return Estimate(**amounts, cells=counted, delay_ns=delay, slowest=slowest, untimed=untimed)
 
@@ -265,7 +283,10 @@ def main() -> None:
     if "--render" in arguments:
         points = saved()
     else:
-        points = measure(chosen, folders[0] if folders else None, known="--known" in arguments)
+        others = [p for p in saved() if p.case not in {case.name for _, case in chosen}]
+        found = measure(chosen, folders[0] if folders else None, known="--known" in arguments)
+        order = [case.name for _, case in listed]
+        points = sorted([*others, *found], key=lambda p: (order.index(p.case), p.seed))
         save(points)
     cases = {case.name: case for _, case in listed}
     rows = [

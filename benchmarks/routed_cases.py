@@ -79,10 +79,6 @@ EARLIER = (
     Case("digits", "layer3.0.downsample.1", 2, 8, "delay", part=ICE40),
     Case("digits", "layer2.1.conv1", 1, 36, "delay", part=ICE40),  # pool
     Case("ra", "feature.1.binary_pw_down1", 2, 16, "area", part=ICE40),
-)
-"""Written down before any of them was synthesized, and routed once; what they showed was then mended."""
-
-UNSEEN = (
     Case("r18", "layer1.3.conv1", 8, 48, "area"),
     Case("r18", "layer2.2.conv1", 4, 64, "delay", (-4, -1)),
     Case("digits", "layer1.1.conv1", 16, 48, "area"),  # three words
@@ -100,6 +96,27 @@ UNSEEN = (
     Case("digits", "layer2.0.downsample.1", 1, 16, "delay", part=ICE40),
     Case("ra", "feature.2.binary_pw_down1", 2, 32, "area", (-2, 0), part=ICE40),
     Case("digits", "conv1", 1, 3, "delay", part=ICE40),
+)
+"""Written down before any of them was synthesized, and routed once; what they showed was then mended."""
+
+UNSEEN = (
+    Case("r18", "layer1.2.conv1", 4, 48, "delay", (-2,)),
+    Case("r18", "layer2.3.conv1", 2, 144, "area"),  # pool
+    Case("r18", "layer3.0.conv1", 4, 32, "delay", WIDE),
+    Case("digits", "layer1.1.conv1", 8, 36, "area", (-4, 0)),  # 8 words; pool
+    Case("digits", "layer2.1.conv1", 4, 48, "delay"),
+    Case("digits", "layer1.0.conv1", 16, 48, "area"),  # three words
+    Case("digits", "layer3.0.downsample.1", 2, 32, "delay"),  # signed sums
+    Case("r18", "layer2.0.downsample.1", 2, 16, "area", (-1, 0)),
+    Case("digits", "conv1", 1, 27, "area"),  # real stem, all taps of a channel at once
+    Case("r18", "conv1", 1, 9, "delay", (-5, -3, 0)),
+    Case("ra", "feature.2.binary_pw_down1", 16, 32, "delay"),
+    Case("ra", "feature.4.binary_3x3", 4, 64, "area", (-2, 0)),
+    Case("digits", "layer1.1.conv1", 1, 48, "area", part=ICE40),
+    Case("digits", "layer2.0.conv1", 2, 36, "delay", (-3,), part=ICE40),
+    Case("digits", "layer3.0.downsample.1", 1, 8, "area", part=ICE40),
+    Case("ra", "feature.1.binary_3x3", 1, 32, "delay", part=ICE40),
+    Case("digits", "conv1", 2, 3, "delay", part=ICE40),
 )
 
 REQUIRED = (

@@ -13,7 +13,7 @@ class Point:
     """One placement of one engine. ffs and cells: without those of the registers around it.
 
     delay_ns: of the slowest path between registers, with what nextpnr leaves out of it (`left_out_ns`);
-    begins, ends: its first and last cell. tools: and their versions.
+    begins, ends: its first and last cell. sources: a hash of the Verilog. tools: and their versions.
     """
 
     set: str
@@ -32,6 +32,7 @@ class Point:
     left_out_ns: float
     begins: str
     ends: str
+    sources: str
     tools: str
 
 

@@ -1,19 +1,22 @@
 """Logic cells where the fabric has one LUT and one flip-flop each (iCE40): what LUTs and flip-flops take of them.
 
-A flip-flop whose value is no LUT's (of delays, of words read from memory, of products) and a lone carry have cells of
-their own, so that a design takes more cells than LUTs:
+A flip-flop whose input is a LUT's result shares its cell. One whose input is none (of delays, of words read from
+memory, of products), a lone one, has a cell of its own, and so has a carry that is led out of its chain:
 
-    cells = max(alone * LUTs, luts * LUTs + ffs * flip-flops)
+    cells = (1 + carries) * LUTs + lone flip-flops
 
-The rates were fitted to estimates of the seen half of the iCE40 engines of `benchmarks/routed.py`, placed by nextpnr
-after Yosys 0.70 on a UP5K; `alone` is the rate of designs with few registers (engines without any inside took 1.087 to
-1.146 cells per LUT).
+Descriptions say which registers are lone (`abcost.accelerator.design.describer`); of a design without one, they are a
+share of its flip-flops. Both rates are means of the iCE40 engines of `benchmarks/routed.py`, placed by nextpnr after
+Yosys 0.70 on a UP5K.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from abcost.cost.organisation import Unit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,48 +27,52 @@ Amount = TypeVar("Amount", float, "NDArray[np.float64]")
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """luts, ffs, alone: the rates above; spread: how far engines lay around them, as a share.
+    """carries: cells of lone carries per LUT; spread: how far engines lay around the rule, as a share.
 
-    engine: flip-flops per LUT of an engine, for who knows its LUTs only.
+    share: of flip-flops that are lone where no description says which; engine: lone flip-flops per LUT of an engine,
+    for who knows its LUTs only.
     """
 
-    luts: float = 0.72
-    ffs: float = 0.88
-    alone: float = 1.126
+    carries: float = 0.03
     spread: float = 0.05
-    engine: float = 0.8
-    source: str = (
-        "engines placed by nextpnr-ice40 after Yosys 0.70 on a UP5K, cost_models/points/routed.csv, set seen"
-    )
+    share: float = 0.6
+    engine: float = 0.45
+    source: str = "engines placed by nextpnr-ice40 after Yosys 0.70 on a UP5K, cost_models/points/routed.csv"
     confidence: str = "measured"
 
-    def likely(self, luts: Amount, ffs: Amount) -> Amount:
+    def likely(self, luts: Amount, ffs: Amount, lone: Amount) -> Amount:
         """What was measured, in the middle; as many as there are flip-flops at least."""
-        return _larger(_larger(self.alone * luts, self.luts * luts + self.ffs * ffs), ffs)
+        return _larger((1 + self.carries) * luts + lone, ffs)
 
-    def least(self, luts: Amount, ffs: Amount) -> Amount:
+    def least(self, luts: Amount, ffs: Amount, lone: Amount) -> Amount:
         """Fewest cells."""
-        return _larger((1 - self.spread) * self.likely(luts, ffs), ffs)
+        return _larger((1 - self.spread) * self.likely(luts, ffs, lone), ffs)
 
-    def most(self, luts: Amount, ffs: Amount) -> Amount:
+    def most(self, luts: Amount, ffs: Amount, lone: Amount) -> Amount:
         """Most cells: what a device must have so that the design fits for sure."""
-        return (1 + self.spread) * self.likely(luts, ffs)
+        return (1 + self.spread) * self.likely(luts, ffs, lone)
 
     @property
     def per_lut(self) -> float:
         """Most cells per LUT of an engine."""
-        return self.most(1.0, self.engine)
+        return self.most(1.0, 0.0, self.engine)
 
-    def to_dict(self, luts: float | None, ffs: float | None) -> dict[str, Any]:
-        """JSON-able; null where LUTs or flip-flops are unknown."""
+    def to_dict(self, luts: float | None, ffs: float | None, lone: float) -> dict[str, Any]:
+        """JSON-able; null where LUTs or flip-flops are unknown. lone: lone flip-flops; 0: no description says."""
         bounds: dict[str, float | None] = dict.fromkeys(("low", "value", "high"))
         if luts is not None and ffs is not None:
+            lone = lone or self.share * ffs
             bounds = {
-                "low": self.least(luts, ffs),
-                "value": self.likely(luts, ffs),
-                "high": self.most(luts, ffs),
+                "low": self.least(luts, ffs, lone),
+                "value": self.likely(luts, ffs, lone),
+                "high": self.most(luts, ffs, lone),
             }
         return {**bounds, "source": self.source, "confidence": self.confidence}
+
+
+def lone_ffs(units: Iterable[Unit]) -> float:
+    """Flip-flops of the registers that are lone."""
+    return float(sum(unit.count * unit.width for unit in units if unit.lone))
 
 
 def _larger(a: Amount, b: Amount) -> Amount:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.devices import FAMILIES, Family
-from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, Spread
+from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, TWO_WORDS, Spread
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -206,6 +206,7 @@ class Delays:
             if unit.op in POPCOUNTS:
                 popcounts[unit.op] += unit.count * (unit.choices or 1)
         multipliers = sum(unit.count for unit in every if unit.op in MULTIPLIERS)
+        flag = self._spread.flag(sum(unit.count for unit in every if unit.op in TWO_WORDS))
         for unit in every:
             paths = self.of(unit)
             if paths is None:
@@ -214,6 +215,7 @@ class Delays:
             multiplies = unit.op in MULTIPLIERS
             spread = self._spread
             more = spread.multipliers(multipliers) if multiplies else spread.popcounts(popcounts[unit.op])
+            more += flag if unit.op in TWO_WORDS else 0.0
             for own, text in paths:
                 if longest is None or own.value + more > longest[0].value:
                     longest = _later(own, more), text

@@ -51,7 +51,9 @@ def running_results(node: OpNode, graph: OpGraph, lanes: int, width: int) -> Ite
     bits = graph.precision(node).width(width)
     groups = -(-source.shape[1] // lanes)
     depth = 1 << ((window.kept - 1).bit_length() + (groups - 1).bit_length())
-    step = ("add", "mux", "mux") if node.kind is OpKind.MAX_POOL else ("add", "mux")  # max: by a difference's sign
+    step = (
+        ("add", "mux", "mux") if node.kind is OpKind.MAX_POOL else ("add", "mux")
+    )  # max: by a difference's sign
     memory = Memory("line buffer", bits, depth, reads=0, registered=True, behind=step)
     yield from [memory] * min(lanes, source.shape[1])
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from abcost.accelerator.cells import lone_ffs
 from abcost.accelerator.clock import Fmax
 from abcost.accelerator.devices import Device
 from abcost.accelerator.external import energy_uj, source
@@ -156,7 +157,8 @@ class Organised:
         if cells is None:
             return None
         used = self.resources
-        return cells.to_dict(used["luts"], used["ffs"])
+        lone = sum(lone_ffs(layer.units) for layer in self.layers)
+        return cells.to_dict(used["luts"], used["ffs"], lone)
 
     @property
     def bandwidth_gb_s(self) -> float:

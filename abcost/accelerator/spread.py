@@ -2,6 +2,7 @@
 
     any unit    ns = of one + unit_ns
     popcounts   + popcount_ns * log2(popcounts of its kind in the engine)
+                + flag_ns * log2(units that the flag goes to which says which of two words of weights it is)
     multipliers + multiplier_ns * log2(multipliers in the engine)
     block RAM   ns = of one + block_ns * sqrt(blocks of the memory) + a multiplexer for each level of LUTs behind it
 
@@ -28,6 +29,7 @@ POPCOUNTS = frozenset(
 
 
 MULTIPLIERS = frozenset({"multiply", "scale_dot"})
+TWO_WORDS = frozenset({"two_word_popcount", "masked_two_word_popcount"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,16 @@ class Spread:
     popcount_ns: float = 0.0
     multiplier_ns: float = 0.0
     block_ns: float = 0.0
+    flag_ns: float = 0.0
     source: str = ""
 
     def popcounts(self, number: int) -> float:
         """Ns that the slowest of so many popcounts takes more than one alone."""
         return self.unit_ns + self.popcount_ns * log2(max(1, number))
+
+    def flag(self, number: int) -> float:
+        """Ns that a flag takes to so many units more than to one."""
+        return self.flag_ns * log2(max(1, number))
 
     def multipliers(self, number: int) -> float:
         """Ns that the slowest of so many multipliers takes more than one alone."""
@@ -55,11 +62,11 @@ class Spread:
 
 SPREADS: dict[str, Spread] = {
     "LFE5U-85F-6CABGA756": Spread(
-        popcount_ns=0.42, multiplier_ns=0.26, block_ns=0.3,
-        source="17 engines on ECP5, cost_models/points/routed.csv, sets seen and required",
+        popcount_ns=0.42, multiplier_ns=0.26, block_ns=0.3, flag_ns=0.42,
+        source="engines on ECP5, cost_models/points/routed.csv, sets seen and required",
     ),
     "iCE40UP5K-SG48": Spread(
-        unit_ns=1.4, multiplier_ns=1.0, source="5 engines on iCE40 UP5K, cost_models/points/routed.csv, set seen"
+        unit_ns=1.0, multiplier_ns=1.0, source="engines on iCE40 UP5K, cost_models/points/routed.csv, set seen"
     ),
 }  # fmt: skip
 """Part whose units were routed -> what its engines add; none is known of others."""

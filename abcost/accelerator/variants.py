@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from abcost.accelerator.cells import lone_ffs
 from abcost.accelerator.clock import Delays, Slowest, leaf_for
 from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding, smallest
@@ -32,7 +33,7 @@ from abcost.cost.table import CostTable
 Chosen = NDArray[np.int64]
 """(candidates, layers): which of the sets each layer has."""
 Numbers = NDArray[np.float64]
-_FIELDS = (*LOGIC, "post_luts", "prelu_luts")  # of an engine's logic
+_FIELDS = (*LOGIC, "post_luts", "prelu_luts", "lone_ffs")  # of an engine's logic
 
 
 def offering(node: OpNode, exponents: Sequence[int]) -> OpNode:
@@ -168,11 +169,12 @@ class Variants:
         if known is None:
             variant, prices = self._variant(number, code), self._base.prices
             logic = self._base.logic(variant, folding)
-            _, post = self._base.groups(variant, folding)
+            dot, post = self._base.groups(variant, folding)
             prelu = prices.total(unit for unit in post if unit.op in PRELU_UNITS)["luts"]
             slow = self._slowest(variant, folding)
             delay = None if slow.missing or slow.delay is None else slow.delay.value
-            numbers = [*(logic[name] for name in LOGIC), prices.total(post)["luts"], prelu, delay]
+            own = [prices.total(post)["luts"], prelu, lone_ffs([*dot, *post])]
+            numbers = [*(logic[name] for name in LOGIC), *own, delay]
             known = self._rows[number, code, folding] = [np.nan if x is None else x for x in numbers]
         return known
 
@@ -253,8 +255,8 @@ class Variants:
         device = self.wishes.device
         if device is not None:
             cells = device.family.cells
-            luts, ffs = values["luts"], values["ffs"]
-            used = {**values, "luts": luts if cells is None else cells.most(luts, ffs)}
+            luts, ffs, lone = values["luts"], values["ffs"], values["lone_ffs"]
+            used = {**values, "luts": luts if cells is None else cells.most(luts, ffs, lone)}
             wrong += [used[name] > getattr(device, name) for name in _COUNTED if name != "lutram"]
             if device.lutram is not None:
                 wrong.append(values["lutram"] > device.lutram)
@@ -338,7 +340,7 @@ class _Stored:
     def _where(self, leaving: int) -> Sequence[Memory]:
         rooms = self.places.rooms
         found = self.places.beside(rooms[leaving] if leaving < len(rooms) else np.inf)
-        sizes = {(m.width, m.depth): m for m in found if m.place == "block"}
+        sizes = {(m.width, m.depth, m.behind): m for m in found if m.place == "block"}
         self._blocks[leaving] = list(sizes.values())
         return found
 
@@ -362,4 +364,6 @@ def _amount(name: str, groups: Sequence[Sequence[Unit]], prices: Prices) -> floa
         return prices.total(unit for group in groups[1::2] for unit in group)["luts"] or 0.0
     if name == "prelu_luts":
         return prices.total(unit for unit in units if unit.op in PRELU_UNITS)["luts"] or 0.0
+    if name == "lone_ffs":
+        return lone_ffs(units)
     return prices.total(units)[name] or 0.0

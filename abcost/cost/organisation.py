@@ -8,7 +8,7 @@ multiplier and an adder; for signed digits a selected shift and an adder, one di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from abcost.classify.counts import Count, exponents_of
 from abcost.core.exponents import sizes_of
@@ -44,11 +44,16 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Unit(UnitSize):
-    """`count` instances of one hardware unit of a cost table, of this size."""
+    """`count` instances of one hardware unit of a cost table, of this size.
+
+    lone: 1 of a register whose input is no LUT's result: a cell of its own where each LUT has one flip-flop beside it.
+    No size, and the same price.
+    """
 
     op: str
     count: int
     width: int
+    lone: int = field(default=0, compare=False, kw_only=True)
 
     @property
     def size(self) -> dict[str, int]:

@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -370,7 +370,9 @@ def read_report(
         slowest = min(fmax, key=lambda clock: fmax[clock]) if fmax else None
         cells = report["utilization"].get(chosen.logic_cell, {"used": 0})["used"]
         path = _path(report["critical_paths"], slowest) if slowest is not None else ()
-        through = None if chosen.untimed is None else _through(report["detailed_net_timings"], chosen.untimed)
+        through = (
+            None if chosen.untimed is None else _through(report["detailed_net_timings"], chosen.untimed, fmax)
+        )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ToolError("nextpnr's report is not in the form that abcost reads (0.4 to 0.11)") from None
     return Routed(
@@ -386,17 +388,27 @@ def read_report(
     )
 
 
-def _through(nets: Sequence[Mapping[str, Any]], untimed: Untimed) -> float | None:
+def _through(nets: Sequence[Mapping[str, Any]], untimed: Untimed, clocks: Iterable[str]) -> float | None:
     """The latest arrival at such a cell, what it takes, and the latest arrival of what it sends out.
 
-    nets: each with its driver, the clock edge that sent it, and when it arrives where. A cell without a clock counts to
-    nextpnr as one of a clock that never ticks, in whose time it says when its results arrive.
+    nets: each with its driver, the clock edge that sent it, and when it arrives where, and for which edge. A cell
+    without registers counts to nextpnr as one of a clock that never ticks, in whose time it says when the results
+    arrive; one that has taken registers in has what comes to it, or what it sends, in the same cycle, and not both.
     """
-    own = {net.get("event") for net in nets if str(net["driver"]).endswith(untimed.suffix)}
-    ends = [(net.get("event") in own, end) for net in nets for end in net["endpoints"]]
-    into = [max(end["delay"]) for _, end in ends if str(end["cell"]).endswith(untimed.suffix)]
-    out = [max(end["delay"]) for sent, end in ends if sent and not str(end["cell"]).endswith(untimed.suffix)]
-    return max(into) + untimed.ns + max(out) if into and out else None
+    ticks = {f"{edge} {clock}" for clock in clocks for edge in ("posedge", "negedge")}
+    into, out = {False: 0.0, True: 0.0}, {False: 0.0, True: 0.0}  # by whether the cell has registers
+    sent = {net.get("event") for net in nets if str(net["driver"]).endswith(untimed.suffix)}
+    for net in nets:
+        own = str(net["driver"]).endswith(untimed.suffix)
+        for end in net["endpoints"]:
+            delay = max(end["delay"])
+            if str(end["cell"]).endswith(untimed.suffix):
+                into[end["event"] in ticks] = max(into[end["event"] in ticks], delay)
+            elif own or net.get("event") in sent - ticks:
+                out[net.get("event") in ticks] = max(out[net.get("event") in ticks], delay)
+    paths = [untimed.ns + delay for delay in (into[True], out[True]) if delay]
+    paths += [into[False] + untimed.ns + out[False]] if into[False] and out[False] else []
+    return max(paths, default=None)
 
 
 def _path(paths: Sequence[Mapping[str, Any]], clock: str) -> tuple[Step, ...]:

@@ -21,7 +21,7 @@ def gather_units(buffer: Buffer) -> list[Unit]:
     if parts == 1:
         return []
     return [
-        Unit("register", 1, (parts - 1) * buffer.arriving * buffer.edge.bits),
+        Unit("register", 1, (parts - 1) * buffer.arriving * buffer.edge.bits, lone=1),
         Unit("counter", 1, max(2, (parts - 1).bit_length())),
     ]
 
@@ -45,7 +45,7 @@ def window_units(buffer: Buffer, window: Window, passes: int, folds: int, *, zer
         Unit("add", 2, address), Unit("register", 2, address),  # the address of the tap, words that are freed
         Unit("add", reading.ports + 1, address),  # what is ahead of it, what is held
         Unit("mux", -(-len(used) // 2), address),
-        Unit("register", reading.ports, buffer.word_bits), Unit("register", reading.ports, taps),
+        Unit("register", reading.ports, buffer.word_bits, lone=1), Unit("register", reading.ports, taps),
         Unit("register", 1, _FLAGS), Unit("mux", 1, _FLAGS),
     ]  # fmt: skip
     if parts > 1:
@@ -67,7 +67,7 @@ def fifo_units(buffer: Buffer, pe: int | None) -> list[Unit]:
     parts = buffer.word // buffer.read
     found = [
         *gather_units(buffer), Unit("counter", 2, max(2, address)), Unit("add", 1, level), Unit("register", 1, level),
-        Unit("register", 1, buffer.word_bits), Unit("register", 1, 2), Unit("mux", 1, _FLAGS),
+        Unit("register", 1, buffer.word_bits, lone=1), Unit("register", 1, 2), Unit("mux", 1, _FLAGS),
     ]  # fmt: skip
     if parts > 1:
         found += [

@@ -18,6 +18,8 @@ from abcost.cost.organisation import Unit
 Contents = Callable[[], tuple[tuple[int, ...], ...]]
 End = Literal["register", "free", "own", "none"]
 """What is behind a unit: a register; one that is in the unit of the cost table; the unit's own; nothing."""
+_IN_BLOCKS = frozenset({"multiply"})
+"""Units whose results come from a block, not from LUTs."""
 _NUMBER = re.compile(r"_[0-9]+$")
 PORTS = ("reset", "valid", "a", "inside", "w", "sums", "complete", "positions", "dot", "coming")
 """Names of nets that come from outside."""
@@ -34,6 +36,7 @@ class Describer:
         self.reset = Net("reset", 1, signed=False, constant=True)
         self.remark = ""
         self._delayed: dict[tuple[str, int], Net] = {}
+        self._of_luts: set[str] = set()  # nets that LUTs drive, and none that comes from outside
         self._reads: Counter[tuple[int, int, int]] = Counter()
         self._names = Counter(PORTS)
 
@@ -49,6 +52,8 @@ class Describer:
         source = net_of(x)
         found = like._replace(name=self.name(hint), lanes=source.lanes, age=source.age)
         self.parts.append(Part(op, source.lanes, (("x", x),), (("y", found),), parameters))
+        if source.name in self._of_luts:
+            self._of_luts.add(found.name)
         return found
 
     def join(self, op: str, x: Net, y: Net, hint: str, **parameters: Any) -> Net:
@@ -58,11 +63,15 @@ class Describer:
         width = x.width + y.width if op == "join" else 1
         found = Net(self.name(hint), width, lanes=x.lanes, signed=False, age=age)
         self.parts.append(Part(op, x.lanes, (("x", x), ("y", y)), (("y", found),), parameters))
+        if op != "join":
+            self._of_luts.add(found.name)
         return found
 
     def select(self, x: Net, when: Net) -> Net:
         """The rows of a net in which a flag is 1: from here on they are a stream of their own. Wiring."""
         found = x._replace(name=self.name(x.name))
+        if x.name in self._of_luts:
+            self._of_luts.add(found.name)
         self.parts.append(Part("select", x.lanes, (("x", x), ("when", when)), (("y", found),)))
         return found
 
@@ -100,6 +109,8 @@ class Describer:
         self.parts.append(
             Part(op, lanes, ready, ((port, found),), parameters or {}, None, tuple(priced), self.remark)
         )
+        if end != "own" and op not in _IN_BLOCKS:
+            self._of_luts.add(found.name)
         if end in ("own", "none"):
             return found
         return self.delay(found, age + 1, priced=end == "register")
@@ -139,7 +150,8 @@ class Describer:
             key = (net.name, net.age + 1)
             if key not in self._delayed:
                 later = net._replace(name=self.name(net.name), age=net.age + 1)
-                units = (Unit("register", net.lanes * net.elements, net.width),) if priced else ()
+                lone = int(net.name not in self._of_luts)
+                units = (Unit("register", net.lanes * net.elements, net.width, lone=lone),) if priced else ()
                 self.parts.append(Part("register", 1, (("d", net),), (("q", later),), priced=units))
                 self._delayed[key] = later
             net = self._delayed[key]

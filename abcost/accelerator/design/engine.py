@@ -163,8 +163,10 @@ def _shifted_out(d: Describer, found: Sum, pe: int, lanes: int) -> tuple[Net, Ne
     y = d.unit(
         "shift_out", 1, {"x": value._replace(elements=pe, lanes=1), "load": load},
         value._replace(name="turn", elements=lanes), "y",
-        [Unit("mux", pe - lanes, value.width), Unit("register", pe, value.width)], end="own",
-        parameters={"width": value.width, "inputs": pe, "outputs": lanes},
+        [
+            Unit("mux", pe - lanes, value.width), Unit("register", pe - lanes, value.width),
+            Unit("register", lanes, value.width, lone=1),  # the last ones
+        ], end="own", parameters={"width": value.width, "inputs": pe, "outputs": lanes},
     )  # fmt: skip
     (active,) = d.several(
         "burst", {"reset": d.reset, "start": load}, [("active", Net("turning", 1, signed=False))],
@@ -174,7 +176,7 @@ def _shifted_out(d: Describer, found: Sum, pe: int, lanes: int) -> tuple[Net, Ne
         positions = taps[0]
         held = d.unit(
             "hold", 1, {"d": positions, "load": load}, positions._replace(name="held"), "q",
-            [Unit("register", 1, positions.width)], end="own",
+            [Unit("register", 1, positions.width, lone=1)], end="own",
             parameters={"width": positions.width},
         )  # fmt: skip
         taps = held, taps[1]
