@@ -67,7 +67,7 @@ from routed_report import Estimate, Point, Row, report
 ROOT = Path(__file__).resolve().parents[1]
 POINTS, REPORT = ROOT / "cost_models" / "points" / "routed.csv", ROOT / "reports" / "routed.md"
 NUMBER = NumberFormat(16, 8)
-SEEDS = {"seen": (1,), "required": (1, 2, 3), "unseen": (1,)}
+SEEDS = {"seen": (1,), "required": (1, 2, 3), "unseen": (1, 2, 3)}
 """Placements of each engine, by set."""
 WORKERS = 2
 DEVICES = {"ecp5": "LFE5U-85F", "ice40": "iCE40UP5K"}

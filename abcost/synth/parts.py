@@ -140,7 +140,7 @@ PARTS: dict[str, Part] = {
             "fpga-ice40",
             ("synth_ice40 -dsp{options} -top {top}",),
             " -nobram",
-            ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
+            ("--up5k", "--package", "sg48", "--pcf-allow-unconstrained", "--detailed-timing-report"),
             _ICE40,
             "ICESTORM_LC",
             untimed=Untimed(

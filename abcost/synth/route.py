@@ -184,7 +184,6 @@ class Router:
             own = [option for option in own if not option.endswith("-allow-unconstrained")]
             own += [f"--{self.part.pins}", _PINS]
         given = ["--json", "netlist.json", "--report", "report.json", "--timing-allow-fail", "-q"]
-        given += ["--detailed-timing-report"] if self.part.untimed else []
         return [*own, *given, "--freq", f"{job.clock_mhz:g}", "--seed", str(job.seed)]
 
     def netlist_key(self, job: RouteJob) -> str:
