@@ -139,7 +139,7 @@ def analyze(
             model, type(model).__name__, None, given or (InputSpec((1, 3, 224, 224)),), trained=True
         )
     else:
-        subject = resolve(Request(model, inputs=given, **request))
+        subject = resolve(Request(model, inputs=given, **request), late=not verify)
     (report,) = analyze_subject(
         subject,
         [table],

@@ -32,7 +32,11 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._plain = {activation, torch.Tensor, nn.Parameter, nn.Buffer}
         self._known: dict[int, tuple[StorageWeakRef, Origins]] = {}
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            self._keep(tensor, frozenset({name}))
+            self.keep(name, tensor)
+
+    def keep(self, name: str, parameter: torch.Tensor) -> None:
+        """A parameter of the model, from here on."""
+        self._keep(parameter, frozenset({name}))
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -1,0 +1,143 @@
+"""What an analysis does without: modules that are not loaded, weights that are not kept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from abcost.api.analyze import analyze
+from abcost.cost import CostTable
+from abcost.cost.organisation import Lanes
+from abcost.errors import ModelError
+from abcost.models.registry import MODELS
+from abcost.models.subject import Request, resolve
+from abcost.nn.conv import WeightedConv2d
+from abcost.nn.late import is_late, taken, values_of
+from abcost.pipeline import analyze_subject
+from abcost.rewrite import RewriteOptions
+from abcost.trace import trace
+
+HEAVY = (
+    "torch._dynamo", "torch.distributed.tensor", "sympy", "networkx", "pandas", "scipy", "matplotlib",
+    "lightning_fabric", "sklearn", "optuna", "fvcore",
+)  # fmt: skip
+COMMAND = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps([m for m in sys.argv.pop().split() if m in sys.modules]), file=sys.stderr))
+from abcost.cli import run
+run(sys.argv[1:-1])
+"""
+
+
+def loaded_by(*arguments: str) -> list[str]:
+    """Which of the heavy modules a command has loaded when it ends, in a process of its own."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", COMMAND, *arguments, " ".join(HEAVY)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: list[str] = json.loads(done.stderr.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("form", ["rich", "json"])
+def test_an_analysis_of_a_network_of_the_zoo_loads_no_compiler(form: str) -> None:
+    assert (
+        loaded_by("analyze", "reactnet_18", "--preset", "cifar10", "-t", "fpga-lut6", "--format", form) == []
+    )
+
+
+def test_what_needs_a_heavy_module_loads_it() -> None:
+    """Else the test above would not see one."""
+    assert loaded_by(
+        "analyze", "reactnet_18", "--preset", "cifar10", "-t", "fpga-lut6", "--format", "csv"
+    ) == ["pandas"]
+
+
+def late(model: str, variant: str = "ab") -> tuple[torch.nn.Module, torch.nn.Module]:
+    """One network twice: without weights, and with them."""
+    request = Request(model, variant=variant, preset="cifar10")
+    return resolve(request, late=True).model, resolve(request).model
+
+
+@pytest.mark.parametrize("variant", ["ab", "bn"])
+@pytest.mark.parametrize("name", MODELS.names())
+def test_weights_drawn_late_are_the_same(name: str, variant: str) -> None:
+    without, with_weights = late(name, variant)
+    convolutions = 0
+    for path, module in without.named_modules():
+        if isinstance(module, WeightedConv2d):
+            convolutions += 1
+            assert module.weight.is_meta
+            assert is_late(module)
+            with values_of(module) as drawn:
+                assert torch.equal(drawn, with_weights.get_submodule(path).weight)
+                assert drawn is module.weight
+            assert module.weight.is_meta
+    assert convolutions > 10
+    others = dict(with_weights.named_parameters())
+    for path, parameter in without.named_parameters():
+        assert parameter.shape == others[path].shape
+        assert parameter.is_meta or torch.equal(parameter, others[path])
+    assert [*dict(without.named_parameters())] == [*others]
+
+
+@pytest.mark.parametrize("name", ["reactnet_a", "xnornet_18"])
+def test_reports_do_not_depend_on_when_weights_are_drawn(name: str) -> None:
+    request, table = Request(name, preset="cifar10"), CostTable.load("fpga-lut6")
+    texts = []
+    for when in (True, False):
+        (report,) = analyze_subject(
+            resolve(request, late=when), [table], width=None, organisation=Lanes(), rewriting=RewriteOptions()
+        )
+        texts.append(json.dumps(report.to_dict()))
+    assert texts[0] == texts[1]
+
+
+def test_constants_of_late_weights_know_their_parameter() -> None:
+    request = Request("reactnet_18", preset="cifar10")
+    names = []
+    for when in (True, False):
+        subject = resolve(request, late=when)
+        graph = trace(subject.model, subject.inputs).graph
+        names.append([constant.shared for node in graph for constant in node.consts.values()])
+    assert names[0] == names[1]
+    assert "layer1.0.conv1.gain, layer1.0.conv1.weight" in names[0]
+
+
+def test_a_late_weight_is_read_once() -> None:
+    """The reader may write into it: a second reading would see what it left there."""
+    model, _ = late("reactnet_18")
+    conv = next(module for module in model.modules() if isinstance(module, WeightedConv2d) and module.binary)
+    with values_of(conv):
+        weight, owned = taken(conv)
+        assert owned
+        assert not weight.is_meta
+        with pytest.raises(RuntimeError, match="read once"):
+            taken(conv)
+
+
+def test_a_weight_that_is_kept_is_nobody_elses() -> None:
+    _, model = late("reactnet_18")
+    conv = next(module for module in model.modules() if isinstance(module, WeightedConv2d))
+    before = conv.weight.detach().clone()
+    assert taken(conv) == (conv.weight, False)
+    conv.eval()
+    with torch.no_grad():
+        conv.effective_weight()
+    assert torch.equal(conv.weight, before)
+
+
+def test_parameters_on_the_meta_device_are_still_refused() -> None:
+    with pytest.raises(ModelError, match="on the meta device"):
+        analyze(torch.nn.Conv2d(3, 4, 1, device="meta"), input_shape=(1, 3, 4, 4))
+
+
+def test_verification_has_real_weights() -> None:
+    report = analyze("reactnet_18", preset="cifar10", blocks=(1, 1), base_width=8, verify=True)
+    assert report.verified
