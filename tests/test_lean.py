@@ -8,8 +8,11 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from abcost.api.analyze import analyze
+from abcost.core import binary, levels
 from abcost.cost import CostTable
 from abcost.cost.organisation import Lanes
 from abcost.errors import ModelError
@@ -141,3 +144,45 @@ def test_parameters_on_the_meta_device_are_still_refused() -> None:
 def test_verification_has_real_weights() -> None:
     report = analyze("reactnet_18", preset="cifar10", blocks=(1, 1), base_width=8, verify=True)
     assert report.verified
+
+
+KINDS = {
+    "real": lambda r: r,
+    "signs": lambda r: r.sign() * r[:, :1],
+    "ternary": lambda r: torch.where(r.abs() < 0.5, 0.0, r.sign()) * 0.3,
+    "whole": lambda r: (r * 60).round().clamp(-127, 127) * 0.01,
+    "whole, a scale each": lambda r: (r * 40).round().clamp(-127, 127) * r[:, :1].abs(),
+    "whole, with noise": lambda r: (r * 40).round().clamp(-127, 127) * 0.013 - 0.9 + 0.9,
+    "powers of two": lambda r: r.sign() * torch.exp2((r * 2).round()),
+    "two values": lambda r: torch.where(r > 0, 0.7, 0.1),
+    "bases": lambda r: 0.5 * r.sign() + 0.2 * r.flip(1).sign() + 0.1 * r.roll(1, 1).sign(),
+    "tiny": lambda r: r * 1e-7,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 10**6), out=st.integers(1, 5), taps=st.integers(4, 100), double=st.booleans())
+@settings(max_examples=60)
+def test_readers_of_weights_that_are_not_asked_had_nothing_to_say(
+    *, kind: str, seed: int, out: int, taps: int, double: bool
+) -> None:
+    rows = KINDS[kind](torch.randn(out, taps, generator=torch.Generator().manual_seed(seed)))
+    rows = rows.double() if double else rows
+    if levels.plainly_real(rows):
+        readers = (levels.two_valued, levels.powers_of_two, levels.whole_multiples, levels.sums_of_bases)
+        assert [reader(rows) for reader in readers] == [None] * 4
+    if binary.has_several_magnitudes(rows, 0):
+        magnitude = rows.abs()
+        magnitude = torch.where(magnitude == 0, magnitude.amax(dim=1, keepdim=True), magnitude)
+        spread = magnitude.amax(dim=1) - magnitude.amin(dim=1)
+        assert bool((spread > binary.noise(magnitude.amax(dim=1))).any())  # what `split` calls real
+
+
+def test_real_weights_are_seen_at_once() -> None:
+    rows = torch.randn(64, 576, generator=torch.Generator().manual_seed(0))
+    assert levels.plainly_real(rows)
+    assert binary.has_several_magnitudes(rows, 0)
+    assert not levels.plainly_real(rows.sign())
+    assert not binary.has_several_magnitudes(rows.sign(), 0)
+    assert not levels.plainly_real(torch.full((2, 40), float("nan")))
+    assert not binary.has_several_magnitudes(torch.full((2, 40), float("nan")), 0)
