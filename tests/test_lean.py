@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,9 @@ from abcost.api.analyze import analyze
 from abcost.core import binary, levels
 from abcost.cost import CostTable
 from abcost.cost.organisation import Lanes
+from abcost.data.sets import digits
 from abcost.errors import ModelError
+from abcost.models import factory
 from abcost.models.registry import MODELS
 from abcost.models.subject import Request, resolve
 from abcost.nn.conv import WeightedConv2d
@@ -23,6 +27,8 @@ from abcost.nn.late import is_late, taken, values_of
 from abcost.pipeline import analyze_subject
 from abcost.rewrite import RewriteOptions
 from abcost.trace import trace
+from abcost.training.adam import Adam
+from abcost.training.tally import wilson
 
 HEAVY = (
     "torch._dynamo", "torch.distributed.tensor", "sympy", "networkx", "pandas", "scipy", "matplotlib",
@@ -186,3 +192,67 @@ def test_real_weights_are_seen_at_once() -> None:
     assert not binary.has_several_magnitudes(rows.sign(), 0)
     assert not levels.plainly_real(torch.full((2, 40), float("nan")))
     assert not binary.has_several_magnitudes(torch.full((2, 40), float("nan")), 0)
+
+
+def test_a_training_loads_neither_compiler_nor_fabric(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    folder = tmp_path / "run"
+    small = ("--base-width", "4", "--blocks", "1,1", "--epochs", "1", "--step", "2")
+    assert loaded_by("train", "reactnet_18", "--data", "digits", *small, "--run-dir", str(folder)) == []
+    assert (folder / "metrics.json").exists()
+
+
+def trained(adam: type[torch.optim.Adam]) -> tuple[list[torch.Tensor], dict[str, Any]]:
+    """Three steps of an optimiser with two groups; parameters and its state."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Linear(7, 3))
+    groups = [
+        {"params": model[0].parameters(), "weight_decay": 0.01},
+        {"params": model[1].parameters(), "lr": 0.1},
+    ]
+    optimizer = adam(groups, fused=True)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(4, 5)).square().sum().backward()
+        optimizer.step()
+    return [*model.parameters()], optimizer.state_dict()
+
+
+def test_adam_is_that_of_torch_to_the_bit() -> None:
+    (ours, state), (theirs, its) = trained(Adam), trained(torch.optim.Adam)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert state["param_groups"] == its["param_groups"]
+    for number, values in its["state"].items():
+        assert values.keys() == state["state"][number].keys()
+        assert all(torch.equal(value, state["state"][number][name]) for name, value in values.items())
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 9), (9, 9), (3, 10), (332, 359), (1, 100_000)])
+def test_the_interval_of_an_accuracy_is_scipys(right: int, images: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    interval = stats.binomtest(right, images).proportion_ci(confidence_level=0.95, method="wilson")
+    assert wilson(right, images) == (interval.low, interval.high)
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    found = pytest.importorskip("sklearn.datasets").load_digits()
+    rows = digits._rows()
+    assert (rows[:, :-1].reshape(-1, 8, 8) == found.images).all()
+    assert (rows[:, -1] == found.target).all()
+
+
+def test_image_sizes_are_asked_once_per_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    monkeypatch.setattr(factory, "made", lambda recipe: built.append(recipe) or torch.nn.Identity())
+    for _ in range(3):
+        factory.check_images("reactnet_18", (1, 3, 17, 19), stem="cifar", base_width=5)
+    assert len(built) == 1
+    factory.check_images("reactnet_18", (1, 3, 17, 18), stem="cifar", base_width=5)
+    assert len(built) == 2
+
+
+def test_the_check_of_an_image_size_draws_no_numbers() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    factory.check_images("reactnet_18", (1, 3, 16, 16), stem="cifar", base_width=6)
+    assert torch.equal(before, torch.get_rng_state())
