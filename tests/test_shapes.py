@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from abcost.trace.shapes import RULES, broadcast, results_of
 
 SIZES = st.integers(1, 5)
-SHAPES = st.lists(SIZES, min_size=0, max_size=4).map(tuple)
+SHAPES = st.lists(SIZES, min_size=0, max_size=5).map(tuple)
 TYPES = st.sampled_from(
     [torch.float32, torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool]
 )
@@ -42,8 +42,9 @@ def tensors(draw: st.DrawFn, shape: tuple[int, ...] | None = None) -> torch.Tens
         axis = draw(st.integers(0, len(shape) - 1))
         one = [1 if a == axis else size for a, size in enumerate(shape)]
         return torch.empty(one, dtype=dtype, device="meta").expand(shape)
-    if layout == "channels_last" and len(shape) == 4:
-        return torch.empty(shape, dtype=dtype, device="meta", memory_format=torch.channels_last)
+    if layout == "channels_last" and len(shape) in (4, 5):
+        pixelwise = torch.channels_last if len(shape) == 4 else torch.channels_last_3d
+        return torch.empty(shape, dtype=dtype, device="meta", memory_format=pixelwise)
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
@@ -184,7 +185,7 @@ def test_products(data: st.DataObject) -> None:
 @given(data=st.data())
 @settings(max_examples=200)
 def test_reductions_norms_and_joins(data: st.DataObject) -> None:
-    x = data.draw(tensors(shape=data.draw(st.lists(SIZES, min_size=1, max_size=4).map(tuple))))
+    x = data.draw(tensors(shape=data.draw(SHAPES.filter(bool))))
     axes = data.draw(st.lists(st.integers(-x.dim(), x.dim() - 1), min_size=0, max_size=3))
     axis, keep = data.draw(st.integers(-x.dim(), x.dim() - 1)), data.draw(st.booleans())
     if len({a % x.dim() for a in axes}) == len(axes):
@@ -225,6 +226,13 @@ def test_the_usual_forms_are_answered() -> None:
     assert check("_softmax.default", x, -1, False)
     assert check("native_layer_norm.default", x, [9], matrix[0], matrix[0], 1e-5)
     assert check("cat.default", [x, x], 1)
+
+
+def test_where_torch_chooses_the_order_of_axes_it_is_asked() -> None:
+    """One channel or one pixel is row by row and pixel by pixel at once."""
+    for shape in ((1, 1, 1, 2), (2, 1, 3, 3), (2, 3, 1, 1), (1, 1, 2, 2, 2)):
+        assert not check("cat.default", [torch.empty(shape, device="meta")] * 2, 1)
+    assert not check("max_pool2d_with_indices.default", torch.empty(2, 1, 4, 4, device="meta"), [2, 2])
 
 
 def test_sizes_that_do_not_fit_are_left_to_torch() -> None:

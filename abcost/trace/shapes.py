@@ -233,8 +233,8 @@ def _max_pool(
 def _pooled(
     x: torch.Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Shape | None:
-    """A batch of several channels: one channel may also be read as pixel by pixel, and torch chooses."""
-    if x.dim() != 4 or not _plain(x) or x.is_contiguous(memory_format=torch.channels_last) or x.numel() == 0:
+    """A batch of images of several channels and pixels."""
+    if x.dim() != 4 or not _plain(x) or _pixelwise(x) or x.numel() == 0:
         return None
     window, pads = _per_axis(kernel, 2), _per_axis(padding, 2)
     steps = _per_axis(stride, 2) if stride else window
@@ -242,6 +242,12 @@ def _pooled(
         return None
     out = _windows(x.shape[2:], window, steps, pads, [1, 1])
     return None if out is None else (x.shape[0], x.shape[1], *out)
+
+
+def _pixelwise(x: torch.Tensor) -> bool:
+    """Whether it is laid out pixel by pixel; of one channel or pixel that is row by row, too, and torch chooses."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return x.dim() in formats and x.is_contiguous(memory_format=formats[x.dim()])
 
 
 @_rule("mm.default")
@@ -321,7 +327,7 @@ def _cat(tensors: Sequence[torch.Tensor], axis: int = 0) -> Forms:
         return None
     axis %= first.dim()
     around = [(x.dtype, x.dim(), (*x.shape[:axis], *x.shape[axis + 1 :])) for x in tensors]
-    if any(part != around[0] for part in around) or any(x.numel() == 0 for x in tensors):
+    if any(part != around[0] for part in around) or any(x.numel() == 0 or _pixelwise(x) for x in tensors):
         return None
     shape = list(first.shape)
     shape[axis] = sum(x.shape[axis] for x in tensors)
