@@ -82,7 +82,7 @@ def check(name: str, *args: object) -> bool:
 
 @pytest.mark.parametrize("name", UNARY)
 @given(x=tensors())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_functions_of_one_tensor(name: str, x: torch.Tensor) -> None:
     check(name, x)
 
@@ -100,7 +100,7 @@ def test_clamps_and_powers(x: torch.Tensor, low: float, high: float) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_functions_of_two_tensors(data: st.DataObject) -> None:
     a = data.draw(tensors())
     b = data.draw(tensors(shape=data.draw(parts_of(tuple(a.shape)))))
@@ -137,7 +137,7 @@ def test_a_tensor_and_a_number(x: torch.Tensor, number: float) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_convolutions(data: st.DataObject) -> None:
     axes = data.draw(st.integers(1, 3))
     groups, ins, outs = (data.draw(st.integers(1, 3)) for _ in range(3))
@@ -152,7 +152,7 @@ def test_convolutions(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_pools(data: st.DataObject) -> None:
     two = lambda low, high: data.draw(st.lists(st.integers(low, high), min_size=1, max_size=2))  # noqa: E731
     x = data.draw(
@@ -171,7 +171,7 @@ def test_pools(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=150)
 def test_products(data: st.DataObject) -> None:
     b, m, k, n = (data.draw(SIZES) for _ in range(4))
     left, right = data.draw(tensors(shape=(m, k))), data.draw(tensors(shape=(k, n)))
@@ -183,7 +183,7 @@ def test_products(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=150)
 def test_reductions_norms_and_joins(data: st.DataObject) -> None:
     x = data.draw(tensors(shape=data.draw(SHAPES.filter(bool))))
     axes = data.draw(st.lists(st.integers(-x.dim(), x.dim() - 1), min_size=0, max_size=3))
