@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth peers fuzz docs ablation build-report \
+.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
 	search-quality calibrate calibrate-asic clean
 
 demo: .venv/installed
@@ -68,6 +68,10 @@ benchmarks: .venv/installed-dev
 # Time and memory against depth and width: reports/growth.md.
 growth: .venv/installed-dev
 	$(BIN)/python benchmarks/growth.py
+
+# What people wait for besides their question, next to another checkout (BASELINE=../baseline): reports/fixed_work.md.
+fixed-work: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fixed_work.py $(BASELINE)
 
 # What other tools report on the same models, with time and memory: reports/peers.md, reports/peers.csv.
 peers: .venv/installed-peers

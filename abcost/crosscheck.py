@@ -7,9 +7,13 @@ nothing; `analysis_macs` lets fvcore trace and run the model itself.
 from __future__ import annotations
 
 import copy
+import importlib.util
 import logging
 import warnings
+from functools import cache
 from math import prod
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -49,9 +53,7 @@ _WITHOUT_FORMULA = frozenset(
 
 def formula_macs(graph: OpGraph) -> int:
     """All dot products of the graph by fvcore's formula for convolutions, and products of sizes for the rest."""
-    with warnings.catch_warnings(action="ignore"):  # fvcore scripts functions while it is imported
-        from fvcore.nn.jit_handles import conv_flop_count  # noqa: PLC0415 - slow to import
-
+    conv_flop_count = _formulas().conv_flop_count
     total = 0
     for node in graph:
         weight = node.const("weight")
@@ -61,6 +63,21 @@ def formula_macs(graph: OpGraph) -> int:
         elif node.kind in DOTS:  # (…, M, K) @ (K, N): M * K * N
             total += prod(node.shape) * graph.sources(node)[0].shape[-1]
     return total
+
+
+@cache
+def _formulas() -> ModuleType:
+    """The file of fvcore's formulas alone: its package loads all else that fvcore has, and scripts functions."""
+    package = importlib.util.find_spec("fvcore")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("no module named 'fvcore', which abcost requires")
+    file = Path(package.origin).with_name("nn") / "jit_handles.py"
+    spec = importlib.util.spec_from_file_location("abcost._fvcore_formulas", file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def analysis_macs(model: nn.Module, inputs: tuple[InputSpec, ...]) -> int | None:

@@ -139,7 +139,7 @@ def analyze(
             model, type(model).__name__, None, given or (InputSpec((1, 3, 224, 224)),), trained=True
         )
     else:
-        subject = resolve(Request(model, inputs=given, **request))
+        subject = resolve(Request(model, inputs=given, **request), late=not verify)
     (report,) = analyze_subject(
         subject,
         [table],
@@ -257,7 +257,7 @@ def _report(
     verification: Verification | None,
 ) -> Report:
     organisation, rewriting = settings.organisation, settings.rewriting
-    stages = tuple(_priced(stage, table, settings, verification) for stage in staged.stages)
+    stages = _all_priced(staged.stages, table, settings, verification)
     reduction = {} if subject.network is None else subject.network.reduction()
     checked = analysis_macs(subject.model, subject.inputs) if verification else None
     fvcore = formula_macs(staged.stages[0].graph) if checked is None else checked
@@ -329,6 +329,25 @@ def _priced(
         _organised(stage.graph, table, settings),
         unpriced(nodes, table),
     )
+
+
+def _all_priced(
+    stages: Sequence[StageGraph],
+    table: CostTable,
+    settings: _Settings,
+    verification: Verification | None,
+) -> tuple[Stage, ...]:
+    """Every stage; one that changed nothing costs what the stage before does, and is not priced again."""
+    found: list[Stage] = []
+    for stage, before in zip(stages, (None, *stages), strict=False):
+        if before is not None and stage.graph is before.graph:
+            error = verification.error_of(stage.name) if verification else None
+            found.append(
+                replace(found[-1], name=stage.name, exact=stage.exact, log=stage.log, max_abs_error=error)
+            )
+        else:
+            found.append(_priced(stage, table, settings, verification))
+    return tuple(found)
 
 
 def _unpriced(stages: Sequence[Stage], table: CostTable) -> tuple[str, ...]:

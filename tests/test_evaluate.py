@@ -387,9 +387,9 @@ def test_a_model_that_fails_says_why():
 
 
 def test_a_missing_extra_is_named(folder, monkeypatch, capfd):
-    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     assert run(["evaluate", "reactnet_18", "--checkpoint", str(folder / "best.pt"), "--data", "digits"]) == 2
     assert (
-        "evaluating needs scipy.stats, which is not installed; pip install 'abcost[train]'"
+        "the data set digits needs sklearn, which is not installed; pip install 'abcost[train]'"
         in capfd.readouterr().err
     )

@@ -48,7 +48,7 @@ def analyze(
     wishes = wishes_of(options)
     rewriting = rewriting_of(options, model if isinstance(model, str) else type(model).__name__)
     (report,) = analyze_subject(
-        subject_of(model, options),
+        subject_of(model, options, late=not verify),
         [table],
         width=width,
         organisation=Lanes(lanes, simd),

@@ -12,7 +12,6 @@ import torch
 from abcost.api.checked import call
 from abcost.api.options import EvaluateOptions, request_of, rewriting_of
 from abcost.data import DataSet, load
-from abcost.extras import require
 from abcost.models.subject import Request
 from abcost.training.assessment import Assessment, Form, assess, trained_network
 from abcost.training.recipes import RECIPES
@@ -68,7 +67,6 @@ def assessed(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Assessment:
     """Load the data, build the network of the checkpoint, evaluate it. Raises as `abcost.evaluate`."""
-    require("scipy.stats", "train", "evaluating")
     before = torch.get_num_threads()
     name = data.name if isinstance(data, DataSet) else data
     torch.set_num_threads(threads or RECIPES.get(name, {}).get("threads") or before)

@@ -118,10 +118,13 @@ def named_request(model: str, given: NetworkOptions) -> Request:
     return replace(request_of(model, given, given.get("checkpoint")), inputs=_inputs(given))
 
 
-def subject_of(model: str | nn.Module, given: NetworkOptions) -> Subject:
-    """The model and what it is fed. Raises UsageError for options of named models beside a module."""
+def subject_of(model: str | nn.Module, given: NetworkOptions, *, late: bool = False) -> Subject:
+    """The model and what it is fed. Raises UsageError for options of named models beside a module.
+
+    late: see `abcost.models.subject.resolve`.
+    """
     if isinstance(model, str):
-        return resolve(named_request(model, given))
+        return resolve(named_request(model, given), late=late)
     named = {*ZooOptions.__annotations__, "num_classes", "checkpoint"}
     for name, value in given.items():
         if name in named and value is not None:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Unpack
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call
@@ -38,6 +36,9 @@ from abcost.training.recipes import configs
 from abcost.training.run import images as data_of
 from abcost.training.watch import Nobody
 from abcost.training.watch import Watch as TrainWatch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -86,6 +87,8 @@ class Search:
 
     def to_frame(self) -> pd.DataFrame:
         """front.csv: a row per design, with its costs (units are in their names), losses and accuracies (0 to 1)."""
+        import pandas as pd
+
         return pd.read_csv(self.folder / FRONT)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Unpack
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from abcost.api.checked import call
 from abcost.api.recipe import RecipeOptions, steps_of, values_of
@@ -15,6 +13,9 @@ from abcost.training.interrupt import catching
 from abcost.training.run import metrics
 from abcost.training.run import train as run
 from abcost.training.surroundings import BEST, LOG
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,6 +44,8 @@ class Training:
 
     def to_frame(self) -> pd.DataFrame:
         """log.csv: a row per epoch of the last step; losses, accuracies (0 to 1), seconds, images_per_second."""
+        import pandas as pd
+
         return pd.read_csv(self.folder / LOG)
 
 

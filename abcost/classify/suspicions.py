@@ -72,9 +72,9 @@ def _rows(dot: OpNode) -> torch.Tensor | None:
 
 def _few_values(dot: OpNode) -> bool:
     rows = _rows(dot)
-    if rows is None or not rows.is_floating_point() or rows.shape[1] <= _SAMPLE // _FEW or _powers(rows):
+    if rows is None or not rows.is_floating_point() or rows.shape[1] <= _SAMPLE // _FEW:
         return False
-    if torch.unique(rows[0, :_SAMPLE]).numel() > _FEW or not bool((rows != rows[0, 0]).any()):
+    if len({*rows[0, :_SAMPLE].tolist()}) > _FEW or _powers(rows) or not bool((rows != rows[0, 0]).any()):
         return False
     return all(torch.unique(row).numel() <= _FEW for row in rows)
 
@@ -98,7 +98,9 @@ def _dead_channels(graph: OpGraph, dot: OpNode) -> bool:
     if rows is None:
         return False
     binary = dot.consts["weight"].binary  # its dead channels are +1, and 0 in the scale
-    dead = torch.zeros(len(rows), dtype=torch.bool) if binary else (rows == 0).all(dim=1)
+    dead = torch.zeros(len(rows), dtype=torch.bool) if binary else rows[:, 0] == 0
+    if bool(dead.any()):
+        dead = (rows == 0).all(dim=1)
     for user in graph.users(dot):
         if user.attrs.get("role") == "weight_scale":
             factor = user.consts["factor"].values.flatten()

@@ -23,6 +23,7 @@ from abcost.cli.doctor import doctor
 from abcost.cli.evaluate import evaluate
 from abcost.cli.export import export
 from abcost.cli.graph import graph
+from abcost.cli.lean import end_at_once, look_for_cycles_seldom
 from abcost.cli.models import models
 from abcost.cli.names import know_names
 from abcost.cli.reproduce import reproduce
@@ -144,7 +145,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without box characters shows question marks
+    look_for_cycles_seldom()
     status = _fail(short, debug=False) if (short := _short_of_memory()) else run(sys.argv[1:])
+    end_at_once()
     sys.exit(_flushed(status, debug="--debug" in sys.argv))
 
 

@@ -11,6 +11,7 @@ import typer
 
 from abcost.cli import options
 from abcost.cli.given import given, refuse
+from abcost.cli.lean import give_back_large_blocks, one_thread
 from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import inches_of, note, quiet, report_format_of, view, write
 from abcost.cli.places import check_places
@@ -128,7 +129,7 @@ def analyze(
     from abcost.report.files import picture
     from abcost.report.format import FORMATS
 
-    _check_format(model, chosen_format)
+    _prepare(model, chosen_format, executed=verify)
     wishes = options.accelerator(
         device,
         fps,
@@ -147,7 +148,7 @@ def analyze(
     )
     asked = network.request(model)
     with quiet():
-        subject = resolve(asked)
+        subject = resolve(asked, late=not verify)
         render = FORMATS.get("rich" if pictured else report_format_of(output_format, output))
         reports = analyze_subject(
             subject,
@@ -177,10 +178,13 @@ def analyze(
         raise typer.Exit(1)
 
 
-def _check_format(model: str, name: str) -> None:
-    """A bad name fails before the slow part; code of the user's may yet register one."""
+def _prepare(model: str, name: str, *, executed: bool) -> None:
+    """A bad name of a format fails before the slow part; code of the user's may yet register one."""
     from abcost.report.format import FORMATS
 
+    give_back_large_blocks()
+    if not executed:
+        one_thread()
     if ":" not in model:
         FORMATS.get(name)
 

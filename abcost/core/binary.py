@@ -18,6 +18,7 @@ LARGEST_ZERO_SHARE = 0.01
 """Share of weights that may be exactly 0, where torch.sign met 0; more than that is a ternary network."""
 
 
+_SAMPLE = 16
 _CHANNELS_AT_ONCE = 64  # temporaries stay small, so that a large network leaves no holes in the heap
 
 
@@ -37,6 +38,8 @@ def split(weight: torch.Tensor, axis: int) -> Split | None:
 
     A channel that is zero throughout has s = 0 and signs +1.
     """
+    if has_several_magnitudes(weight, axis):
+        return None
     signs = torch.empty(weight.shape, dtype=torch.int8)
     scale = torch.empty(weight.shape[axis], dtype=weight.dtype)
     parts = [
@@ -67,6 +70,18 @@ def split(weight: torch.Tensor, axis: int) -> Split | None:
     if not living or zeros > LARGEST_ZERO_SHARE * living:
         return None
     return Split(signs, scale, lossless)
+
+
+def has_several_magnitudes(weight: torch.Tensor, axis: int) -> bool:
+    """Whether a few weights of one channel show it already, by more than twice the noise; False is no answer."""
+    few = {abs(value) for value in weight.select(axis, 0).flatten()[:_SAMPLE].tolist() if value}
+    return bool(few) and max(few) - min(few) > 2 * float_noise(max(few), weight.dtype)
+
+
+def float_noise(magnitude: float, dtype: torch.dtype) -> float:
+    """`noise` of one number of a tensor of type `dtype`."""
+    absolute = ABSOLUTE_ULPS * torch.finfo(dtype).eps
+    return min(RELATIVE_NOISE * magnitude + absolute, LARGEST_SPREAD * magnitude)
 
 
 def noise(magnitude: torch.Tensor) -> torch.Tensor:

@@ -1,12 +1,11 @@
-"""The op graph: a frozen networkx DAG of OpNodes whose edges carry the argument slot."""
+"""The op graph: a frozen DAG of OpNodes, each with the names that it reads, slot by slot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from abcost.core.dots import DotProduct, dot_product
 from abcost.core.kinds import DotArithmetic, OpKind
@@ -15,6 +14,9 @@ from abcost.core.precision import Precision, precision_of
 from abcost.core.transfer import transfer
 from abcost.core.values import Values
 from abcost.errors import GraphError
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class OpGraph:
@@ -31,17 +33,14 @@ class OpGraph:
 
     def __init__(self, nodes: Sequence[OpNode], inputs: Mapping[str, Sequence[str]]) -> None:
         """`nodes` in execution order; `inputs` maps a node's name to the names it reads, slot by slot."""
-        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        names: set[str] = set()
         for node in nodes:
-            if node.name in graph:
+            if node.name in names:
                 raise GraphError(f"two nodes are called {node.name!r}")
-            sources = inputs.get(node.name, ())
-            for source in sources:
-                if source not in graph:
+            for source in inputs.get(node.name, ()):
+                if source not in names:
                     raise GraphError(f"{node} reads {source!r}, which does not come before it")
-            graph.add_node(node.name, op=node)
-            graph.add_edges_from((source, node.name, {"slot": slot}) for slot, source in enumerate(sources))
-        self._graph: nx.MultiDiGraph[str] = nx.freeze(graph)
+            names.add(node.name)
         self._nodes = MappingProxyType({node.name: node for node in nodes})
         self._inputs = {node.name: tuple(inputs.get(node.name, ())) for node in nodes}
         self._check()
@@ -56,10 +55,18 @@ class OpGraph:
         if not any(node.kind is OpKind.OUTPUT for node in self):
             raise GraphError("the graph has no output")
 
-    @property
+    @cached_property
     def nx(self) -> nx.MultiDiGraph[str]:
-        """The frozen networkx graph: node attribute `op`, edge attribute `slot`."""
-        return self._graph
+        """As a frozen networkx graph: node attribute `op`, edge attribute `slot`."""
+        import networkx as nx  # noqa: PLC0415 - slow to import, and only pictures and GraphML need it
+
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        for node in self:
+            graph.add_node(node.name, op=node)
+            sources = enumerate(self._inputs[node.name])
+            graph.add_edges_from((source, node.name, {"slot": slot}) for slot, source in sources)
+        frozen: nx.MultiDiGraph[str] = nx.freeze(graph)
+        return frozen
 
     def __iter__(self) -> Iterator[OpNode]:
         """Nodes in execution order."""

@@ -7,12 +7,13 @@ noise (`abcost.core.binary`) is forgiven, so that `a - c + c` and scales applied
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from abcost.core.binary import noise
+from abcost.core.binary import float_noise, noise
 
 LARGEST_WHOLE = 255
 """Largest whole number of a weight; all together have at most 256 values, 8 bits."""
@@ -39,6 +40,33 @@ class Bases(NamedTuple):
     signs: tuple[Tensor, ...]
     scales: tuple[Tensor, ...]
     offset: Tensor
+
+
+def plainly_real(rows: Tensor) -> bool:
+    """Whether no reader here could say anything of these weights, seen from numbers of the first row alone.
+
+    Almost every row of trained real weights shows it, which saves hundreds of small operations on tensors. Twice the
+    noise that readers forgive is forgiven here, so that rounding decides nothing; where it is close, they are asked.
+
+        {p, q}:              some number is near neither the least nor the largest
+        s * +-2**k:          mantissas differ
+        n * s, n <= 255:     two magnitudes differ by less than s, which is the largest / 255 or more
+        sums of bases:       more numbers than half the sample
+    """
+    sample = rows[0, :_SAMPLE].tolist()
+    magnitudes = sorted({abs(value) for value in sample if value})
+    if len({*sample}) <= _SAMPLE // 2 or not math.isfinite(sum(magnitudes)):
+        return False
+    low, high = min(sample), max(sample)
+    allowed = 2 * float_noise(magnitudes[-1], rows.dtype)
+    if all(min(value - low, high - value) <= allowed for value in sample):
+        return False
+    mantissas = [math.frexp(value)[0] for value in magnitudes]
+    if max(mantissas) - min(mantissas) <= 2.0**-19:
+        return False
+    largest = float(rows.abs().max())
+    allowed, step = 4 * float_noise(largest, rows.dtype), magnitudes[-1] / LARGEST_WHOLE
+    return any(allowed < b - a < step - allowed for a, b in pairwise(magnitudes))
 
 
 def two_valued(rows: Tensor) -> Bases | Levels | None:

@@ -177,8 +177,39 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
     counts = counts_of(graph, node, width)
     units = units_of(node, counts, organisation)
     traffic = traffic_of(graph, node, width)
-    moved = traffic.known_energy_pj(table.memory) if table.memory is not None else None
+    key = ("node", counts, units, traffic)
+    known = table.remembered.get(key)
+    if known is None:
+        known = table.remembered[key] = _readings(counts, units, traffic, table)
+    return PricedNode(
+        node=node,
+        counts=known.counts,
+        units=units,
+        traffic=traffic,
+        value=known.value,
+        low=known.low,
+        high=known.high,
+        known=known.known,
+        known_memory_energy_pj=known.moved,
+        cycles=cycles_of(counts, organisation),
+    )
 
+
+@dataclass(frozen=True, slots=True)
+class _Readings:
+    """What nodes with the same counts, units and traffic cost; networks repeat them, and so do their stages."""
+
+    counts: tuple[PricedCount, ...]
+    value: Reading
+    low: Reading
+    high: Reading
+    known: Cost
+    moved: float | None  # known energy of memory traffic
+
+
+def _readings(
+    counts: tuple[Count, ...], units: tuple[Unit, ...], traffic: Traffic, table: CostTable
+) -> _Readings:
     def reading(side: Side) -> Reading:
         memory = traffic.energy_pj(table.memory, side) if table.memory is not None else None
         cost = total(_times(unit_cost(unit, table, side), unit.count) for unit in units)
@@ -187,18 +218,14 @@ def price_node(graph: OpGraph, node: OpNode, table: CostTable, width: int, organ
         energy = sum(known) if len(known) == len(energies) else None
         return Reading(Cost(energy, *_values(cost)[1:]), memory)
 
-    value = reading("value")
-    return PricedNode(
-        node=node,
-        counts=tuple(PricedCount(count, _energy(count, table, "value")) for count in counts),
-        units=units,
-        traffic=traffic,
-        value=value,
-        low=reading("low"),
-        high=reading("high"),
-        known=_known(counts, units, moved, table),
-        known_memory_energy_pj=moved,
-        cycles=cycles_of(counts, organisation),
+    moved = traffic.known_energy_pj(table.memory) if table.memory is not None else None
+    return _Readings(
+        tuple(PricedCount(count, _energy(count, table, "value")) for count in counts),
+        reading("value"),
+        reading("low"),
+        reading("high"),
+        _known(counts, units, moved, table),
+        moved,
     )
 
 

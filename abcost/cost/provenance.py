@@ -25,11 +25,11 @@ class Used:
 def figures_used(nodes: Iterable[PricedNode], table: CostTable) -> tuple[Used, ...]:
     """Energy figures of the operations and resource figures of the units, sorted by unit and field."""
     found: dict[tuple[str, str], Used] = {}
-    for node in nodes:
-        for counted in node.counts:
+    for counts, units in dict.fromkeys((node.counts, node.units) for node in nodes):  # networks repeat them
+        for counted in counts:
             if counted.count.primitive not in FREE:
                 _add(found, price_of_count(counted.count, table), energy=True)
-        for unit in node.units:
+        for unit in units:
             _add(found, price_of_unit(unit, table), energy=False)
     return tuple(found[key] for key in sorted(found))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any, Unpack
 
@@ -51,7 +52,7 @@ def made(recipe: Recipe) -> nn.Module:
 
 
 def check_images(name: str, shape: Sequence[int], *, stem: str = "imagenet", **asked: Any) -> None:
-    """Whether `build(name, stem=stem, **asked)` takes images of this shape, (N, 3, H, W), found without computing.
+    """Whether `build(name, stem=stem, **asked)` takes images of this shape, (N, 3, H, W).
 
     Raises ModelError if it does not, and as `build`.
 
@@ -61,11 +62,20 @@ def check_images(name: str, shape: Sequence[int], *, stem: str = "imagenet", **a
 
 
 def check_recipe(recipe: Recipe, shape: Sequence[int]) -> None:
-    """As `check_images`."""
-    with torch.device("meta"), torch.no_grad():
+    """As `check_images`; asked once of each network."""
+    _check_recipe(recipe, tuple(shape))
+
+
+@lru_cache
+def _check_recipe(recipe: Recipe, shape: tuple[int, ...]) -> None:
+    """Run one image.
+
+    Shapes alone would do, but torch loads its compiler to compute those, which takes longer than an image does.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         network = made(recipe).eval()
         try:
-            network(torch.empty(tuple(shape)))
+            network(torch.zeros(1, *shape[1:]))
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             text = "x".join(map(str, shape))

@@ -194,7 +194,7 @@ class NetworkSpec:
             raise ModelError(f"{self.model} cannot be built with {asked}: {one_line(error)}") from error
 
     def check_images(self, shape: Sequence[int]) -> None:
-        """Raise ModelError unless it takes images of this shape, (N, 3, H, W); computes nothing."""
+        """Raise ModelError unless it takes images of this shape, (N, 3, H, W)."""
         from abcost.models.factory import check_recipe  # noqa: PLC0415 - loads torch
 
         check_recipe(self.recipe(), shape)

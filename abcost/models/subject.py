@@ -31,6 +31,7 @@ from abcost.models.checkpoint import MOST_BYTES, Checkpoint, read_checkpoint, re
 from abcost.models.network import ONNX, PROPERTIES, NetworkSpec, holds_weights, of_zoo
 from abcost.models.presets import preset
 from abcost.models.registry import MODELS
+from abcost.nn.late import drawing_late
 
 _SMALL = 32
 """Pixels; smaller images may not reach through all stages, which is found out before the slow part."""
@@ -67,8 +68,11 @@ class Subject:
         return None if self.network is None else self.network.variant
 
 
-def resolve(request: Request) -> Subject:
-    """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError."""
+def resolve(request: Request, *, late: bool = False) -> Subject:
+    """Build or load the model. Raises UnknownName, UsageError, ModelError or CheckpointError.
+
+    late: the model is only traced, in its own type: what is not trained keeps no weights (`abcost.nn.late`).
+    """
     zoo = of_zoo(request.model)
     _check_options(request, zoo=zoo)
     if zoo:
@@ -81,7 +85,8 @@ def resolve(request: Request) -> Subject:
         torch.manual_seed(_SEED)
         if zoo:
             network = request.network.resolved()
-            model = network.build()
+            with drawing_late() if late and checkpoint is None else contextlib.nullcontext():
+                model = network.build()
             if len(inputs) == 1 and _small_images(inputs[0].shape):
                 network.check_images(inputs[0].shape)
             subject = Subject(model, request.model, network, inputs, trained=request.checkpoint is not None)

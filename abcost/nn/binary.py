@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction, FunctionCtx
 
 from abcost.nn.conv import WeightedConv2d
+from abcost.nn.late import taken
 from abcost.nn.standardized import CHANNEL, Standardization, as_scale, fan_in
 
 
@@ -41,9 +42,11 @@ def _channel_mean(weight: Tensor) -> Tensor:
     return weight.abs().mean(dim=CHANNEL, keepdim=True)  # (out, in, kh, kw) -> (out, 1, 1, 1)
 
 
-def _standardized(weight: Tensor, magnitude: float | None) -> tuple[Standardization, Tensor]:
+def _standardized(
+    weight: Tensor, magnitude: float | None, *, owned: bool = False
+) -> tuple[Standardization, Tensor]:
     """The standardised weight, and the magnitude of its signs per output channel: mean|W^| where none is given."""
-    found = Standardization.of(weight)
+    found = Standardization.of(weight, owned=owned)
     if magnitude is not None:
         return found, torch.full_like(found.std, magnitude)
     norm = torch.linalg.vector_norm(found.centred, 1, dim=CHANNEL, keepdim=True)
@@ -68,17 +71,18 @@ class _StandardizedSign(torch.autograd.Function):
 
 
 def binarize_standardized(
-    weight: Tensor, scale: Tensor | float = 1.0, magnitude: float | None = None
+    weight: Tensor, scale: Tensor | float = 1.0, magnitude: float | None = None, *, owned: bool = False
 ) -> Tensor:
     """Binary weights of a standardised weight: scale * binarize(W^, magnitude), in one function.
 
     weight, result: (out, in, kh, kw);  scale: (out, 1, 1, 1) or a number, outside of the straight-through part.
-    magnitude: None takes mean|W^| per output channel.  W^: see `standardize`.  The clip of `binarize` is left
+    magnitude: None takes mean|W^| per output channel.  owned: without a gradient, the result may take the weight's
+    place in memory.  W^: see `standardize`.  The clip of `binarize` is left
     out, for no |W^| is beyond 1: |W - mean| <= fan_in**0.5 * std.
     """
     factor = as_scale(weight, scale)
     if not torch.is_grad_enabled():  # no derivative needs the centred weight again
-        found, size = _standardized(weight, magnitude)
+        found, size = _standardized(weight, magnitude, owned=owned)
         return found.centred.sign_().mul_(factor * size)
     result: Tensor = _StandardizedSign.apply(weight, factor, magnitude)  # type: ignore[no-untyped-call]
     return result
@@ -107,7 +111,8 @@ class BinaryConv2d(WeightedConv2d):
 
     def effective_weight(self, factor: float = 1.0) -> Tensor:
         """Gain * s * sign(W^)."""
-        return binarize_standardized(self.weight, factor * self.gain)
+        weight, owned = taken(self)
+        return binarize_standardized(weight, factor * self.gain, owned=owned)
 
 
 class FixedScaleConv2d(WeightedConv2d):
@@ -125,7 +130,8 @@ class FixedScaleConv2d(WeightedConv2d):
 
     def effective_weight(self, factor: float = 1.0) -> Tensor:
         """fan_in**-0.5 * sign(W^)."""
-        return binarize_standardized(self.weight, factor, fan_in(self.weight) ** -0.5)
+        weight, owned = taken(self)
+        return binarize_standardized(weight, factor, fan_in(weight) ** -0.5, owned=owned)
 
 
 class MeanScaledConv2d(WeightedConv2d):

@@ -6,11 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abcost.nn.integer_conv import convolve_signs, convolves_signs_faster
+from abcost.nn.late import DrawnWeight, forget, state_before
 from abcost.nn.scale import Scale
 from abcost.nn.small_maps import convolve_taps, convolves_taps_faster
 
 
-class WeightedConv2d(nn.Conv2d):
+class WeightedConv2d(nn.Conv2d, DrawnWeight):
     """Convolution with `effective_weight()`, without bias, padded by half the (odd) kernel size.
 
     x: (N, in, H, W) -> (N, out, ceil(H/stride), ceil(W/stride)).  Subclasses compute the effective weight
@@ -21,7 +22,9 @@ class WeightedConv2d(nn.Conv2d):
     binary = False  # whether effective weights are -s, 0 and +s, with one s per output channel
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
+        state = state_before()
         super().__init__(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+        forget(self, state)
 
     def effective_weight(self, factor: float = 1.0) -> Tensor:
         """The weight that the convolution uses, times a factor, (out, in, kh, kw)."""

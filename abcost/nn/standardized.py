@@ -32,9 +32,13 @@ class Standardization:
     std: Tensor
 
     @classmethod
-    def of(cls, weight: Tensor) -> Standardization:
-        """Of a weight (out, in, kh, kw), with the population standard deviation."""
-        centred = weight - weight.mean(dim=CHANNEL, keepdim=True)
+    def of(cls, weight: Tensor, *, owned: bool = False) -> Standardization:
+        """Of a weight (out, in, kh, kw), with the population standard deviation.
+
+        owned: `centred` may take the weight's place in memory.
+        """
+        mean = weight.mean(dim=CHANNEL, keepdim=True)
+        centred = weight.sub_(mean) if owned else weight - mean
         # torch.std takes fifty times as long on a CPU
         norm = torch.linalg.vector_norm(centred, dim=CHANNEL, keepdim=True)
         return cls(centred, norm / fan_in(weight) ** 0.5)

@@ -9,8 +9,8 @@ from abcost.accelerator.result import Organised, name_of
 from abcost.core.primitives import Origin
 from abcost.html.chart import COLOURS, Chart
 from abcost.report import quantity
-from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report, Stage
+from abcost.report.rows import distinct, rows_of, sums
 from abcost.report.slopes import slope_exponents
 
 RESOURCES = ("luts", "ffs", "dsps", "blocks", "uram")
@@ -58,7 +58,7 @@ def multiplications(report: Report) -> Chart:
 
 def cost_by_block(report: Report) -> list[Chart]:
     """Bars per block, first stage against last; one chart per cost that is known somewhere."""
-    rows = frame(report)
+    rows = rows_of(report)
     ends = (report.stages[0].name, report.stages[-1].name)
     fpga = report.table.technology == "fpga"
     wanted = [("luts", "LUTs"), ("dsps", "DSPs")] if fpga else [("area_um2", "area, um2")]
@@ -66,9 +66,9 @@ def cost_by_block(report: Report) -> list[Chart]:
         wanted = []  # an accelerator's resources are not those of lanes
     charts = []
     for column, title in [("energy_pj", "energy of operations, pJ"), *wanted]:
-        sums = rows.groupby(["stage", "block"], sort=False)[column].agg(sum_if_known)
-        blocks = list(rows["block"].unique())
-        values = [[_known(sums.get((end, block), 0.0)) for block in blocks] for end in ends]
+        found = sums(rows, ("stage", "block"), column)
+        blocks = distinct(rows, "block")
+        values = [[_known(found.get((end, block), 0.0)) for block in blocks] for end in ends]
         unknown = sum(value is None for of in values for value in of)
         if unknown == 2 * len(blocks) or not any(value for of in values for value in of):
             continue

@@ -16,8 +16,8 @@ from abcost.report.accelerator import accelerator_tables
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.drawing import draw, grid
 from abcost.report.format import FORMATS, View
-from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report, Stage
+from abcost.report.rows import distinct, rows_of, sums
 from abcost.report.slopes import slope_exponents
 from abcost.report.verdict import verdict
 
@@ -178,8 +178,9 @@ def _cost_rows(
 def _groups(report: Report, view: View) -> Table:
     """Layers, blocks or kinds of operation, first stage against last."""
     area = "luts" if report.table.technology == "fpga" else "area_um2"
-    rows = frame(report)
-    sources = {"multiply": (rows[rows["class"] == "multiply"], "count"), "all ops": (rows, "count")}
+    rows = rows_of(report)
+    multiplied = [row for row in rows if row["class"] == "multiply"]
+    sources = {"multiply": (multiplied, "count"), "all ops": (rows, "count")}
     if not _on_accelerator(report):
         sources[area] = (rows, area)
     if view.by == "kind":
@@ -187,11 +188,11 @@ def _groups(report: Report, view: View) -> Table:
     headings = [heading for name in sources for heading in (name, "-> after")]
     spare = [] if view.by == "kind" else [(3, 4)]  # all ops
     table = grid(f"By {view.by}, before -> after ({report.table.target})", view.by, *headings, spare=spare)
-    names, ends = rows[view.by].unique(), (report.stages[0].name, report.stages[-1].name)
+    names, ends = distinct(rows, view.by), (report.stages[0].name, report.stages[-1].name)
     cells = []
     for source, column in sources.values():
-        sums = source.groupby(["stage", view.by], sort=False)[column].agg(sum_if_known)
-        cells += [{name: sums.get((end, name), 0) for name in names} for end in ends]
+        found = sums(source, ("stage", view.by), column)
+        cells += [{name: found.get((end, name), 0) for name in names} for end in ends]
     shown = [name for name in names if any(column[name] for column in cells)]
     for name in shown[:_MOST_ROWS]:
         values = [column[name] for column in cells]

@@ -1,16 +1,14 @@
-"""The tidy frame behind the tables: one row per stage, node and counted operation."""
+"""The rows behind the tables as a tidy pandas frame."""
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
-from abcost.cost.price import PricedNode, unit_cost
-from abcost.cost.table import CostTable
-from abcost.report.report import Report, block_of
+from abcost.report.report import Report
+from abcost.report.rows import COLUMNS, Row, memory_rows, rows_of
 
-MEMORY = "memory"  # kind and class of the rows that carry the energy of memory traffic
-_POPCOUNT = "popcount"  # the row that carries the cost of an XNOR-popcount unit
-_ROW_OF_UNIT = {"xnor_popcount": _POPCOUNT, "prelu": "multiply", "qprelu": "mux", "shift_select": None}
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def frame(report: Report) -> pd.DataFrame:
@@ -19,79 +17,22 @@ def frame(report: Report) -> pd.DataFrame:
     energy_pj is of the operations alone (no memory); resources stand in the row of the operation whose unit
     it is. A cost that the target has no table for is missing (NaN).
     """
-    rows = []
-    for stage in report.stages:
-        origins = {(row.node.name, row.count): row.origin for row in stage.tally.rows}
-        for priced in stage.nodes:
-            resources = _resources(priced, report.table)
-            for counted in priced.counts:
-                count = counted.count
-                origin = origins[priced.node.name, count]
-                rows.append(
-                    {
-                        "stage": stage.name,
-                        "layer": priced.node.layer,
-                        "block": block_of(priced.node.layer),
-                        "node": priced.node.name,
-                        "kind": count.primitive.value,
-                        "class": count.primitive.op_class.value,
-                        "origin": origin.value if origin else "",
-                        "width_bits": count.width,
-                        "count": count.count,
-                        "energy_pj": counted.energy_pj,
-                        **resources.pop(count.primitive.value, dict.fromkeys(_RESOURCES, 0.0)),
-                    }
-                )
-    return pd.DataFrame(rows, columns=[*_COLUMNS])
+    return _framed(rows_of(report))
 
 
-def memory_rows(report: Report) -> pd.DataFrame:
-    """A row per stage with the energy of memory traffic, in the columns of `frame`; none without a memory table.
-
-    It is no operation and builds nothing: its count is 0, and so are the resources that the stage knows. With these
-    rows the energies of a stage sum to its total.
-    """
-    if report.table.memory is None:
-        return pd.DataFrame(columns=[*_COLUMNS])
-    names = {
-        "layer": "",
-        "block": "",
-        "node": "",
-        "kind": MEMORY,
-        "class": MEMORY,
-        "origin": "",
-        "width_bits": "",
-    }
-    rows = [
-        {
-            "stage": stage.name, **names, "count": 0, "energy_pj": stage.memory_energy_pj,
-            **{name: None if getattr(stage.cost, name) is None else 0.0 for name in _RESOURCES},
-        }
-        for stage in report.stages
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=[*_COLUMNS])
+def memory_frame(report: Report) -> pd.DataFrame:
+    """A row per stage with the energy of memory traffic, in the columns of `frame`; none without a memory table."""
+    return _framed(memory_rows(report))
 
 
 def sum_if_known(values: pd.Series) -> float:
     """The sum; missing where any part is, for part of a cost is no cost."""
+    import pandas as pd  # noqa: PLC0415 - slow to import, and this file is imported with the formats
+
     return float(pd.to_numeric(values).sum(skipna=False))
 
 
-_RESOURCES = ("luts", "ffs", "dsps", "area_um2")
-_COLUMNS = (
-    "stage", "layer", "block", "node", "kind", "class", "origin", "width_bits", "count", "energy_pj", *_RESOURCES,
-)  # fmt: skip
+def _framed(rows: list[Row]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - as above
 
-
-def _resources(priced: PricedNode, table: CostTable) -> dict[str, dict[str, float | None]]:
-    """Resources of a node's units by the operation whose row shows them."""
-    kinds = [counted.count.primitive.value for counted in priced.counts]
-    found: dict[str, dict[str, float | None]] = {}
-    for unit in priced.units:
-        row = _ROW_OF_UNIT.get(unit.op) or (unit.op if unit.op in kinds else kinds[0])
-        cost = unit_cost(unit, table).scaled(unit.count).to_dict()
-        have = found.setdefault(row, dict.fromkeys(_RESOURCES, 0.0))
-        for name in _RESOURCES:
-            a, b = have[name], cost[name]
-            have[name] = None if a is None or b is None else a + b
-    return found
+    return pd.DataFrame(rows, columns=[*COLUMNS])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from typing import Protocol
 
-import networkx as nx
-
 from abcost.core.graph import OpGraph
 from abcost.core.serialize import graph_to_json
 from abcost.registry import Registry
@@ -44,6 +42,8 @@ def to_dot(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - a pictu
 @GRAPH_FORMATS.add("graphml")
 def to_graphml(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - GraphML attributes are scalars
     """For Gephi, yEd, networkx: kind, shape, layer, source per node, slot per edge."""
+    import networkx as nx  # noqa: PLC0415 - slow to import, and formats are registered together
+
     plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for node in graph:
         shape = "x".join(map(str, node.shape))

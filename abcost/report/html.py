@@ -14,8 +14,8 @@ from abcost.report import charts, quantity
 from abcost.report.accelerator import fmax_text
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.format import FORMATS, View
-from abcost.report.frame import frame, sum_if_known
 from abcost.report.report import Report
+from abcost.report.rows import distinct, rows_of, sums
 from abcost.report.slopes import slope_exponents
 
 _SIDES: tuple[Side, ...] = ("low", "value", "high")
@@ -143,26 +143,23 @@ def _of_lanes(report: Report) -> str:
 
 def _layers(report: Report) -> Table:
     """Every layer: multiplications, operations and costs of the first and of the last stage."""
-    all_rows = frame(report)
+    all_rows = rows_of(report)
     ends = (report.stages[0].name, report.stages[-1].name)
     sources = {
-        "multiplications": (all_rows[all_rows["class"] == "multiply"], "count"),
+        "multiplications": ([row for row in all_rows if row["class"] == "multiply"], "count"),
         "operations": (all_rows, "count"),
     }
     names = [*_COSTS[:4]] if report.table.technology == "fpga" else ["energy_pj", "area_um2"]
     if report.stages[-1].organisation is not None:
         names = ["energy_pj"]
-    sources |= {name: (all_rows, name) for name in names if all_rows[name].notna().any()}
-    sums = {
-        name: of.groupby(["stage", "layer"], sort=False)[column].agg(sum_if_known)
-        for name, (of, column) in sources.items()
-    }
+    sources |= {name: (all_rows, name) for name in names if any(row[name] is not None for row in all_rows)}
+    summed = {name: sums(of, ("stage", "layer"), column) for name, (of, column) in sources.items()}
     found = []
-    for layer in all_rows["layer"].unique():
-        values = [by.get((end, layer), 0.0) for by in sums.values() for end in ends]
+    for layer in distinct(all_rows, "layer"):
+        values = [by.get((end, layer), 0.0) for by in summed.values() for end in ends]
         cells = [number(None if value != value else float(value)) for value in values]  # noqa: PLR0124 - NaN
         found.append((text(layer or "(model)"), *cells))
-    columns = [heading for name in sums for heading in (name, "after")]
+    columns = [heading for name in summed for heading in (name, "after")]
     return Table(
         f"layers-{report.table.target}",
         f"Layers on {report.table.target}: {ends[0]}, and after: {ends[1]}",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
-
 from abcost.core.graph import OpGraph
 from abcost.report.report import block_of
 
@@ -43,6 +41,8 @@ def layout(graph: OpGraph) -> dict[str, BlockLayout]:
 
 
 def _block(graph: OpGraph, names: list[str], of: dict[str, str]) -> BlockLayout:
+    import networkx as nx  # noqa: PLC0415 - slow to import, and most reports have no picture
+
     inside = graph.nx.subgraph(names)
     order = {name: i for i, name in enumerate(names)}
     generations = [sorted(g, key=order.__getitem__) for g in nx.topological_generations(inside)]

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from html import escape
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from abcost.report import quantity
 from abcost.report.format import View
@@ -17,6 +15,9 @@ from abcost.sweeping.columns import columns, describe, reasons
 from abcost.sweeping.format import SWEEP_FORMATS
 from abcost.sweeping.front import Quantity, front, shared
 from abcost.sweeping.row import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WHOLE = ("macs", "multiplications_traced", "multiplications", "cycles")
 _MOST_LINES = 12
@@ -93,6 +94,8 @@ class Sweep:
 
     def to_frame(self) -> pd.DataFrame:
         """A row per combination: the columns of `rows`, and `front`, whether no other beats it; missing is unknown."""
+        import pandas as pd  # noqa: PLC0415 - slow to import
+
         best = self.front
         found = pd.DataFrame(
             [{**asdict(row), "front": row in best} for row in self.rows],

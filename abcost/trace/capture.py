@@ -23,6 +23,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec, example_inputs, of_models_type
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, DataDependent, ModelError, TraceError, one_line
+from abcost.nn.late import is_late, values_of
 from abcost.onnx.program import OnnxProgram, Step
 from abcost.trace.provenance import Provenance
 from abcost.trace.recorder import Recorder
@@ -65,8 +66,9 @@ def trace(model: nn.Module, inputs: tuple[InputSpec, ...]) -> Traced:
 
 
 def _need_values(model: nn.Module) -> None:
+    late = {id(module.weight) for module in model.modules() if is_late(module)}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.is_meta:
+        if tensor.is_meta and id(tensor) not in late:
             raise ModelError(
                 f"parameter {name!r} is on the meta device and has no values, which abcost reads; "
                 "build the model on the CPU (or call model.to_empty and load a checkpoint)"
@@ -175,6 +177,9 @@ class _watch_modules:  # noqa: N801
         self._recorder = recorder
         self._layers = recorder.layers
         self._handles: list[Any] = []
+        self._drawn: list[
+            ExitStack
+        ] = []  # weights of the modules that are running, where those are drawn late
 
     def __enter__(self) -> None:
         hooks = torch.nn.modules.module
@@ -194,12 +199,19 @@ class _watch_modules:  # noqa: N801
     def _enter(self, module: nn.Module, _args: Any) -> None:
         # a module that is not registered (a plain attribute in a list) belongs to its caller
         self._layers.append(self._paths.get(id(module), self._layers[-1]))
+        if is_late(module):
+            self._drawn.append(ExitStack())
+            weight = self._drawn[-1].enter_context(values_of(module))
+            if weight is not None and self._recorder.provenance is not None:
+                self._recorder.provenance.keep(f"{self._layers[-1]}.weight", weight)
 
     def _give_state(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
         return with_state(module, args, kwargs, self._recorder)
 
-    def _leave(self, _module: nn.Module, _args: Any, _result: Any) -> None:
+    def _leave(self, module: nn.Module, _args: Any, _result: Any) -> None:
         self._layers.pop()
+        if is_late(module):
+            self._drawn.pop().close()
 
 
 def _runner(model: nn.Module, recorder: Recorder) -> Callable[..., Any]:

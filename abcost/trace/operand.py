@@ -14,6 +14,7 @@ import torch
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.trace.constants import constant, tensor_of
+from abcost.trace.shapes import broadcast
 from abcost.trace.tracer import Call, Tracer, node_of
 
 
@@ -36,7 +37,7 @@ def operand(value: Any) -> Operand:
 
 
 def _shape(*operands: Operand) -> tuple[int, ...]:
-    return tuple(torch.broadcast_shapes(*(tuple(o.shape) for o in operands)))  # type: ignore[no-untyped-call]
+    return broadcast(*(o.shape for o in operands))
 
 
 def emit(call: Call, kind: OpKind, x: Made, shape: tuple[int, ...] | None = None, **attrs: Any) -> Made:

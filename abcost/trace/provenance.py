@@ -29,17 +29,31 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """`activation`: the class of tensors that are no constants."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._activation = activation
+        self._plain = {activation, torch.Tensor, nn.Parameter, nn.Buffer}
         self._known: dict[int, tuple[StorageWeakRef, Origins]] = {}
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            self._keep(tensor, frozenset({name}))
+            self.keep(name, tensor)
+
+    def keep(self, name: str, parameter: torch.Tensor) -> None:
+        """A parameter of the model, from here on."""
+        self._keep(parameter, frozenset({name}))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would load its compiler at the first call here, in order to leave this function out of it."""
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the operation as it is; remember where its results come from."""
-        result = func(*args, **(kwargs or {}))
         operands = [*_tensors((args, kwargs or {}))]
-        if not any(isinstance(operand, self._activation) for operand in operands):
+        traced = any(isinstance(operand, self._activation) for operand in operands)
+        if traced and all(type(operand) in self._plain for operand in operands):
+            # what torch would do next, had it not to load torch.distributed.tensor first to see what the operands are
+            return self._activation.__torch_dispatch__(func, types, args, kwargs or {})
+        result = func(*args, **(kwargs or {}))
+        if not traced:
             found = self.of(operands)
             if found:
                 for tensor in _tensors(result):

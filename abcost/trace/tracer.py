@@ -14,14 +14,13 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import torch
-import torch._dynamo  # torch imports these two at the first dispatch; better here than inside the first analysis
-import torch.distributed.tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._pytree import tree_map
 
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.errors import DataDependent, TraceError
+from abcost.trace import shapes
 from abcost.trace.recorder import Recorder
 from abcost.trace.registry import find_handler
 
@@ -197,18 +196,9 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if packet in _READS_VALUES and not recorder.real_values:
         raise DataDependent(f"{packet} reads the value of an activation in {recorder.place()}")
 
-    inner_device = "cpu" if recorder.real_values else "meta"
-    to_inner = lambda x: _inner(x, inner_device)  # noqa: E731
     mutable = func._schema.is_mutable
     target = _functional(func, recorder) if mutable else func
-    inner_kwargs = _mapped(to_inner, kwargs)
-    if "device" in inner_kwargs:
-        inner_kwargs["device"] = inner_device
-    try:
-        result = target(*_mapped(to_inner, args), **inner_kwargs)
-    except NotImplementedError as error:
-        raise DataDependent(f"{name} cannot run on shapes alone, in {recorder.place()}") from error
-
+    result = _run(target, args, kwargs, recorder)
     if not any(
         isinstance(part, torch.Tensor) for part in (result if isinstance(result, list | tuple) else [result])
     ):
@@ -233,6 +223,26 @@ def _record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     wrapped = [Tracer(out, node, recorder) for out, node in zip(outs, names, strict=True)]
     _join_families(func, written, wrapped)
     return type(result)(wrapped) if isinstance(result, list | tuple) else wrapped[0]
+
+
+def _run(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder) -> Any:
+    """What the operator makes of what the Tracers carry.
+
+    Raises DataDependent where there is no telling without values.
+    """
+    if not recorder.real_values and target.namespace == "aten":
+        found = shapes.results_of(target.__name__, _mapped(_carried, args), kwargs)
+        if found is not None:
+            return found
+    device = "cpu" if recorder.real_values else "meta"
+    to_inner = lambda x: _inner(x, device)  # noqa: E731
+    inner_kwargs = _mapped(to_inner, kwargs)
+    if "device" in inner_kwargs:
+        inner_kwargs["device"] = device
+    try:
+        return target(*_mapped(to_inner, args), **inner_kwargs)
+    except NotImplementedError as error:
+        raise DataDependent(f"{target.__name__} cannot run on shapes alone, in {recorder.place()}") from error
 
 
 def _handled(
@@ -328,10 +338,16 @@ def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
     return function(value)
 
 
-def _inner(value: Any, device: str) -> Any:
+def _carried(value: Any) -> Any:
+    """What a Tracer carries; any other argument as it is. Raises TraceError for one that is out of date."""
     if isinstance(value, Tracer):
         node_of(value) if value.stale else None
         return value.carried
+    return value
+
+
+def _inner(value: Any, device: str) -> Any:
+    value = _carried(value)
     return value.to(device) if isinstance(value, torch.Tensor) else value
 
 

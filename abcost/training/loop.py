@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from abcost.data import DataSet
 from abcost.errors import TrainError
 from abcost.models.checkpoint import load_checkpoint
+from abcost.training.adam import Adam
 from abcost.training.agc import clip_
 from abcost.training.config import Config
 from abcost.training.evaluation import evaluate, summed
@@ -54,7 +55,7 @@ def train_step(config: Config, around: Surroundings, *, start: Path | None = Non
         load_checkpoint(model, start)
     restrict_slopes(model, config)
 
-    adam = torch.optim.Adam(parameter_groups(model, config), fused=True)
+    adam = Adam(parameter_groups(model, config), fused=True)
     compiled: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
     runner, optimizer = fabric.setup(compiled, adam)
     if teacher is not None:

@@ -1,27 +1,28 @@
-"""Devices, precision and processes, by Lightning Fabric."""
+"""Devices, precision and processes: one process on the CPU by itself, all else by Lightning Fabric."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from abcost.errors import UsageError
-from abcost.extras import require
+from abcost.extras import check_installed, require
+from abcost.training.alone import Alone
 from abcost.training.config import Config
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-NEEDED = ("lightning_fabric", "scipy.stats", "tensorboardX")
+NEEDED = ("lightning_fabric", "tensorboardX")
 
 
 def check_extra() -> None:
-    """Raises MissingExtra if what training needs is not installed."""
+    """Raises MissingExtra if what training needs is not installed; imports none of it."""
     for name in NEEDED:
-        require(name, "train", "training")
+        check_installed(name, "train", "training")
 
 
 def start(config: Config) -> Fabric:
@@ -31,8 +32,6 @@ def start(config: Config) -> Fabric:
     them here. Raises UsageError if the machine has no such devices.
     """
     check_extra()
-    from lightning_fabric import Fabric  # noqa: PLC0415 - takes two seconds
-
     accelerator = config.accelerator
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,6 +46,11 @@ def start(config: Config) -> Fabric:
         torch.set_num_threads(config.threads)
     torch.backends.cudnn.deterministic = True  # both as published
     torch.backends.cudnn.benchmark = False
+    if (accelerator, devices, total, config.precision) == ("cpu", 1, 0, "32"):
+        return cast("Fabric", Alone())
+    require("lightning_fabric", "train", "training")
+    from lightning_fabric import Fabric  # noqa: PLC0415 - takes two seconds
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice about clusters and workers
         fabric = Fabric(

@@ -10,7 +10,15 @@ from abcost.core.dots import MOST_PLANES
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.levels import Bases, Levels, powers_of_two, sums_of_bases, two_valued, whole_multiples
+from abcost.core.levels import (
+    Bases,
+    Levels,
+    plainly_real,
+    powers_of_two,
+    sums_of_bases,
+    two_valued,
+    whole_multiples,
+)
 from abcost.core.log import Phase
 from abcost.core.node import Constant, OpNode
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
@@ -71,7 +79,11 @@ def _read(graph: OpGraph, node: OpNode) -> Levels | Bases | None:
     if bool(node.attrs.get("transposed", False)) and node.attrs["groups"] != 1:
         return None  # said by binary-weight
     rows = rows_of(node)
-    if rows.shape[1] < _FEWEST_TAPS or (_one_magnitude(rows[:1]) and _one_magnitude(rows)):
+    if (
+        rows.shape[1] < _FEWEST_TAPS
+        or plainly_real(rows)
+        or (_one_magnitude(rows[:1]) and _one_magnitude(rows))
+    ):
         return None
     return two_valued(rows) or _powers_of_two(rows, graph.dot_product(node).left) or _multiples_or_bases(rows)
 
