@@ -42,8 +42,8 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
     problem = Problem(settings, start)
     lab = Lab(problem, folder, stop)
     explorer, finals = (
-        Explorer(studies.explore, problem, lab, salt),
-        Finals(studies.finals, problem, lab),
+        Explorer(studies.explore, studies.storage, problem, lab, salt),
+        Finals(studies.finals, studies.storage, problem, lab),
     )
     with reported(studies.url):
         while explorer.step():
