@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +24,13 @@ from abcost.searching.space import Candidate, Space
 from abcost.training.config import Config
 from abcost.training.evaluation import evaluate
 from abcost.training.files import sweep, write_tensors
-from abcost.training.grouped import NotGroupable
 from abcost.training.losses import label_loss
 from abcost.training.lowered import Lowered
 from abcost.training.network import described, network
 from abcost.training.outcome import exponents_by_layer
 from abcost.training.run import metrics
 from abcost.training.runtime import start as start_runtime
-from abcost.training.side_by_side import Outcome, Run, alike, train_alone, train_side_by_side
+from abcost.training.side_by_side import Outcome, Run, alike, obstacle, train_alone, train_side_by_side
 from abcost.training.slopes import plain_state, restrict_slopes
 from abcost.training.standing import Standing, checkpoint
 from abcost.training.surroundings import BEST, METRICS, Surroundings
@@ -94,6 +94,8 @@ class Lab:
         self._problem = problem
         self._folder = folder
         self._stop = stop
+        self._obstacles: list[tuple[Config, str | None]] = []
+        self._fresh: dict[int | None, nn.Module] = {}
 
     @cached_property
     def _fabric(self) -> Fabric:
@@ -142,12 +144,17 @@ class Lab:
 
     def _train(self, runs: Sequence[Run]) -> list[Outcome]:
         """Alike ones: side by side where that was asked for and can be, else one by one."""
-        if self._problem.settings.group > 1:
-            try:
-                return train_side_by_side(runs)
-            except NotGroupable:
-                pass
+        if self._problem.settings.group > 1 and self._obstacle(runs[0].config) is None:
+            return train_side_by_side(runs)
         return [train_alone(run) for run in runs]
+
+    def _obstacle(self, config: Config) -> str | None:
+        bare = replace(config, slopes=None, seed=0, epochs=1)
+        found = next((why for known, why in self._obstacles if known == bare), "")
+        if found == "":
+            found = obstacle(bare, self._problem.data)
+            self._obstacles.append((bare, found))
+        return found
 
     def _judged(self, job: Training, found: dict[str, Any] | TrainError) -> Judged | TrainError:
         if isinstance(found, TrainError):
@@ -176,7 +183,9 @@ class Lab:
         )
 
     def _restricted(self, config: Config) -> nn.Module:
-        model = network(config, self._problem.data)
+        if config.alpha_exponent not in self._fresh:  # else candidates differ in their slopes alone
+            self._fresh[config.alpha_exponent] = network(config, self._problem.data)
+        model = deepcopy(self._fresh[config.alpha_exponent])
         restore(model, self._start)
         restrict_slopes(model, config)
         return model

@@ -32,6 +32,7 @@ from abcost.training.config import Config
 from abcost.training.files import alone, copy_whole, sweep
 from abcost.training.network import network
 from abcost.training.run import train
+from abcost.training.side_by_side import obstacle
 from abcost.training.surroundings import BEST
 from abcost.training.watch import Watch as TrainWatch
 
@@ -210,6 +211,10 @@ def _run(
     before = explored(studies.explore.get_trials(deepcopy=False), problem.settings, seconds=0, done_before=0)
     if all_done(studies.finals) and before.done >= problem.settings.trials:
         return before
+    if problem.settings.group > 1 and (reason := obstacle(problem.config, problem.data)):
+        watch.note(
+            f"candidates are retrained one by one, not {problem.settings.group} side by side: {reason}"
+        )
     crew = Crew(place.url, place.study, str(place.folder.resolve()), place.workers, place.cpus, place.gpus)
     executor = EXECUTORS.get(place.executor)(crew)
     try:

@@ -24,6 +24,7 @@ from abcost.searching.problem import Problem
 from abcost.searching.storage import reported
 from abcost.searching.studies import Studies, join
 from abcost.training.interrupt import catching
+from abcost.training.memory import keep_memory
 
 START = "start.pt"
 _WAIT_S = 0.5
@@ -76,6 +77,7 @@ def _heed(stop: Callable[[], bool]) -> None:
 
 def main() -> int:
     """A worker that dies with the process that started it. Exit status as `abcost`'s."""
+    keep_memory()
     asked = json.loads(sys.stdin.readline())
     parent = asked["parent"]  # said by the parent: by now it may be dead, and getppid() another's
     try:

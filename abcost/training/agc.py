@@ -45,13 +45,10 @@ def clip_(parameters: Iterable[Tensor], factor: float, members: int = 1) -> None
 
 
 def _apart(tensor: Tensor, members: int) -> Tensor:
-    """A view in which every unit is a slice along the first dimension; itself where one network is trained."""
-    if members == 1:
+    """A view in which every unit is a slice along the first dimension, also where a network has one unit only."""
+    if members == 1 or (tensor.dim() > 1 and len(tensor) > 1):
         return tensor
-    units = (
-        members if tensor.dim() == 1 else max(members, len(tensor))
-    )  # a shift (1, C, 1, 1) is one per network
-    return tensor.view(units, -1)
+    return tensor.view(members, -1)  # of one dimension, or a shift (1, channels, 1, 1)
 
 
 def _norms(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -77,7 +77,7 @@ class Grouped(nn.Module):
         parameters = _parameters(optimizer)
         state = {
             number: {
-                name: _joined([h["state"][number][name] for h in held], parameters[number].shape)
+                name: _joined([h["state"][number][name] for h in held], parameters[number])
                 for name in entries
             }
             for number, entries in held[0]["state"].items()
@@ -174,8 +174,13 @@ def _widen(path: str, module: nn.Module, members: Sequence[nn.Module]) -> None:
 
 
 def _beside(parameters: Sequence[Tensor], dim: int = 0) -> nn.Parameter:
-    """Along the dimension of the channels, in memory network after network."""
-    joined = torch.cat([p.detach() for p in parameters], dim=dim).contiguous()
+    """Along the dimension of the channels, in memory network after network.
+
+    Weights (out, in, h, w) are channels last as the activations are: else every use of them is a copy.
+    """
+    joined = torch.cat([p.detach() for p in parameters], dim=dim)
+    if joined.dim() == 4 and dim == 0:
+        joined = joined.contiguous(memory_format=torch.channels_last)
     return nn.Parameter(joined, requires_grad=parameters[0].requires_grad)
 
 
@@ -221,12 +226,14 @@ def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
 
 
 def _part(tensor: Tensor, shape: torch.Size, member: int) -> Tensor:
-    """That of one network, of this shape; what all share is copied."""
-    if tensor.shape == shape:
-        return tensor.clone()
-    return tensor.view(-1, *shape)[member].clone()
+    """A copy of that of one network, of this shape; of what all share, all of it."""
+    own = tensor if tensor.shape == shape else tensor.reshape(-1, *shape)[member]
+    return own.clone(memory_format=torch.contiguous_format)
 
 
-def _joined(tensors: Sequence[Tensor], shape: torch.Size) -> Tensor:
-    """The inverse of `_part`."""
-    return torch.stack(list(tensors)).reshape(shape) if tensors[0].dim() else tensors[0]
+def _joined(tensors: Sequence[Tensor], like: Tensor) -> Tensor:
+    """The inverse of `_part`, laid out in memory as `like`, which torch's fused Adam takes for granted."""
+    if not tensors[0].dim():
+        return tensors[0]
+    found = torch.empty_like(like, dtype=tensors[0].dtype, device=tensors[0].device)
+    return found.copy_(torch.stack(list(tensors)).reshape(like.shape))

@@ -7,6 +7,7 @@ sums in another order. The bits are the same whichever trainings stand beside on
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from abcost.data import Split
+from abcost.data import DataSet, Split
 from abcost.errors import TrainError
 from abcost.models.checkpoint import load_checkpoint
 from abcost.training.agc import clip_
@@ -27,7 +28,7 @@ from abcost.training.config import Config
 from abcost.training.epoch import diverged, ended_better, epoch_row, keep
 from abcost.training.evaluation import evaluate
 from abcost.training.groupable import check_groupable
-from abcost.training.grouped import Grouped
+from abcost.training.grouped import Grouped, NotGroupable
 from abcost.training.groups import clipped_parameters, parameter_groups
 from abcost.training.log import Board
 from abcost.training.loop import train_step
@@ -65,11 +66,25 @@ def alike(configs: Sequence[Config]) -> bool:
     return all(config == bare[0] for config in bare)
 
 
+def obstacle(config: Config, data: DataSet) -> str | None:
+    """Why trainings of this network cannot stand side by side; None if they can. Raises as `network`."""
+    if config.compile or config.devices > 1 or "TORCHELASTIC_RUN_ID" in os.environ:
+        return "that is for one process without --compile"
+    images, _ = data.validation.batch(torch.arange(2), epoch=0, augment=False)
+    with torch.random.fork_rng(devices=[]):
+        model = network(config, data)
+    try:
+        check_groupable(model, images)
+    except NotGroupable as reason:
+        return str(reason)
+    return None
+
+
 def train_side_by_side(runs: Sequence[Run]) -> list[Outcome]:
     """Train all, or go on, as `train_step` does with each; those that stand at the same batch side by side.
 
-    The runs are `alike`, in one process. Raises NotGroupable, before anything is trained, for a network that cannot
-    stand beside others; KeyboardInterrupt, after saving, if asked to stop; UsageError, CheckpointError or OutputError.
+    The runs are `alike`, without an `obstacle`. Raises KeyboardInterrupt, after saving, if asked to stop; UsageError,
+    CheckpointError or OutputError. A training that diverges is a TrainError among the outcomes, and the others go on.
     """
     members = _members(runs)
     where = {id(member): number for number, member in enumerate(members)}
@@ -137,8 +152,6 @@ def _train(members: Sequence[_Member]) -> list[Outcome]:
     if config.teacher and config.distillation:
         teacher = load_teacher(config.teacher, config.teacher_model, first.around.data).to(config.dtype)
         teacher = teacher.to(fabric.device)
-    images, _ = first.around.data.validation.batch(torch.arange(2), epoch=0, augment=False)
-    check_groupable(members[0].model, images)
     grouped = Grouped([m.model for m in members])
     adam = Adam(parameter_groups(grouped.network, config), fused=True)
     grouped.load_optimizer(adam, [m.adam for m in members])
