@@ -8,8 +8,9 @@ of K networks is contiguous, network after network, so that a view of it gives t
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ from abcost.nn import LearnableBias, QuantizedPReLU
 from abcost.training.slopes import NearestExponent, NearestOfMember, latent_slopes, plain_state
 from abcost.training.standing import Snapshot
 
+_T = TypeVar("_T")
+_BLOCK = 32  # channels: four vectors of eight floats, also where there are wider ones
+_MOST_PLACES = 8
 _PER_CHANNEL = (nn.Conv2d, _BatchNorm, LearnableBias, QuantizedPReLU, nn.PReLU)
 
 
@@ -32,29 +36,30 @@ class NotGroupable(AbcostError):  # noqa: N818 - an answer, not a fault
 class Grouped(nn.Module):
     """Copies of K networks as one.
 
-    Activations are channels last: there, convolutions of two groups or more give every network the same bits, however
-    many stand beside it and whichever they are, and so does all that works channel by channel (a test holds it). One
-    network alone therefore stands beside a copy of itself, whose results are thrown away.
+    Every network has the same bits, however many stand beside it and whichever they are (a test holds it). For that,
+    activations are channels last, where convolutions of two groups or more compute each alike; and there are so many
+    networks that all channels of a layer are summed up alike, in blocks of `_BLOCK` (see `_width`): the places that
+    are left over hold networks that are there already, and their results are thrown away.
     """
 
     def __init__(self, models: Sequence[nn.Module], image_channels: int = 3) -> None:
         """Raises NotGroupable for modules of which it is not known how they stand side by side."""
         super().__init__()
         self.members = len(models)
+        self.width = _width(models[0], len(models))
         self._image_channels = image_channels
-        padded = [*models, models[0]] if len(models) == 1 else list(models)
-        self.width = len(padded)
-        self.network = _stacked(padded)
+        self.network = _stacked(self._padded(models))
         self._shapes = {name: t.shape for name, t in _named_state(models[0]).items()}
         self._parameters_of_one = [p.shape for p in _trained(models[0])]
 
+    def _padded(self, members: Sequence[_T]) -> list[_T]:
+        return [members[place % self.members] for place in range(self.width)]
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits (K, N, classes) of images (N, C, H, W), the same for all networks, or (N, K*C, H, W)."""
-        if images.shape[1] == self._image_channels:
-            images = images.repeat(1, self.width, 1, 1)
-        elif self.width > self.members:
-            images = images.repeat(1, 2, 1, 1)
-        logits: Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
+        each = list(torch.split(images, self._image_channels, dim=1))
+        together = torch.cat(self._padded(each * (self.members // len(each))), dim=1)
+        logits: Tensor = self.network(together.contiguous(memory_format=torch.channels_last))
         return logits.reshape(len(logits), self.width, -1).transpose(0, 1)[: self.members]
 
     def snapshots(self, optimizer: Optimizer) -> list[Snapshot]:
@@ -72,8 +77,7 @@ class Grouped(nn.Module):
 
     def load_optimizer(self, optimizer: Optimizer, members: Sequence[Optimizer]) -> None:
         """Give `optimizer`, of `network`, the moments that those of the networks have."""
-        padded = [*members] * (self.width // self.members)
-        held = [m.state_dict() for m in padded]
+        held = self._padded([m.state_dict() for m in members])
         parameters = _parameters(optimizer)
         state = {
             number: {
@@ -121,6 +125,18 @@ class SideBySideLinear(nn.Linear):
         if self.bias is not None:
             outputs = outputs + self.bias.view(self.members, 1, self.out_features)
         return outputs.transpose(0, 1).flatten(1)
+
+
+def _width(model: nn.Module, members: int) -> int:
+    """Places for so many networks: at least two, and whole blocks of channels in all layers if eight suffice for that.
+
+    torch's sum over positions takes blocks of channels, and those that fill none in another order (SumKernel.cpp).
+    """
+    channels = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    channels += [m.bias.numel() for m in model.modules() if isinstance(m, LearnableBias)]
+    channels += [m.num_features for m in model.modules() if isinstance(m, _BatchNorm)]
+    unit = _BLOCK // math.gcd(_BLOCK, *channels)
+    return max(2, members if unit > _MOST_PLACES else -(-members // unit) * unit)
 
 
 def _stacked(models: Sequence[nn.Module]) -> nn.Module:
