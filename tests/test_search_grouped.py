@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from dataclasses import replace
 
 import optuna
@@ -13,6 +12,7 @@ from optuna.trial import TrialState
 
 from abcost.api.search import settings_of
 from abcost.cli import run as cli
+from abcost.searching import heartbeat, storage
 from abcost.searching.claim import held_group
 from abcost.searching.explore import Explorer, judged
 from abcost.searching.finals import Finals, all_done, enqueue, plan, results
@@ -137,15 +137,25 @@ def test_finals_are_those_of_one_by_one(init, tmp_path):
         assert found[8][name] == pytest.approx(losses, rel=1e-9)
 
 
-def test_trials_of_a_group_are_heard_of(tmp_path):
-    """Every one that runs, and none that has ended; Optuna hands on what it does not hear of."""
-    from abcost.searching import heartbeat, storage
-
+def test_a_trial_is_heard_of_as_soon_as_it_is_taken(tmp_path):
+    """A new one and one from the queue: a worker that is killed at any moment afterwards is missed."""
     kept = storage.open_storage(sqlite_url(tmp_path))
     study = optuna.create_study(storage=kept, study_name="beats")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        numbers = [study.ask().number for _ in range(3)]
+    heard = []
+    kept.record_heartbeat = heard.append
+    storage.ask(study)
+    assert len(heard) == 1
+    study.enqueue_trial({})
+    storage.ask(study)
+    assert len(set(heard)) == 2
+    kept.engine.dispose()
+
+
+def test_trials_of_a_group_are_heard_of(tmp_path):
+    """Every one that runs, and none that has ended; Optuna hands on what it does not hear of."""
+    kept = storage.open_storage(sqlite_url(tmp_path))
+    study = optuna.create_study(storage=kept, study_name="beats")
+    numbers = [storage.ask(study).number for _ in range(3)]
     heard = []
     kept.record_heartbeat = heard.append
     beats = heartbeat.Beats(kept, study)
