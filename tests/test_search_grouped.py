@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
@@ -193,3 +194,40 @@ def test_studies_of_before_were_searched_one_by_one(init, tmp_path):
     (tmp_path / "search.json").write_text(json.dumps({"settings": held}))
     assert held_group(tmp_path) == 1
     assert held_group(tmp_path / "nowhere") is None
+
+
+MIXING = """
+from own_network import Net
+from abcost.nn import QuantizedPReLU
+
+class Mixing(Net):
+    def forward(self, x):
+        x = super().forward(x)
+        return x - x.mean(1, keepdim=True)
+
+def net():
+    return Mixing(4, 2, QuantizedPReLU)
+"""
+
+
+def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd, monkeypatch):
+    """Its logits would be moved by the mean over all networks; a line says so, and the search goes on."""
+    (tmp_path / "mixing.py").write_text(MIXING)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of the worker
+    network = [f"{tmp_path}/mixing.py:net", "--data", "digits"]
+    assert cli(["train", *network, "--epochs", "1", "--run-dir", str(tmp_path / "start")]) == 0
+    asked = [
+        "--init",
+        str(tmp_path / "start" / "best.pt"),
+        "--run-dir",
+        str(tmp_path / "run"),
+        "--trials",
+        "2",
+    ]
+    asked += ["--epochs", "1", "--finalists", "1", "--seeds", "1", "--workers", "1", "--group", "2"]
+    capfd.readouterr()
+    assert cli(["search", *network, *asked]) == 0
+    said = capfd.readouterr().err
+    assert "candidates are retrained one by one, not 2 side by side: logits differ by" in said
+    assert len(list((tmp_path / "run" / "trials").glob("*/metrics.json"))) >= 1
