@@ -140,7 +140,7 @@ def untrained(folder: Path) -> list[dict[str, Any]]:
             settings = settings_of("mnist5k", seed, sampler, trials=EVALUATIONS, epochs=())
             place = folder / f"untrained-{method.replace(' ', '-')}-{seed}"
             problem, studies, lab = opened(settings, place, proposals=proposals)
-            explorer = Explorer(studies.explore, problem, lab, 0)
+            explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
             while explorer.step():
                 pass
             trials = judged(studies.explore.get_trials(deepcopy=False))
@@ -173,12 +173,12 @@ def retrained(folder: Path, seed: int, method: str) -> tuple[tuple[float, float]
     problem, studies, lab = opened(
         settings, folder / f"retrained-{method.replace(' ', '-')}-{seed}", proposals=proposals
     )
-    explorer = Explorer(studies.explore, problem, lab, 0)
+    explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
     while epochs_of(studies) < EXPLORE_EPOCHS and explorer.step():
         pass
     if "planned" not in studies.finals.user_attrs:
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
-    finals = Finals(studies.finals, problem, lab)
+    finals = Finals(studies.finals, studies.storage, problem, lab)
     while not all_done(studies.finals):
         finals.step()
     finalists, baselines = points_of(studies, problem)

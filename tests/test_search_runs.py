@@ -165,7 +165,7 @@ def test_a_trial_whose_end_is_known_but_not_yet_its_state_is_waited_for():
             params={},
         )
     )
-    explorer = Explorer(study, None, None, 0)
+    explorer = Explorer(study, None, None, None, 0)
     teller = threading.Timer(0.3, study.tell, (0, 0.5))
     teller.start()
     try:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call
 from abcost.cost.table import CostTable
+from abcost.crosscheck import formula_macs
 from abcost.errors import UsageError
 from abcost.models.network import ShapeOptions, held
 from abcost.pipeline import check_width
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import parse_budget
+from abcost.searching.claim import held_group
 from abcost.searching.executors.executor import EXECUTORS
 from abcost.searching.files import BEST, FRONT, SLOPES, write_results
 from abcost.searching.page import write_page
@@ -39,6 +41,10 @@ from abcost.training.watch import Watch as TrainWatch
 
 if TYPE_CHECKING:
     import pandas as pd
+
+GROUP = 8  # retrainings side by side, where that pays
+GROUPED_MACS = 10**8
+"""Multiply-accumulates of a batch; with more, it is not the calls of operators that take the time."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -127,6 +133,7 @@ def search(
     executor: str = "processes",
     cpus_per_trial: float = 1.0,
     gpus_per_trial: float = 0.0,
+    group: int | None = None,
     **shape: Unpack[ShapeOptions],
 ) -> Search:
     """Sets of slope exponents with the best accuracy within a budget, as `abcost search` finds them, without a word.
@@ -142,7 +149,8 @@ def search(
     each.  images: of the loss without retraining.  sampler: Optuna's.  seed: of the search and of every training.
     init: trained checkpoint to start from; default: trained first.
     storage, study: database that others share.  workers: processes; default: one per core.  executor: "processes" or
-    "ray", with cpus_per_trial and gpus_per_trial.
+    "ray", with cpus_per_trial and gpus_per_trial.  group: retrainings side by side; default: 8 for small networks, else
+    1; a search goes on with what it was started with.
 
     Raises Impossible, an AbcostError, if no design meets the budget; AbcostError. The first Ctrl-C saves.
     """
@@ -162,6 +170,7 @@ def search(
         "target": str(target or default_target(device)), "device": device, "clock_mhz": clock_mhz, "budget": budget,
         "width": width, "fraction_bits": fraction_bits, "keep": keep, "finalists": finalists, "seeds": seeds,
         "sampler": sampler, "seed": seed, "trials": trials, "images": images,
+        "group": held_group(folder) if group is None else group,
     }  # fmt: skip
     space = {
         "low": min(exponents), "high": max(exponents), "most": max_exponents, "scales": tuple(weight_scales),
@@ -208,8 +217,10 @@ def settings_of(
     graph = network_graph(config, data, RewriteOptions(fraction_bits=asked["fraction_bits"]))
     space = Space(groups_of(graph, granularity), width=width, **choices)
     rungs = tuple(dict.fromkeys((max(1, config.epochs // 10), max(1, config.epochs // 3))))
+    small = formula_macs(graph) * config.batch_size <= GROUPED_MACS and epochs != ()
+    group = (GROUP if small else 1) if asked["group"] is None else asked["group"]
     return Settings(
-        **{**asked, "width": width, "budget": budget},
+        **{**asked, "width": width, "budget": budget, "group": group},
         model=config.model,
         recipe=config.to_dict(),
         space=space.to_dict(),

@@ -115,6 +115,10 @@ def search(
     executor: Annotated[
         str, typer.Option(help="processes: on this machine; ray: on a running Ray cluster.")
     ] = "processes",
+    group: Annotated[
+        int | None,
+        typer.Option(help="Retrainings side by side in one step; default: 8 for small networks, else 1."),
+    ] = None,
     cpus_per_trial: Annotated[float, typer.Option(help="Of each worker on Ray.")] = 1.0,
     gpus_per_trial: Annotated[float, typer.Option(help="Of each worker on Ray.")] = 0.0,
 ) -> None:
@@ -133,6 +137,7 @@ def search(
         return
     if model is None or run_dir is None:
         raise UsageError("name the model and --run-dir, or --join a running search")
+    from abcost.searching.claim import held_group
     from abcost.searching.storage import check_extra, sqlite_url
 
     _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
@@ -151,6 +156,7 @@ def search(
         "target": target or options.default_target(device), "device": device, "clock_mhz": clock_mhz,
         "budget": budget or "", "width": width, "fraction_bits": fraction_bits, "keep": keep,
         "finalists": finalists, "seeds": seeds, "sampler": sampler, "seed": seed, "trials": trials, "images": images,
+        "group": held_group(run_dir) if group is None else group,
     }  # fmt: skip
     low, high = _range(exponents)
     space = {
@@ -189,7 +195,7 @@ def _check_used(
     if executor != "ray":
         refuse(there, ["cpus_per_trial", "gpus_per_trial"], "without --executor ray")
     if epochs is not None and epochs.strip() == "0":
-        refuse(there, ["keep"], "with --epochs 0: there are no rungs")
+        refuse(there, ["keep", "group"], "with --epochs 0: there are no rungs")
     check_shares(*shares)
 
 

@@ -11,6 +11,7 @@ from abcost.cli.given import given, refuse
 from abcost.cli.network import NOTHING, Asked, takes_network
 from abcost.cli.output import note, quiet
 from abcost.cli.places import named_folder
+from abcost.errors import UsageError
 from abcost.models.network import PROPERTIES
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ def train(
     init: Annotated[Path | None, typer.Option(help="Checkpoint that the first step starts from.")] = None,
     network: Asked = NOTHING,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="FIRST:END, such as 0:8: so many trainings side by side, each in a folder of its own, and seeds.json "
+            "with means and standard deviations."
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each step.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Over all processes.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; falls linearly, per epoch.")] = None,
@@ -136,19 +144,48 @@ def train(
     from abcost.api.recipe import steps_of
 
     said = {name: value for name, value in values.items() if value is not None}
-    steps = steps_of(model, step, run_dir, config, said, resume=resume)
+    several = None if seeds is None else _seeds(seeds)
+    if several is not None:
+        refuse(given(context), ["seed"], "beside --seeds")
+    started = run_dir if several is None else run_dir / f"seed-{several[0]}"
+    steps = steps_of(model, step, started, config, said, resume=resume)
     _check_used(given(context), steps)
-    from abcost.cli.training import Console
+    from abcost.cli.training import Console, seeds_text
     from abcost.training.interrupt import catching
+    from abcost.training.memory import keep_memory
     from abcost.training.run import train as run
+    from abcost.training.seeds import train_seeds
 
+    keep_memory()
     with quiet(), catching() as stop, Console() as console:
         try:
-            run(steps, run_dir, resume=resume, watch=console, stop=lambda: stop.asked)
+            if several is None:
+                run(steps, run_dir, resume=resume, watch=console, stop=lambda: stop.asked)
+            else:
+                note(f"seeds {several[0]} to {several[-1]}; what follows is said of seed {several[0]}")
+                found = train_seeds(
+                    steps, several, run_dir, resume=resume, watch=console, note=note, stop=lambda: stop.asked
+                )
+                note(seeds_text(found, run_dir))
         except KeyboardInterrupt:
             console.close()
-            note(f"stopped; go on with: abcost train {model} --run-dir {run_dir} --resume")
+            again = "" if seeds is None else f" --seeds {seeds}"
+            note(f"stopped; go on with: abcost train {model}{again} --run-dir {run_dir} --resume")
             raise
+
+
+def _seeds(text: str) -> range:
+    """Raises UsageError for what is not FIRST:END."""
+    first, colon, end = text.partition(":")
+    try:
+        found = range(int(first), int(end))
+    except ValueError:
+        found = range(0)
+    if not colon or not found or found[0] < 0:
+        raise UsageError(
+            f"--seeds {text!r} is not of the form 0:8, the first seed and the one after the last"
+        )
+    return found
 
 
 def _check_used(there: frozenset[str], steps: tuple[Config, ...]) -> None:

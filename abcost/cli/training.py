@@ -89,3 +89,20 @@ class Console:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def seeds_text(found: Mapping[str, Any], folder: Path) -> str:
+    """What trainings with several seeds reached, one line, and one more for each that diverged."""
+    top1, loss, count = found["test_top1"], found["test_loss"], len(found["seeds"])
+    lines = [f"seed {seed}: {reason}" for seed, reason in found["diverged"].items()]
+    if count > 1:
+        lines.append(
+            f"{count} seeds: test top-1 {top1['mean']:.2%} ± {100 * top1['sd']:.2f} ({min(top1['values']):.2%} to "
+            f"{max(top1['values']):.2%}), test loss {loss['mean']:.4f} ± {loss['sd']:.4f}, means and standard "
+            f"deviations: {folder / 'seeds.json'}"
+        )
+    elif count:
+        lines.append(
+            f"1 seed: test top-1 {top1['mean']:.2%}, test loss {loss['mean']:.4f}: {folder / 'seeds.json'}"
+        )
+    return "\n".join(lines)

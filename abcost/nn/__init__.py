@@ -5,6 +5,7 @@ from __future__ import annotations
 from abcost.nn.activation import BinaryActivation
 from abcost.nn.bias import LearnableBias
 from abcost.nn.binary import BinaryConv2d, FixedScaleConv2d, MeanScaledConv2d, SignConv2d, binarize
+from abcost.nn.concatenate import concatenate
 from abcost.nn.conv import WeightedConv2d, scaled_convolution
 from abcost.nn.mask import Mask
 from abcost.nn.prelu import QuantizedPReLU, round_through
@@ -28,6 +29,7 @@ __all__ = [
     "StandardizedConv2d",
     "WeightedConv2d",
     "binarize",
+    "concatenate",
     "round_through",
     "rprelu",
     "scaled_convolution",

@@ -17,6 +17,7 @@ class WeightedConv2d(nn.Conv2d, DrawnWeight):
     x: (N, in, H, W) -> (N, out, ceil(H/stride), ceil(W/stride)).  Subclasses compute the effective weight
     from parameters alone, so that it is offline work which costs nothing at inference.
     In training mode the convolution is computed in whichever way is fastest on the machine.
+    `groups` is 1, but where networks stand side by side (see `abcost.training.grouped`).
     """
 
     binary = False  # whether effective weights are -s, 0 and +s, with one s per output channel
@@ -40,11 +41,12 @@ class WeightedConv2d(nn.Conv2d, DrawnWeight):
 
     def _convolve(self, x: Tensor, weight: Tensor, *, signs: bool = False) -> Tensor:
         stride = self.stride[0]
-        if self.training and convolves_taps_faster(x, weight, stride):
+        alone = self.training and self.groups == 1
+        if alone and convolves_taps_faster(x, weight, stride):
             return convolve_taps(x, weight, stride)
-        if self.training and signs and self.binary and convolves_signs_faster(x, weight, stride):
+        if alone and signs and self.binary and convolves_signs_faster(x, weight, stride):
             return convolve_signs(x, weight, stride)
-        return F.conv2d(x, weight, None, self.stride, self.padding)
+        return F.conv2d(x, weight, None, self.stride, self.padding, groups=self.groups)
 
 
 def scaled_convolution(x: Tensor, conv: nn.Module, scale: nn.Module) -> Tensor:

@@ -16,7 +16,7 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.models.checkpoint import read_checkpoint
 from abcost.models.network import of_zoo
-from abcost.searching.lab import Design, Judged, Lab, retraining
+from abcost.searching.lab import Design, Judged, Lab, Training, retraining
 from abcost.searching.pricing import quantities
 from abcost.searching.problem import Problem, network_graph
 
@@ -31,17 +31,19 @@ def baselines_of(model: str) -> tuple[str, ...]:
     return BASELINES if of_zoo(model) else (*FIXED, FREE)
 
 
-def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str) -> Judged:
-    """One training of a baseline, kept in `place`; without retraining, the start as it is. Raises as `Lab.trained`."""
-    settings = problem.settings
-    design = Design(dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None)
-    if not settings.epochs:
-        return lab.untrained(design, place)
-    config = retraining(problem, design, epochs=settings.epochs[-1], seed=seed)
+def design_of_baseline(name: str, problem: Problem) -> Design:
+    """Without retraining, a baseline is the start with these slopes."""
+    return Design(dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None)
+
+
+def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str) -> Training:
+    """The training of a baseline, kept in `place`."""
+    design = design_of_baseline(name, problem)
+    config = retraining(problem, design, epochs=problem.settings.epochs[-1], seed=seed)
     if name != REAL:
-        return lab.trained(config, place)
+        return Training(config, place)
     config = replace(config, variant="bn-free")
-    return lab.trained(config, place, start=lab.converted(config, _with_real_slopes))
+    return Training(config, place, lab.converted(config, _with_real_slopes))
 
 
 def cost_of(name: str, reached: Judged, problem: Problem) -> dict[str, float | None]:

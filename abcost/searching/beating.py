@@ -10,12 +10,14 @@ import optuna
 class BeatingStorage(optuna.storages.RDBStorage):
     """Optuna's first heartbeat comes after the sampler has proposed: a worker killed before would never be missed."""
 
-    def create_new_trial(self, study_id: int, template_trial: optuna.trial.FrozenTrial | None = None) -> int:
-        """A new trial; a running one is heard of at once."""
-        trial_id = super().create_new_trial(study_id, template_trial)
-        if template_trial is None or template_trial.state == optuna.trial.TrialState.RUNNING:
-            self.record_heartbeat(trial_id)
-        return trial_id
+    def _create_new_trial(
+        self, study_id: int, template_trial: optuna.trial.FrozenTrial | None = None
+    ) -> optuna.trial.FrozenTrial:
+        """A new trial; a running one is heard of at once. Optuna's cache calls this, not `create_new_trial`."""
+        trial = super()._create_new_trial(study_id, template_trial)
+        if trial.state == optuna.trial.TrialState.RUNNING:
+            self.record_heartbeat(trial._trial_id)  # noqa: SLF001 - which has no other name
+        return trial
 
     def set_trial_state_values(
         self, trial_id: int, state: optuna.trial.TrialState, values: Sequence[float] | None = None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from abcost.core.reading import read_json
-from abcost.errors import CheckpointError, SearchError
+from abcost.errors import AbcostError, CheckpointError, SearchError
 from abcost.searching.settings import SCHEMA, Settings
 from abcost.training.files import write_json
 from abcost.training.ownership import SEARCH, SEARCHED, check_owner
@@ -41,6 +41,15 @@ def check_folder(settings: Settings, study: str, init: Path | None, folder: Path
                 f"{where} is a search with {name} {theirs or 'none'}, not {mine or 'none'}: repeat its options, "
                 "or name another --run-dir"
             )
+
+
+def held_group(folder: Path) -> int | None:
+    """How many retrainings stand side by side in the search of a folder; None if it holds none, or a damaged one."""
+    try:
+        held = read_json(folder / SEARCH, str(folder / SEARCH), SearchError, most=_MOST_BYTES)
+        return Settings.from_dict(held["settings"], str(folder / SEARCH)).group
+    except (AbcostError, LookupError, TypeError, AttributeError):
+        return None  # which `check_folder` says
 
 
 def write_claim(settings: Settings, study: str, init: Path | None, folder: Path) -> None:

@@ -10,22 +10,26 @@ Every trial says in its user attributes how it ended (`end`):
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from abcost.errors import TrainError
-from abcost.searching.lab import Lab, design_of, retraining
+from abcost.searching.heartbeat import Beats
+from abcost.searching.lab import Lab, Training, design_of, retraining
 from abcost.searching.problem import Problem
-from abcost.searching.proposals import parameters, random_unseen, sampler_of, suggest
+from abcost.searching.proposals import learns_now, parameters, random_unseen, sampler_of, suggest
 from abcost.searching.rungs import Costs, passes
 from abcost.searching.space import Candidate
-from abcost.searching.storage import release_stale
+from abcost.searching.storage import ask, release_stale
 
 if TYPE_CHECKING:
     import optuna
+
+    from abcost.searching.beating import BeatingStorage
 
 JUDGED = ("evaluated", "diverged")
 EXHAUSTED = "exhausted"
@@ -37,35 +41,83 @@ _WAIT_S = 0.5
 _LOOK_S = 0.05
 
 
-class Explorer:
-    """Runs trials of one study in one process."""
+@dataclass(slots=True)
+class _Taken:
+    """A trial that runs in this process.
 
-    def __init__(self, study: optuna.Study, problem: Problem, lab: Lab, salt: int) -> None:
+    losses: on the rungs that it reached. twin: an earlier one of the same group, with the same candidate.
+    """
+
+    trial: optuna.Trial
+    candidate: Candidate
+    costs: Costs = ()
+    losses: list[float] = field(default_factory=list)
+    twin: _Taken | None = None
+    ended: bool = False
+
+
+class Explorer:
+    """Runs trials of one study in one process, as many at a time as the settings' `group` says.
+
+    What is proposed, and what becomes of it, is the same as one by one: a trial is compared with earlier ones alone,
+    and a group ends where the sampler would learn from it (`proposals.learns_now`).
+    """
+
+    def __init__(
+        self, study: optuna.Study, storage: BeatingStorage, problem: Problem, lab: Lab, salt: int
+    ) -> None:
         self._study = study
+        self._beats = Beats(storage, study)
         self._problem = problem
         self._lab = lab
         self._salt = salt
 
     def step(self) -> bool:
-        """Run one trial, or wait a moment if the last ones are running elsewhere; False when nothing is left to do.
+        """Run some trials, or wait a moment if the last ones are running elsewhere; False when nothing is left to do.
 
-        Raises KeyboardInterrupt, after saving and handing the trial back, if the lab was asked to stop.
+        Raises KeyboardInterrupt, after saving and handing the trials back, if the lab was asked to stop.
         """
-        import optuna  # noqa: PLC0415
-
         release_stale(self._study)
         trials = self._study.get_trials(deepcopy=False)
         if finished(trials, self._problem.settings.trials) or self._study.user_attrs.get(EXHAUSTED):
             return False
-        running = [t for t in trials if t.state == optuna.trial.TrialState.RUNNING]
-        if len(judged(trials)) + len(running) >= self._problem.settings.trials:
+        if not self._room(trials):
             time.sleep(_WAIT_S)
             return True
         if self._stuck(trials) and not self._propose(trials):
             return False
-        self._study.sampler = sampler_of(self._problem.settings, salt=(self._salt, len(trials)))
-        self._study.optimize(self._handing_back, n_trials=1)
+        group: list[_Taken] = []
+        with self._beats, self._handing_back(group):
+            while self._wants_more(group):
+                self._take(group)
+                if not group:
+                    return True
+            self._climb([taken for taken in group if taken.twin is None])
+            for taken in group:
+                if taken.twin is not None:
+                    self._end(taken, "known", taken.twin.losses[-1])
         return True
+
+    def _room(self, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
+        """Whether more candidates are wanted than are judged or under way."""
+        import optuna  # noqa: PLC0415
+
+        running = [t for t in trials if t.state == optuna.trial.TrialState.RUNNING]
+        return len(judged(trials)) + len(running) < self._problem.settings.trials
+
+    def _wants_more(self, group: Sequence[_Taken]) -> bool:
+        """Whether another trial may run beside those of the group."""
+        if not group:
+            return True
+        import optuna  # noqa: PLC0415
+
+        settings = self._problem.settings
+        trials = self._study.get_trials(deepcopy=False)
+        complete = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
+        full = sum(taken.twin is None for taken in group) == settings.group
+        mine = {taken.trial.number for taken in group}
+        learns = learns_now(settings, complete, [t for t in trials if t.number in mine])
+        return not full and not learns and self._room(trials) and not self._stuck(trials)
 
     def _stuck(self, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
         """Whether the sampler proposes nothing new any more."""
@@ -95,23 +147,31 @@ class Explorer:
         self._study.enqueue_trial(parameters(found, space))
         return True
 
-    def _handing_back(self, trial: optuna.Trial) -> tuple[float, ...]:
-        """Judge the candidate; on being asked to stop, leave it to the next worker."""
+    @contextlib.contextmanager
+    def _handing_back(self, group: Sequence[_Taken]) -> Iterator[None]:
+        """On being asked to stop, leave what has not ended to the next worker."""
         import optuna  # noqa: PLC0415
 
         try:
-            return self._objective(trial)
-        except KeyboardInterrupt:
-            self._study.enqueue_trial(trial.params)
-            self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            for taken in group:
+                if not taken.ended:
+                    if isinstance(error, KeyboardInterrupt):
+                        self._study.enqueue_trial(taken.trial.params)
+                    self._study.tell(taken.trial, state=optuna.trial.TrialState.FAIL)
             raise
 
-    def _objective(self, trial: optuna.Trial) -> tuple[float, ...]:
-        """Objectives of the problem, then the loss."""
-        import optuna  # noqa: PLC0415
-
+    def _take(self, group: list[_Taken]) -> None:
+        """Have a candidate proposed; unless its trial ends at once, it joins the group."""
         problem = self._problem
-        candidate = suggest(trial, problem.space)
+        trials = self._study.get_trials(deepcopy=False)
+        self._study.sampler = sampler_of(problem.settings, salt=(self._salt, len(trials)))
+        trial = ask(self._study)
+        self._beats.add(trial.number)
+        taken = _Taken(trial, suggest(trial, problem.space))
+        group.append(taken)
+        candidate = taken.candidate
         trial.set_user_attr("key", candidate.key)
         trial.set_user_attr("sets", [list(s) for s in candidate.sets])
         trial.set_user_attr("alpha", candidate.alpha)
@@ -125,28 +185,45 @@ class Explorer:
             trial.set_constraint(
                 name, min(excess, _FAR_OVER)
             )  # unknown is over, and databases hold no infinity
-        costs = tuple(_known(cost[name]) for name in problem.objectives)
+        taken.costs = tuple(_known(cost[name]) for name in problem.objectives)
         if not priced.within(problem.budget)[0]:
-            trial.set_user_attr("end", "over")
-            return (*costs, _WORST)
-        others = self._others(trial.number)
-        same = [t for t in judged(others) if t.user_attrs["key"] == candidate.key]
-        if same:
-            trial.set_user_attr("end", "known")
-            return (*costs, same[0].values[-1])
-        if self._surplus(trial, others):
-            trial.set_user_attr("end", "surplus")
-            raise optuna.TrialPruned
-        return (*costs, self._climb(trial, candidate, costs))
+            self._end(taken, "over", _WORST)
+        else:
+            self._join(taken, group)
+        group[:] = [t for t in group if not t.ended]
 
-    def _others(self, number: int) -> list[optuna.trial.FrozenTrial]:
+    def _join(self, taken: _Taken, group: Sequence[_Taken]) -> None:
+        """End the trial if its candidate is known, or no more are wanted; remember if it is that of another here."""
+        mates = {t.trial.number: t for t in group if t is not taken}
+        others = self._others(taken.trial.number, mates)
+        same = [t for t in judged(others) if t.user_attrs["key"] == taken.candidate.key]
+        taken.twin = next((t for t in mates.values() if t.candidate.key == taken.candidate.key), None)
+        if same:
+            self._end(taken, "known", same[0].values[-1])
+        elif taken.twin is None and self._surplus(taken.trial, others):
+            self._end(taken, "surplus")
+
+    def _end(self, taken: _Taken, end: str, loss: float | None = None) -> None:
+        """Say how a trial ended, with its values; without a loss it is pruned."""
+        import optuna  # noqa: PLC0415
+
+        taken.trial.set_user_attr("end", end)
+        if loss is None:
+            self._study.tell(taken.trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            self._study.tell(taken.trial, (*taken.costs, loss))
+        taken.ended = True
+        self._beats.remove(taken.trial.number)
+
+    def _others(self, number: int, mates: Collection[int] = ()) -> list[optuna.trial.FrozenTrial]:
         """The other trials, as soon as every earlier one that is running has said what its candidate is.
 
         One that has an end is waited for too: its state follows, and until then it is neither judged nor under way.
+        mates: of the same group, which need not be waited for.
         """
         while True:
             others = [t for t in self._study.get_trials(deepcopy=False) if t.number != number]
-            earlier = [t.user_attrs for t in _running_before(number, others)]
+            earlier = [t.user_attrs for t in _running_before(number, others) if t.number not in mates]
             if all("key" in said and "end" not in said for said in earlier):
                 return others
             release_stale(self._study)
@@ -158,28 +235,43 @@ class Explorer:
         twin = any(t.user_attrs["key"] == trial.user_attrs["key"] for t in earlier)
         return twin or len(judged(others)) + len(earlier) >= self._problem.settings.trials
 
-    def _climb(self, trial: optuna.Trial, candidate: Candidate, costs: Costs) -> float:
-        """The loss on the highest rung that the candidate reaches."""
-        settings, design = self._problem.settings, design_of(candidate, self._problem.space)
-        losses = [self._lab.calibration_loss(design)]
-        trial.set_user_attr("rungs", losses)
+    def _climb(self, group: Sequence[_Taken]) -> None:
+        """Judge the candidates on the rungs that they reach, those on a rung side by side."""
+        settings, space = self._problem.settings, self._problem.space
+        for taken in group:
+            self._reached(taken, self._lab.calibration_loss(design_of(taken.candidate, space)))
+        climbing = list(group)
         for rung, epochs in enumerate(settings.epochs):
-            if not passes((*costs, losses[-1]), self._results(trial.number, rung), settings.keep):
-                break
-            config = retraining(self._problem, design, epochs=epochs, seed=settings.seed)
-            try:
-                found = self._lab.trained(config, f"trials/{candidate.key}-{epochs}", scale=design.scale)
-            except TrainError as error:
-                trial.set_user_attr("end", "diverged")
-                trial.set_user_attr("reason", str(error))
-                return _WORST
-            losses = [*losses, found.loss]
-            trial.set_user_attr("rungs", losses)
-            trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
-        trial.set_user_attr("end", "evaluated")
-        return losses[-1]
+            climbing = [taken for taken in climbing if self._passes(taken, rung, group)]
+            jobs = []
+            for taken in climbing:
+                design = design_of(taken.candidate, space)
+                config = retraining(self._problem, design, epochs=epochs, seed=settings.seed)
+                jobs.append(Training(config, f"trials/{taken.candidate.key}-{epochs}", scale=design.scale))
+            for taken, found in zip(climbing, self._lab.trained(jobs), strict=True):
+                if isinstance(found, TrainError):
+                    taken.trial.set_user_attr("reason", str(found))
+                    taken.losses.append(_WORST)
+                    self._end(taken, "diverged", _WORST)
+                    continue
+                self._reached(taken, found.loss)
+                taken.trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
+            climbing = [taken for taken in climbing if not taken.ended]
+        for taken in group:
+            if not taken.ended:
+                self._end(taken, "evaluated", taken.losses[-1])
 
-    def _results(self, number: int, rung: int) -> list[Costs]:
+    def _reached(self, taken: _Taken, loss: float) -> None:
+        taken.losses.append(loss)
+        taken.trial.set_user_attr("rungs", taken.losses)
+
+    def _passes(self, taken: _Taken, rung: int, group: Sequence[_Taken]) -> bool:
+        """Whether a candidate goes up from a rung, compared with all but the later ones of its group."""
+        later = {t.trial.number for t in group if t.trial.number > taken.trial.number}
+        others = self._results({taken.trial.number, *later}, rung)
+        return passes((*taken.costs, taken.losses[-1]), others, self._problem.settings.keep)
+
+    def _results(self, left_out: Collection[int], rung: int) -> list[Costs]:
         """Costs and loss of the other candidates that have reached a rung."""
         import optuna  # noqa: PLC0415
 
@@ -187,7 +279,7 @@ class Explorer:
         alive = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.RUNNING)
         for t in self._study.get_trials(deepcopy=False, states=alive):
             losses = t.user_attrs.get("rungs", [])
-            if t.number != number and t.user_attrs.get("end") != "diverged" and len(losses) > rung:
+            if t.number not in left_out and t.user_attrs.get("end") != "diverged" and len(losses) > rung:
                 costs = tuple(_known(t.user_attrs["cost"][name]) for name in self._problem.objectives)
                 found.append((*costs, losses[rung]))
         return found

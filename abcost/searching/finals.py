@@ -6,25 +6,29 @@ has ended, and written down as waiting trials; whoever works on the study takes 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abcost.core.exponents import ExponentSet
 from abcost.errors import TrainError
-from abcost.searching.baselines import baseline, baselines_of
+from abcost.searching.baselines import baseline, baselines_of, design_of_baseline
 from abcost.searching.explore import judged
-from abcost.searching.lab import Judged, Lab, design_of, retraining
+from abcost.searching.heartbeat import Beats
+from abcost.searching.lab import Design, Judged, Lab, Training, design_of, retraining
 from abcost.searching.problem import Problem
 from abcost.searching.rungs import front
 from abcost.searching.space import Candidate
-from abcost.searching.storage import release_stale
+from abcost.searching.storage import ask, release_stale
 
 if TYPE_CHECKING:
     import optuna
+
+    from abcost.searching.beating import BeatingStorage
 
 PLANNED = "planned"
 
@@ -82,54 +86,92 @@ def enqueue(study: optuna.Study, jobs: Sequence[Job]) -> None:
 
 
 class Finals:
-    """Runs trainings of the finals in one process."""
+    """Runs trainings of the finals in one process, as many at a time as the settings' `group` says."""
 
-    def __init__(self, study: optuna.Study, problem: Problem, lab: Lab) -> None:
+    def __init__(self, study: optuna.Study, storage: BeatingStorage, problem: Problem, lab: Lab) -> None:
         self._study = study
+        self._beats = Beats(storage, study)
         self._problem = problem
         self._lab = lab
 
     def step(self) -> bool:
-        """Run the next training; False if none is waiting."""
-        import optuna  # noqa: PLC0415
+        """Run the next trainings; False if none is waiting.
 
+        Raises KeyboardInterrupt, after saving and handing them back, if the lab was asked to stop.
+        """
         release_stale(self._study)
-        waiting = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
-        if not waiting:
-            return False
-        self._study.optimize(self._objective, n_trials=1)
-        return True
+        taken: dict[int, tuple[optuna.Trial, Job]] = {}  # number -> trial, and what is to be done
+        with self._beats, self._handing_back(taken):
+            while len(taken) < self._problem.settings.group and self._take(taken):
+                pass
+            jobs = [job for _, job in taken.values()]
+            for (trial, _), found in zip(list(taken.values()), self._judge(jobs), strict=True):
+                self._end(trial, found)
+                del taken[trial.number]
+        return bool(jobs)
 
-    def _objective(self, trial: optuna.Trial) -> float:
+    def _take(self, taken: dict[int, tuple[optuna.Trial, Job]]) -> bool:
+        """Whether there was another training that nobody has taken."""
         import optuna  # noqa: PLC0415
 
+        if not self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+            return False
+        trial = ask(self._study)
         attributes = trial.user_attrs
         if "name" not in attributes:  # another worker was faster, and Optuna made a trial of its own
-            raise optuna.TrialPruned
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return False
+        self._beats.add(trial.number)
         candidate = None if attributes["sets"] is None else candidate_of(attributes, self._problem)
-        job = Job(attributes["name"], attributes["seed"], candidate)
-        try:
-            found = self._judge(job)
-        except TrainError as error:
-            trial.set_user_attr("reason", str(error))
-            raise optuna.TrialPruned from error
-        except KeyboardInterrupt:
-            self._study.enqueue_trial({}, user_attrs=dict(attributes))
-            self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            raise
-        trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
-        return found.loss
+        taken[trial.number] = trial, Job(attributes["name"], attributes["seed"], candidate)
+        return True
 
-    def _judge(self, job: Job) -> Judged:
-        problem, settings = self._problem, self._problem.settings
-        name = f"finals/{slug(job.name)}-{job.seed}"
+    def _end(self, trial: optuna.Trial, found: Judged | TrainError) -> None:
+        import optuna  # noqa: PLC0415
+
+        if isinstance(found, TrainError):
+            trial.set_user_attr("reason", str(found))
+            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
+            self._study.tell(trial, found.loss)
+        self._beats.remove(trial.number)
+
+    @contextlib.contextmanager
+    def _handing_back(self, taken: Mapping[int, tuple[optuna.Trial, Job]]) -> Iterator[None]:
+        """On being asked to stop, leave what has not ended to the next worker."""
+        import optuna  # noqa: PLC0415
+
+        try:
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            for trial, _ in taken.values():
+                if isinstance(error, KeyboardInterrupt):
+                    self._study.enqueue_trial({}, user_attrs=dict(trial.user_attrs))
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            raise
+
+    def _judge(self, jobs: Sequence[Job]) -> Sequence[Judged | TrainError]:
+        problem = self._problem
+        if not problem.settings.epochs:
+            return [self._lab.untrained(self._design(job), _place(job)) for job in jobs]
+        return self._lab.trained([self._training(job) for job in jobs])
+
+    def _design(self, job: Job) -> Design:
         if job.candidate is None:
-            return baseline(job.name, job.seed, problem, self._lab, name)
-        design = design_of(job.candidate, problem.space)
-        if not settings.epochs:
-            return self._lab.untrained(design, name)
-        config = retraining(problem, design, epochs=settings.epochs[-1], seed=job.seed)
-        return self._lab.trained(config, name, scale=design.scale)
+            return design_of_baseline(job.name, self._problem)
+        return design_of(job.candidate, self._problem.space)
+
+    def _training(self, job: Job) -> Training:
+        if job.candidate is None:
+            return baseline(job.name, job.seed, self._problem, self._lab, _place(job))
+        design = self._design(job)
+        config = retraining(self._problem, design, epochs=self._problem.settings.epochs[-1], seed=job.seed)
+        return Training(config, _place(job), scale=design.scale)
+
+
+def _place(job: Job) -> str:
+    return f"finals/{slug(job.name)}-{job.seed}"
 
 
 def candidate_of(attributes: Mapping[str, Any], problem: Problem) -> Candidate:

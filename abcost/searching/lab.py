@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from abcost.core.exponents import ExponentSet
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import Floating
 from abcost.data import Split
+from abcost.errors import TrainError
 from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
 from abcost.models.subject import Subject
 from abcost.searching.problem import Problem
@@ -22,13 +24,13 @@ from abcost.searching.space import Candidate, Space
 from abcost.training.config import Config
 from abcost.training.evaluation import evaluate
 from abcost.training.files import sweep, write_tensors
-from abcost.training.loop import train_step
 from abcost.training.losses import label_loss
 from abcost.training.lowered import Lowered
 from abcost.training.network import described, network
 from abcost.training.outcome import exponents_by_layer
 from abcost.training.run import metrics
 from abcost.training.runtime import start as start_runtime
+from abcost.training.side_by_side import Outcome, Run, alike, obstacle, train_alone, train_side_by_side
 from abcost.training.slopes import plain_state, restrict_slopes
 from abcost.training.standing import Standing, checkpoint
 from abcost.training.surroundings import BEST, METRICS, Surroundings
@@ -75,6 +77,16 @@ class Judged:
     seconds: float = 0.0  # of training
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A retraining: kept as `name`, from a checkpoint (None: the start), measured with weight scales rounded."""
+
+    config: Config
+    name: str
+    start: Path | None = None
+    scale: str = "none"
+
+
 class Lab:
     """Judges networks of one problem in one process; `stop` says whether to break off a training, after saving."""
 
@@ -82,6 +94,8 @@ class Lab:
         self._problem = problem
         self._folder = folder
         self._stop = stop
+        self._obstacles: list[tuple[Config, str | None]] = []
+        self._fresh: dict[int | None, nn.Module] = {}
 
     @cached_property
     def _fabric(self) -> Fabric:
@@ -102,25 +116,55 @@ class Lab:
         write_tensors(place / BEST, checkpoint(config, described(config, data), state, Standing()))
         return self._measured(model, config, design.scale, place / BEST, 0.0)
 
-    def trained(self, config: Config, name: str, *, start: Path | None = None, scale: str = "none") -> Judged:
-        """Retrained from the start; goes on where a training of this name was broken off.
+    def trained(self, jobs: Sequence[Training]) -> list[Judged | TrainError]:
+        """Retrained, those that are alike side by side if the study says so; goes on where one was broken off.
 
-        With weight scales rounded, what is measured is the rewritten graph, in float64.
-        Raises KeyboardInterrupt, after saving, if asked to stop; TrainError if it diverges.
+        With weight scales rounded, what is measured is the rewritten graph, in float64. A training that diverges is a
+        TrainError. Raises KeyboardInterrupt, after saving, if asked to stop.
         """
-        place = self._place(name)
-        if (place / METRICS).exists():
-            found = metrics(place)
-        else:
-            around = Surroundings(
-                self._fabric, self._problem.data_with(config.seed), place, Nobody(), self._stop
-            )
-            found = train_step(config, around, start=start or self._problem.start)
-        if scale == "none":
-            return _judged(found, place / BEST)
-        model = network(config, self._problem.data)
-        restore(model, read_checkpoint(place / BEST))
-        return self._measured(model, config, scale, place / BEST, found["seconds"])
+        found: dict[str, dict[str, Any] | TrainError] = {}
+        waiting: list[tuple[Training, Run]] = []
+        for job in jobs:
+            place = self._place(job.name)
+            if (place / METRICS).exists():
+                found[job.name] = metrics(place)
+            else:
+                waiting.append((job, self._run(job, place)))
+        while waiting:
+            together = [pair for pair in waiting if alike([waiting[0][1].config, pair[1].config])]
+            waiting = [pair for pair in waiting if pair not in together]
+            outcomes = self._train([run for _, run in together])
+            found |= {job.name: outcome for (job, _), outcome in zip(together, outcomes, strict=True)}
+        return [self._judged(job, found[job.name]) for job in jobs]
+
+    def _run(self, job: Training, place: Path) -> Run:
+        data = self._problem.data_with(job.config.seed)
+        around = Surroundings(self._fabric, data, place, Nobody(), self._stop)
+        return Run(job.config, around, job.start or self._problem.start)
+
+    def _train(self, runs: Sequence[Run]) -> list[Outcome]:
+        """Alike ones: side by side where that was asked for and can be, else one by one."""
+        if self._problem.settings.group > 1 and self._obstacle(runs[0].config) is None:
+            return train_side_by_side(runs)
+        return [train_alone(run) for run in runs]
+
+    def _obstacle(self, config: Config) -> str | None:
+        bare = replace(config, slopes=None, seed=0, epochs=1)
+        found = next((why for known, why in self._obstacles if known == bare), "")
+        if found == "":
+            found = obstacle(bare, self._problem.data)
+            self._obstacles.append((bare, found))
+        return found
+
+    def _judged(self, job: Training, found: dict[str, Any] | TrainError) -> Judged | TrainError:
+        if isinstance(found, TrainError):
+            return found
+        best = self._place(job.name) / BEST
+        if job.scale == "none":
+            return _judged(found, best)
+        model = network(job.config, self._problem.data)
+        restore(model, read_checkpoint(best))
+        return self._measured(model, job.config, job.scale, best, found["seconds"])
 
     def converted(
         self, config: Config, change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
@@ -139,7 +183,9 @@ class Lab:
         )
 
     def _restricted(self, config: Config) -> nn.Module:
-        model = network(config, self._problem.data)
+        if config.alpha_exponent not in self._fresh:  # else candidates differ in their slopes alone
+            self._fresh[config.alpha_exponent] = network(config, self._problem.data)
+        model = deepcopy(self._fresh[config.alpha_exponent])
         restore(model, self._start)
         restrict_slopes(model, config)
         return model

@@ -86,7 +86,13 @@ class Problem:
 
     def data_with(self, seed: int) -> DataSet:
         """The same images, in the order and with the augmentation of another seed."""
-        return self.data if seed == self.config.seed else images(replace(self.config, seed=seed))
+        if seed not in self._data:
+            self._data[seed] = images(replace(self.config, seed=seed))
+        return self._data[seed]
+
+    @cached_property
+    def _data(self) -> dict[int, DataSet]:
+        return {self.config.seed: self.data}
 
     @cached_property
     def space(self) -> Space:

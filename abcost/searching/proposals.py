@@ -57,8 +57,32 @@ def sampler_of(settings: Settings, *, salt: Sequence[int]) -> optuna.samplers.Ba
     if settings.sampler == "tpe":
         first = max(5, settings.trials // 5)
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, multivariate=True)
-    size = max(4, min(50, settings.trials // 5))
-    return optuna.samplers.NSGAIISampler(seed=seed, population_size=size)
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=_generation(settings))
+
+
+def _generation(settings: Settings) -> int:
+    return max(4, min(50, settings.trials // 5))
+
+
+def learns_now(
+    settings: Settings,
+    complete: Sequence[optuna.trial.FrozenTrial],
+    group: Sequence[optuna.trial.FrozenTrial],
+) -> bool:
+    """Whether the sampler would propose something else if it knew the values of a group of running trials.
+
+    NSGA-II reads a generation when all of it is complete; random search learns nothing. TPE learns from every trial,
+    and a group is proposed without that, as what several workers try is.
+    """
+    if settings.sampler != "nsga2" or not group:
+        return False
+    generations = [g for t in (*complete, *group) for g in _generation_of(t)]
+    return bool(generations) and generations.count(max(generations)) >= _generation(settings)
+
+
+def _generation_of(trial: optuna.trial.FrozenTrial) -> list[int]:
+    """The generation that Optuna's sampler has counted a trial to; none for those that others have proposed."""
+    return [value for name, value in trial.system_attrs.items() if name.endswith(":generation")]
 
 
 def first_proposals(space: Space, trained: Mapping[str, Sequence[int]], trials: int) -> list[Candidate]:

@@ -32,10 +32,12 @@ from abcost.training.config import Config
 from abcost.training.files import alone, copy_whole, sweep
 from abcost.training.network import network
 from abcost.training.run import train
+from abcost.training.side_by_side import obstacle
 from abcost.training.surroundings import BEST
 from abcost.training.watch import Watch as TrainWatch
 
 _LOOK_S = 0.3
+_READ_EVERY = 3  # looks; reading trials that run takes the database some hundredths of a second
 
 
 class Impossible(SearchError):  # noqa: N818 - an answer, not a fault
@@ -210,6 +212,10 @@ def _run(
     before = explored(studies.explore.get_trials(deepcopy=False), problem.settings, seconds=0, done_before=0)
     if all_done(studies.finals) and before.done >= problem.settings.trials:
         return before
+    if problem.settings.group > 1 and (reason := obstacle(problem.config, problem.data)):
+        watch.note(
+            f"candidates are retrained one by one, not {problem.settings.group} side by side: {reason}"
+        )
     crew = Crew(place.url, place.study, str(place.folder.resolve()), place.workers, place.cpus, place.gpus)
     executor = EXECUTORS.get(place.executor)(crew)
     try:
@@ -224,7 +230,7 @@ def _run(
                 raise KeyboardInterrupt
             if finished(trials, problem.settings.trials) or studies.explore.user_attrs.get(EXHAUSTED):
                 break
-            time.sleep(_LOOK_S)
+            _pause(stop)
         if studies.explore.user_attrs.get(EXHAUSTED):
             watch.note(f"the space has no more candidates within the budget: {now.done} were judged")
         if not now.done:
@@ -248,11 +254,18 @@ def _run(
                     done_before=held,
                 )
             )
-            time.sleep(_LOOK_S)
+            _pause(stop)
         trials = studies.explore.get_trials(deepcopy=False)  # some that were over budget have ended since
         return explored(trials, problem.settings, seconds=time.monotonic() - began, done_before=before.done)
     finally:
         executor.stop()
+
+
+def _pause(stop: Callable[[], bool]) -> None:
+    """Until the trials are read again, or sooner if asked to stop."""
+    for _ in range(_READ_EVERY):
+        if not stop():
+            time.sleep(_LOOK_S)
 
 
 def _ended(studies: Studies) -> int:

@@ -22,7 +22,7 @@ class Settings:
     recipe: `abcost.training.config.Config` of a retraining, without slopes and epochs. space: `Space.to_dict()`.
     epochs: of each rung of retraining, none for calibration loss alone. keep: share of the candidates that a rung
     passes on. finalists: most points of the front that are trained with `seeds` seeds.
-    start: SHA-256 of the checkpoint that all candidates start from.
+    start: SHA-256 of the checkpoint that all candidates start from. group: how many retrainings stand side by side.
     """
 
     model: str
@@ -44,11 +44,19 @@ class Settings:
     trials: int
     images: int  # of the validation split, for the calibration loss
     start: str = ""
+    group: int = 1  # retrainings side by side, at most
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise unknown_name("--sampler", self.sampler, SAMPLERS)
-        for name, least in (("trials", 1), ("finalists", 1), ("seeds", 1), ("images", 1), ("seed", 0)):
+        for name, least in (
+            ("trials", 1),
+            ("finalists", 1),
+            ("seeds", 1),
+            ("images", 1),
+            ("group", 1),
+            ("seed", 0),
+        ):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise UsageError(f"--{name} must be a whole number of at least {least}, got {value!r}")
@@ -73,7 +81,8 @@ class Settings:
                 "name another study"
             )
         try:
-            values = {field.name: plain[field.name] for field in fields(Settings)}
+            held = {"group": 1, **plain}  # studies of an older abcost have none
+            values = {field.name: held[field.name] for field in fields(Settings)}
             recipe = Config.from_dict(
                 plain["recipe"]
             ).to_dict()  # with values that an older abcost did not have

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import optuna
     import sqlalchemy
 
+    from abcost.searching.beating import BeatingStorage
+
 HEARTBEAT_S = 5
 GRACE_S = 20  # a worker that has not been heard of for so long is dead
 _CONNECT_S = 10
@@ -38,7 +40,7 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{(folder / 'study.db').resolve()}"
 
 
-def open_storage(url: str) -> optuna.storages.RDBStorage:
+def open_storage(url: str) -> BeatingStorage:
     """The database at `url`, with heartbeats. Raises SearchError if it cannot be reached, UsageError, MissingExtra."""
     check_extra()
     import optuna  # noqa: PLC0415 - takes a second
@@ -87,6 +89,13 @@ def release_stale(study: optuna.Study) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
+
+
+def ask(study: optuna.Study) -> optuna.Trial:
+    """The next trial, whose heartbeat is the caller's business (see `heartbeat.Beats`)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Optuna beats in `Study.optimize` alone
+        return study.ask()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from abcost.searching.storage import hidden, open_storage, reported
 if TYPE_CHECKING:
     import optuna
 
+    from abcost.searching.beating import BeatingStorage
+
 _SETTINGS, _FOLDER = "settings", "folder"
 _FINALS = " finals"  # ends the name of the second study
 
@@ -23,6 +25,7 @@ class Studies:
     url: str
     explore: optuna.Study
     finals: optuna.Study
+    storage: BeatingStorage  # of both
 
     @property
     def settings(self) -> Settings:
@@ -55,7 +58,7 @@ def begin(url: str, name: str, settings: Settings, objectives: int, folder: str)
         explore.set_user_attr(_SETTINGS, settings.to_dict())
         explore.set_user_attr(_FOLDER, folder)
         finals = optuna.create_study(storage=storage, study_name=name + _FINALS, load_if_exists=True)
-        return Studies(url, explore, finals)
+        return Studies(url, explore, finals, storage)
 
 
 def join(url: str, name: str) -> Studies:
@@ -73,4 +76,4 @@ def join(url: str, name: str) -> Studies:
             raise SearchError(
                 f"study {name!r} at {hidden(url)} is not of abcost search: name another --study"
             )
-        return Studies(url, explore, finals)
+        return Studies(url, explore, finals, storage)

@@ -24,6 +24,7 @@ from abcost.searching.problem import Problem
 from abcost.searching.storage import reported
 from abcost.searching.studies import Studies, join
 from abcost.training.interrupt import catching
+from abcost.training.memory import keep_memory
 
 START = "start.pt"
 _WAIT_S = 0.5
@@ -42,8 +43,8 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
     problem = Problem(settings, start)
     lab = Lab(problem, folder, stop)
     explorer, finals = (
-        Explorer(studies.explore, problem, lab, salt),
-        Finals(studies.finals, problem, lab),
+        Explorer(studies.explore, studies.storage, problem, lab, salt),
+        Finals(studies.finals, studies.storage, problem, lab),
     )
     with reported(studies.url):
         while explorer.step():
@@ -76,6 +77,7 @@ def _heed(stop: Callable[[], bool]) -> None:
 
 def main() -> int:
     """A worker that dies with the process that started it. Exit status as `abcost`'s."""
+    keep_memory()
     asked = json.loads(sys.stdin.readline())
     parent = asked["parent"]  # said by the parent: by now it may be dead, and getppid() another's
     try:

@@ -12,7 +12,7 @@ GRADIENT_FLOOR = 1e-6
 
 
 @torch.no_grad()
-def clip_(parameters: Iterable[Tensor], factor: float) -> None:
+def clip_(parameters: Iterable[Tensor], factor: float, members: int = 1) -> None:
     """Clip the gradient of every unit of `parameters`, in place.
 
         limit = factor * max(|unit|, 1e-3)
@@ -21,6 +21,7 @@ def clip_(parameters: Iterable[Tensor], factor: float) -> None:
     |.| is the Euclidean norm. A unit is one slice along the first dimension, in a weight (out, in, kh, kw) one
     output channel; a tensor of one dimension is one unit. Parameters without gradient are passed over; all
     have one dtype and device. The units of all tensors are compared in one go, in a few calls of torch.
+    members: of networks side by side (see `abcost.training.grouped`), whose units are their own.
 
     Source: Brock et al., ICML 2021 (NFNet); floors: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
 
@@ -30,7 +31,7 @@ def clip_(parameters: Iterable[Tensor], factor: float) -> None:
     >>> p.grad.tolist()
     [0.0, 0.5]
     """
-    trained = [(p, p.grad) for p in parameters if p.grad is not None]
+    trained = [(_apart(p, members), _apart(p.grad, members)) for p in parameters if p.grad is not None]
     if not trained:
         return
     grads = [grad for _, grad in trained]
@@ -41,6 +42,13 @@ def clip_(parameters: Iterable[Tensor], factor: float) -> None:
     scales = torch.where(lengths > limits, limits / lengths.clamp_min(GRADIENT_FLOOR), 1.0)
     pieces = torch.split_with_sizes(scales, sizes)
     torch._foreach_mul_(grads, [piece.view_as(norm) for piece, norm in zip(pieces, norms, strict=True)])
+
+
+def _apart(tensor: Tensor, members: int) -> Tensor:
+    """A view in which every unit is a slice along the first dimension, also where a network has one unit only."""
+    if members == 1 or (tensor.dim() > 1 and len(tensor) > 1):
+        return tensor
+    return tensor.view(members, -1)  # of one dimension, or a shift (1, channels, 1, 1)
 
 
 def _norms(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from abcost.data import Split
+from abcost.training.grouped import Grouped
 from abcost.training.losses import label_loss
+from abcost.training.splits import SideBySide
 from abcost.training.tally import Tally
 
 if TYPE_CHECKING:
@@ -16,13 +18,21 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    fabric: Fabric, model: nn.Module, split: Split, *, classes: int, batch_size: int, confusion: bool = False
+    fabric: Fabric,
+    model: nn.Module,
+    split: Split | SideBySide,
+    *,
+    classes: int,
+    batch_size: int,
+    confusion: bool = False,
 ) -> Tally:
     """Loss with the labels, top-1 and top-5 (and the confusion matrix) of `model`, which is left in evaluation mode.
 
+    Of networks side by side (`Grouped`), of every one; `split` may be `SideBySide` then.
     Every process reads every so-manieth image of `split`, in batches of `batch_size`; the sums are those of all.
     """
-    tally = Tally(classes, fabric.device, confusion=confusion)
+    members = model.members if isinstance(model, Grouped) else None
+    tally = Tally(classes, fabric.device, confusion=confusion, members=members)
     mine = torch.arange(fabric.global_rank, len(split), fabric.world_size)
     dtype = next(model.parameters()).dtype
     model.eval()

@@ -12,23 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from abcost.data import DataSet
-from abcost.errors import TrainError
 from abcost.models.checkpoint import load_checkpoint
 from abcost.training.adam import Adam
 from abcost.training.agc import clip_
 from abcost.training.config import Config
+from abcost.training.epoch import diverged, ended_better, epoch_row, keep
 from abcost.training.evaluation import evaluate, summed
-from abcost.training.files import write_tensors, write_text
 from abcost.training.groups import clipped_parameters, parameter_groups
-from abcost.training.log import Board, Row, log_csv
+from abcost.training.log import Board
 from abcost.training.losses import mixed_loss
-from abcost.training.network import described, network
+from abcost.training.network import network
 from abcost.training.order import epoch_order, share_of_batches
 from abcost.training.outcome import test
 from abcost.training.schedule import learning_rate
-from abcost.training.slopes import plain_state, restrict_slopes
-from abcost.training.standing import Standing, checkpoint, restore, save
-from abcost.training.surroundings import BEST, BOARD, LAST, LOG, Surroundings
+from abcost.training.slopes import restrict_slopes
+from abcost.training.standing import Snapshot, Standing, restore
+from abcost.training.surroundings import BOARD, LAST, Surroundings
 from abcost.training.tally import Tally
 from abcost.training.teacher import load_teacher
 
@@ -78,7 +77,7 @@ def train_step(config: Config, around: Surroundings, *, start: Path | None = Non
     finally:
         if board is not None:
             board.close()
-    return test(config, around, standing)
+    return test(config, around, standing, None)
 
 
 def check_step(config: Config, data: DataSet, processes: int, *, start: Path | None = None) -> None:
@@ -140,10 +139,7 @@ class _Trainer:
         tally.sums = self._together(tally)
         trained = tally.means()
         if not math.isfinite(trained[0]):
-            raise TrainError(
-                f"the loss is {trained[0]} in epoch {standing.epoch + 1} of step {config.step}: training diverged; "
-                f"lower --lr (now {config.lr:g}) or --clip (now {config.clip})"
-            )
+            raise diverged(config, standing.epoch, trained[0])
         chosen = evaluate(
             fabric,
             self.model,
@@ -152,7 +148,9 @@ class _Trainer:
             batch_size=config.batch_size,
         )
         seconds = time.monotonic() - began
-        standing.rows.append(_row(config, standing.epoch, trained, chosen.means(), tally.images, seconds))
+        standing.rows.append(
+            epoch_row(config, standing.epoch, trained, chosen.means(), tally.images, seconds)
+        )
         standing.finish_epoch()
         self._save(standing)
 
@@ -204,47 +202,9 @@ class _Trainer:
         return summed(self.around.fabric, tally.sums)
 
     def _save(self, standing: Standing) -> None:
-        """best.pt if it is one, then the log, then last.pt."""
-        config, fabric, folder = self.config, self.around.fabric, self.around.folder
-        ended = standing.batch == 0
-        if ended and _better(standing, config.select_on, config.ties):
+        fabric = self.around.fabric
+        if ended_better(self.config, standing):
             standing.best = standing.epoch
         if fabric.is_global_zero:
-            description = described(config, self.around.data)
-            if ended and standing.best == standing.epoch:
-                write_tensors(
-                    folder / BEST, checkpoint(config, description, plain_state(self.model), standing)
-                )
-            write_text(folder / LOG, log_csv(standing.rows))
-            save(folder / LAST, config, description, self.model, self.adam, standing)
+            keep(self.config, self.around, Snapshot.of(self.model, self.adam), standing)
         fabric.barrier()
-
-
-def _row(
-    config: Config,
-    epoch: int,
-    trained: tuple[float, float, float],
-    chosen: tuple[float, float, float],
-    images: int,
-    seconds: float,
-) -> Row:
-    names = ("loss", "top1", "top5")
-    return {
-        "step": config.step,
-        "epoch": epoch + 1,
-        "lr": learning_rate(config.lr, epoch, config.epochs),
-        **{f"train_{name}": value for name, value in zip(names, trained, strict=True)},
-        **{f"{config.select_on}_{name}": value for name, value in zip(names, chosen, strict=True)},
-        "images_per_second": images / seconds,
-        "seconds": seconds,
-    }
-
-
-def _better(standing: Standing, split: str, ties: str) -> bool:
-    """Whether the last epoch is the best: by top-1; of equal ones the later, or that of less loss."""
-    if standing.best == 0:
-        return True
-    last, best = standing.rows[-1], standing.rows[standing.best - 1]
-    if last[f"{split}_top1"] != best[f"{split}_top1"]:
-        return last[f"{split}_top1"] > best[f"{split}_top1"]
-    return ties == "later" or last[f"{split}_loss"] < best[f"{split}_loss"]

@@ -1,4 +1,7 @@
-"""What is minimised: cross-entropy with the labels, or with what a teacher says."""
+"""What is minimised: cross-entropy with the labels, or with what a teacher says.
+
+Of networks side by side (see `abcost.training.grouped`), logits are (K, N, classes) and losses (K,).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from torch.nn import functional
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy with the labels, mean over the batch.  logits: (N, classes);  labels: (N,)."""
-    return functional.cross_entropy(logits, labels)
+    """Cross-entropy with the labels, mean over the batch.  logits: (N, classes);  labels: (N,), or (K, N)."""
+    return _mean_entropy(logits, labels)
 
 
 def distribution_loss(logits: Tensor, teacher: Tensor) -> Tensor:
@@ -16,7 +19,22 @@ def distribution_loss(logits: Tensor, teacher: Tensor) -> Tensor:
 
     No gradient reaches the teacher.  Source: ReActNet (Liu et al., ECCV 2020).
     """
-    return functional.cross_entropy(logits, teacher.detach().softmax(dim=1))
+    return _mean_entropy(logits, teacher.detach().softmax(dim=-1))
+
+
+def _mean_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """() of one network, (K,) of networks side by side, which may share their targets."""
+    if logits.dim() == 2:
+        return functional.cross_entropy(logits, targets)
+    members, images, _ = logits.shape
+    each = targets if targets.dim() > _dims_of_one(targets) else targets.expand(members, *targets.shape)
+    losses = functional.cross_entropy(logits.flatten(0, 1), each.flatten(0, 1), reduction="none")
+    return losses.view(members, images).mean(dim=1)
+
+
+def _dims_of_one(targets: Tensor) -> int:
+    """Of labels (N,), or of distributions (N, classes)."""
+    return 2 if targets.is_floating_point() else 1
 
 
 def mixed_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, distillation: float) -> Tensor:

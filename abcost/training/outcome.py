@@ -23,10 +23,13 @@ from abcost.training.surroundings import BEST, CONFUSION, METRICS, Surroundings
 from abcost.training.tally import Tally, wilson
 
 
-def test(config: Config, around: Surroundings, standing: Standing) -> dict[str, Any]:
-    """Load best.pt as anybody would, evaluate it, and write confusion.csv, then metrics.json. Raises OutputError."""
+def test(config: Config, around: Surroundings, standing: Standing, model: nn.Module | None) -> dict[str, Any]:
+    """Load best.pt as anybody would, evaluate it, and write confusion.csv, then metrics.json. Raises OutputError.
+
+    model: to load it into, if there is one; its tensors are changed.
+    """
     fabric, data, folder = around.fabric, around.data, around.folder
-    model = network(config, data)
+    model = network(config, data) if model is None else model
     load_checkpoint(model, folder / BEST)
     model.to(fabric.device)
     tally = evaluate(

@@ -50,7 +50,7 @@ def train(
         check_step(config, data, fabric.world_size, start=before if config is first else None)
     with alone(folder) if fabric.is_global_zero else nullcontext():
         if fabric.is_global_zero:
-            _prepare(steps, folder, resume=resume)
+            prepare(steps, folder, resume=resume)
         fabric.barrier()
         found: dict[str, Any] = {}
         for config in steps:
@@ -98,7 +98,7 @@ def check_folder(steps: Sequence[Config], folder: Path, *, resume: bool) -> None
         resumed(started, folder, asked)
 
 
-def _prepare(steps: Sequence[Config], folder: Path, *, resume: bool) -> None:
+def prepare(steps: Sequence[Config], folder: Path, *, resume: bool) -> None:
     """Make the folders of earlier steps, write down what is trained, remove what a killed process left half-written."""
     check_folder(steps, folder, resume=resume)  # again: now nobody else can write there
     try:

@@ -29,6 +29,20 @@ class _NearestIdentityGradient(torch.autograd.Function):
         return grad, None
 
 
+class _NearestOfMemberIdentityGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: FunctionCtx, latent: Tensor, allowed: Tensor) -> Tensor:
+        members, most = allowed.shape
+        each = latent.view(members, -1, 1)
+        choices = allowed[:, None].expand(members, each.shape[1], most)
+        nearest = (each - choices).abs().argmin(dim=2, keepdim=True)
+        return choices.gather(2, nearest).flatten()
+
+    @staticmethod
+    def backward(_ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
 class NearestExponent(nn.Module):
     """L_alpha = the allowed exponent nearest to the latent one, the smaller of two at equal distance.
 
@@ -52,6 +66,30 @@ class NearestExponent(nn.Module):
         return result
 
 
+class NearestOfMember(nn.Module):
+    """`NearestExponent` of networks side by side, every one with a set of its own.
+
+    latent, result: (networks * C,), network after network.
+
+    >>> both = NearestOfMember([torch.tensor([-3.0]), torch.tensor([-2.0, 0.0])])
+    >>> both(torch.tensor([-9.0, 2.0, -9.0, 2.0])).tolist()
+    [-3.0, -3.0, -2.0, 0.0]
+    """
+
+    allowed: Tensor
+
+    def __init__(self, sets: Sequence[Tensor]) -> None:
+        super().__init__()
+        most = max(len(exponents) for exponents in sets)
+        rows = [torch.cat([s, s[-1:].expand(most - len(s))]) for s in sets]  # the last again changes nothing
+        self.register_buffer("allowed", torch.stack(rows), persistent=False)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Projected exponents."""
+        result: Tensor = _NearestOfMemberIdentityGradient.apply(latent, self.allowed)  # type: ignore[no-untyped-call]
+        return result
+
+
 def restrict_slopes(model: nn.Module, config: Config) -> None:
     """Hold the slopes of `model` to what `config` allows. Layers that it does not name are free.
 
@@ -62,7 +100,7 @@ def restrict_slopes(model: nn.Module, config: Config) -> None:
         _fix(model, config.fixed_slope)
     for name, exponents in (config.slopes or {}).items():
         prelu = _prelu(model, name)
-        nearest = NearestExponent(exponents).to(prelu.L_alpha.device)
+        nearest = NearestExponent(exponents).to(prelu.L_alpha)  # its type and device
         with torch.no_grad():
             prelu.L_alpha.copy_(nearest(prelu.L_alpha))
         parametrize.register_parametrization(prelu, "L_alpha", nearest)

@@ -55,24 +55,33 @@ def checkpoint(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is kept of a network and its optimizer at one moment: see `plain_state` and `latent_slopes`."""
+
+    state: Mapping[str, Tensor]
+    latent: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, model: nn.Module, optimizer: Optimizer) -> Snapshot:
+        """Now; the optimizer's tensors are not copied."""
+        return cls(plain_state(model), latent_slopes(model), optimizer.state_dict())
+
+
 def save(
-    path: Path,
-    config: Config,
-    description: Mapping[str, Any],
-    model: nn.Module,
-    optimizer: Optimizer,
-    standing: Standing,
+    path: Path, config: Config, description: Mapping[str, Any], snapshot: Snapshot, standing: Standing
 ) -> None:
     """Write all that `restore` needs. Raises OutputError."""
-    content = checkpoint(config, description, plain_state(model), standing)
-    content["optimizer"] = optimizer.state_dict()
+    content = checkpoint(config, description, snapshot.state, standing)
+    content["optimizer"] = snapshot.optimizer
     content["resume"] = {
         "batch": standing.batch,
         "sums": standing.sums,
         "seconds": standing.seconds,
         "rows": standing.rows,
         "best": standing.best,
-        "latent": latent_slopes(model),
+        "latent": snapshot.latent,
         "random": torch.get_rng_state(),
     }
     write_tensors(path, content)

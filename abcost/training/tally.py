@@ -13,25 +13,39 @@ class Tally:
 
     sums: (4,) float64: images, loss, top-1 right, top-5 right.  confusion: (classes, classes), rows are the truth;
     None unless asked for. Top-5 is top-k where there are fewer than five classes.
+    members: of networks side by side (see `abcost.training.grouped`), whose sums are (members, 4); None: one alone.
     """
 
-    def __init__(self, classes: int, device: torch.device, *, confusion: bool = False) -> None:
-        self.sums = torch.zeros(4, dtype=torch.float64, device=device)
+    def __init__(
+        self, classes: int, device: torch.device, *, confusion: bool = False, members: int | None = None
+    ) -> None:
+        shape = (4,) if members is None else (members, 4)
+        self.sums = torch.zeros(shape, dtype=torch.float64, device=device)
         self.confusion = (
             torch.zeros(classes, classes, dtype=torch.int64, device=device) if confusion else None
         )
 
     @torch.no_grad()
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        """One batch: logits (N, classes), labels (N,), loss () as the mean of the batch."""
-        best = logits.argmax(dim=1)
-        top = logits.topk(min(5, logits.shape[1]), dim=1).indices
-        self.sums[0] += len(labels)
-        self.sums[1] += loss.detach() * len(labels)
-        self.sums[2] += (best == labels).sum()
-        self.sums[3] += (top == labels[:, None]).sum()
+        """One batch: logits (N, classes), labels (N,), loss () as the mean of the batch.
+
+        Of members side by side: logits (members, N, classes), labels (N,) or (members, N), loss (members,).
+        """
+        best = logits.argmax(dim=-1)
+        top = logits.topk(min(5, logits.shape[-1]), dim=-1).indices
+        images = labels.shape[-1]
+        self.sums[..., 0] += images
+        self.sums[..., 1] += loss.detach() * images
+        self.sums[..., 2] += (best == labels).sum(dim=-1)
+        self.sums[..., 3] += (top == labels[..., None]).sum(dim=(-2, -1))
         if self.confusion is not None:
             self.confusion.index_put_((labels, best), torch.ones_like(labels), accumulate=True)
+
+    def member(self, number: int) -> Tally:
+        """That of one of several networks side by side."""
+        found = Tally(0, self.sums.device)
+        found.sums = self.sums[number]
+        return found
 
     @property
     def images(self) -> int:

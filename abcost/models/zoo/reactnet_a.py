@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from abcost.errors import UsageError
 from abcost.models.recipe import Recipe
 from abcost.models.registry import MODELS
 from abcost.models.variance import reactnet_a_betas
-from abcost.nn import rprelu, scaled_convolution, shifted_sign
+from abcost.nn import concatenate, rprelu, scaled_convolution, shifted_sign
 
 WIDTH = 32  # channels of the stem
 DEPTHS = (1, 2, 2, 6, 2)  # blocks per stage; the first of each doubles the channels
@@ -79,7 +78,7 @@ class Block(nn.Module):
         if self.doubles:
             first = scaled_convolution(a2, self.binary_pw_down1, self.scale2_1)
             second = scaled_convolution(a2, self.binary_pw_down2, self.scale2_2)
-            o2 = torch.cat([first + o1, second + o1], dim=1)
+            o2 = concatenate([first + o1, second + o1], self.binary_pw_down1.groups)
         else:
             o2 = scaled_convolution(a2, self.binary_pw, self.scale2) + o1
         return rprelu(o2, self.move22, self.prelu2, self.move23)

@@ -1,0 +1,63 @@
+"""The end of an epoch: what is said of it, whether it is the best one, and what is kept."""
+
+from __future__ import annotations
+
+from abcost.errors import TrainError
+from abcost.training.config import Config
+from abcost.training.files import write_tensors, write_text
+from abcost.training.log import Row, log_csv
+from abcost.training.network import described
+from abcost.training.schedule import learning_rate
+from abcost.training.standing import Snapshot, Standing, checkpoint, save
+from abcost.training.surroundings import BEST, LAST, LOG, Surroundings
+
+
+def epoch_row(
+    config: Config,
+    epoch: int,
+    trained: tuple[float, float, float],
+    chosen: tuple[float, float, float],
+    images: int,
+    seconds: float,
+) -> Row:
+    """The line of the log for `epoch` (from 0): loss, top-1 and top-5 in training, and on the split that chooses."""
+    names = ("loss", "top1", "top5")
+    return {
+        "step": config.step,
+        "epoch": epoch + 1,
+        "lr": learning_rate(config.lr, epoch, config.epochs),
+        **{f"train_{name}": value for name, value in zip(names, trained, strict=True)},
+        **{f"{config.select_on}_{name}": value for name, value in zip(names, chosen, strict=True)},
+        "images_per_second": images / seconds,
+        "seconds": seconds,
+    }
+
+
+def diverged(config: Config, epoch: int, loss: float) -> TrainError:
+    """What is raised where the loss of `epoch` (from 0) is not finite."""
+    return TrainError(
+        f"the loss is {loss} in epoch {epoch + 1} of step {config.step}: training diverged; "
+        f"lower --lr (now {config.lr:g}) or --clip (now {config.clip})"
+    )
+
+
+def ended_better(config: Config, standing: Standing) -> bool:
+    """Whether an epoch has just ended, and is the best: by top-1; of equal ones the later, or that of less loss."""
+    if standing.batch != 0:
+        return False
+    if standing.best == 0:
+        return True
+    split = config.select_on
+    last, best = standing.rows[-1], standing.rows[standing.best - 1]
+    if last[f"{split}_top1"] != best[f"{split}_top1"]:
+        return last[f"{split}_top1"] > best[f"{split}_top1"]
+    return config.ties == "later" or last[f"{split}_loss"] < best[f"{split}_loss"]
+
+
+def keep(config: Config, around: Surroundings, snapshot: Snapshot, standing: Standing) -> None:
+    """best.pt if the epoch that has just ended is the best, then the log, then last.pt. Raises OutputError."""
+    folder, description = around.folder, described(config, around.data)
+    if standing.batch == 0 and standing.best == standing.epoch:
+        write_tensors(folder / BEST, checkpoint(config, description, snapshot.state, standing))
+    write_text(folder / LOG, log_csv(standing.rows))
+    save(folder / LAST, config, description, snapshot, standing)

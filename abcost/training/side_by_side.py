@@ -1,0 +1,306 @@
+"""Trainings side by side: networks of one structure in one, each with batches, loss, clipping and results of its own.
+
+What is trained, and what is left in the folder of each, is what `train_step` trains and leaves, up to the rounding of
+sums in another order. The bits are the same whichever trainings stand beside one another (see `Grouped`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from abcost.data import DataSet, Split
+from abcost.errors import TrainError
+from abcost.models.checkpoint import load_checkpoint
+from abcost.training.agc import clip_
+from abcost.training.config import Config
+from abcost.training.epoch import diverged, ended_better, epoch_row, keep
+from abcost.training.evaluation import evaluate
+from abcost.training.groupable import check_groupable
+from abcost.training.grouped import Grouped, NotGroupable
+from abcost.training.groups import clipped_parameters, parameter_groups
+from abcost.training.log import Board
+from abcost.training.loop import train_step
+from abcost.training.losses import mixed_loss
+from abcost.training.network import network
+from abcost.training.order import epoch_order, share_of_batches
+from abcost.training.outcome import test
+from abcost.training.schedule import learning_rate
+from abcost.training.slopes import restrict_slopes
+from abcost.training.splits import SideBySide
+from abcost.training.standing import Standing, restore
+from abcost.training.surroundings import BOARD, LAST, Surroundings
+from abcost.training.tally import Tally
+from abcost.training.teacher import load_teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training: what `train_step` is called with."""
+
+    config: Config
+    around: Surroundings
+    start: Path | None = None
+
+
+Outcome = dict[str, Any] | TrainError
+"""What metrics.json says, or why there is none."""
+
+
+def alike(configs: Sequence[Config]) -> bool:
+    """Whether trainings differ in nothing but their seeds and the exponents that the same layers may take."""
+    bare = [
+        replace(config, seed=0, slopes=dict.fromkeys(config.slopes or (), (0,)) or None) for config in configs
+    ]
+    return all(config == bare[0] for config in bare)
+
+
+def obstacle(config: Config, data: DataSet) -> str | None:
+    """Why trainings of this network cannot stand side by side; None if they can. Raises as `network`."""
+    if config.compile or config.devices > 1 or "TORCHELASTIC_RUN_ID" in os.environ:
+        return "that is for one process without --compile"
+    images, _ = data.validation.batch(torch.arange(2), epoch=0, augment=False)
+    with torch.random.fork_rng(devices=[]):
+        model = network(config, data)
+    try:
+        check_groupable(model, images)
+    except NotGroupable as reason:
+        return str(reason)
+    return None
+
+
+def train_side_by_side(runs: Sequence[Run]) -> list[Outcome]:
+    """Train all, or go on, as `train_step` does with each; those that stand at the same batch side by side.
+
+    The runs are `alike`, without an `obstacle`. Raises KeyboardInterrupt, after saving, if asked to stop; UsageError,
+    CheckpointError or OutputError. A training that diverges is a TrainError among the outcomes, and the others go on.
+    """
+    members = _members(runs)
+    where = {id(member): number for number, member in enumerate(members)}
+    found: dict[int, Outcome] = {}
+    ordered = sorted(members, key=lambda m: m.place)
+    for _, together in groupby(ordered, key=lambda m: m.place):
+        group = list(together)
+        for member, outcome in zip(group, _train(group), strict=True):
+            found[where[id(member)]] = outcome
+    return [found[number] for number in range(len(runs))]
+
+
+def train_alone(run: Run) -> Outcome:
+    """As `train_step`, with its TrainError as the outcome."""
+    try:
+        return train_step(run.config, run.around, start=run.start)
+    except TrainError as error:
+        return error
+
+
+@dataclass(slots=True)
+class _Member:
+    """One training, before it is put side by side with others."""
+
+    run: Run
+    fresh: nn.Module  # as it is made, for whoever reads its checkpoint
+    model: nn.Module
+    adam: Adam
+    standing: Standing
+    failed: TrainError | None = None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.standing.epoch, self.standing.batch
+
+
+def _members(runs: Sequence[Run]) -> list[_Member]:
+    """Made as `train_step` makes them; what starts from checkpoints needs to be made only once."""
+    found: list[_Member] = []
+    for run in runs:
+        config, data = run.config, run.around.data
+        if run.start is not None and found:
+            fresh = found[0].fresh
+        else:
+            torch.manual_seed(config.seed)
+            if config.teacher and config.distillation:  # making it takes random numbers
+                load_teacher(config.teacher, config.teacher_model, data)
+            fresh = network(config, data)
+        model = deepcopy(fresh)
+        if run.start is not None:
+            load_checkpoint(model, run.start)
+        restrict_slopes(model, config)
+        adam = Adam(parameter_groups(model, config), fused=True)
+        last = run.around.folder / LAST
+        standing = restore(last, config, model, adam) if last.exists() else Standing()
+        found.append(_Member(run, fresh, model, adam, standing))
+    return found
+
+
+def _train(members: Sequence[_Member]) -> list[Outcome]:
+    """Those that stand at the same batch, to the end."""
+    first = members[0].run
+    config, fabric = first.config, first.around.fabric
+    teacher = None
+    if config.teacher and config.distillation:
+        teacher = load_teacher(config.teacher, config.teacher_model, first.around.data).to(config.dtype)
+        teacher = teacher.to(fabric.device)
+    grouped = Grouped([m.model for m in members])
+    adam = Adam(parameter_groups(grouped.network, config), fused=True)
+    grouped.load_optimizer(adam, [m.adam for m in members])
+    runner, optimizer = fabric.setup(grouped, adam)
+    trainer = _Trainer(members, grouped, runner, adam, optimizer, teacher)
+    for m in members:
+        m.run.around.watch.started(m.run.config, epoch=m.standing.epoch, batches=trainer.batches())
+    boards = [Board(m.run.around.folder / BOARD, m.standing.epoch) for m in members]
+    try:
+        while trainer.place[0] < config.epochs and not all(m.failed for m in members):
+            trainer.epoch()
+            for m, board in zip(members, boards, strict=True):
+                if m.failed is None:
+                    board.add(m.standing.rows[-1])
+                    m.run.around.watch.epoch(m.standing.rows[-1])
+            if trainer.place[0] < config.epochs and first.around.stop():
+                raise KeyboardInterrupt
+    finally:
+        for board in boards:
+            board.close()
+    return [m.failed or test(m.run.config, m.run.around, m.standing, deepcopy(m.fresh)) for m in members]
+
+
+@dataclass(slots=True)
+class _Trainer:
+    """Networks side by side with their optimiser, and how an epoch changes them: `loop._Trainer` for several."""
+
+    members: Sequence[_Member]
+    grouped: Grouped  # as it is saved and evaluated
+    runner: nn.Module  # the same, as the runtime runs it
+    adam: Adam
+    optimizer: Any
+    teacher: nn.Module | None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Epoch and batch at which all stand."""
+        return self.members[0].place
+
+    def epoch(self) -> None:
+        """Train one epoch, or what is left of it, evaluate and save; the standings move on.
+
+        A member whose loss is not finite has `failed`. Raises KeyboardInterrupt, after saving, if asked to stop.
+        """
+        first = self.members[0].run
+        config, fabric, data = first.config, first.around.fabric, first.around.data
+        epoch, batch = self.place
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate(group["start_lr"], epoch, config.epochs)
+        tally = Tally(len(data.classes), fabric.device, members=len(self.members))
+        tally.sums += torch.tensor(
+            [m.standing.sums for m in self.members], dtype=torch.float64, device=fabric.device
+        )
+        began = time.monotonic()
+        before = [m.standing.seconds for m in self.members]
+
+        orders = self._orders(epoch)
+        remaining = orders[..., batch * config.batch_size :]
+        clipped = clipped_parameters(self.grouped.network)
+        self.grouped.train()
+        unread = self._split("train").batches(
+            remaining, config.batch_size, epoch=epoch, augment=config.augment
+        )
+        for pixels in unread if remaining.numel() else ():
+            losses = self._batch(pixels, clipped, tally)
+            for m, loss in zip(self.members, losses, strict=True):
+                m.standing.batch += 1
+                m.run.around.watch.batch(m.standing.batch, loss)
+            if first.around.stop():
+                share = (time.monotonic() - began) / len(self.members)
+                for m, sums, seconds in zip(self.members, tally.sums.tolist(), before, strict=True):
+                    m.standing.sums, m.standing.seconds = sums, seconds + share
+                self._save()
+                raise KeyboardInterrupt
+
+        chosen = evaluate(
+            fabric,
+            self.grouped,
+            self._split("validation"),
+            classes=len(data.classes),
+            batch_size=config.batch_size,
+        )
+        share = (time.monotonic() - began) / len(self.members)
+        for number, m in enumerate(self.members):
+            trained = tally.member(number)
+            if m.failed is None and not math.isfinite(trained.means()[0]):
+                m.failed = diverged(m.run.config, epoch, trained.means()[0])
+            row = epoch_row(
+                m.run.config,
+                epoch,
+                trained.means(),
+                chosen.member(number).means(),
+                trained.images,
+                before[number] + share,
+            )
+            m.standing.rows.append(row)
+            m.standing.finish_epoch()
+        self._save()
+
+    def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: Tally) -> Tensor:
+        """Forward, backward, clip, step; the loss of each, (K,)."""
+        first = self.members[0].run
+        config, fabric = first.config, first.around.fabric
+        images, labels = fabric.to_device(batch)
+        with fabric.autocast():
+            logits = self.runner(images)
+        taught = None
+        if self.teacher is not None:
+            with torch.no_grad(), fabric.autocast():
+                each = images.to(config.dtype).split(3, dim=1)
+                taught = torch.stack([self.teacher(own) for own in each])
+            taught = taught if len(taught) > 1 else taught[0]
+        losses = mixed_loss(logits, labels, taught, config.distillation)
+        self.optimizer.zero_grad()
+        fabric.backward(losses.sum())
+        if config.clip is not None:
+            clip_(clipped, config.clip, self.grouped.width)
+        self.optimizer.step()
+        tally.add(logits, labels, losses)
+        return losses.detach()
+
+    def batches(self) -> int:
+        """Per epoch. Raises UsageError if a batch does not fit the set."""
+        return self._orders(0).shape[-1] // self.members[0].run.config.batch_size
+
+    def _orders(self, epoch: int) -> Tensor:
+        """In which images are read: (n,) where all have one seed, (K, n) else."""
+        found = []
+        for m in self.members[:1] if self._one_seed() else self.members:
+            config, data = m.run.config, m.run.around.data
+            order = epoch_order(len(data.train), seed=config.seed, step=config.step, epoch=epoch)
+            found.append(share_of_batches(order, config.batch_size, rank=0, processes=1))
+        return found[0] if self._one_seed() else torch.stack(found)
+
+    def _split(self, name: str) -> Split | SideBySide:
+        splits = [getattr(m.run.around.data, name) for m in self.members]
+        return splits[0] if self._one_seed() else SideBySide(splits)
+
+    def _one_seed(self) -> bool:
+        """Whether all see the same images in the same order."""
+        first = self.members[0].run
+        return all(
+            m.run.around.data is first.around.data and m.run.config.seed == first.config.seed
+            for m in self.members
+        )
+
+    def _save(self) -> None:
+        for m, snapshot in zip(self.members, self.grouped.snapshots(self.adam), strict=True):
+            if m.failed is None:
+                if ended_better(m.run.config, m.standing):
+                    m.standing.best = m.standing.epoch
+                keep(m.run.config, m.run.around, snapshot, m.standing)

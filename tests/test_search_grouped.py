@@ -1,0 +1,233 @@
+"""Searches whose candidates are retrained side by side: the same search as one by one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from abcost.api.search import settings_of
+from abcost.cli import run as cli
+from abcost.searching import heartbeat, storage
+from abcost.searching.claim import held_group
+from abcost.searching.explore import Explorer, judged
+from abcost.searching.finals import Finals, all_done, enqueue, plan, results
+from abcost.searching.lab import Lab
+from abcost.searching.problem import Problem
+from abcost.searching.proposals import first_proposals, parameters
+from abcost.searching.run import exponents_of_start
+from abcost.searching.settings import Settings
+from abcost.searching.storage import sqlite_url
+from abcost.searching.studies import begin
+from abcost.searching.worker import digest_of
+from abcost.training.recipes import configs
+from searching import options, trained
+
+
+@pytest.fixture(scope="module")
+def init(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("start"))
+
+
+def opened(folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5):
+    """Problem, studies and lab of a search with two short rungs, in float64 unless said otherwise."""
+    given = {
+        "data": "digits",
+        "base_width": 4,
+        "blocks": (1, 1),
+        "seed": 0,
+        "precision": precision,
+        "batch_size": 512,
+    }
+    (config,) = configs("reactnet_18", (2,), given=given)
+    asked = {
+        "target": "fpga-lut6", "device": None, "clock_mhz": 100.0, "budget": "luts=400", "width": None,
+        "fraction_bits": 12, "keep": keep, "finalists": 2, "seeds": 2, "sampler": sampler, "seed": 0,
+        "trials": trials, "images": 64, "group": group,
+    }  # fmt: skip
+    space = {"low": -4, "high": 1, "most": 3, "scales": ("none",), "alphas": ()}
+    folder.mkdir(exist_ok=True)
+    if not (folder / "start.pt").exists():
+        shutil.copy(init, folder / "start.pt")
+    settings = settings_of(config, asked, space, "layer", (1, 2))
+    settings = replace(settings, start=digest_of(folder / "start.pt"))
+    problem = Problem(settings, folder / "start.pt")
+    studies = begin(sqlite_url(folder), "search", settings, len(problem.objectives), str(folder))
+    if not studies.explore.get_trials(deepcopy=False):
+        for candidate in first_proposals(problem.space, exponents_of_start(problem.start), trials):
+            studies.explore.enqueue_trial(parameters(candidate, problem.space))
+    return problem, studies, Lab(problem, folder, stop)
+
+
+def explored(problem, studies, lab):
+    explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
+    while explorer.step():
+        pass
+    found = [
+        (t.user_attrs["key"], t.user_attrs["end"], t.user_attrs.get("rungs", []))
+        for t in studies.explore.get_trials(deepcopy=False)
+    ]
+    studies.storage.engine.dispose()
+    return found
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "random"])
+def test_the_same_search_as_one_by_one(init, tmp_path, sampler):
+    """The same candidates in the same order, each with the same end and, in float64, the same losses."""
+    alone = explored(*opened(tmp_path / "alone", init, group=1, sampler=sampler))
+    beside = explored(*opened(tmp_path / "beside", init, group=4, sampler=sampler))
+    assert [found[:2] for found in alone] == [found[:2] for found in beside]
+    assert len({len(rungs) for _, _, rungs in alone}) > 1  # some were stopped
+    for one, other in zip(alone, beside, strict=True):
+        assert other[2] == pytest.approx(one[2], rel=1e-9)
+
+
+def test_an_interrupted_search_judges_as_one_that_is_not(init, tmp_path):
+    """In float32 to the bit, though what is gone on with has other neighbours; finals too."""
+    asked = {"group": 4, "sampler": "random", "precision": "32", "keep": 1.0, "trials": 5}
+    whole = opened(tmp_path / "whole", init, **asked)
+    losses = {key: rungs for key, end, rungs in explored(*whole) if end == "evaluated"}
+    calls = iter(range(10_000))
+    broken = opened(tmp_path / "broken", init, stop=lambda: next(calls) == 3, **asked)
+    with pytest.raises(KeyboardInterrupt):
+        explored(*broken)
+    states = [t.state for t in broken[1].explore.get_trials(deepcopy=False)]
+    assert states.count(TrialState.FAIL) == states.count(TrialState.WAITING) > 1  # handed back
+    assert TrialState.RUNNING not in states
+    again = opened(tmp_path / "broken", init, **asked)
+    found = {key: rungs for key, end, rungs in _ended(explored_again(*again)) if end == "evaluated"}
+    assert len(found) == 5
+    common = found.keys() & losses.keys()
+    assert len(common) >= 4  # those that had been proposed
+    assert all(found[key] == losses[key] for key in common)
+
+
+def explored_again(problem, studies, lab):
+    explorer = Explorer(studies.explore, studies.storage, problem, lab, 1)
+    while explorer.step():
+        pass
+    trials = studies.explore.get_trials(deepcopy=False)
+    studies.storage.engine.dispose()
+    return trials
+
+
+def _ended(trials):
+    return [(t.user_attrs["key"], t.user_attrs["end"], t.user_attrs["rungs"]) for t in judged(trials)]
+
+
+def test_finals_are_those_of_one_by_one(init, tmp_path):
+    """All baselines and finalists, in float64."""
+    found = {}
+    for group in (1, 8):
+        problem, studies, lab = opened(tmp_path / str(group), init, group=group, sampler="random", trials=3)
+        explored(problem, studies, lab)
+        enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
+        finals = Finals(studies.finals, studies.storage, problem, lab)
+        while not all_done(studies.finals):
+            assert finals.step()
+        found[group] = {name: [j.loss for j in of] for name, of in results(studies.finals).items()}
+        studies.storage.engine.dispose()
+    assert {"fixed 2^-3", "fixed 2^-7", "quantized RPReLU", "real PReLU"} < found[1].keys()
+    assert found[8].keys() == found[1].keys()
+    for name, losses in found[1].items():
+        assert found[8][name] == pytest.approx(losses, rel=1e-9)
+
+
+def test_a_trial_is_heard_of_as_soon_as_it_is_taken(tmp_path):
+    """A new one and one from the queue: a worker that is killed at any moment afterwards is missed."""
+    kept = storage.open_storage(sqlite_url(tmp_path))
+    study = optuna.create_study(storage=kept, study_name="beats")
+    heard = []
+    kept.record_heartbeat = heard.append
+    storage.ask(study)
+    assert len(heard) == 1
+    study.enqueue_trial({})
+    storage.ask(study)
+    assert len(set(heard)) == 2
+    kept.engine.dispose()
+
+
+def test_trials_of_a_group_are_heard_of(tmp_path):
+    """Every one that runs, and none that has ended; Optuna hands on what it does not hear of."""
+    kept = storage.open_storage(sqlite_url(tmp_path))
+    study = optuna.create_study(storage=kept, study_name="beats")
+    numbers = [storage.ask(study).number for _ in range(3)]
+    heard = []
+    kept.record_heartbeat = heard.append
+    beats = heartbeat.Beats(kept, study)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heartbeat, "HEARTBEAT_S", 0.01)
+        with beats:
+            for number in numbers:
+                beats.add(number)
+            beats.remove(numbers[1])
+            heard.clear()
+            while len(heard) < 6:
+                pass
+    study_id = kept.get_study_id_from_name("beats")
+    ids = [kept.get_trial_id_from_study_id_trial_number(study_id, n) for n in numbers]
+    assert set(heard) == {ids[0], ids[2]}
+    kept.engine.dispose()
+
+
+def test_a_search_goes_on_with_the_group_that_it_was_started_with(init, tmp_path, capfd):
+    arguments = options(tmp_path, init, epochs="1", trials=2, finalists=1, seeds=1, workers=1)
+    assert cli([*arguments, "--group", "3"]) == 0
+    assert held_group(tmp_path) == 3
+    assert cli(arguments) == 0  # which says nothing of it
+    assert held_group(tmp_path) == 3
+    capfd.readouterr()
+    assert cli([*arguments, "--group", "2"]) == 2
+    assert "is a search with group 3, not 2" in capfd.readouterr().err
+
+
+def test_studies_of_before_were_searched_one_by_one(init, tmp_path):
+    problem, _, _ = opened(tmp_path, init, group=4)
+    held = problem.settings.to_dict()
+    del held["group"]
+    assert Settings.from_dict(held, "an old study").group == 1
+    (tmp_path / "search.json").write_text(json.dumps({"settings": held}))
+    assert held_group(tmp_path) == 1
+    assert held_group(tmp_path / "nowhere") is None
+
+
+MIXING = """
+from own_network import Net
+from abcost.nn import QuantizedPReLU
+
+class Mixing(Net):
+    def forward(self, x):
+        x = super().forward(x)
+        return x - x.mean(1, keepdim=True)
+
+def net():
+    return Mixing(4, 2, QuantizedPReLU)
+"""
+
+
+def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd, monkeypatch):
+    """Its logits would be moved by the mean over all networks; a line says so, and the search goes on."""
+    (tmp_path / "mixing.py").write_text(MIXING)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of the worker
+    network = [f"{tmp_path}/mixing.py:net", "--data", "digits"]
+    assert cli(["train", *network, "--epochs", "1", "--run-dir", str(tmp_path / "start")]) == 0
+    asked = [
+        "--init",
+        str(tmp_path / "start" / "best.pt"),
+        "--run-dir",
+        str(tmp_path / "run"),
+        "--trials",
+        "2",
+    ]
+    asked += ["--epochs", "1", "--finalists", "1", "--seeds", "1", "--workers", "1", "--group", "2"]
+    capfd.readouterr()
+    assert cli(["search", *network, *asked]) == 0
+    said = capfd.readouterr().err
+    assert "candidates are retrained one by one, not 2 side by side: logits differ by" in said
+    assert len(list((tmp_path / "run" / "trials").glob("*/metrics.json"))) >= 1
