@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from browser import CHROME
+
 collect_ignore = ["sample_plugin"]  # its tests run where it is installed, see test_plugins.py
 
 settings.register_profile("abcost", deadline=None, derandomize=True, max_examples=60)
@@ -28,3 +30,10 @@ def _plain_terminal(monkeypatch):
     """pytest-xdist sets COLUMNS in its workers; reports would follow it."""
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_browser_for_a_file():
+    """Nothing is started where no page is opened."""
+    yield
+    CHROME.end()
