@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 from hypothesis import settings
 
+from abcost.cost import CostTable, cost_models_dir
+from abcost.cost.table import locate
 from browser import CHROME
 
 collect_ignore = ["sample_plugin"]  # its tests run where it is installed, see test_plugins.py
@@ -23,6 +27,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # with a test process per core, threads mostly wait for each other: here, and in the commands that tests start
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+_load = CostTable.load
+_read_once = cache(_load)
+_bundled = cost_models_dir()
+
+
+def _load_bundled_once(name_or_path, *, sampled=None):
+    """Nearly every test takes a table or two, and each is a tenth of a second; what a table remembers is its own."""
+    path = locate(name_or_path)
+    if path.parent != _bundled:
+        return _load(name_or_path, sampled=sampled)
+    return replace(_read_once(path, sampled=sampled), _prices={}, remembered={}, _narrowest={})
+
+
+CostTable.load = _load_bundled_once
 
 
 @pytest.fixture(autouse=True)
