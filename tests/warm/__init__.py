@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,8 @@ def folder() -> Path:
     place = Path(tempfile.gettempdir()) / f"abcost-warm-{run or owner}"
     place.mkdir(mode=0o700, exist_ok=True)
     with FileLock(place / "lock"):
-        if not (place / "server").exists():
+        if not answers(place / "server"):
+            (place / "server").unlink(missing_ok=True)  # of a server that was killed
             for name, program in SHIMS.items():
                 (place / name).write_text(f"#!/bin/sh\n{program}\n")
                 (place / name).chmod(0o755)
@@ -47,6 +49,12 @@ def folder() -> Path:
                 done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)  # noqa: S603
             assert done.returncode == 0, (place / "log").read_text()
     return place
+
+
+def answers(server: Path) -> bool:
+    """Whether it is there and can be asked."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        return asked.connect_ex(str(server)) == 0
 
 
 def environment() -> dict[str, str]:

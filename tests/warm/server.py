@@ -66,7 +66,10 @@ def serve(place: Path, owner: int) -> None:
                 connection, _ = asked.accept()
                 if os.fork() == 0:
                     asked.close()
-                    answer(connection)
+                    try:
+                        answer(connection)
+                    finally:
+                        os._exit(1)  # nothing was asked
                 connection.close()
             with contextlib.suppress(ChildProcessError):  # there is none
                 while os.waitpid(-1, os.WNOHANG)[0]:
