@@ -3,13 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
+.PHONY: demo test test-all test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
 	search-quality calibrate calibrate-asic clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
 
-test: simulator browser lint types check
+# mypy runs beside the tests, which wait now and then: for heartbeats, for browsers, for processes that were killed.
+test: simulator browser lint
+	$(MAKE) --no-print-directory --jobs 2 types check
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -45,6 +47,8 @@ check: .venv/installed-dev
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
+
+test-all: test test-slow
 
 # torchvision goes with one torch only, and with none of the small CPU builds: an environment of its own, of 5.6 GB.
 test-vision: .venv-vision/installed

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import warm
 from abcost.searching.explore import judged
 from abcost.searching.storage import sqlite_url
 from abcost.searching.studies import join
@@ -18,11 +19,11 @@ WAIT_S = 900  # a safety net: nothing takes minutes, but on a machine that is bu
 COMMAND = (sys.executable, "-c", "from abcost.cli import main; main()")
 
 
-def start(*arguments, **environment):
-    """A command of abcost in a process of its own, whose stderr can be read."""
+def start(*arguments, command=COMMAND, **environment):
+    """A command of abcost in a Python of its own, or one that is forked (warm.ABCOST); its stderr can be read."""
     return subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, *map(str, arguments)],
-        env=WIDE | environment,
+        [*command, *map(str, arguments)],
+        env=(WIDE if command is COMMAND else warm.environment() | {"COLUMNS": "100"}) | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -30,16 +31,10 @@ def start(*arguments, **environment):
 
 
 def run(*arguments):
-    """Exit status, stdout and stderr."""
-    done = subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, *map(str, arguments)],
-        env=WIDE,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=WAIT_S,
-    )
-    return done.returncode, done.stdout, done.stderr
+    """Exit status, stdout and stderr of a command in a process of its own that was forked, its workers too."""
+    process = start(*arguments, command=warm.ABCOST)
+    out, said = process.communicate(timeout=WAIT_S)
+    return process.returncode, out, said
 
 
 def trained(folder):

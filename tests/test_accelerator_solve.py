@@ -177,23 +177,16 @@ def test_raising_the_rate_never_makes_it_cheaper(rates):
         assert fast.fps >= slow.fps
 
 
-@given(
-    *(
-        st.tuples(
-            st.integers(200, 9000),
-            st.integers(1, 60),
-            st.integers(0, 8),
-            st.integers(0, 2),
-            st.integers(0, 300),
-        )
-        for _ in "ab"
-    )
+PARTS = st.tuples(
+    st.integers(200, 9000), st.integers(1, 60), st.integers(0, 8), st.integers(0, 2), st.integers(0, 300)
 )
-@settings(max_examples=30)
-@pytest.mark.parametrize("bandwidth", [None, 10**6])
-@pytest.mark.parametrize("kind", ["pipelined", "shared"])
-def test_a_bigger_device_never_gives_less(kind, bandwidth, small, more):
-    """With all weights on the chip, and with a memory outside."""
+ORGANISED = pytest.mark.parametrize(
+    ("kind", "bandwidth"), [(kind, rate) for kind in ("pipelined", "shared") for rate in (None, 10**6)]
+)
+"""With all weights on the chip, and with a memory outside."""
+
+
+def a_bigger_device_never_gives_less(kind, bandwidth, small, more):
     names = ("luts", "dsps", "blocks", "uram", "lutram")
     graph = residual(8, 8)
     part = device(**dict(zip(names, small, strict=True)), bandwidth=bandwidth)
@@ -205,6 +198,21 @@ def test_a_bigger_device_never_gives_less(kind, bandwidth, small, more):
     if not little.over:
         assert not large.over
         assert large.fps >= little.fps
+
+
+@ORGANISED
+@given(PARTS, PARTS)
+@settings(max_examples=10)
+def test_a_bigger_device_never_gives_less(kind, bandwidth, small, more):
+    a_bigger_device_never_gives_less(kind, bandwidth, small, more)
+
+
+@ORGANISED
+@given(PARTS, PARTS)
+@settings(max_examples=60)
+@pytest.mark.slow
+def test_of_many_devices_a_bigger_one_never_gives_less(kind, bandwidth, small, more):
+    a_bigger_device_never_gives_less(kind, bandwidth, small, more)
 
 
 def test_without_a_wanted_rate_the_refusal_is_what_limits():

@@ -21,6 +21,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
+import warm
 from abcost.cli import LEAST_MEMORY, run
 from abcost.models import build
 from searching import COMMAND, WAIT_S
@@ -229,9 +230,9 @@ def test_there_are_sixty_and_more():
 # what only a process of its own can have
 
 
-def process(arguments, streams="", **options):
+def process(arguments, streams="", *, command=COMMAND, **options):
     """Status and stderr of a command whose streams a shell has redirected."""
-    command = [*COMMAND, *arguments]
+    command = [*command, *arguments]
     done = subprocess.run(  # noqa: S603 - our own command
         ["/bin/sh", "-c", f'exec "$@" {streams}', "sh", *command], stderr=subprocess.PIPE, text=True, check=False,
         timeout=WAIT_S, **options,
@@ -251,13 +252,24 @@ PRINTING = {
 
 
 @pytest.mark.parametrize("arguments", PRINTING.values(), ids=PRINTING)
-@pytest.mark.parametrize(
-    ("streams", "reason"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
-)
-def test_stdout_that_takes_nothing(unchanged, arguments, streams, reason):
-    status, said = process(arguments, streams)
+def test_stdout_that_is_full(unchanged, arguments):
+    status, said = process(arguments, ">/dev/full", command=warm.ABCOST, env=warm.environment())
     assert status == 2, said
-    check(said, f"cannot write .*: {reason}; redirect it to a place that can be written")
+    check(said, "cannot write .*: No space left on device; redirect it to a place that can be written")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(x, marks=[] if x in ("graph", "targets", "version") else pytest.mark.slow)
+        for x in PRINTING
+    ],
+)
+def test_stdout_that_is_closed(unchanged, name):
+    """It has to be when Python starts, which takes seconds with torch."""
+    status, said = process(PRINTING[name], ">&-")
+    assert status == 2, said
+    check(said, "cannot write .*: Bad file descriptor; redirect it to a place that can be written")
 
 
 @pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", ">&- 2>&- <&-"])

@@ -30,10 +30,13 @@ MODEL = f"{USERS}/bnn_residual.py:factory"
 WIDE = Form(18, 8)
 
 
-def need_tool(name=None):
-    """A simulator, or that one; without it the test is skipped, but fails where CI is set and there is none at all."""
+def need_tool(name=None, *, small=True):
+    """A simulator, or that one; without it the test is skipped, but fails where CI is set and there is none at all.
+
+    small: Icarus Verilog if it is there, which has simulated a small circuit before Verilator's would be compiled.
+    """
     try:
-        return find_simulator(name)
+        return find_simulator(name or ("iverilog" if small and shutil.which("iverilog") else None))
     except ToolError as error:
         if name is None and os.environ.get("CI"):
             raise
@@ -62,10 +65,10 @@ def folder(circuit, tmp_path_factory):
     return place
 
 
-def simulated(circuit, folder, *, expected=None, tool=None, **ends):
+def simulated(circuit, folder, *, expected=None, tool=None, small=True, **ends):
     built, images, right = circuit
     wanted = right if expected is None else expected
-    tool = need_tool(tool)
+    tool = need_tool(tool, small=small)
     return simulate_images(folder, built.net, built.top, images, wanted, ends=Ends(**ends), tool=tool)
 
 
@@ -144,8 +147,8 @@ def test_a_fifo_that_is_too_shallow_stops_the_circuit(circuit, tmp_path):
 def test_networks_of_the_zoo(name, tmp_path):
     circuit = made(name, fps=20_000.0, form=Form(20, 9))
     write_circuit(circuit[0], tmp_path)
-    plain = simulated(circuit, tmp_path)
-    stalled = simulated(circuit, tmp_path, stalls=True, pause=circuit[0].schedule.interval)
+    plain = simulated(circuit, tmp_path, small=False)
+    stalled = simulated(circuit, tmp_path, small=False, stalls=True, pause=circuit[0].schedule.interval)
     assert plain.equal == stalled.equal == 4
     assert plain.interval == circuit[0].schedule.interval
 
@@ -155,7 +158,7 @@ def test_a_circuit_without_multipliers(tmp_path):
     yosys = need_yosys()
     circuit = made("reactnet_18, no multiplier", fps=10_000.0, form=Form(16, None, NO_MULTIPLIER))
     write_circuit(circuit[0], tmp_path)
-    found = simulated(circuit, tmp_path)
+    found = simulated(circuit, tmp_path, small=False)
     assert (found.images, found.equal) == (4, 4)
     assert found.interval == circuit[0].schedule.interval
     exact = made("reactnet_18", fps=10_000.0, form=Form(16))
@@ -201,8 +204,8 @@ def test_branches_side_by_side(tmp_path):
     circuit = made("reactnet_a", fps=1_000.0, form=Form(16), clock_mhz=60.0)
     assert {edge.passes for edge in circuit[0].net.edges} == {1, 2}
     write_circuit(circuit[0], tmp_path)
-    plain = simulated(circuit, tmp_path)
-    stalled = simulated(circuit, tmp_path, stalls=True, pause=circuit[0].schedule.interval)
+    plain = simulated(circuit, tmp_path, small=False)
+    stalled = simulated(circuit, tmp_path, small=False, stalls=True, pause=circuit[0].schedule.interval)
     assert plain.equal == stalled.equal == 4
     assert plain.interval == circuit[0].schedule.interval
     assert abs(plain.latency - circuit[0].schedule.latency) <= 0.02 * circuit[0].schedule.latency

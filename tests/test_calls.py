@@ -15,6 +15,7 @@ import pytest
 from torch import nn
 
 import abcost
+import warm
 from abcost.cli import run
 from abcost.training.config import NAMES
 
@@ -32,12 +33,19 @@ def command(capsys, *arguments):
     return json.loads(out)
 
 
-def python(code, folder):
+def python(code, folder, *arguments, program=(sys.executable,), **environment):
+    """What a program prints."""
     done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=900
-    )
+        [*program, "-c", code, *arguments], cwd=folder, env={**os.environ, **environment}, capture_output=True,
+        text=True, check=False, timeout=1800,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+def forked(code, folder, *arguments, **environment):
+    """The same in a process that need not load its libraries."""
+    return python(code, folder, *arguments, program=warm.CLIENT, **warm.environment() | environment)
 
 
 # names
@@ -355,12 +363,7 @@ nbformat.write(notebook, "executed.ipynb")
 def test_a_notebook_runs_headless_and_shows_its_results(notebook, tmp_path):
     for package in ("nbclient", "ipykernel"):
         pytest.importorskip(package)
-    own = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "JUPYTER_PLATFORM_DIRS": "1"}
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", EXECUTE, str(notebook)], cwd=tmp_path, env=own, capture_output=True, text=True,
-        check=False, timeout=1800,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    forked(EXECUTE, tmp_path, str(notebook), IPYTHONDIR=str(tmp_path / "ipython"), JUPYTER_PLATFORM_DIRS="1")
     shown = (tmp_path / "executed.ipynb").read_text()
     assert "<table>" in shown  # of the report and of the sweep
     assert "reactnet_18, fixed-point: top-1 " in shown
@@ -372,7 +375,7 @@ def test_a_notebook_runs_headless_and_shows_its_results(notebook, tmp_path):
 def test_the_readme_trains_searches_evaluates_sizes_and_plots(tmp_path):
     (code,) = [code for path, code in scripts() if path.name == "README.md" and "abcost.train" in code]
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
-    out = python(code, tmp_path)
+    out = forked(code, tmp_path)
     assert "reactnet_18, fixed-point: top-1 " in out
     assert "answer      yes: it fits" in out
     assert (tmp_path / "report.svg").read_bytes().startswith(b"<?xml")

@@ -211,7 +211,7 @@ def test_every_side_is_compared_with_the_first(saved, capsys, tmp_path):
 
 # --- accelerators
 
-WIDER = ("reactnet_18,base_width=16", "reactnet_18,base_width=64", "--preset", "digits")
+WIDER = (*(f"reactnet_18,base_width={width},blocks=1x1x1x1" for width in (16, 64)), "--preset", "digits")
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,9 @@ def test_luts_are_of_the_accelerator(accelerators, capsys):
 
 
 def test_rate_latency_and_energy_are_those_of_the_report(accelerators):
-    report = abcost.analyze("reactnet_18", preset="digits", base_width=16, device="xc7z020", fps=1000)
+    report = abcost.analyze(
+        "reactnet_18", preset="digits", base_width=16, blocks=(1, 1, 1, 1), device="xc7z020", fps=1000
+    )
     organised = report.to_dict()["stages"][-1]["organisation"]
     last = {name: delta["before"] for name, delta in accelerators["stages"]["add_and_bit"].items()}
     assert last["organisation.fps"] == organised["fps"] >= 1000

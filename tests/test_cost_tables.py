@@ -62,7 +62,7 @@ def test_cost_names_its_fields():
 
 def typical(target, op):
     """Sizes at which every unit has a figure, whatever it depends on; the width is left to the table."""
-    least = CostTable.load(target).narrowest(op)
+    least = loaded(target).narrowest(op)
     sizes = {"bits": 24, "exponents": 2, "fraction_bits": 12, "depth": 64}
     if op in SHARING:  # of lanes that share, in powers of two
         sizes["choices"] = 4

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import warm
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -32,13 +34,7 @@ def pages():
 
 
 def run_in(folder, command):
-    scripts = Path(sys.executable).parent
-    environment = {
-        **os.environ,
-        "PATH": f"{scripts}:{os.environ['PATH']}",
-        "STUDY_URL": "sqlite:///study.db",
-        "COLUMNS": "100",
-    }
+    environment = warm.environment() | {"STUDY_URL": "sqlite:///study.db", "COLUMNS": "100"}
     done = subprocess.run(  # noqa: S603
         ["/bin/bash", "-euo", "pipefail", "-c", command],
         check=False,

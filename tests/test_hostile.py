@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import resource
 import shutil
 import struct
 import subprocess
@@ -16,13 +16,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+import warm
 from abcost.cli import run
 from abcost.errors import CheckpointError, ModelError
 from abcost.models import build, load_checkpoint
 from abcost.onnx.load import load_onnx
 from abcost.pipeline import analyze
 from abcost.training.files import LOCK, alone
-from searching import COMMAND, NETWORK
+from searching import NETWORK
 
 SMALL = ["reactnet_18", "--preset", "digits", "--base-width", "4", "--blocks", "1,1"]
 VECTOR = np.array([[1.5, -2.5, 0.75, 3.5]], np.float32)
@@ -80,15 +81,20 @@ def test_graphs_of_many_nodes(tmp_path, topology):
     assert {kind.value: count for kind, count in counted.items() if count} == expected
 
 
+LIMITED = """
+import resource, sys
+limit = int(sys.argv.pop(1)) << 30
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+from abcost.cli import main
+main()
+"""
+
+
 def analyzed_within(gigabytes, seconds, path):
-    """stderr and status of `abcost analyze` in a process that may not take more memory."""
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (gigabytes << 30, gigabytes << 30))
-
+    """Status and stderr of `abcost analyze` in a forked process that may not take more memory."""
     done = subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, "analyze", str(path), "--target", "fpga-lut6", "--by", "block"],
-        capture_output=True, text=True, check=False, timeout=seconds, preexec_fn=limit,
+        [*warm.CLIENT, "-c", LIMITED, str(gigabytes), "analyze", str(path), "--target", "fpga-lut6", "--by", "block"],
+        capture_output=True, text=True, check=False, timeout=seconds, env=warm.environment(),
     )  # fmt: skip
     return done.returncode, done.stderr
 
@@ -179,59 +185,85 @@ def test_a_run_that_says_nesting_without_end(capsys, tmp_path):
     assert "config.json is damaged (CheckpointError: " in capsys.readouterr().err
 
 
-def without_privileges(*command, **options):
-    """A command that may not write where the permissions say so, also if the tests run as root."""
+MARK = "-- ended with status"
+SEVERAL = f"""
+import json, sys
+from abcost.cli import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["abcost", *words]
+    try:
+        main()
+    except SystemExit as end:
+        for stream in (sys.stdout, sys.stderr):
+            print("{MARK}", end.code, file=stream, flush=True)
+"""
+
+
+def in_turn(commands, *before, environment=()):
+    """(status, stdout, stderr) of every command, one after the other in one Python: starting it takes seconds.
+
+    before: what starts that Python.
+    """
+    command = [*before, sys.executable, "-c", SEVERAL, json.dumps(commands)]
+    done = subprocess.run(  # noqa: S603 - our own commands
+        command, capture_output=True, check=True, timeout=900, env={**os.environ, **dict(environment)}
+    )
+    ends = re.compile(rf"{MARK} (\d+)\n".encode())
+    out, said = ends.split(done.stdout), ends.split(done.stderr)
+    assert out[1::2] == said[1::2]
+    found = list(zip(map(int, out[1::2]), out[::2], said[::2], strict=False))
+    assert len(found) == len(commands)
+    return found
+
+
+WRITING = (
+    ["analyze", *SMALL, "--format", "json", "-o", "{folder}/report.json"],
+    ["analyze", *SMALL, "--plot", "{folder}/report.svg"],
+    ["graph", *SMALL, "--format", "html", "-o", "{folder}/graph.html"],
+    ["train", *NETWORK, "--epochs", "1", "--run-dir", "{folder}"],
+    ["train", *NETWORK, "--epochs", "1", "--run-dir", "{folder}/new"],
+    ["search", *NETWORK, "--run-dir", "{folder}/new"],
+    ["rtl", *SMALL, "--layer", "layer1.0.conv1", "--out", "{folder}/new"],
+)
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path):
+    """Also if the tests run as root, who may write everywhere."""
+    before = []
     if os.geteuid() == 0:
         if not shutil.which("setpriv"):
             pytest.skip("root may write everywhere, and there is no setpriv to change that")
-        command = ["setpriv", "--bounding-set", "-dac_override", "--inh-caps", "-dac_override", *command]
-    return subprocess.run([*command], capture_output=True, text=True, check=False, timeout=900, **options)  # noqa: S603
+        before = ["setpriv", "--bounding-set", "-dac_override", "--inh-caps", "-dac_override"]
+    folders = [tmp_path / f"kept{number}" for number in range(len(WRITING))]
+    for folder in folders:
+        folder.mkdir()
+        folder.chmod(0o555)
+    commands = [
+        [part.format(folder=folder) for part in words] for folder, words in zip(folders, WRITING, strict=True)
+    ]
+    for folder, words, (status, _, said) in zip(folders, commands, in_turn(commands, *before), strict=True):
+        assert status == 2, (words, said)
+        (line,) = [line for line in said.decode().splitlines() if line.startswith("error: ")]
+        assert str(folder) in line, words
+        assert re.search("Permission denied|cannot be written", line), words
+        assert list(folder.iterdir()) == [], words
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["analyze", *SMALL, "--format", "json", "-o", "{folder}/report.json"],
-        ["analyze", *SMALL, "--plot", "{folder}/report.svg"],
-        ["graph", *SMALL, "--format", "html", "-o", "{folder}/graph.html"],
-        ["train", *NETWORK, "--epochs", "1", "--run-dir", "{folder}"],
-        ["train", *NETWORK, "--epochs", "1", "--run-dir", "{folder}/new"],
-        ["search", *NETWORK, "--run-dir", "{folder}/new"],
-        ["rtl", *SMALL, "--layer", "layer1.0.conv1", "--out", "{folder}/new"],
-    ],
-    ids=lambda arguments: " ".join(arguments[:: len(arguments) - 1]),
+PRINTING = (
+    ["analyze", *SMALL, "--target", "fpga-lut6", "--by", "layer"],
+    ["verify", *SMALL],
+    ["graph", *SMALL, "--format", "dot"],
+    ["targets", "show", "asic-45nm", "--sources"],
+    ["reproduce", "--help"],
+    ["doctor"],
 )
-def test_a_folder_that_may_not_be_written_to(tmp_path, arguments):
-    folder = tmp_path / "kept"
-    folder.mkdir()
-    folder.chmod(0o555)
-    done = without_privileges(*COMMAND, *(part.format(folder=folder) for part in arguments))
-    assert done.returncode == 2, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert str(folder) in line
-    assert re.search("Permission denied|cannot be written", line)
-    assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["analyze", *SMALL, "--target", "fpga-lut6", "--by", "layer"],
-        ["verify", *SMALL],
-        ["graph", *SMALL, "--format", "dot"],
-        ["targets", "show", "asic-45nm", "--sources"],
-        ["reproduce", "--help"],
-        ["doctor"],
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_terminals_that_know_ascii_only(arguments):
+def test_terminals_that_know_ascii_only():
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, *arguments], capture_output=True, env=os.environ | plain, check=False, timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.decode("ascii").splitlines()) > 5
+    for words, (status, out, said) in zip(PRINTING, in_turn(PRINTING, environment=plain), strict=True):
+        assert status == 0, (words, said)
+        assert len(out.decode("ascii").splitlines()) > 5, words
 
 
 HOLDER = """

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import warm
 from abcost import plugins
 from abcost.cli import run
 from abcost.core.kinds import OpKind
@@ -250,12 +251,12 @@ def sample(tmp_path_factory):
 
 
 def call(sample, cwd, *command, status=0):
-    """Standard output and error of Python with the sample installed."""
+    """Standard output and error of a forked Python with the sample installed."""
     paths = [str(sample), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(  # noqa: S603 - our own commands
-        [sys.executable, *map(str, command)],
+        [*warm.CLIENT, *map(str, command)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**warm.environment(), "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         check=False,

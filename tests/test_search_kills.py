@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+import warm
 from searching import WAIT_S, judgements, options, rows, run, start, trained
 
-KILLS = pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+KILLS = pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 """Ten take minutes."""
 DYING = Path(__file__).parent / "data" / "dying"
 
@@ -54,8 +55,8 @@ def known(folder):
 @KILLS
 def test_the_main_process_is_killed(init, tmp_path, kills):
     """Its workers notice, save and stop; the same command goes on."""
-    trials, generator, seen = 10, random.Random(0), {}
-    arguments = options(tmp_path, init, trials=trials, epochs=2)
+    trials, generator, seen = 8, random.Random(0), {}
+    arguments = options(tmp_path, init, trials=trials)
     for _ in range(kills):
         process = start(*arguments)
         began = time.monotonic()
@@ -91,9 +92,9 @@ def dead(folder):
 @KILLS
 def test_workers_are_killed(init, tmp_path, kills):
     """At random places in their code; others take their place, and their trials."""
-    trials, generator = 12, random.Random(1)
-    environment = dying(tmp_path / "dying", [generator.randint(1, 300_000) for _ in range(kills)])
-    process = start(*options(tmp_path / "run", init, trials=trials, epochs=2), **environment)
+    trials, generator = 6 + kills, random.Random(1)
+    environment = dying(tmp_path / "dying", [generator.randint(1, 150_000) for _ in range(kills)])
+    process = start(*options(tmp_path / "run", init, trials=trials, finalists=1), **environment)
     _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, said
     assert dead(tmp_path / "dying") == kills
@@ -115,14 +116,15 @@ def shared(url, init, tmp_path):
     """Two searches of one study, and a worker that joins them; each judges some."""
     trials = 12
     name = f"shared-{tmp_path.name}"
-    first = options(tmp_path / "a", init, storage=url, study=name, trials=trials, workers=1, epochs=2)
-    second = options(tmp_path / "b", init, storage=url, study=name, trials=trials, workers=1, epochs=2)
-    processes = [start(*first)]
+    first = options(tmp_path / "a", init, storage=url, study=name, trials=trials, workers=1)
+    second = options(tmp_path / "b", init, storage=url, study=name, trials=trials, workers=1)
+    processes = [start(*first, command=warm.ABCOST)]
     began = time.monotonic()
     while not (tmp_path / "a" / "trials").exists() and time.monotonic() < began + WAIT_S:
         assert processes[0].poll() is None, processes[0].communicate()
         time.sleep(0.1)
-    processes += [start(*second), start("search", "--join", url, "--study", name)]
+    third = ("search", "--join", url, "--study", name)
+    processes += [start(*second, command=warm.ABCOST), start(*third, command=warm.ABCOST)]
     for process in processes:
         _, said = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, said

@@ -192,7 +192,7 @@ def test_over_budget_is_never_trained(init, tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(init, tmp_path):
-    process = start(*options(tmp_path, init, trials=40, epochs=4))
+    process = start(*options(tmp_path, init, trials=40))
     while process.poll() is None and not (tmp_path / "trials").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
@@ -200,7 +200,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(init, tmp_path):
     assert process.returncode == 130, said
     assert "stopped; the same command continues" in said
     before = judgements(tmp_path)
-    status, _, said = run(*options(tmp_path, init, trials=len(before) + 2, epochs=4))
+    status, _, said = run(*options(tmp_path, init, trials=len(before) + 2))
     assert status == 0, said
     assert before.items() <= judgements(tmp_path).items()
 

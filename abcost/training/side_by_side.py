@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from abcost.training.adam import Adam
 
 from abcost.data import DataSet, Split
 from abcost.errors import TrainError
