@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from abcost.training.adam import Adam
 
 from abcost.data import DataSet, Split
 from abcost.errors import TrainError
 from abcost.models.checkpoint import load_checkpoint
+from abcost.training.adam import Adam
 from abcost.training.agc import clip_
 from abcost.training.config import Config
 from abcost.training.epoch import diverged, ended_better, epoch_row, keep
