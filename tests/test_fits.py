@@ -367,7 +367,7 @@ def many(graph, wishes):
         sets=sets,
     )
     generator = random.Random(1)
-    chosen = np.array([[generator.randrange(len(sets)) for _ in nodes] for _ in range(12)])
+    chosen = np.array([[generator.randrange(len(sets)) for _ in nodes] for _ in range(6)])
     return variants.organise(chosen), [[sets[i] for i in row] for row in chosen]
 
 

@@ -77,8 +77,16 @@ def point_at(page, mark):
     return x, y
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+LOOKS = [
+    (DESKTOP, "light"),
+    (PHONE, "dark"),
+    pytest.param(DESKTOP, "dark", marks=pytest.mark.slow),
+    pytest.param(PHONE, "light", marks=pytest.mark.slow),
+]
+"""Each size and each theme once, and the other pairs of them where there is time."""
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_asked_for_and_nothing_goes_wrong(pages, name, size, scheme):
     """One file; every chart is drawn; nothing is wider than the window, so that a phone scrolls one way only."""

@@ -13,11 +13,17 @@ import psutil
 import pytest
 
 import warm
-from searching import WAIT_S, judgements, options, rows, run, start, trained
+from searching import WAIT_S, judgements, rows, run, start, trained
+from searching import options as options_of
 
 KILLS = pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 """Ten take minutes."""
 DYING = Path(__file__).parent / "data" / "dying"
+
+
+def options(folder, init, **changed):
+    """As few finals as there can be: most of what these tests are about comes before them."""
+    return options_of(folder, init, **{"seeds": 1, "finalists": 1} | changed)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +61,8 @@ def known(folder):
 @KILLS
 def test_the_main_process_is_killed(init, tmp_path, kills):
     """Its workers notice, save and stop; the same command goes on."""
-    trials, generator, seen = 8, random.Random(0), {}
-    arguments = options(tmp_path, init, trials=trials)
+    trials, generator, seen = 6, random.Random(0), {}
+    arguments = options(tmp_path, init, trials=trials, workers=1 if kills == 2 else 2)
     for _ in range(kills):
         process = start(*arguments)
         began = time.monotonic()
@@ -92,9 +98,10 @@ def dead(folder):
 @KILLS
 def test_workers_are_killed(init, tmp_path, kills):
     """At random places in their code; others take their place, and their trials."""
-    trials, generator = 6 + kills, random.Random(1)
+    trials, seeds = (6, 1) if kills == 2 else (16, 2)  # work enough for so many to die of
+    generator = random.Random(1)
     environment = dying(tmp_path / "dying", [generator.randint(1, 150_000) for _ in range(kills)])
-    process = start(*options(tmp_path / "run", init, trials=trials, finalists=1), **environment)
+    process = start(*options(tmp_path / "run", init, trials=trials, seeds=seeds), **environment)
     _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, said
     assert dead(tmp_path / "dying") == kills
@@ -114,7 +121,7 @@ def test_a_worker_that_always_dies_ends_the_search(init, tmp_path, calls):
 
 def shared(url, init, tmp_path):
     """Two searches of one study, and a worker that joins them; each judges some."""
-    trials = 12
+    trials = 8
     name = f"shared-{tmp_path.name}"
     first = options(tmp_path / "a", init, storage=url, study=name, trials=trials, workers=1)
     second = options(tmp_path / "b", init, storage=url, study=name, trials=trials, workers=1)

@@ -99,7 +99,7 @@ def test_all_prices_are_those_of_the_whole_analysis(case):
 @pytest.mark.parametrize("case", [case for case in CASES if case != "reactnet_a"])
 def test_prices_are_those_of_the_whole_analysis(case):
     """ReActNet-A whole on a device takes long; its nodes, and other networks on devices, do not."""
-    check_prices(case, 15)
+    check_prices(case, 30)
 
 
 def check_prices(case, share):

@@ -20,6 +20,9 @@ from abcost.models.slope_sets import read_slope_sets
 from abcost.searching.explore import Explorer, judged
 from searching import WAIT_S, judgements, options, read_json, rows, run, start, trained
 
+FEW_FINALS = {"seeds": 1, "finalists": 1}
+"""For tests of what comes before them."""
+
 
 @pytest.fixture(scope="module")
 def init(tmp_path_factory):
@@ -116,7 +119,7 @@ def test_the_same_command_again_changes_nothing_and_more_trials_go_on(init, sear
 def test_without_retraining_and_over_whole_accelerators(init, tmp_path, capsys):
     status, _, said = run(
         *options(
-            tmp_path, init, epochs=0, budget="luts=3000,fps>=3000,bram36=10", granularity="network", trials=10
+            tmp_path, init, epochs=0, budget="luts=3000,fps>=3000,bram36=10", granularity="network", trials=6
         )
     )
     assert status == 0, said
@@ -131,7 +134,7 @@ def test_without_retraining_and_over_whole_accelerators(init, tmp_path, capsys):
 
 def test_other_scales_and_alphas_can_be_chosen(init, tmp_path, capsys):
     status, _, said = run(
-        *options(tmp_path, init, epochs=0, weight_scales="po2,csd", alpha_exponents="-3,-2", trials=8)
+        *options(tmp_path, init, epochs=0, weight_scales="po2,csd", alpha_exponents="-3,-2", trials=5)
     )
     assert status == 0, said
     points = read_json(tmp_path / "front.json")["front"]
@@ -179,7 +182,7 @@ def test_a_trial_whose_end_is_known_but_not_yet_its_state_is_waited_for():
 def test_over_budget_is_never_trained(init, tmp_path):
     """Random sets of up to four exponents: some take more than sets of one or two, which the limit lets pass."""
     status, _, said = run(
-        *options(tmp_path, init, trials=8, sampler="random", budget="luts=371", max_exponents=4)
+        *options(tmp_path, init, trials=8, sampler="random", budget="luts=371", max_exponents=4, **FEW_FINALS)
     )
     assert status == 0, said
     trials = rows(tmp_path / "trials.csv")
@@ -192,7 +195,7 @@ def test_over_budget_is_never_trained(init, tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(init, tmp_path):
-    process = start(*options(tmp_path, init, trials=40))
+    process = start(*options(tmp_path, init, trials=40, **FEW_FINALS))
     while process.poll() is None and not (tmp_path / "trials").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
@@ -200,7 +203,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(init, tmp_path):
     assert process.returncode == 130, said
     assert "stopped; the same command continues" in said
     before = judgements(tmp_path)
-    status, _, said = run(*options(tmp_path, init, trials=len(before) + 2))
+    status, _, said = run(*options(tmp_path, init, trials=len(before) + 1, **FEW_FINALS))
     assert status == 0, said
     assert before.items() <= judgements(tmp_path).items()
 
@@ -292,13 +295,13 @@ def test_a_full_disk_loses_nothing(init, tmp_path):
     if mounted.returncode:
         pytest.skip(f"cannot mount a small file system: {mounted.stderr}")
     try:
-        status, _, said = run(*options(small / "run", init, trials=40))
+        status, _, said = run(*options(small / "run", init, trials=40, **FEW_FINALS))
         assert status == 2, said
         assert "No space left" in said or "disk is full" in said
         assert len([line for line in said.splitlines() if line.startswith("error:")]) == 1
         before = judgements(small / "run")
         mount("-o", "remount,size=200m", small)
-        status, _, said = run(*options(small / "run", init, trials=max(3, len(before))))
+        status, _, said = run(*options(small / "run", init, trials=max(3, len(before)), **FEW_FINALS))
         assert status == 0, said
         assert before.items() <= judgements(small / "run").items()
     finally:

@@ -29,6 +29,21 @@ def take(folder):
     return None
 
 
+class Asked:
+    """The stdin of a worker: calls are looked at from its first line on, when libraries, slow to load so, are there."""
+
+    def __init__(self, stdin, look):
+        self._stdin, self._look = stdin, look
+
+    def __getattr__(self, name):
+        return getattr(self._stdin, name)
+
+    def readline(self):
+        line = self._stdin.readline()
+        sys.setprofile(self._look)
+        return line
+
+
 def count_down(taken, calls):
     """SIGKILL after so many calls from the first one of `work` in worker.py."""
     counter = itertools.count()
@@ -42,7 +57,7 @@ def count_down(taken, calls):
         if event == "call" and code.co_name == "work" and code.co_filename.endswith("worker.py"):
             sys.setprofile(count)
 
-    sys.setprofile(wait)
+    sys.stdin = Asked(sys.stdin, wait)
 
 
 if "abcost.searching.worker" in sys.orig_argv and "DYING_FOLDER" in os.environ:
