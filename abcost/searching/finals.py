@@ -85,6 +85,11 @@ def enqueue(study: optuna.Study, jobs: Sequence[Job]) -> None:
     study.set_user_attr(PLANNED, value=[_identity(job.attributes) for job in jobs])
 
 
+def reopen(study: optuna.Study) -> None:
+    """More is explored: which trainings there are is decided anew, and workers that are done sooner wait for it."""
+    study.set_user_attr(PLANNED, value=None)
+
+
 class Finals:
     """Runs trainings of the finals in one process, as many at a time as the settings' `group` says."""
 
@@ -181,7 +186,7 @@ def candidate_of(attributes: Mapping[str, Any], problem: Problem) -> Candidate:
 
 def all_done(study: optuna.Study) -> bool:
     """Whether every planned training has ended."""
-    if PLANNED not in study.user_attrs:
+    if study.user_attrs.get(PLANNED) is None:
         return False
     ended = {_identity(t.user_attrs) for t in study.get_trials(deepcopy=False) if _ended(t)}
     return set(study.user_attrs[PLANNED]) <= ended

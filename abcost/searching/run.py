@@ -16,7 +16,7 @@ from abcost.searching.budget import QUANTITIES
 from abcost.searching.claim import check_folder, write_claim
 from abcost.searching.executors.executor import EXECUTORS, Crew
 from abcost.searching.explore import EXHAUSTED, finished
-from abcost.searching.finals import all_done, candidate_of, enqueue, plan, results
+from abcost.searching.finals import all_done, candidate_of, enqueue, plan, reopen, results
 from abcost.searching.lab import Lab, design_of, retraining
 from abcost.searching.points import Point, Result, result_of
 from abcost.searching.pricing import Priced, quantities
@@ -212,6 +212,8 @@ def _run(
     before = explored(studies.explore.get_trials(deepcopy=False), problem.settings, seconds=0, done_before=0)
     if all_done(studies.finals) and before.done >= problem.settings.trials:
         return before
+    if before.done < problem.settings.trials:
+        reopen(studies.finals)
     if problem.settings.group > 1 and (reason := obstacle(problem.config, problem.data)):
         watch.note(
             f"candidates are retrained one by one, not {problem.settings.group} side by side: {reason}"
