@@ -105,20 +105,22 @@ def copied(folder, tmp_path):
 
 def test_a_falsified_weight_file_fails_and_the_layer_is_named(circuit, folder, tmp_path):
     copy = copied(folder, tmp_path)
-    file = copy / "rtl" / "conv1_weights.hex"
+    file = copy / "rtl" / "fc_weights.hex"
     words = file.read_text().split()
-    words[0] = f"{int(words[0], 16) ^ 1:0{len(words[0])}x}"
+    words[0] = (
+        f"{int(words[0], 16) ^ 1 << 4 * len(words[0]) - 4:0{len(words[0])}x}"  # a bit of the highest digit
+    )
     file.write_text("\n".join(words) + "\n")
     found = simulated(circuit, copy)
     assert found.equal < 4
-    assert "layer conv1 gives" in found.difference
+    assert "layer fc gives" in found.difference
 
 
 def test_a_weight_file_that_is_too_short_is_refused(circuit, folder, tmp_path):
     copy = copied(folder, tmp_path)
-    file = copy / "rtl" / "conv1_weights.hex"
+    file = copy / "rtl" / "fc_weights.hex"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ToolError, match=r"conv1_weights\.hex has \d+ words, its memory \d+"):
+    with pytest.raises(ToolError, match=r"fc_weights\.hex has \d+ words, its memory \d+"):
         simulated(circuit, copy)
 
 

@@ -10,7 +10,7 @@ from abcost.errors import UsageError
 from abcost.rtl.forms import Factors
 from abcost.rtl.sweep import DelaySweep, Sample
 from abcost.rtl.unit import Port, Unit, template
-from abcost.rtl.units.rom import random_words, rom
+from abcost.rtl.units.rom import BANK, random_words, rom
 
 STYLES = {"block": "block", "lutram": "logic"}
 """Where a memory goes -> the value of the synthesis attributes `rom_style` and `ram_style`.
@@ -68,7 +68,8 @@ def memory(*, bits: int, words: tuple[int, ...], place: str = "block", file: str
 
 def _in_groups(unit: Unit, bits: int, words: tuple[int, ...]) -> Unit:
     """The unit made of tables in LUTs that synthesis keeps apart, each with its own register."""
-    every = _repeated(words)
+    whole = len(words) // BANK * BANK
+    every = words[:whole] + _repeated(words[whole:])
     tables, lines = {}, []
     for low in range(0, bits, GROUP):
         width = min(GROUP, bits - low)
@@ -81,10 +82,10 @@ def _in_groups(unit: Unit, bits: int, words: tuple[int, ...]) -> Unit:
 
 def _repeated(words: tuple[int, ...]) -> tuple[int, ...]:
     """As many as an address can name: what exceeds a power of two is repeated, so that it needs no further bits."""
+    if len(words) < 2:
+        return words
     half = 1 << ((len(words) - 1).bit_length() - 1)
-    rest = words[half:]
-    if len(rest) > 1:
-        rest = _repeated(rest)
+    rest = _repeated(words[half:])
     return words[:half] + rest * (half // len(rest))
 
 
