@@ -93,7 +93,7 @@ UNITS: dict[str, list[dict[str, object]]] = {
     ],
     "memory": [
         {"bits": b, "words": tuple((i * 37 + 11) % (1 << b) for i in range(n)), "place": p}
-        for b, n, p in ((5, 2, "block"), (70, 9, "lutram"), (8, 300, "block"))
+        for b, n, p in ((5, 2, "block"), (70, 9, "lutram"), (35, 27, "lutram"), (20, 300, "lutram"), (8, 300, "block"))
     ],
     "block_read": [{"bits": 5, "words": (3, 30)}],
     "register": [{"width": w} for w in (1, *WIDTHS)],
