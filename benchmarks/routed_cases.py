@@ -1,7 +1,8 @@
 """The engines that `routed.py` places and routes.
 
 CASES and EARLIER were seen while descriptions, prices and delays were worked on. UNSEEN were written down, and
-committed, before any of them was synthesized; nothing was changed for them.
+committed, before any of them was synthesized; nothing was changed for them. They were placed with one seed first (Fmax
+15.2 % off at worst), then with two more, all of them alike.
 """
 
 from __future__ import annotations
