@@ -68,6 +68,8 @@ def test_a_memory_file_that_is_missing_stops_vivado(tmp_path, monkeypatch):
     (tmp_path / "vivado.tcl").write_text(
         scripts_of(device("xc7z020"), VERILOG, MEMORIES, 100.0)["vivado.tcl"]
     )
+    for file in (*VERILOG, "top.xdc"):
+        (tmp_path / file).write_text("")
     interpreter = tcl(monkeypatch, tmp_path)
     with pytest.raises(interpreter_error(), match=r"rtl/a_weights\.hex is not there: build again"):
         interpreter.eval(f"source {tmp_path / 'vivado.tcl'}")

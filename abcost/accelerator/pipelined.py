@@ -212,7 +212,7 @@ class Pipelined:
                 prelu_luts=self.prices.total(unit for unit in post if unit.op in PRELU_UNITS)["luts"],
                 weights=_home(engine, stored),
                 external_bits=sum(m.traffic_bits for m in stored),
-                missing=self.prices.missing([*dot, *post]),
+                missing=self.prices.missing([*dot, *post]) if None in logic_of.values() else frozenset(),
                 lut_multipliers=in_luts([*dot, *post]),
                 depthwise=depthwise(engine),
                 pipeline_stages=self.designer.stages(engine, folding),

@@ -25,7 +25,9 @@ from typing import Any, TypeVar
 from abcost.errors import ToolError
 from abcost.synth.flows import LIBERTY, Flow, Resources
 from abcost.synth.standard_cells import StandardCells
-from abcost.synth.tools import TIMEOUT, Yosys, cache_folder
+from abcost.synth.tools import TIMEOUT, Yosys, cache_folder, end_running
+
+_LOOK_S = 0.05  # seconds between two looks at what still runs
 
 J = TypeVar("J")
 A = TypeVar("A")
@@ -140,7 +142,7 @@ class Synthesizer:
     ) -> dict[str, Answer | Failure]:
         """All jobs in parallel -> answers by key; `done` is called after each, always from the same thread.
 
-        An interrupt drops the jobs that have not started, keeps what is finished, and is raised again.
+        An interrupt drops the jobs that have not started, ends those that run, and is raised again.
         """
         unique = {self.key(job): job for job in jobs}
         found = in_parallel(unique, self.run, workers or os.cpu_count() or 1, done)
@@ -166,7 +168,7 @@ def in_parallel(
 ) -> dict[str, A | ToolError]:
     """What `run` makes of each job, a ToolError where it raised one; `done` is called after each, from this thread.
 
-    An interrupt drops the jobs that have not started, keeps what is finished, and is raised again.
+    An interrupt drops the jobs that have not started, ends those that run, keeps what is finished, and is raised again.
     """
     found: dict[str, A | ToolError] = {}
     with ThreadPoolExecutor(workers) as pool:
@@ -181,6 +183,9 @@ def in_parallel(
                 done(jobs[key])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in running):
+                end_running()
+                time.sleep(_LOOK_S)
             raise
     return found
 

@@ -129,25 +129,43 @@ def run_program(
     Raises ToolError if it cannot be started, runs longer than TIMEOUT, or fails: with the line that says why.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - a tool of ours, on files that we wrote
+        started = subprocess.Popen(  # noqa: S603 - a tool of ours, on files that we wrote
             command,
             cwd=folder,
             env=os.environ | (environment or {}),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=TIMEOUT,
-            check=False,
         )
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"{name} ran longer than {TIMEOUT} s; try a smaller unit") from None
     except OSError as error:
         raise ToolError(f"{name} could not be started: {error}") from None
-    if done.returncode:
+    _running.add(started)
+    try:
+        with started:
+            try:
+                output, errors = started.communicate(timeout=TIMEOUT)
+            except BaseException:
+                started.kill()
+                raise
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{name} ran longer than {TIMEOUT} s; try a smaller unit") from None
+    finally:
+        _running.discard(started)
+    if started.returncode:
         raise ToolError(
-            f"{name} failed with status {done.returncode}: {_reason(_end_of(log) + done.stderr + done.stdout)}"
+            f"{name} failed with status {started.returncode}: {_reason(_end_of(log) + errors + output)}"
         )
-    return done.stdout + done.stderr
+    return output + errors
+
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+def end_running() -> None:
+    """End the tools that run: of an interrupt from a terminal those that were started just then know nothing."""
+    for started in tuple(_running):
+        started.terminate()
 
 
 def _end_of(log: Path | None) -> str:
