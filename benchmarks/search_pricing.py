@@ -5,13 +5,19 @@ and the first batch, which meets every combination of sets for the first time, a
 batch. The peer is `abcost analyze` without tracing: price and organise the rewritten graph of one candidate.
 
     python benchmarks/search_pricing.py [--model reactnet_a] [--preset imagenet] [--candidates 20000]
+    python benchmarks/search_pricing.py --against OTHER    this benchmark of both checkouts in turns, and the ratios
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,11 +35,41 @@ from abcost.rewrite import RewriteOptions
 from abcost.searching.pricing import Hardware, Pricer, quantities
 from abcost.searching.space import Space, groups_of
 
+HERE = Path(__file__).resolve().parents[1]
+ORGANISED = re.compile(r" fps: .*first batch ([\d.]+) s, then ([\d,]+) candidates/s")
 WHOLE = 5  # analyses of the peer
 SINGLE, WARM = (
     60,
     6,
 )  # candidates priced one by one by a new pricer; those at first, which meet most for the first time
+
+
+def of_checkout(root: Path) -> tuple[float, float]:
+    """CPU seconds of the first batch, and microseconds of a further candidate, on a device. One thread."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    program = [sys.executable, "benchmarks/search_pricing.py"]
+    done = subprocess.run(program, cwd=root, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    found = ORGANISED.search(done.stdout)
+    if found is None:
+        raise SystemExit(f"{root}: no line of a device in what its benchmark prints")
+    return float(found[1]), 1e6 / float(found[2].replace(",", ""))
+
+
+def against(other: Path) -> None:
+    """Print both checkouts in turns, other, ours, other, ours, and the ratios of their sums."""
+    theirs, ours = [], []
+    for _ in range(2):
+        theirs.append(of_checkout(other))
+        ours.append(of_checkout(HERE))
+        for name, (first, further) in (("other", theirs[-1]), ("here", ours[-1])):
+            print(f"{name}: first batch {first:.1f} s, a further candidate {further:.1f} us", flush=True)
+    for what, mine, its in zip(
+        ("first batch", "a further candidate"),
+        zip(*ours, strict=True),
+        zip(*theirs, strict=True),
+        strict=True,
+    ):
+        print(f"{what}: {sum(mine) / sum(its):.3f} times the CPU time")
 
 
 def main() -> None:
@@ -44,7 +80,11 @@ def main() -> None:
     parser.add_argument("--device", default="xczu9eg")
     parser.add_argument("--fps", type=float, default=60.0)
     parser.add_argument("--candidates", type=int, default=20_000)
+    parser.add_argument("--against", type=Path, help="another checkout")
     arguments = parser.parse_args()
+    if arguments.against is not None:
+        against(arguments.against.resolve())
+        return
     torch.set_num_threads(1)
     subject = resolve(Request(arguments.model, preset=arguments.preset))
     graph = stage_graphs(subject.model, subject.inputs, RewriteOptions()).stages[-1].graph
