@@ -19,7 +19,16 @@ from abcost.cost.memory import parameter_bits as bits_of_weights
 
 
 def memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFormat) -> list[Memory]:
-    """Weights or second operand of the dot product, and the line buffers of the windows in the engine.
+    """Weights or second operand of the dot product, and the line buffers of the windows in the engine."""
+    lanes = chain_lanes(engine, folding)
+    return [
+        *dot_memories(engine, folding, graph, number),
+        *chain_memories(engine, lanes, graph, number.width),
+    ]
+
+
+def dot_memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFormat) -> list[Memory]:
+    """Weights or second operand of the dot product, and the line buffer of its window.
 
     Weights of which each is used by a multiplier of its own are constants of the circuit.
     """
@@ -35,7 +44,12 @@ def memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFor
         found.append(Memory("weights", word * products, depth, engine.positions * words, registered=True))
     groups = int(engine.dot.attrs.get("groups", 1))
     found += _line_buffer(engine.dot, graph, folding.simd * min(folding.pe, groups), width)
-    lanes = chain_lanes(engine, folding)
+    return found
+
+
+def chain_memories(engine: Engine, lanes: int, graph: OpGraph, width: int) -> list[Memory]:
+    """Line buffers and running results of the windows behind the dot product, which depend on its lanes alone."""
+    found: list[Memory] = []
     for work in engine.chain:
         found += _line_buffer(work.node, graph, lanes, width)
         found += running_results(work.node, graph, lanes, width)

@@ -123,9 +123,17 @@ class Memory:
 
     def preferred(self, family: Family) -> Memory:
         """In LUTs or in blocks, whichever is worth less."""
-        small = self.luts(family) <= LUTS_PER_BLOCK * self.blocks(family)
+        return replace(self, place="lutram" if self._better_in_luts(family) else "block")
+
+    def worth(self, family: Family) -> int:
+        """LUTs that it is worth where it is preferred."""
+        if self._better_in_luts(family):
+            return self.luts(family)
+        return LUTS_PER_BLOCK * self.blocks(family)
+
+    def _better_in_luts(self, family: Family) -> bool:
         can = self.constant or family.ram is not None
-        return replace(self, place="lutram" if small and can else "block")
+        return can and self.luts(family) <= LUTS_PER_BLOCK * self.blocks(family)
 
 
 def family_of(found: Device | None) -> Family:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abcost.accelerator.design.buffers import streams
-from abcost.accelerator.design.designer import Designer
+from abcost.accelerator.design.designer import Blocks, Designer
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import window_at
 from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.engine_memory import memories
+from abcost.accelerator.engine_memory import chain_memories, dot_memories, memories
 from abcost.accelerator.folding import Folding, foldings, products, smallest, worth_less
-from abcost.accelerator.memory import LUTS_PER_BLOCK, Memory, family_of
+from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.multipliers import in_luts, within_dsps
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
 from abcost.accelerator.placing import Weights, place
@@ -68,6 +68,16 @@ class _Offers(NamedTuple):
     examples: tuple[Folding, ...]
 
 
+class _Built(NamedTuple):
+    """The units of an engine at a folding, those of its dot product and those behind it, and what they take."""
+
+    dot: Sequence[Unit]
+    post: Sequence[Unit]
+    logic: Logic
+    chain_luts: float | None
+    prelu_luts: float | None
+
+
 class Pipelined:
     """The layer pipeline of one graph; `build` organises it for a frame interval.
 
@@ -89,17 +99,22 @@ class Pipelined:
         streamed: bool = False,
     ) -> None:
         self.graph, self.streamed = graph, streamed
-        self.prices = Prices(table)
+        self.prices = Prices.of_table(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
-        self.designer = Designer(graph, NumberFormat(width, fraction_bits), leaf)
+        number = NumberFormat(width, fraction_bits)
+        blocks = table.remembered.setdefault(("blocks", number, leaf), Blocks())
+        self.designer = Designer(graph, number, leaf, blocks)
         self.joins = fifos(graph, width)
         self._befores: dict[tuple[str, Folding], _Before | CostError] = {}
         self._priced: dict[int, dict[str, float | None]] = {}
         self._given = folding.of(self.engines)
         self._folding = folding.part(self.engines)
         self._offered: dict[str, _Offers | CostError] = {}
+        self._built: dict[tuple[int, Folding], _Built] = {}
+        self._luts: dict[tuple[int, Folding], float | None] = {}
+        self._chain_worths: dict[tuple[str, int], int] = {}
         self._ladders = [self.rungs(number, engine) for number, engine in enumerate(self.engines)]
 
     def rungs(self, number: int, engine: Engine) -> list[tuple[int, Folding]]:
@@ -181,46 +196,53 @@ class Pipelined:
         how = "fully unrolled" if self._given[number] is None else "folded as given"
         return f"{how}, {self.engines[number].name}"
 
+    def too_large(self, interval: float, device: Device) -> bool:
+        """Whether the logic alone has more LUTs than the device: seen sooner than by building."""
+        chosen = self._chosen(interval)
+        luts = [self._luts_at(number, folding) for number, folding in enumerate(chosen)]
+        return None not in luts and sum(n or 0.0 for n in luts) > device.luts * (1 + 1e-9)
+
+    def _luts_at(self, number: int, folding: Folding) -> float | None:
+        """LUTs of the logic of an engine of the graph, remembered as in `_at`."""
+        key = (number, folding)
+        if key not in self._luts:
+            self._luts[key] = self.logic(self.engines[number], folding)["luts"]
+        return self._luts[key]
+
+    def _chosen(self, interval: float) -> list[Folding]:
+        """The smallest foldings with at most so many cycles per frame; of engines that have none the fastest."""
+        return [smallest(rungs, interval) or rungs[0][1] for rungs in self._ladders]
+
     def build(
         self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
     ) -> Organised:
         """The smallest foldings with at most so many cycles per frame; engines that cannot are at their fastest."""
-        chosen = [smallest(rungs, interval) or rungs[0][1] for rungs in self._ladders]
+        chosen = self._chosen(interval)
         cycles = [e.cycles(f.pe, f.simd) for e, f in zip(self.engines, chosen, strict=True)]
         actual = max(cycles)
         own = {e.dot.name: n for e, n in zip(self.engines, cycles, strict=True)}
-        units = within_dsps(
-            [
-                group
-                for e, folding in zip(self.engines, chosen, strict=True)
-                for group in self.groups(e, folding)
-            ],
-            self.prices,
-            None if device is None else device.dsps,
-        )
-        pairs = list(zip(units[::2], units[1::2], strict=True))
-        logic = [self.prices.total([*dot, *post]) for dot, post in pairs]
-        held = self._placed(chosen, device, sum(part["luts"] or 0.0 for part in logic), weights)
+        built = self._within(device, [self._at(number, folding) for number, folding in enumerate(chosen)])
+        held = self._placed(chosen, device, sum(part.logic["luts"] or 0.0 for part in built), weights)
         layers = tuple(
             Layer(
                 name=engine.name,
                 pe=folding.pe,
                 simd=folding.simd,
                 cycles=n,
-                resources=resources_of(logic_of, stored, device),
-                chain_luts=self.prices.total(post)["luts"],
-                prelu_luts=self.prices.total(unit for unit in post if unit.op in PRELU_UNITS)["luts"],
+                resources=resources_of(part.logic, stored, device),
+                chain_luts=part.chain_luts,
+                prelu_luts=part.prelu_luts,
                 weights=_home(engine, stored),
                 external_bits=sum(m.traffic_bits for m in stored),
-                missing=self.prices.missing([*dot, *post]) if None in logic_of.values() else frozenset(),
-                lut_multipliers=in_luts([*dot, *post]),
+                missing=self._missing(part),
+                lut_multipliers=in_luts([*part.dot, *part.post]),
                 depthwise=depthwise(engine),
                 pipeline_stages=self.designer.stages(engine, folding),
-                units=(*dot, *post),
+                units=(*part.dot, *part.post),
                 memories=tuple(stored),
             )
-            for engine, folding, n, (dot, post), logic_of, stored in zip(
-                self.engines, chosen, cycles, pairs, logic, held, strict=True
+            for engine, folding, n, part, stored in zip(
+                self.engines, chosen, cycles, built, held, strict=True
             )
         )
         return Organised(
@@ -233,6 +255,38 @@ class Pipelined:
             latency=self.latency(chosen, own, actual),
             folding=self._folding,
         )
+
+    def _at(self, number: int, folding: Folding) -> _Built:
+        """An engine of the graph at a folding, remembered: one interval after another is built of the same."""
+        found = self._built.get((number, folding))
+        if found is None:
+            found = self._built[number, folding] = self._priced_of(
+                *self.groups(self.engines[number], folding)
+            )
+        return found
+
+    def _priced_of(self, dot: Sequence[Unit], post: Sequence[Unit]) -> _Built:
+        logic, behind = self.prices.total([*dot, *post]), self.prices.total(post)
+        prelus = self.prices.total(unit for unit in post if unit.op in PRELU_UNITS)
+        return _Built(dot, post, logic, behind["luts"], prelus["luts"])
+
+    def _within(self, device: Device | None, built: list[_Built]) -> list[_Built]:
+        """The same with as many multipliers of LUTs as the DSPs of the device make necessary."""
+        dsps = [part.logic["dsps"] for part in built]
+        if device is None or None in dsps or sum(n or 0.0 for n in dsps) <= device.dsps:
+            return built
+        groups = [group for part in built for group in (part.dot, part.post)]
+        units = within_dsps(groups, self.prices, device.dsps)
+        return [
+            part if dot == [*part.dot] and post == [*part.post] else self._priced_of(dot, post)
+            for part, dot, post in zip(built, units[::2], units[1::2], strict=True)
+        ]
+
+    def _missing(self, part: _Built) -> frozenset[str]:
+        """Figures that the table lacks of an engine's units."""
+        if None not in part.logic.values():
+            return frozenset()
+        return self.prices.missing([*part.dot, *part.post])
 
     def latency(self, chosen: Sequence[Folding], cycles: Mapping[str, int], interval: int) -> float:
         """Cycles from the first pixel to the last result, at these foldings; cycles: of the dot products, by node."""
@@ -264,10 +318,11 @@ class Pipelined:
     def _described(self, engine: Engine, folding: Folding) -> _Before:
         designer = self.designer
         sums, turn = designer.sums(engine, folding), designer.turn(engine, folding)
+        control = designer.control(engine, folding)
         logic = _sum(
             (self._total(sums, sums.lane_units), folding.pe / sums.lanes),
             (self._total(sums.units, sums.units), 1),
-            (self.prices.total(designer.control(engine, folding)), 1),
+            (self._total(control, control), 1),
             (self._total(turn, turn.units), 1),
         )
         return _Before(logic, self._memory_worth(engine, folding), chain_lanes(engine, folding))
@@ -288,7 +343,7 @@ class Pipelined:
         """What an engine is built of at a folding."""
         return self.designer.units(engine, folding)
 
-    def groups(self, engine: Engine, folding: Folding) -> tuple[list[Unit], list[Unit]]:
+    def groups(self, engine: Engine, folding: Folding) -> tuple[Sequence[Unit], Sequence[Unit]]:
         """The same as those of the dot product, and those of post-processing."""
         return self.designer.dot_units(engine, folding), self.designer.post_units(engine, folding)
 
@@ -317,11 +372,19 @@ class Pipelined:
 
     def _memory_worth(self, engine: Engine, folding: Folding) -> int:
         """LUTs that the memories of an engine are worth, FIFOs aside."""
-        family = family_of(None)
-        placed = (m.preferred(family) for m in memories(engine, folding, self.graph, self.designer.number))
-        return sum(
-            m.luts(family) if m.place == "lutram" else LUTS_PER_BLOCK * m.blocks(family) for m in placed
-        )
+        number = self.designer.number
+        key = (engine.dot.name, chain_lanes(engine, folding))
+        behind = self._chain_worths.get(key)
+        if behind is None:
+            stored = chain_memories(engine, key[1], self.graph, number.width)
+            behind = self._chain_worths[key] = _worth(stored)
+        return behind + _worth(dot_memories(engine, folding, self.graph, number))
+
+
+def _worth(memories: Iterable[Memory]) -> int:
+    """LUTs that memories are worth."""
+    family = family_of(None)
+    return sum(memory.worth(family) for memory in memories)
 
 
 def _or_nan(amount: float | None) -> float:

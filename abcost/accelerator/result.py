@@ -328,6 +328,12 @@ class Prices:
         self.table = table
         self._known: dict[Unit, Cost] = {}
 
+    @staticmethod
+    def of_table(table: CostTable) -> Prices:
+        """Of a table, the same for all who ask."""
+        found: Prices = table.remembered.setdefault(("prices of units",), Prices(table))
+        return found
+
     def of(self, unit: Unit) -> Cost:
         """Of one of them. Raises CostError outside the valid range of the table."""
         found = self._known.get(unit)

@@ -53,7 +53,7 @@ class Shared:
         self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, leaf: Leaf | None = None
     ) -> None:
         self.graph = graph
-        self.prices = Prices(table)
+        self.prices = Prices.of_table(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
@@ -73,6 +73,10 @@ class Shared:
         """The layer that takes longest on the largest arrays."""
         slowest = max(self.engines, key=lambda e: _cycles([e], self._growth[-1][e.arithmetic]))
         return f"fully unrolled, {slowest.name}"
+
+    def too_large(self, interval: float, device: Device) -> bool:  # noqa: ARG002
+        """False: it is built to see."""
+        return False
 
     def build(
         self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None

@@ -79,6 +79,9 @@ class Architecture(Protocol):
     def slowest_engine(self) -> str:
         """What sets the shortest, and how it is folded then."""
 
+    def too_large(self, interval: float, device: Device) -> bool:
+        """Whether what `build` makes is certain to exceed the device; False where only building tells."""
+
     def build(
         self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
     ) -> Organised:
@@ -136,13 +139,17 @@ def _at_clock(graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int,
         )
         return replace(made, wanted_fps=wishes.fps)
 
+    def too_large(interval: float) -> bool:
+        return wishes.device is not None and architecture.too_large(interval, wishes.device)
+
     found = None
     if wishes.fps is not None:
         longest = longest_interval(wishes.fps, wishes.clock_mhz)
-        enough = [interval for interval in intervals if interval <= longest]
-        found = next((made for interval in reversed(enough) if not (made := build(interval)).over), None)
+        enough = [interval for interval in reversed(intervals) if interval <= longest]
+        tried = (build(interval) for interval in enough if not too_large(interval))
+        found = next((made for made in tried if not made.over), None)
     if found is None:
-        found = _most(intervals, build, architecture.slowest_engine())
+        found = _most(intervals, build, too_large, architecture.slowest_engine())
     return replace(found, fmax=fmax_of(found.layers, delays))
 
 
@@ -151,21 +158,21 @@ def longest_interval(fps: float, clock_mhz: float) -> float:
     return clock_mhz * 1e6 / fps * _ROUNDING
 
 
-def _most(intervals: Sequence[int], build: _Build, slowest: str) -> Organised:
+def _most(intervals: Sequence[int], build: _Build, too_large: _TooLarge, slowest: str) -> Organised:
     """The fastest that fits the device, and what keeps it from being faster."""
-    refused: Organised | None = None
+    refused: int | None = None
     for interval in intervals:
-        found = build(interval)
-        if found.unknown:
+        found = None if too_large(interval) else build(interval)
+        if found is not None and found.unknown:
             return found
-        if found.over:
-            refused = found
+        if found is None or found.over:
+            refused = interval
             continue
         most = f"at most {found.fps:.6g} frames per second"
         if refused is None:
             limit = f"{most} at {found.clock_mhz:g} MHz: {slowest} needs {found.interval:,} cycles"
         else:
-            limit = f"{most} fit; the next faster folding exceeds the device: {_excess(refused)}"
+            limit = f"{most} fit; the next faster folding exceeds the device: {_excess(build(refused))}"
         return replace(found, limit=limit)
     smallest = build(intervals[-1])
     given = smallest.folding is not None and not smallest.folding.found
@@ -173,8 +180,8 @@ def _most(intervals: Sequence[int], build: _Build, slowest: str) -> Organised:
     return replace(smallest, limit=f"nothing fits: {which} exceeds the device: {_excess(smallest)}")
 
 
-class _Build(Protocol):
-    def __call__(self, interval: float) -> Organised: ...
+_Build = Callable[[float], Organised]
+_TooLarge = Callable[[float], bool]
 
 
 def _excess(refused: Organised) -> str:

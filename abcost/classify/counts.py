@@ -192,7 +192,8 @@ def exponents_of(node: OpNode) -> ExponentSet:
     """Those that a shift chooses from: all that hardware offers, or those that the channels have."""
     if "allowed" in node.attrs:
         return ExponentSet(node.attrs["allowed"])
-    return ExponentSet(int(value) for value in node.consts["exponent"].real().flatten().tolist())
+    distinct = set(node.consts["exponent"].real().flatten().tolist())  # channels have few
+    return ExponentSet(int(value) for value in distinct)
 
 
 def _shift(site: _Site) -> Iterator[Count]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from abcost.accelerator.design.constants import parameter_bits
+from abcost.accelerator.design.constants import parameter_bits, weight_fraction
 from abcost.accelerator.design.dot import (
     FEW_WORDS,
     POPCOUNTED,
@@ -51,18 +51,31 @@ class ChainUnits(NamedTuple):
     prelus: tuple[Unit, ...]
 
 
-class Designer:
-    """Engines at their foldings. leaf: what is added up in one clock cycle."""
+class Blocks:
+    """Dot products and ways to the lanes that are described, by what they depend on."""
 
-    def __init__(self, graph: OpGraph, number: NumberFormat, leaf: Leaf | None = None) -> None:
+    def __init__(self) -> None:
+        self.sums: dict[tuple[object, ...], SumsBlock] = {}
+        self.turns: dict[tuple[object, ...], TurnBlock] = {}
+
+
+class Designer:
+    """Engines at their foldings. leaf: what is added up in one clock cycle.
+
+    blocks: those of designers of other graphs with the same number format and leaf, to share.
+    """
+
+    def __init__(
+        self, graph: OpGraph, number: NumberFormat, leaf: Leaf | None = None, blocks: Blocks | None = None
+    ) -> None:
         self.graph, self.number, self.leaf = graph, number, leaf or Leaf()
-        self._sums: dict[tuple[object, ...], SumsBlock] = {}
-        self._turns: dict[tuple[object, ...], TurnBlock] = {}
+        self._blocks = blocks or Blocks()
         self._chains: dict[
             tuple[int, int], tuple[Engine, ChainBlock]
         ] = {}  # keeps the engine: ids are of the living
         self._like: dict[tuple[object, ...], ChainUnits] = {}
         self._shapes: dict[str, tuple[object, ...]] = {}
+        self._dots: dict[tuple[str, Folding], tuple[Unit, ...]] = {}
 
     def sums(self, engine: Engine, folding: Folding) -> SumsBlock:
         """The dot product with as many taps per step, in some number of lanes: others have as many times its units.
@@ -72,11 +85,11 @@ class Designer:
         known = self._words(engine, folding) <= FEW_WORDS
         pe = folding.pe if known else next((n for n in divisors(engine.channels) if n > 1), 1)
         key = (self._shape(engine), folding.simd, known and pe)
-        found = self._sums.get(key)
+        found = self._blocks.sums.get(key)
         if found is None:
             word = weight_word(engine, self.number)
             folded = Folding(pe, folding.simd)
-            found = self._sums[key] = describe_sums(
+            found = self._blocks.sums[key] = describe_sums(
                 engine, folded, self.number, self.leaf, word, memory=bool(word)
             )
         return found
@@ -85,9 +98,9 @@ class Designer:
         """The way from its PE sums to the lanes of the chain."""
         lanes = chain_lanes(engine, folding)
         key = (self._shape(engine), folding.pe, lanes, self._segment(engine, folding))
-        found = self._turns.get(key)
+        found = self._blocks.turns.get(key)
         if found is None:
-            found = self._turns[key] = describe_turn(
+            found = self._blocks.turns[key] = describe_turn(
                 engine, self.sums(engine, folding).sums, folding.pe, lanes
             )
         return found
@@ -142,11 +155,15 @@ class Designer:
         """What the engine takes, in the units of a cost table."""
         return [*self.dot_units(engine, folding), *self.post_units(engine, folding)]
 
-    def dot_units(self, engine: Engine, folding: Folding) -> list[Unit]:
+    def dot_units(self, engine: Engine, folding: Folding) -> tuple[Unit, ...]:
         """What its dot product takes."""
-        sums = self.sums(engine, folding)
-        lanes = (replace(unit, count=unit.count * folding.pe // sums.lanes) for unit in sums.lane_units)
-        return [*sums.units, *lanes, *self.control(engine, folding)]
+        key = (engine.dot.name, folding)
+        found = self._dots.get(key)
+        if found is None:
+            sums = self.sums(engine, folding)
+            lanes = (replace(unit, count=unit.count * folding.pe // sums.lanes) for unit in sums.lane_units)
+            found = self._dots[key] = (*sums.units, *lanes, *self.control(engine, folding))
+        return found
 
     def post_units(self, engine: Engine, folding: Folding) -> list[Unit]:
         """What stands behind its sums takes: post-processing."""
@@ -173,12 +190,11 @@ class Designer:
         return segment(engine, folding.simd) if padded(engine) else 0
 
     def _shape(self, engine: Engine) -> tuple[object, ...]:
-        """What its dot product depends on: engines of one shape share it."""
+        """What its dot product depends on: engines of one shape share it, in whatever graph."""
         known = self._shapes.get(engine.dot.name)
         if known is None:
-            own = None if engine.arithmetic in POPCOUNTED else engine.dot.name
             known = self._shapes[engine.dot.name] = (
-                own,
+                None if engine.arithmetic in POPCOUNTED else self._numbers(engine),
                 engine.arithmetic,
                 engine.channels,
                 engine.taps,
@@ -189,6 +205,13 @@ class Designer:
                 engine.dot.const("weight") is None,
             )
         return known
+
+    def _numbers(self, engine: Engine) -> tuple[object, ...]:
+        """What a dot product of more than signs depends on beside its shape: how weights are stored, and its units."""
+        weight = engine.dot.const("weight")
+        fraction = None if weight is None else weight_fraction(weight, self.number)
+        digits = engine.dot.attrs.get("csd_fraction_bits")
+        return engine.dot.kind, engine.counts, weight_word(engine, self.number), fraction, digits
 
 
 def _resized(unit: Unit, sizes: Mapping[str, Any]) -> Unit:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, gcd, prod
 
 from abcost.accelerator.design.constants import weight_fraction
@@ -138,6 +139,7 @@ def describe_dot(
     return Sum(total, d.delay(last, total.age), taps)
 
 
+@cache
 def address_counter(words: int) -> tuple[Unit, ...]:
     """The counter that reads so many words of weights; priced apart, for it alone depends on PE in no simple way."""
     return (Unit("counter", 1, max(2, (words - 1).bit_length())),) if words > 1 else ()
