@@ -32,7 +32,15 @@ def abcost(checkout: Path, *arguments: str) -> float:
     command = [sys.executable, "-c", "from abcost.cli import main; main()", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    # python -c and -m look for modules in the current folder first: hence cwd
+    subprocess.run(  # noqa: S603
+        command,
+        check=True,
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -68,7 +76,9 @@ def main() -> None:
             abcost(HERE, "train", *network, "--epochs", "3", "--run-dir", f"{folder}/start")
             start = Path(folder) / "start" / "best.pt"
             for _ in range(TURNS):
-                other.append(seconds_per_candidate(arguments.other, network, start, arguments.epochs, []))
+                other.append(
+                    seconds_per_candidate(arguments.other.resolve(), network, start, arguments.epochs, [])
+                )
                 more = ["--group", str(arguments.group)]
                 ours.append(seconds_per_candidate(HERE, network, start, arguments.epochs, more))
                 print(f"{name}: {other[-1]:.3f} s in the other checkout, {ours[-1]:.3f} s here", flush=True)
