@@ -79,9 +79,10 @@ class CostTable:
             sources = reader.read_sources(table)
             memory = reader.read_memory(table)
             clock = reader.read_clock(table)
-            own = path.parent != cost_models_dir()
-            figures = read_figures(table, sampled=own if sampled is None else sampled)
-            timing = read_timing(table)
+            if sampled is None:
+                sampled = path.parent != cost_models_dir()
+            figures = read_figures(table, sampled=sampled)
+            timing = read_timing(table, sampled=sampled)
             reader.check_citations(figures, memory, timing, sources, clock)
             by_field: dict[tuple[str, str], tuple[Figure, ...]] = {}
             for figure in _in_report_order(figures):

@@ -203,8 +203,11 @@ class Timing:
         }
 
 
-def read_timing(table: Mapping[str, Any]) -> Timing | None:
-    """The `[timing]` part of a table, or None if it has none. Raises CostError."""
+def read_timing(table: Mapping[str, Any], *, sampled: bool = True) -> Timing | None:
+    """The `[timing]` part of a table, or None if it has none. Raises CostError.
+
+    sampled: try every law over its range, for one that leaves its bounds or falls with size.
+    """
     timing = doc.section(table, "timing")
     if not timing:
         return None
@@ -214,6 +217,8 @@ def read_timing(table: Mapping[str, Any]) -> Timing | None:
         for number, entry in enumerate(doc.tables(timing, "delay"), start=1):
             with doc.located(f"delay {number}"):
                 law = _law(entry)
+                if sampled:
+                    _check_values(law)
                 others = laws.get((law.op, law.mapping), ())
                 _check_separate(law, others)
                 laws[law.op, law.mapping] = (*others, law)
@@ -245,7 +250,7 @@ def _law(entry: Mapping[str, Any]) -> DelayLaw:
             raise CostError(
                 f"{op}: the law depends on {name}; say where it holds: valid_{name} = [low, high]"
             )
-    found = DelayLaw(
+    return DelayLaw(
         op=op,
         mapping=doc.choice(entry, "mapping", MAPPINGS),
         value=laws[0],
@@ -255,8 +260,6 @@ def _law(entry: Mapping[str, Any]) -> DelayLaw:
         confidence=doc.choice(entry, "confidence", CONFIDENCES),
         note=doc.text(entry, "note", default=""),
     )
-    _check_values(found)
-    return found
 
 
 def _check_values(law: DelayLaw) -> None:

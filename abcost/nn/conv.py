@@ -9,6 +9,7 @@ from abcost.nn.integer_conv import convolve_signs, convolves_signs_faster
 from abcost.nn.late import DrawnWeight, forget, state_before
 from abcost.nn.scale import Scale
 from abcost.nn.small_maps import convolve_taps, convolves_taps_faster
+from abcost.nn.tiny_maps import convolve_dense, is_dense
 
 
 class WeightedConv2d(nn.Conv2d, DrawnWeight):
@@ -46,6 +47,8 @@ class WeightedConv2d(nn.Conv2d, DrawnWeight):
             return convolve_taps(x, weight, stride)
         if alone and signs and self.binary and convolves_signs_faster(x, weight, stride):
             return convolve_signs(x, weight, stride)
+        if self.training and self.groups > 1 and is_dense(x, weight, stride):
+            return convolve_dense(x, weight, self.groups)
         return F.conv2d(x, weight, None, self.stride, self.padding, groups=self.groups)
 
 

@@ -28,13 +28,21 @@ def test(config: Config, around: Surroundings, standing: Standing, model: nn.Mod
 
     model: to load it into, if there is one; its tensors are changed.
     """
-    fabric, data, folder = around.fabric, around.data, around.folder
+    fabric, data = around.fabric, around.data
     model = network(config, data) if model is None else model
-    load_checkpoint(model, folder / BEST)
+    load_checkpoint(model, around.folder / BEST)
     model.to(fabric.device)
     tally = evaluate(
         fabric, model, data.test, classes=len(data.classes), batch_size=config.batch_size, confusion=True
     )
+    return conclude(config, around, standing, model, tally)
+
+
+def conclude(
+    config: Config, around: Surroundings, standing: Standing, model: nn.Module, tally: Tally
+) -> dict[str, Any]:
+    """Write confusion.csv, then metrics.json, of the best epoch's network and what it reached. Raises OutputError."""
+    fabric, data, folder = around.fabric, around.data, around.folder
     found = {
         "schema": 1,
         "model": config.model,

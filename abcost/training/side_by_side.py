@@ -35,12 +35,12 @@ from abcost.training.loop import train_step
 from abcost.training.losses import mixed_loss
 from abcost.training.network import network
 from abcost.training.order import epoch_order, share_of_batches
-from abcost.training.outcome import test
+from abcost.training.outcome import conclude
 from abcost.training.schedule import learning_rate
 from abcost.training.slopes import restrict_slopes
 from abcost.training.splits import SideBySide
 from abcost.training.standing import Standing, restore
-from abcost.training.surroundings import BOARD, LAST, Surroundings
+from abcost.training.surroundings import BEST, BOARD, LAST, Surroundings
 from abcost.training.tally import Tally
 from abcost.training.teacher import load_teacher
 
@@ -172,7 +172,43 @@ def _train(members: Sequence[_Member]) -> list[Outcome]:
     finally:
         for board in boards:
             board.close()
-    return [m.failed or test(m.run.config, m.run.around, m.standing, deepcopy(m.fresh)) for m in members]
+    return _tested(members)
+
+
+def _tested(members: Sequence[_Member]) -> list[Outcome]:
+    """As `outcome.test` does with each, side by side."""
+    whole = [m for m in members if m.failed is None]
+    models = [deepcopy(m.fresh) for m in whole]
+    for m, model in zip(whole, models, strict=True):
+        load_checkpoint(model, m.run.around.folder / BEST)
+    reached: list[dict[str, Any]] = []
+    if whole:
+        tally = _evaluated(whole, Grouped(models), "test", confusion=True)
+        for number, (m, model) in enumerate(zip(whole, models, strict=True)):
+            reached.append(conclude(m.run.config, m.run.around, m.standing, model, tally.member(number)))
+    outcomes = iter(reached)
+    return [m.failed or next(outcomes) for m in members]
+
+
+def _evaluated(members: Sequence[_Member], grouped: Grouped, split: str, *, confusion: bool = False) -> Tally:
+    """Networks of the members on a split, each on its own."""
+    around, size = members[0].run.around, members[0].run.config.batch_size
+    classes = len(around.data.classes)
+    images = _split(members, split)
+    return evaluate(around.fabric, grouped, images, classes=classes, batch_size=size, confusion=confusion)
+
+
+def _split(members: Sequence[_Member], name: str) -> Split | SideBySide:
+    splits = [getattr(m.run.around.data, name) for m in members]
+    return splits[0] if _one_seed(members) else SideBySide(splits)
+
+
+def _one_seed(members: Sequence[_Member]) -> bool:
+    """Whether all see the same images in the same order."""
+    first = members[0].run
+    return all(
+        m.run.around.data is first.around.data and m.run.config.seed == first.config.seed for m in members
+    )
 
 
 @dataclass(slots=True)
@@ -212,7 +248,7 @@ class _Trainer:
         remaining = orders[..., batch * config.batch_size :]
         clipped = clipped_parameters(self.grouped.network)
         self.grouped.train()
-        unread = self._split("train").batches(
+        unread = _split(self.members, "train").batches(
             remaining, config.batch_size, epoch=epoch, augment=config.augment
         )
         for pixels in unread if remaining.numel() else ():
@@ -227,13 +263,7 @@ class _Trainer:
                 self._save()
                 raise KeyboardInterrupt
 
-        chosen = evaluate(
-            fabric,
-            self.grouped,
-            self._split("validation"),
-            classes=len(data.classes),
-            batch_size=config.batch_size,
-        )
+        chosen = _evaluated(self.members, self.grouped, "validation")
         share = (time.monotonic() - began) / len(self.members)
         for number, m in enumerate(self.members):
             trained = tally.member(number)
@@ -280,23 +310,11 @@ class _Trainer:
     def _orders(self, epoch: int) -> Tensor:
         """In which images are read: (n,) where all have one seed, (K, n) else."""
         found = []
-        for m in self.members[:1] if self._one_seed() else self.members:
+        for m in self.members[:1] if _one_seed(self.members) else self.members:
             config, data = m.run.config, m.run.around.data
             order = epoch_order(len(data.train), seed=config.seed, step=config.step, epoch=epoch)
             found.append(share_of_batches(order, config.batch_size, rank=0, processes=1))
-        return found[0] if self._one_seed() else torch.stack(found)
-
-    def _split(self, name: str) -> Split | SideBySide:
-        splits = [getattr(m.run.around.data, name) for m in self.members]
-        return splits[0] if self._one_seed() else SideBySide(splits)
-
-    def _one_seed(self) -> bool:
-        """Whether all see the same images in the same order."""
-        first = self.members[0].run
-        return all(
-            m.run.around.data is first.around.data and m.run.config.seed == first.config.seed
-            for m in self.members
-        )
+        return found[0] if _one_seed(self.members) else torch.stack(found)
 
     def _save(self) -> None:
         for m, snapshot in zip(self.members, self.grouped.snapshots(self.adam), strict=True):

@@ -13,17 +13,17 @@ class Tally:
 
     sums: (4,) float64: images, loss, top-1 right, top-5 right.  confusion: (classes, classes), rows are the truth;
     None unless asked for. Top-5 is top-k where there are fewer than five classes.
-    members: of networks side by side (see `abcost.training.grouped`), whose sums are (members, 4); None: one alone.
+    members: of networks side by side (see `abcost.training.grouped`), whose sums are (members, 4) and whose confusion
+    is (members, classes, classes); None: one alone.
     """
 
     def __init__(
         self, classes: int, device: torch.device, *, confusion: bool = False, members: int | None = None
     ) -> None:
-        shape = (4,) if members is None else (members, 4)
-        self.sums = torch.zeros(shape, dtype=torch.float64, device=device)
-        self.confusion = (
-            torch.zeros(classes, classes, dtype=torch.int64, device=device) if confusion else None
-        )
+        several = () if members is None else (members,)
+        self.sums = torch.zeros((*several, 4), dtype=torch.float64, device=device)
+        counts = torch.zeros((*several, classes, classes), dtype=torch.int64, device=device)
+        self.confusion = counts if confusion else None
 
     @torch.no_grad()
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
@@ -39,12 +39,15 @@ class Tally:
         self.sums[..., 2] += (best == labels).sum(dim=-1)
         self.sums[..., 3] += (top == labels[..., None]).sum(dim=(-2, -1))
         if self.confusion is not None:
-            self.confusion.index_put_((labels, best), torch.ones_like(labels), accumulate=True)
+            of = [torch.arange(n, device=labels.device)[:, None] for n in self.confusion.shape[:-2]]
+            truth = labels.expand_as(best)
+            self.confusion.index_put_((*of, truth, best), torch.ones_like(best), accumulate=True)
 
     def member(self, number: int) -> Tally:
         """That of one of several networks side by side."""
         found = Tally(0, self.sums.device)
         found.sums = self.sums[number]
+        found.confusion = None if self.confusion is None else self.confusion[number]
         return found
 
     @property
