@@ -47,7 +47,7 @@ class WeightedConv2d(nn.Conv2d, DrawnWeight):
             return convolve_taps(x, weight, stride)
         if alone and signs and self.binary and convolves_signs_faster(x, weight, stride):
             return convolve_signs(x, weight, stride)
-        if self.training and self.groups > 1 and is_dense(x, weight, stride):
+        if self.groups > 1 and is_dense(x, weight, stride):
             return convolve_dense(x, weight, self.groups)
         return F.conv2d(x, weight, None, self.stride, self.padding, groups=self.groups)
 

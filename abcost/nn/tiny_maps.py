@@ -1,4 +1,4 @@
-"""Grouped convolution of maps no larger than a kernel's reach, in training: one dense matrix per group."""
+"""Grouped convolution of maps no larger than a kernel's reach: one dense matrix per group."""
 
 from __future__ import annotations
 
