@@ -3,7 +3,9 @@
 Both searches judge the same number of candidates from the same start; the time is that between the start of the first
 trial and the end of the last, so that starting processes is not counted. Needs as many idle cores as workers.
 
-    python benchmarks/search_scaling.py [--executor processes|ray] [--trials 24] [--epochs 4]
+A worker retrains up to eight candidates side by side, so that two share 32 evenly.
+
+    python benchmarks/search_scaling.py [--executor processes|ray] [--trials 32] [--epochs 4]
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def main() -> None:
     """Print both times and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--executor", default="processes")
-    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
