@@ -25,31 +25,31 @@ def convolve_dense(x: Tensor, weight: Tensor, groups: int) -> Tensor:
     x: (N, groups*in, H, W);  weight: (groups*out, in, k, k);  result: (N, groups*out, H, W), all channels last.
     Each group is a product of matrices of its own, so that its bits do not depend on the others.
     """
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
-    result: Tensor = _Dense.apply(x, weight, groups)  # type: ignore[no-untyped-call]
-    return result
+    matrices: Tensor = _Matrices.apply(weight, groups, x.shape[2:])  # type: ignore[no-untyped-call]
+    return _maps(torch.bmm(_rows(x, groups), matrices.transpose(1, 2)), x.shape)
 
 
-class _Dense(torch.autograd.Function):
+class _Matrices(torch.autograd.Function):
+    """(groups, H*W*out, H*W*in): what every input counts for every output."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, groups: int) -> Tensor:
-        rows, matrix = _rows(x, groups), _matrix(weight, groups, x.shape[2:])
-        ctx.save_for_backward(rows, matrix)
-        ctx.groups, ctx.shapes = groups, (x.shape, weight.shape)
-        return _maps(rows @ matrix.transpose(1, 2), x.shape)
+    def forward(ctx: Any, weight: Tensor, groups: int, size: torch.Size) -> Tensor:
+        ctx.groups, ctx.size, ctx.shape = groups, size, weight.shape
+        kernels = _taps_last(weight, groups)
+        seen = [kernels[:, :, rows, columns] for rows, columns in _windows(weight.shape[-1], size)]
+        together = torch.stack(seen, dim=1)  # (groups, outputs, out, H, W, in)
+        return together.reshape(groups, -1, size[0] * size[1] * weight.shape[1])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        rows, matrix = ctx.saved_tensors
-        x_shape, weight_shape = ctx.shapes
-        grads = _rows(grad, ctx.groups)
-        x_grad = _maps(grads @ matrix, x_shape) if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return x_grad, None, None
-        return x_grad, _kernels(grads.transpose(1, 2) @ rows, weight_shape, ctx.groups, x_shape[2:]), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """A tap is in the matrix once for each output that sees an input under it."""
+        out, inputs, kernel, _ = ctx.shape
+        found = grad.new_zeros(ctx.groups, out // ctx.groups, kernel, kernel, inputs)
+        each = grad.reshape(ctx.groups, ctx.size[0] * ctx.size[1], out // ctx.groups, *ctx.size, inputs)
+        for number, (rows, columns) in enumerate(_windows(kernel, ctx.size)):
+            found[:, :, rows, columns] += each[:, number]
+        return found.reshape(out, kernel, kernel, inputs).permute(0, 3, 1, 2), None, None
 
 
 def _rows(x: Tensor, groups: int) -> Tensor:
@@ -65,24 +65,6 @@ def _maps(rows: Tensor, like: torch.Size) -> Tensor:
     height, width = like[2:]
     apart = rows.view(groups, n, height, width, -1).permute(1, 2, 3, 0, 4)
     return apart.reshape(n, height, width, -1).permute(0, 3, 1, 2)
-
-
-def _matrix(weight: Tensor, groups: int, size: torch.Size) -> Tensor:
-    """(groups, H*W*out, H*W*in): what every input counts for every output."""
-    kernels = _taps_last(weight, groups)
-    seen = [kernels[:, :, rows, columns] for rows, columns in _windows(weight.shape[-1], size)]
-    together = torch.stack(seen, dim=1)  # (groups, outputs, out, H, W, in)
-    return together.reshape(groups, -1, size[0] * size[1] * weight.shape[1])
-
-
-def _kernels(grad: Tensor, shape: torch.Size, groups: int, size: torch.Size) -> Tensor:
-    """The gradient of the weight from that of the matrix: a tap is in it once for each output that sees an input."""
-    out, inputs, kernel, _ = shape
-    found = grad.new_zeros(groups, out // groups, kernel, kernel, inputs)
-    each = grad.view(groups, size[0] * size[1], out // groups, *size, inputs)
-    for number, (rows, columns) in enumerate(_windows(kernel, size)):
-        found[:, :, rows, columns] += each[:, number]
-    return found.reshape(out, kernel, kernel, inputs).permute(0, 3, 1, 2)
 
 
 def _taps_last(weight: Tensor, groups: int) -> Tensor:
