@@ -33,8 +33,8 @@ class Bfloat16Backward(TorchFunctionMode):
         dw = r(f_w(r(g), r(x)))
 
     g: the gradient of y;  r: rounding to bfloat16, 8 significant bits, in which signs are exact.  torch sums the
-    products in single precision; dx and dw are float32 again. Biases keep their gradient, and what is not float32 on a
-    CPU keeps all.
+    products in single precision; dx and dw are float32 again. Of small maps, which are convolved tap by tap, what
+    every tap adds to dx is rounded. Biases keep their gradient, and what is not float32 on a CPU keeps all.
 
     It changes calls of torch.conv1d, conv2d, conv3d and bmm, of nn.functional.linear, and the fast forms of
     `WeightedConv2d`; the backward pass may run after it is left. Convolutions whose kernels read fewer than
