@@ -131,6 +131,8 @@ def registered(plugin: Plugin) -> tuple[State, str]:
 def _devices() -> Iterator[Finding]:
     try:
         import torch  # noqa: PLC0415 - it may be what is broken
+
+        from abcost.nn.bfloat16_backward import MULTIPLIES_BFLOAT16  # noqa: PLC0415
     except Exception as error:  # noqa: BLE001 - binary packages fail in many ways
         yield Finding(
             "devices", "torch", "broken", f"cannot be imported: {' '.join(str(error).split())[:200]}"
@@ -139,6 +141,13 @@ def _devices() -> Iterator[Finding]:
     yield Finding(
         "devices", "CPU", "ok", f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads"
     )
+    if MULTIPLIES_BFLOAT16:
+        yield Finding(
+            "devices", "bfloat16", "ok", "the CPU multiplies it: --precision bf16-backward is there"
+        )
+    else:
+        missing = "the CPU has neither avx512_bf16 nor amx_bf16, which --precision bf16-backward needs"
+        yield Finding("devices", "bfloat16", "absent", missing)
     found = describe()
     yield Finding("devices", "kernels", "absent" if found.library is None else "ok", found.about)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

@@ -1,12 +1,13 @@
 """Training speed next to a plain loop in the same run: images per second, and ratios.
 
 The plain loop is written from the papers (`plain_networks.py`): eager, torch's Adam and one clipping call per
-parameter. Ours runs the zoo's network as `abcost train` does: eager, compiled, compiled with bfloat16 autocast. All
-hold the same weights and see the same images of CIFAR's shape; before timing, logits and gradients are compared in
-float64. Steps alternate (plain, ours, plain, ...), so that a busy machine slows all alike; medians are compared, of
-elapsed time and of CPU time. On a busy machine take `--threads 1` and read the ratio of CPU time.
+parameter. Ours runs the zoo's network as `abcost train` does: eager, compiled, compiled with bfloat16 autocast, and
+eager with products of the backward pass in bfloat16. All hold the same weights and see the same images of CIFAR's
+shape; before timing, logits and gradients are compared in float64. Steps alternate (plain, ours, plain, ...), so that a
+busy machine slows all alike; medians are compared, of elapsed time and of CPU time. On a busy machine take
+`--threads 1` and read the ratio of CPU time.
 
-    python benchmarks/train_step.py [--models reactnet_18 reactnet_a] [--step 2] [--modes eager compiled bf16]
+    python benchmarks/train_step.py [--models reactnet_18] [--step 2] [--modes eager compiled bf16 bf16-backward]
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from abcost.models import build
+from abcost.nn.bfloat16_backward import Bfloat16Backward
 from abcost.training.agc import clip_
 from plain_networks import NETWORKS, clip
 
@@ -63,7 +66,7 @@ def plain_step(network: nn.Module) -> Step:
     return step
 
 
-def our_step(network: nn.Module, *, compiled: bool, bf16: bool) -> Step:
+def our_step(network: nn.Module, *, compiled: bool, bf16: bool, backward: bool = False) -> Step:
     """The loop of `abcost train`."""
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     clipped = clipped_parameters(network)
@@ -71,7 +74,8 @@ def our_step(network: nn.Module, *, compiled: bool, bf16: bool) -> Step:
 
     def step(images: Tensor, labels: Tensor) -> float:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        products = Bfloat16Backward() if backward else nullcontext()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16), products:
             logits = forward(images.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -86,9 +90,10 @@ MODES = {
     "eager": {"compiled": False, "bf16": False},
     "compiled": {"compiled": True, "bf16": False},
     "bf16": {"compiled": True, "bf16": True},
+    "bf16-backward": {"compiled": False, "bf16": False, "backward": True},
 }
 TARGETS = {  # ratios over plain that a quiet machine of two cores should reach
-    "reactnet_18": {"eager": 1.3, "compiled": 1.55, "bf16": 2.4},
+    "reactnet_18": {"eager": 1.3, "compiled": 1.55, "bf16": 2.4, "bf16-backward": 1.75},
     "reactnet_a": {"eager": 1.7, "compiled": 2.1, "bf16": 3.2},
 }
 

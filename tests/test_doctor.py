@@ -32,6 +32,15 @@ def test_versions_are_those_installed(capsys):
     assert "threads" in found["devices", "CPU"]["detail"]
 
 
+@pytest.mark.parametrize(("multiplies", "state"), [(True, "ok"), (False, "absent")])
+def test_whether_the_processor_multiplies_bfloat16(capsys, monkeypatch, multiplies, state):
+    """Nothing is broken where it does not; a precision of training is missing."""
+    monkeypatch.setattr("abcost.nn.bfloat16_backward.MULTIPLIES_BFLOAT16", multiplies)
+    finding = findings(capsys)["devices", "bfloat16"]
+    assert finding["state"] == state
+    assert "--precision bf16-backward" in finding["detail"]
+
+
 def test_a_terminal_gets_a_table(capsys):
     assert run(["doctor"]) == 0
     said = capsys.readouterr().out

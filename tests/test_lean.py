@@ -22,6 +22,7 @@ from abcost.errors import ModelError
 from abcost.models import factory
 from abcost.models.registry import MODELS
 from abcost.models.subject import Request, resolve
+from abcost.nn.bfloat16_backward import MULTIPLIES_BFLOAT16
 from abcost.nn.conv import WeightedConv2d
 from abcost.nn.late import is_late, taken, values_of
 from abcost.pipeline import analyze_subject
@@ -194,10 +195,13 @@ def test_real_weights_are_seen_at_once() -> None:
     assert not binary.has_several_magnitudes(torch.full((2, 40), float("nan")), 0)
 
 
-def test_a_training_loads_neither_compiler_nor_fabric(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["32", "bf16-backward"])
+def test_a_training_loads_neither_compiler_nor_fabric(tmp_path: Path, precision: str) -> None:
     pytest.importorskip("sklearn")
+    if precision != "32" and (torch.cuda.is_available() or not MULTIPLIES_BFLOAT16):
+        pytest.skip("refused on this machine")
     folder = tmp_path / "run"
-    small = ("--base-width", "4", "--blocks", "1,1", "--epochs", "1", "--step", "2")
+    small = ("--base-width", "8", "--blocks", "1,1", "--epochs", "1", "--step", "2", "--precision", precision)
     assert loaded_by("train", "reactnet_18", "--data", "digits", *small, "--run-dir", str(folder)) == []
     assert (folder / "metrics.json").exists()
 

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from abcost.api.search import settings_of
 from abcost.cli import run as cli
+from abcost.errors import UsageError
 from abcost.searching import heartbeat, storage
 from abcost.searching.claim import held_group
 from abcost.searching.explore import Explorer, judged
@@ -24,7 +25,8 @@ from abcost.searching.run import exponents_of_start
 from abcost.searching.settings import Settings
 from abcost.searching.storage import sqlite_url
 from abcost.searching.studies import begin
-from abcost.searching.worker import digest_of
+from abcost.searching.worker import digest_of, work
+from abcost.training import runtime
 from abcost.training.recipes import configs
 from searching import options, trained
 
@@ -105,6 +107,21 @@ def test_an_interrupted_search_judges_as_one_that_is_not(init, tmp_path):
     common = found.keys() & losses.keys()
     assert len(common) >= 4  # those that had been proposed
     assert all(found[key] == losses[key] for key in common)
+
+
+def test_gradients_in_bfloat16_and_a_worker_that_has_none(init, tmp_path, monkeypatch):
+    """Side by side as in float32; a worker on another processor is refused before it takes a trial."""
+    monkeypatch.setattr(runtime, "MULTIPLIES_BFLOAT16", True)
+    asked = {"group": 4, "sampler": "random", "keep": 1.0, "trials": 4, "precision": "bf16-backward"}
+    problem, studies, lab = opened(tmp_path, init, **asked)
+    monkeypatch.setattr(runtime, "MULTIPLIES_BFLOAT16", False)
+    with pytest.raises(UsageError, match="this processor has no products of bfloat16"):
+        work(studies, tmp_path, 0, lambda: False)
+    assert not {t.state for t in studies.explore.get_trials(deepcopy=False)} - {TrialState.WAITING}
+    monkeypatch.setattr(runtime, "MULTIPLIES_BFLOAT16", True)
+    found = explored(problem, studies, lab)
+    assert [end for _, end, _ in found] == ["evaluated"] * 4
+    assert all(0 < loss < 5 for _, _, rungs in found for loss in rungs)  # chance is log(10) = 2.3
 
 
 def explored_again(problem, studies, lab):

@@ -26,8 +26,8 @@ class RecipeOptions(FormOptions, total=False):
     The recipe: seed; epochs, of each step; batch_size, images over all processes; lr, slope_lr, learning rates;
     weight_decay; clip; distillation, 0 to 1, with teacher and teacher_model; init, checkpoint to start from.
     The slopes: slopes, a file or layer -> exponents; fixed_slope, the exponent of all.
-    The machine: precision, "32", "64" or "bf16-mixed"; compile; accelerator, "auto", "cpu" or "cuda"; devices,
-    processes; threads, of each.
+    The machine: precision, "32", "64", "bf16-mixed" or "bf16-backward"; compile; accelerator, "auto", "cpu" or
+    "cuda"; devices, processes; threads, of each.
     """
 
     model_args: Mapping[str, Any] | None
@@ -53,7 +53,7 @@ class RecipeOptions(FormOptions, total=False):
     init: str | Path | None
     slopes: str | Path | Mapping[str, Sequence[int]] | None
     fixed_slope: int | None
-    precision: Literal["32", "64", "bf16-mixed"] | None
+    precision: Literal["32", "64", "bf16-mixed", "bf16-backward"] | None
     compile: bool | None
     accelerator: Literal["auto", "cpu", "cuda"] | None
     devices: int | None

@@ -36,6 +36,7 @@ from abcost.training.interrupt import catching
 from abcost.training.network import network, steps_for
 from abcost.training.recipes import configs
 from abcost.training.run import images as data_of
+from abcost.training.runtime import check_precision
 from abcost.training.watch import Nobody
 from abcost.training.watch import Watch as TrainWatch
 
@@ -211,6 +212,7 @@ def settings_of(
     table = CostTable.load(asked["target"])
     width = asked["width"] or table.default_width
     check_width(width)
+    check_precision(config)
     data = data_of(config)
     if config.own:
         check_searchable(network(config, data), config.model, choices["alphas"])

@@ -112,7 +112,12 @@ def train(
     fixed_slope: Annotated[
         int | None, typer.Option(help="Exponent of all slopes, not trained: -3 is 1/8.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="32 (default), 64 or bf16-mixed.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="32 (default), 64, bf16-mixed, or bf16-backward: gradients from products in bfloat16, all else as 32."
+        ),
+    ] = None,
     compile_: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="torch.compile: slow to start, fast to run.")
     ] = None,

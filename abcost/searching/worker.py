@@ -25,6 +25,7 @@ from abcost.searching.storage import reported
 from abcost.searching.studies import Studies, join
 from abcost.training.interrupt import catching
 from abcost.training.memory import keep_memory
+from abcost.training.runtime import check_precision
 
 START = "start.pt"
 _WAIT_S = 0.5
@@ -41,6 +42,7 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
     check_start(start, settings.start)
     torch.set_num_threads(1)
     problem = Problem(settings, start)
+    check_precision(problem.config)  # a worker may have another processor than who began
     lab = Lab(problem, folder, stop)
     explorer, finals = (
         Explorer(studies.explore, studies.storage, problem, lab, salt),

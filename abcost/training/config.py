@@ -16,7 +16,7 @@ from abcost.errors import UsageError
 from abcost.models.network import NetworkSpec, held, holds_weights, of_zoo
 from abcost.registry import unknown_name
 
-PRECISIONS = ("32", "64", "bf16-mixed")
+PRECISIONS = ("32", "64", "bf16-mixed", "bf16-backward")
 ACCELERATORS = ("auto", "cpu", "cuda")
 SELECTIONS = ("validation", "test")
 TIES = ("later", "loss")

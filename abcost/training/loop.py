@@ -24,6 +24,7 @@ from abcost.training.losses import mixed_loss
 from abcost.training.network import network
 from abcost.training.order import epoch_order, share_of_batches
 from abcost.training.outcome import test
+from abcost.training.runtime import gradient_precision
 from abcost.training.schedule import learning_rate
 from abcost.training.slopes import restrict_slopes
 from abcost.training.standing import Snapshot, Standing, restore
@@ -160,7 +161,8 @@ class _Trainer:
         images, labels = fabric.to_device(batch)
         layout = torch.contiguous_format if config.own else torch.channels_last  # own networks may take views
         fast = images.contiguous(memory_format=layout)  # all layers take the layout over
-        with fabric.autocast():  # without it, the runtime hands out float64 logits as float32
+        # without autocast, the runtime hands out float64 logits as float32
+        with fabric.autocast(), gradient_precision(config):
             logits = self.runner(fast)
         taught = None
         if self.teacher is not None:

@@ -36,6 +36,7 @@ from abcost.training.losses import mixed_loss
 from abcost.training.network import network
 from abcost.training.order import epoch_order, share_of_batches
 from abcost.training.outcome import conclude
+from abcost.training.runtime import gradient_precision
 from abcost.training.schedule import learning_rate
 from abcost.training.slopes import restrict_slopes
 from abcost.training.splits import SideBySide
@@ -286,7 +287,7 @@ class _Trainer:
         first = self.members[0].run
         config, fabric = first.config, first.around.fabric
         images, labels = fabric.to_device(batch)
-        with fabric.autocast():
+        with fabric.autocast(), gradient_precision(config):
             logits = self.runner(images)
         taught = None
         if self.teacher is not None:
