@@ -21,6 +21,7 @@ from abcost.searching.budget import parse_budget
 from abcost.searching.claim import held_group
 from abcost.searching.executors.executor import EXECUTORS
 from abcost.searching.files import BEST, FRONT, SLOPES, write_results
+from abcost.searching.objectives import checked
 from abcost.searching.page import write_page
 from abcost.searching.plot import write_plots
 from abcost.searching.points import Point
@@ -107,6 +108,7 @@ def search(
     data_root: str | Path | None = None,
     target: str | Path | None = None,
     budget: str = "",
+    objectives: Sequence[str] = (),
     device: str | None = None,
     clock_mhz: float = 100.0,
     width: int | None = None,
@@ -142,6 +144,7 @@ def search(
     model: of the zoo, or your own "file.py:factory", with model_args.  shape: see `ShapeOptions`.
     target, device, clock_mhz (MHz), width and fraction_bits (bits): what is priced.
     budget: "luts=9000,energy_uj=1.5,fps>=60"; default: LUTs (area, um2) are kept low.
+    objectives: of "loss" or "accuracy" and what a budget can limit; default: what it limits, and the loss.
     exponents: the least and the largest of slopes.  max_exponents: most in a set.  granularity: what shares a set.
     alpha_exponents: of the residual scale, to choose from.  weight_scales: of "none", "po2", "csd", to choose from.
     trials: candidates that are judged.  epochs: of each rung of retraining, () for none; default: 1/10 and 1/3 of
@@ -168,6 +171,7 @@ def search(
     )  # fmt: skip
     asked = {
         "target": str(target or default_target(device)), "device": device, "clock_mhz": clock_mhz, "budget": budget,
+        "objectives": checked(objectives) if objectives else (),
         "width": width, "fraction_bits": fraction_bits, "keep": keep, "finalists": finalists, "seeds": seeds,
         "sampler": sampler, "seed": seed, "trials": trials, "images": images,
         "group": held_group(folder) if group is None else group,

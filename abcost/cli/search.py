@@ -55,6 +55,13 @@ def search(
             "energy_uj, weight_kib, latency_ms and fps. Default: LUTs (ASIC: area) are kept low, without a limit."
         ),
     ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            help="What is kept low (fps and accuracy: high), such as luts,loss,energy_uj: loss or accuracy, and any "
+            "quantity of --budget. Default: what --budget limits, and loss."
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Part that must hold the whole accelerator.")] = None,
     clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
     width: Annotated[
@@ -138,6 +145,7 @@ def search(
     if model is None or run_dir is None:
         raise UsageError("name the model and --run-dir, or --join a running search")
     from abcost.searching.claim import held_group
+    from abcost.searching.objectives import parse_objectives
     from abcost.searching.storage import check_extra, sqlite_url
 
     _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
@@ -152,9 +160,10 @@ def search(
     steps = configs(
         model, steps_for(model), file=config, given={k: v for k, v in values.items() if v is not None}
     )
+    wanted = parse_objectives(objectives) if objectives else ()
     asked = {
         "target": target or options.default_target(device), "device": device, "clock_mhz": clock_mhz,
-        "budget": budget or "", "width": width, "fraction_bits": fraction_bits, "keep": keep,
+        "budget": budget or "", "objectives": wanted, "width": width, "fraction_bits": fraction_bits, "keep": keep,
         "finalists": finalists, "seeds": seeds, "sampler": sampler, "seed": seed, "trials": trials, "images": images,
         "group": held_group(run_dir) if group is None else group,
     }  # fmt: skip

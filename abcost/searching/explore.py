@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from abcost.errors import TrainError
 from abcost.searching.heartbeat import Beats
@@ -185,7 +185,7 @@ class Explorer:
             trial.set_constraint(
                 name, min(excess, _FAR_OVER)
             )  # unknown is over, and databases hold no infinity
-        taken.costs = tuple(_known(cost[name]) for name in problem.objectives)
+        taken.costs = problem.costs(cost)
         if not priced.within(problem.budget)[0]:
             self._end(taken, "over", _WORST)
         else:
@@ -254,7 +254,7 @@ class Explorer:
                     taken.losses.append(_WORST)
                     self._end(taken, "diverged", _WORST)
                     continue
-                self._reached(taken, found.loss)
+                self._reached(taken, found.merit(self._problem.judge))
                 taken.trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
             climbing = [taken for taken in climbing if not taken.ended]
         for taken in group:
@@ -280,8 +280,7 @@ class Explorer:
         for t in self._study.get_trials(deepcopy=False, states=alive):
             losses = t.user_attrs.get("rungs", [])
             if t.number not in left_out and t.user_attrs.get("end") != "diverged" and len(losses) > rung:
-                costs = tuple(_known(t.user_attrs["cost"][name]) for name in self._problem.objectives)
-                found.append((*costs, losses[rung]))
+                found.append((*self._problem.costs(t.user_attrs["cost"]), losses[rung]))
         return found
 
 
@@ -312,7 +311,3 @@ def judged(trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.Froz
 def finished(trials: Sequence[optuna.trial.FrozenTrial], wanted: int) -> bool:
     """Whether as many candidates are judged as were asked for."""
     return len(judged(trials)) >= wanted
-
-
-def _known(cost: Any) -> float:
-    return float("inf") if cost is None else float(cost)

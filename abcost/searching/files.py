@@ -68,7 +68,7 @@ def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
         "schema": SCHEMA,
         "study": outcome.studies.explore.study_name,
         "settings": problem.settings.to_dict(),
-        "objectives": [*problem.objectives, "loss"],
+        "objectives": [*problem.objectives, problem.judge],
         "units": {name: quantity.unit for name, quantity in QUANTITIES.items()},
         "front": plain(result.front),
         "dominated": plain(result.dominated),

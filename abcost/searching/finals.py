@@ -139,7 +139,7 @@ class Finals:
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
             trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
-            self._study.tell(trial, found.loss)
+            self._study.tell(trial, found.merit(self._problem.judge))
         self._beats.remove(trial.number)
 
     @contextlib.contextmanager

@@ -19,6 +19,7 @@ from abcost.data import Split
 from abcost.errors import TrainError
 from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
 from abcost.models.subject import Subject
+from abcost.searching.objectives import LOSS
 from abcost.searching.problem import Problem
 from abcost.searching.space import Candidate, Space
 from abcost.training.config import Config
@@ -76,6 +77,10 @@ class Judged:
     checkpoint: Path
     seconds: float = 0.0  # of training
 
+    def merit(self, judge: str) -> float:
+        """What chooses, better the lower it is: the loss, or the share of validation images that are wrong."""
+        return self.loss if judge == LOSS else 1 - self.validation_top1
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -102,11 +107,15 @@ class Lab:
         return start_runtime(self._problem.config)
 
     def calibration_loss(self, design: Design) -> float:
-        """Cross-entropy on the first validation images, of the start with its slopes moved to the nearest allowed."""
+        """Cross-entropy on the first validation images, of the start with its slopes moved to the nearest allowed.
+
+        Where accuracy is what candidates are judged by, the share of these images that are wrong.
+        """
         validation, config = self._problem.data.validation, self._config(design)
         order = torch.arange(min(self._problem.settings.images, len(validation)))
         model = self._restricted(config)
-        return self._evaluate(model, validation.subset(order), config, design.scale).means()[0]
+        loss, top1, _ = self._evaluate(model, validation.subset(order), config, design.scale).means()
+        return loss if self._problem.judge == LOSS else 1 - top1
 
     def untrained(self, design: Design, name: str) -> Judged:
         """The start with its slopes moved to the nearest allowed, on whole splits; its checkpoint is kept as `name`."""

@@ -134,7 +134,7 @@ def _chosen(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> list[No
         return []
     said = (
         *(f"Exponents {line}" for line in exponents_of(chosen)),
-        *rivals(outcome.result, outcome.problem.objectives),
+        *rivals(outcome.result, outcome.problem.objectives, outcome.problem.judge),
     )
     return [
         *([Note(said)] if said else []),

@@ -19,7 +19,9 @@ from abcost.models.subject import resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
+from abcost.searching.objectives import all_low, judge_of, priced
 from abcost.searching.pricing import Hardware, Prices
+from abcost.searching.rungs import Costs
 from abcost.searching.settings import Settings
 from abcost.searching.space import SCALES, Candidate, Space
 from abcost.training.config import Config
@@ -125,25 +127,40 @@ class Problem:
         """How networks are rewritten, with a rounding of `SCALES`, and sets of exponents that hardware offers."""
         return RewriteOptions(fraction_bits=self.settings.fraction_bits, slopes=slopes or {}, **SCALES[scale])
 
+    @property
+    def judge(self) -> str:
+        """What a trained candidate is judged by, in `JUDGES`."""
+        return judge_of(self.settings.objectives)
+
+    def costs(self, cost: Mapping[str, float | None]) -> Costs:
+        """The objectives of a price, each better the lower it is."""
+        return all_low(self.objectives, cost)
+
     @cached_property
     def objectives(self) -> tuple[str, ...]:
-        """Costs that are kept low beside the loss: those with a limit that the choice of exponents moves.
+        """What is priced and kept low beside the loss: what was asked for, else what has a limit and is no constant.
 
         Raises UsageError for a quantity that this hardware does not have, CostError for one that its table lacks.
         """
-        names = tuple(self.budget.costs) or (DEFAULT[self.hardware.table.technology],)
-        for name in self.budget.limits:
+        asked = priced(self.settings.objectives)
+        names = asked or tuple(self.budget.costs) or (DEFAULT[self.hardware.table.technology],)
+        options = dict.fromkeys(self.budget.limits, "--budget")
+        options |= dict.fromkeys(asked, "--objectives")
+        for name, option in options.items():
             if QUANTITIES[name].organised and self.hardware.wishes is None:
                 raise UsageError(
-                    f"--budget {name}: only a whole accelerator has {QUANTITIES[name].about}; add --device or fps>=…"
+                    f"{option} {name}: only a whole accelerator has {QUANTITIES[name].about}; add --device or fps>=…"
                 )
         ends = self.pricer.price([self.space.uniform((self.space.low,)), _dearest(self.space)])
         for name in names:
+            option = options.get(name, "--budget")
             if name not in ends.values or any(x is None for x in (ends.of(0)[name], ends.of(1)[name])):
                 raise UsageError(
-                    f"--budget {name}: {self.hardware.table.target} has no figures for "
+                    f"{option} {name}: {self.hardware.table.target} has no figures for "
                     f"{QUANTITIES[name].about} of this network; limit something else, or take another --target"
                 )
+        if asked:
+            return asked
         moved = tuple(name for name in names if ends.values[name][0] != ends.values[name][1])
         return moved or names[:1]
 

@@ -119,7 +119,7 @@ def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[
     return Outcome(
         problem,
         studies,
-        result_of(points[0], points[1], problem.objectives, problem.budget),
+        result_of(points[0], points[1], problem.objectives, problem.budget, problem.judge),
         sensitivities(problem, lab, trained),
         progress,
     )
@@ -134,12 +134,12 @@ def check_start_fits(problem: Problem, init: Path) -> None:
 def check_budget(problem: Problem) -> None:
     """Raises Impossible unless some candidate meets the budget: those with one exponent cost least in everything."""
     space, budget = problem.space, problem.budget
-    objectives = problem.objectives
+    _ = problem.objectives  # refuses figures that are not to be had
     singles = [space.uniform((e,)) for e in range(space.low, space.high + 1)]
     priced = problem.pricer.price(singles)
     if priced.within(budget).any():
         return
-    least = min(range(len(singles)), key=lambda i: tuple(_or_inf(priced.of(i)[name]) for name in objectives))
+    least = min(range(len(singles)), key=lambda i: problem.costs(priced.of(i)))
     found = priced.of(least)
     broken = [
         f"{_shown(found[name])} {QUANTITIES[name].unit} of {limit:.6g}"
@@ -298,7 +298,3 @@ def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Poi
 
 def _shown(value: float | None) -> str:
     return "an unknown number of" if value is None else f"{value:.6g}"
-
-
-def _or_inf(value: float | None) -> float:
-    return float("inf") if value is None else value

@@ -8,6 +8,7 @@ from typing import Any
 
 from abcost.errors import SearchError, UsageError
 from abcost.registry import unknown_name
+from abcost.searching.objectives import checked
 from abcost.training.config import Config
 
 SCHEMA = 1
@@ -45,6 +46,7 @@ class Settings:
     images: int  # of the validation split, for the calibration loss
     start: str = ""
     group: int = 1  # retrainings side by side, at most
+    objectives: tuple[str, ...] = ()  # none: what the budget limits, or the default, and the loss
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -67,10 +69,13 @@ class Settings:
                 f"--epochs {','.join(map(str, self.epochs))} must rise from at least 1, as in 4,12; "
                 "0 alone is for no retraining"
             )
+        if self.objectives:
+            checked(self.objectives)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values with the schema; `from_dict` reads them."""
-        return {"schema": SCHEMA, **asdict(self), "epochs": list(self.epochs)}
+        lists = {"epochs": list(self.epochs), "objectives": list(self.objectives)}
+        return {"schema": SCHEMA, **asdict(self), **lists}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any], where: str) -> Settings:
@@ -81,12 +86,13 @@ class Settings:
                 "name another study"
             )
         try:
-            held = {"group": 1, **plain}  # studies of an older abcost have none
+            held = {"group": 1, "objectives": (), **plain}  # studies of an older abcost have none
             values = {field.name: held[field.name] for field in fields(Settings)}
             recipe = Config.from_dict(
                 plain["recipe"]
             ).to_dict()  # with values that an older abcost did not have
-            return Settings(**{**values, "recipe": recipe, "epochs": tuple(plain["epochs"])})
+            lists = {name: tuple(held[name]) for name in ("epochs", "objectives")}
+            return Settings(**{**values, **lists, "recipe": recipe})
         except (LookupError, TypeError, ValueError) as error:
             raise SearchError(f"{where} is damaged ({type(error).__name__}: {error})") from error
 
