@@ -136,6 +136,9 @@ def _sizes(point: Point) -> str:
         return ""
     others = [] if point.design.alpha is None else [f"alpha 2^{point.design.alpha}"]
     others += [] if point.design.scale == "none" else [f"{point.design.scale} scales"]
+    others += [f"size {point.design.size}"] if point.design.size else []
+    others += [] if point.design.width is None else [f"{point.design.width}.{point.design.fraction} bits"]
+    others += [point.design.device] if point.design.device else []
     return " ".join([*(str(len(exponents)) for exponents in point.design.slopes.values()), *others])
 
 

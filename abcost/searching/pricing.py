@@ -6,7 +6,7 @@ frames per second its engine (`abcost.accelerator.variants`). The numbers are th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,8 +102,8 @@ class Pricer:
             )
 
     def encode(self, candidates: Sequence[Candidate]) -> Chosen:
-        """(candidates, groups): the structure of each set."""
-        return np.array([[self._index[s] for s in c.sets] for c in candidates], dtype=np.int64)
+        """(candidates, groups): the structure of each set; without those of groups that are not in the network."""
+        return np.array([[self._index[s] for s in c.sets if s] for c in candidates], dtype=np.int64)
 
     def price(self, candidates: Sequence[Candidate]) -> Priced:
         """Raises CostError where the table does not reach."""
@@ -158,20 +158,34 @@ class Pricer:
         return fixed, tables
 
 
-class Prices:
-    """Prices candidates that also choose how weight scales are rounded: a graph, and a pricer, for each rounding."""
+Kind = tuple[str, str, int | None, int | None, str | None]
+"""What a pricer is set up for: size of the network, rounding, width, fraction bits, device."""
 
-    def __init__(self, graphs: Mapping[str, OpGraph], space: Space, hardware: Hardware) -> None:
-        self._pricers = {scale: Pricer(graph, space, hardware) for scale, graph in graphs.items()}
+
+def kind_of(candidate: Candidate) -> Kind:
+    """All of a candidate but its exponents, and alpha, which is a shift whatever its exponent."""
+    return candidate.size, candidate.scale, candidate.width, candidate.fraction, candidate.device
+
+
+class Prices:
+    """Prices candidates that choose more than exponents: a pricer for each of the other choices, once it is needed."""
+
+    def __init__(self, made: Callable[[Kind], Pricer]) -> None:
+        """made: what sets a pricer up."""
+        self._made = made
+        self._pricers: dict[Kind, Pricer] = {}
 
     def price(self, candidates: Sequence[Candidate]) -> Priced:
         """As `Pricer.price`; at least one candidate."""
-        scales = np.array([candidate.scale for candidate in candidates])
+        kinds: dict[Kind, list[int]] = {}
+        for i, candidate in enumerate(candidates):
+            kinds.setdefault(kind_of(candidate), []).append(i)
         fits = np.zeros(len(candidates), dtype=bool)
         values: dict[str, Numbers] = {}
-        for scale in np.unique(scales):
-            mine = np.flatnonzero(scales == scale)
-            priced = self._pricers[str(scale)].price([candidates[int(i)] for i in mine])
+        for kind, mine in kinds.items():
+            if kind not in self._pricers:
+                self._pricers[kind] = self._made(kind)
+            priced = self._pricers[kind].price([candidates[i] for i in mine])
             fits[mine] = priced.fits
             for name, numbers in priced.values.items():
                 values.setdefault(name, np.full(len(candidates), np.nan))[mine] = numbers

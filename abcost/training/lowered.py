@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property
 
@@ -31,12 +32,29 @@ class Lowered:
     processor's caches.
     """
 
-    def __init__(self, subject: Subject, rewriting: RewriteOptions, arithmetic: Arithmetic) -> None:
-        """Raises UsageError for settings that the arithmetic cannot hold."""
-        if isinstance(arithmetic, FixedPoint) and arithmetic.width is not None:
-            check_width(arithmetic.width)
+    def __init__(
+        self,
+        subject: Subject,
+        rewriting: RewriteOptions,
+        arithmetic: Arithmetic,
+        *,
+        together: int | None = None,
+    ) -> None:
+        """together: images that go through at once; None: as many as caches hold, which takes one more tracing.
+
+        Raises UsageError for settings that the arithmetic cannot hold.
+        """
+        _check(arithmetic)
+        self._known_together = together
         self._subject, self._rewriting, self._arithmetic = subject, rewriting, arithmetic
         self.graph = cache(self._graph)
+
+    def in_arithmetic(self, arithmetic: Arithmetic) -> Lowered:
+        """The same graphs, traced once for both, in another arithmetic. Raises UsageError as `Lowered`."""
+        _check(arithmetic)
+        other = copy(self)
+        other._arithmetic = arithmetic  # noqa: SLF001 - of its own kind
+        return other
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits (N, classes), float64, of images (N, C, H, W)."""
@@ -52,6 +70,8 @@ class Lowered:
         """Images that go through the network at once."""
         if self._subject.one_batch:
             return 1
+        if self._known_together is not None:
+            return self._known_together
         largest = max(node.elements for node in self.graph(1))
         return max(1, _CACHED // largest)
 
@@ -63,6 +83,11 @@ class Lowered:
         (spec,) = self._subject.inputs
         batched = replace(self._subject, inputs=(InputSpec((batch, *spec.shape[1:]), spec.dtype),))
         return double_stages(batched, self._rewriting)[1].stages[-1].graph
+
+
+def _check(arithmetic: Arithmetic) -> None:
+    if isinstance(arithmetic, FixedPoint) and arithmetic.width is not None:
+        check_width(arithmetic.width)
 
 
 def surviving(found: Tally) -> dict[Origin, tuple[int, tuple[str, ...]]]:
