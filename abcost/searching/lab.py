@@ -197,9 +197,15 @@ class Lab:
         best = self._place(job.name) / BEST
         if job.forms == (Form(),):
             return (_judged(found, best),)
-        model = network(job.config, self._problem.data)
-        restore(model, read_checkpoint(best))
-        return self._measured(model, job.config, job.forms, best, found["seconds"])
+        return self.measured(job.config, best, job.forms, found["seconds"])
+
+    def measured(
+        self, config: Config, checkpoint: Path, forms: Sequence[Form], seconds: float = 0.0
+    ) -> tuple[Judged, ...]:
+        """A trained checkpoint on the whole splits, in every form."""
+        model = network(config, self._problem.data)
+        restore(model, read_checkpoint(checkpoint))
+        return self._measured(model, config, forms, checkpoint, seconds)
 
     def converted(
         self, config: Config, size: str, change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
