@@ -345,3 +345,24 @@ def test_a_worker_needs_the_starts_of_all_sizes(starts, tmp_path):
     with pytest.raises(SearchError, match=r"a copy of its start-8-1\.pt"):
         check_starts(problem)
     studies.storage.engine.dispose()
+
+
+def test_of_the_parts_the_first_that_holds_a_design_is_taken(starts, tmp_path):
+    """Where none does, the last stands there, over budget."""
+    problem, studies, _ = opened(tmp_path, starts)
+    candidate, table = problem.space.uniform((-3,), "8:1"), CostTable.load("fpga-ice40")
+    told = set()
+    for parts, fps in product([("iCE40UP5K", "iCE40HX8K"), ("iCE40HX8K", "iCE40UP5K")], (1_000, 1_000_000)):
+        space = {**problem.space.to_dict(), "devices": list(parts)}
+        settings = replace(
+            problem.settings, space=space, budget=f"fps>={fps}", target="fpga-ice40", table=table.digest
+        )
+        asked = Problem(settings, problem.start)
+        narrow = replace(candidate, width=8, fraction=4)
+        fits = {part: asked.pricer.price([replace(narrow, device=part)]).fits[0] for part in parts}
+        (found,) = [v for v in asked.variants(candidate) if v.candidate.width == 8]
+        assert found.candidate.device == next((part for part in parts if fits[part]), parts[-1])
+        assert found.within == any(fits.values())
+        told.add((found.candidate.device == parts[0], found.within))
+    assert told == {(True, True), (False, True), (False, False)}  # all that there is has been met
+    studies.storage.engine.dispose()
