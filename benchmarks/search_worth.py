@@ -67,11 +67,11 @@ from search_quality import hypervolume
 MODEL = "reactnet_18"
 METHODS = ("search", "random", "exponents")
 BASE_WIDTHS, DEPTHS = (4, 8), ((1,), (1, 1))
-WIDTHS, FRACTIONS = (8, 12, 16), (4, 8)
+WIDTHS, FRACTIONS = (6, 8, 10, 12, 16), (2, 4, 6)
 EPOCHS: Mapping[str, tuple[int, int]] = {"digits": (3, 9), "mnist5k": (1, 3)}  # of the rungs
 START_EPOCHS: Mapping[str, int] = {"digits": 12, "mnist5k": 4}  # of each of its two steps
 SHARES = (0.25, 0.5, 0.75)  # of the corner's LUTs: the budgets
-EXPLORE = 9.0
+EXPLORE = 12.0
 """Training of an exploration: so many times the last rung's epochs of the largest network."""
 TARGET = "fpga-lut6"
 
@@ -268,7 +268,7 @@ def exponents_only(stage: Stage, checkout: Path) -> tuple[list[Measured], dict[s
     ran = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", OTHER],
         input=json.dumps(asked), env=os.environ | {"PYTHONPATH": str(checkout.resolve())},
-        capture_output=True, text=True, check=False,
+        cwd=checkout, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if ran.returncode:
         raise SystemExit(f"the search of {checkout} failed:\n{ran.stderr[-2000:]}")

@@ -306,19 +306,26 @@ class Explorer:
         taken.trial.set_user_attr("rungs", [min(of_rung) for of_rung in taken.losses])
 
     def _passes(self, taken: _Taken, rung: int, group: Sequence[_Taken]) -> bool:
-        """Whether a candidate goes up from a rung, compared with all but the later ones of its group."""
+        """Whether a candidate goes up from a rung, compared with all but the later ones of its group.
+
+        Before it is retrained, with those of its size alone: how far starts are behind says little of what networks of
+        other sizes reach.
+        """
         later = {t.trial.number for t in group if t.trial.number > taken.trial.number}
-        others = self._results({taken.trial.number, *later}, rung)
+        size = taken.candidate.size if rung == 0 else None
+        others = self._results({taken.trial.number, *later}, rung, size)
         return passes_any(taken.points, others, self._problem.settings.keep)
 
-    def _results(self, left_out: Collection[int], rung: int) -> list[list[Costs]]:
-        """Costs and losses of the variants of the other candidates that have reached a rung."""
+    def _results(self, left_out: Collection[int], rung: int, size: str | None) -> list[list[Costs]]:
+        """Costs and losses of the variants of the other candidates, of one size or of all, that have reached a rung."""
         import optuna  # noqa: PLC0415
 
         found = []
         alive = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.RUNNING)
         for t in self._study.get_trials(deepcopy=False, states=alive):
             reached = len(t.user_attrs.get("rungs", []))
+            if size not in (None, t.user_attrs.get("size", "")):
+                continue
             if t.number not in left_out and t.user_attrs.get("end") != "diverged" and reached > rung:
                 designs = tried(t.user_attrs, self._problem.space)
                 found.append([(*self._problem.costs(d.cost), d.losses[rung]) for d in designs])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product, zip_longest
+from itertools import combinations, product, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from abcost.core.exponents import ExponentSet
 from abcost.searching.settings import Settings
 from abcost.searching.space import Candidate, Space
 
@@ -98,8 +99,9 @@ def first_proposals(
     """Candidates worth trying first, a third of the trials at most; of every size of the network one at least.
 
     trained: layer -> exponent of each channel of the start; where there are sizes, size -> that. Per group its most
-    frequent exponents, as many as allowed down to one; then one exponent for all. Sizes take turns, the least and the
-    largest first, so that both ends of the front are known before anything between them.
+    frequent exponents, as many as allowed down to one; then one exponent for all. Of a size, first the sets that move
+    its slopes the least, and small sets before large ones. Sizes take turns, the least and the largest first, so that
+    both ends of the front are known before anything between them.
     """
     of_sizes = [_of_one(space, trained[size], size) for size in _ends_first(list(space.sizes))]  # type: ignore[arg-type]
     of_sizes = of_sizes or [_of_one(space, trained, None)]  # type: ignore[arg-type]
@@ -117,9 +119,21 @@ def _of_one(space: Space, trained: Mapping[str, Sequence[int]], size: str | None
         space.candidate([[e for e, _ in count.most_common(many)] for count in counts], size=size)
         for many in range(space.most, 0, -1)
     ]
-    if size is not None:  # the cheapest of each size first
-        found.reverse()
+    if size is not None:
+        nearest = [
+            space.candidate([_least_moving(space, count, many) for count in counts], size=size)
+            for many in range(1, space.most + 1)
+        ]
+        found = [*nearest, *reversed(found)]
     return found + [space.uniform((e,), size) for e in (-3, -1, -2) if space.low <= e <= space.high]
+
+
+def _least_moving(space: Space, count: Mapping[int, int], many: int) -> ExponentSet:
+    """The set of so many exponents with the least sum over channels of |2**exponent - nearest of the set|."""
+    if not count:
+        return ExponentSet((space.low,))
+    offered = [ExponentSet(s) for s in combinations(range(space.low, space.high + 1), many)]
+    return min(offered, key=lambda s: sum(n * min(abs(2.0**e - 2.0**x) for x in s) for e, n in count.items()))
 
 
 def _ends_first(names: list[str]) -> list[str]:
