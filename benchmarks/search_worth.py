@@ -262,7 +262,7 @@ def exponents_only(stage: Stage, checkout: Path) -> tuple[list[Measured], dict[s
     shape = shape_of(size)
     asked = {
         "checkout": str(checkout.resolve()), "model": MODEL, "target": TARGET, "epochs": stage.epochs, "limit": limit,
-        "start": str(stage.problem.start_of(size)), "folder": str(folder.resolve()),
+        "start": str(stage.problem.start_of(size).resolve()), "folder": str(folder.resolve()),
         "given": {"data": stage.data, "seed": stage.seed, "epochs": START_EPOCHS[stage.data], **shape},
     }  # fmt: skip
     ran = subprocess.run(  # noqa: S603 - our own command

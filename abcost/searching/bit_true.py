@@ -36,8 +36,9 @@ class Form:
 class BitTrue:
     """One trained network in fixed point.
 
-    It is traced once per rounding and number of fraction bits, at one size of batches: what is short of images is
-    filled up with black ones, whose logits nobody reads. Registers of another width run the same graph.
+    It is traced once, and rewritten once per rounding and number of fraction bits, at one size of batches: what is
+    short of images is filled up with black ones, whose logits nobody reads. Registers of another width run the same
+    graph.
     """
 
     def __init__(
@@ -59,8 +60,12 @@ class BitTrue:
         arithmetic = FixedPoint(form.fraction, width=form.width)
         known = (form.scale, form.fraction)
         if known not in self._lowered:
-            rewriting = self._rewriting(*known)
-            self._lowered[known] = Lowered(self._subject, rewriting, arithmetic, together=self._batch)
+            rewriting, first = self._rewriting(*known), next(iter(self._lowered.values()), None)
+            self._lowered[known] = (
+                Lowered(self._subject, rewriting, arithmetic, together=self._batch)
+                if first is None
+                else first.rewritten(rewriting, arithmetic)
+            )
         lowered = self._lowered[known].in_arithmetic(arithmetic)
         batch = self._batch
         found = Tally(self._classes, torch.device("cpu"))
