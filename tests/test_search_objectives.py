@@ -112,3 +112,19 @@ def test_an_old_settings_file_has_no_objectives(init, tmp_path, capfd):
     capfd.readouterr()
     assert cli([*arguments, "--objectives", "luts,loss"]) == 2
     assert "is a search with objectives" in capfd.readouterr().err
+
+
+def test_who_knows_no_such_choices_is_told_by_the_schema(init, tmp_path):
+    """An abcost of schema 1 refuses a study with objectives or wide choices instead of passing over them."""
+    for name, more in (
+        ("plain", {}),
+        ("asked", {"objectives": "luts,loss"}),
+        ("wide", {"widths": "8,12", "fractions": "4"}),
+    ):
+        assert cli(options(tmp_path / name, init, epochs=0, trials=1, **more)) == 0
+    found = {name: read_json(tmp_path / name / "search.json") for name in ("plain", "asked", "wide")}
+    assert {name: held["settings"]["schema"] for name, held in found.items()} == {
+        "plain": 1,
+        "asked": 2,
+        "wide": 2,
+    }

@@ -132,14 +132,13 @@ def _row(point: Point, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _sizes(point: Point) -> str:
+    from abcost.searching.points import made_as
+
     if point.design is None or point.design.slopes is None:
         return ""
-    others = [] if point.design.alpha is None else [f"alpha 2^{point.design.alpha}"]
-    others += [] if point.design.scale == "none" else [f"{point.design.scale} scales"]
-    others += [f"size {point.design.size}"] if point.design.size else []
-    others += [] if point.design.width is None else [f"{point.design.width}.{point.design.fraction} bits"]
-    others += [point.design.device] if point.design.device else []
-    return " ".join([*(str(len(exponents)) for exponents in point.design.slopes.values()), *others])
+    sizes = " ".join(str(len(exponents)) for exponents in point.design.slopes.values())
+    others = made_as(point)
+    return f"{sizes}; {others}" if others else sizes
 
 
 def _or_unknown(value: float | None) -> str:

@@ -86,6 +86,19 @@ def exponents_of(point: Point) -> list[str]:
     return [f"{', '.join(map(str, exponents))}: {', '.join(of)}" for exponents, of in layers.items()]
 
 
+def made_as(point: Point) -> str:
+    """What a design has chosen beside exponents, in words: "size 8:1,1, 12 bits, 4 behind the point, alpha 2^-3"."""
+    design = point.design
+    if design is None:
+        return ""
+    said = [f"size {design.size}"] if design.size else []
+    said += [] if design.width is None else [f"{design.width} bits, {design.fraction} behind the point"]
+    said += [] if design.scale == "none" else [f"{design.scale} scales"]
+    said += [] if design.alpha is None else [f"alpha 2^{design.alpha}"]
+    said += [design.device] if design.device else []
+    return ", ".join(said)
+
+
 def rivals(result: Result, names: Sequence[str], judge: str = LOSS) -> list[str]:
     """Baselines that cost no more than the chosen design, by the costs `names`, and whose loss is no worse, in words.
 

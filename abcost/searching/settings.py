@@ -12,6 +12,8 @@ from abcost.searching.objectives import checked
 from abcost.training.config import Config
 
 SCHEMA = 1
+WIDE_SCHEMA = 2
+"""Of searches with choices or objectives that an abcost of the first schema would not see, and pass over."""
 SAMPLERS = ("nsga2", "tpe", "random")
 _MAY_CHANGE = ("trials",)  # a study may be continued with more
 
@@ -75,14 +77,15 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values with the schema; `from_dict` reads them."""
         lists = {"epochs": list(self.epochs), "objectives": list(self.objectives)}
-        return {"schema": SCHEMA, **asdict(self), **lists}
+        wide = self.objectives or any(self.space.get(name) for name in ("formats", "sizes", "devices"))
+        return {"schema": WIDE_SCHEMA if wide else SCHEMA, **asdict(self), **lists}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any], where: str) -> Settings:
         """The settings that gave these values. Raises SearchError for those of another schema, or damaged ones."""
-        if plain.get("schema") != SCHEMA:
+        if plain.get("schema") not in (SCHEMA, WIDE_SCHEMA):
             raise SearchError(
-                f"{where} has schema {plain.get('schema')!r}, this abcost reads schema {SCHEMA}: "
+                f"{where} has schema {plain.get('schema')!r}, this abcost reads schemas {SCHEMA} and {WIDE_SCHEMA}: "
                 "name another study"
             )
         try:
@@ -99,7 +102,9 @@ class Settings:
     def check_same(self, held: Settings, where: str) -> None:
         """Raises SearchError, naming the first difference, if `held`, the study's, is another search than this."""
         mine, other = self.to_dict(), held.to_dict()
-        for name in (name for name in mine if name not in _MAY_CHANGE):
+        for name in (
+            name for name in mine if name not in (*_MAY_CHANGE, "schema")
+        ):  # which follows from the others
             for inner, theirs, value in _differences(other[name], mine[name]):
                 raise SearchError(
                     f"{where} is a search with {' '.join([name, *inner])} {_brief(theirs)}, not {_brief(value)}: "
