@@ -301,6 +301,8 @@ def test_costs_and_bits_can_be_had_again(tmp_path, capsys):
     trials = [row for row in rows(tmp_path / "run" / "trials.csv") if row["end"] == "evaluated"]
     assert len(trials) == 2 * 3  # two widths of each training
     assert {row["width"] for row in trials} == {"8", "12"}
+    assert {row["blocks_per_stage"] for row in trials} == {"1"}
+    assert {row["blocks"] for row in trials} == {""}  # of memory, which are of an accelerator
     assert "fixed 2^-3 (" in out  # a baseline says what it is beside its slopes
     assert run(*arguments)[:2] == (0, out)
 

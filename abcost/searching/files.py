@@ -131,11 +131,11 @@ def _others(chosen: Design | Candidate | None, problem: Problem) -> dict[str, An
     """What a design has beside exponents, alpha and rounding: size of the network, registers, device."""
     settings = problem.settings
     if chosen is None:
-        return dict.fromkeys(("base_width", "blocks", "width", "fraction_bits", "device"))
+        return dict.fromkeys(("base_width", "blocks_per_stage", "width", "fraction_bits", "device"))
     config = problem.sized(chosen.size)
     return {
         "base_width": config.base_width,
-        "blocks": None if config.blocks is None else ",".join(map(str, config.blocks)),
+        "blocks_per_stage": None if config.blocks is None else ",".join(map(str, config.blocks)),
         "width": settings.width if chosen.width is None else chosen.width,
         "fraction_bits": settings.fraction_bits if chosen.fraction is None else chosen.fraction,
         "device": chosen.device or settings.device,

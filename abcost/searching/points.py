@@ -87,12 +87,15 @@ def exponents_of(point: Point) -> list[str]:
 
 
 def made_as(point: Point) -> str:
-    """What a design has chosen beside exponents, in words: "size 8:1,1, 12 bits, 4 behind the point, alpha 2^-3"."""
+    """What a design has chosen beside exponents, in words: "size 8:1,1, 12.4 bits, alpha 2^-3".
+
+    12.4 bits are 12, of which 4 stand behind the point.
+    """
     design = point.design
     if design is None:
         return ""
     said = [f"size {design.size}"] if design.size else []
-    said += [] if design.width is None else [f"{design.width} bits, {design.fraction} behind the point"]
+    said += [] if design.width is None else [f"{design.width}.{design.fraction} bits"]
     said += [] if design.scale == "none" else [f"{design.scale} scales"]
     said += [] if design.alpha is None else [f"alpha 2^{design.alpha}"]
     said += [design.device] if design.device else []
