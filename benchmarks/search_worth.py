@@ -36,7 +36,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ BASE_WIDTHS, DEPTHS = (4, 8), ((1,), (1, 1))
 WIDTHS, FRACTIONS = (6, 8, 10, 12, 16), (2, 4, 6)
 EPOCHS: Mapping[str, tuple[int, int]] = {"digits": (3, 9), "mnist5k": (1, 3)}  # of the rungs
 START_EPOCHS: Mapping[str, int] = {"digits": 12, "mnist5k": 4}  # of each of its two steps
-SHARES = (0.25, 0.5, 0.75)  # of the corner's LUTs: the budgets
+SHARES = (0.4, 0.7, 1.0)  # of the corner's LUTs: the budgets
 EXPLORE = 12.0
 """Training of an exploration: so many times the last rung's epochs of the largest network."""
 TARGET = "fpga-lut6"
@@ -299,22 +299,24 @@ def measured_again(lab: Lab, problem: Problem, design: Design, checkpoint: Path)
 
 
 def row(stage: Stage, method: str, measured: Sequence[Measured], took: Mapping[str, Any]) -> dict[str, Any]:
-    """What a method reached: hypervolume on the test split, and its answers to the budgets."""
-    answers = {}
-    for share in SHARES:
-        within = [m for m in measured if m.luts <= share * stage.corner[0]]
-        best = min(within, key=lambda m: m.loss, default=None)
-        answers[str(share)] = None if best is None else [best.luts, best.test_top1]
+    """What a method reached: its front, and the front's hypervolume on the test split."""
     return {
         "data": stage.data,
         "seed": stage.seed,
         "method": method,
         "hypervolume": hypervolume([(m.luts, m.test_loss) for m in measured], stage.corner),
-        "designs": len(measured),
         "corner": stage.corner,
-        "answers": answers,
+        "front": [astuple(m) for m in measured],
         **took,
     }
+
+
+def answer(held: Mapping[str, Any], share: float) -> Measured | None:
+    """The design of the lowest validation loss within a share of the corner's LUTs; None if there is none."""
+    designs = [Measured(*values) for values in held["front"]]
+    return min(
+        (m for m in designs if m.luts <= share * held["corner"][0]), key=lambda m: m.loss, default=None
+    )
 
 
 def compared(rows: Sequence[Mapping[str, Any]], data: str) -> str:
@@ -343,8 +345,8 @@ def compared(rows: Sequence[Mapping[str, Any]], data: str) -> str:
     for share in SHARES:
         told = []
         for method in METHODS:
-            found = [table[method, s]["answers"][str(share)] for s in seeds]
-            top1 = [answer[1] for answer in found if answer is not None]
+            found = [answer(table[method, s], share) for s in seeds]
+            top1 = [best.test_top1 for best in found if best is not None]
             if len(top1) < 2:
                 told.append(f"{method} {len(top1)} of {len(seeds)} seeds have an answer")
                 continue
