@@ -66,6 +66,7 @@ from search_quality import hypervolume
 
 MODEL = "reactnet_18"
 METHODS = ("search", "random", "exponents")
+SAMPLERS = {"search": "nsga2", "random": "random"}
 BASE_WIDTHS, DEPTHS = (4, 8), ((1,), (1, 1))
 WIDTHS, FRACTIONS = (6, 8, 10, 12, 16), (2, 4, 6)
 EPOCHS: Mapping[str, tuple[int, int]] = {"digits": (3, 9), "mnist5k": (1, 3)}  # of the rungs
@@ -215,14 +216,14 @@ def spent(studies: Studies, stage: Stage) -> float:
 
 def explored(stage: Stage, method: str) -> tuple[list[Measured], dict[str, Any]]:
     """The front of one method over the wide space, and what it took."""
-    settings = replace(stage.settings, sampler="nsga2" if method == "search" else "random")
-    kind = Problem if method == "search" else OneVariant
+    settings = replace(stage.settings, sampler=SAMPLERS[method])
+    kind = OneVariant if method == "random" else Problem
     problem = kind(settings, stage.problem.start)
     problem.__dict__["pricer"] = stage.problem.pricer  # set up once for both
     folder = stage.folder / method
     folder.mkdir(exist_ok=True)
     studies = begin(sqlite_url(folder), "search", settings, len(problem.objectives), str(folder.resolve()))
-    if method == "search" and not studies.explore.get_trials(deepcopy=False):
+    if method != "random" and not studies.explore.get_trials(deepcopy=False):
         for candidate in first_proposals(problem.space, trained_slopes(problem), settings.trials):
             studies.explore.enqueue_trial(parameters(candidate, problem.space))
     lab = Lab(problem, folder)
