@@ -33,6 +33,7 @@ from abcost.registry import unknown_name
 from abcost.report.report import Report, Stage
 from abcost.rewrite import RewriteOptions, Rewritten, rewrite
 from abcost.trace import trace
+from abcost.trace.capture import Traced
 from abcost.trace.double import float64_only
 from abcost.verifying import ROUNDING, Stepped, Verification, double_copy, verify_stages
 
@@ -81,7 +82,11 @@ class Staged:
 
 def stage_graphs(model: nn.Module, inputs: tuple[InputSpec, ...], options: RewriteOptions) -> Staged:
     """Trace the model and rewrite it, phase by phase; every phase's result is checked against its spec."""
-    traced = trace(model, inputs)
+    return stages_of(trace(model, inputs), options)
+
+
+def stages_of(traced: Traced, options: RewriteOptions) -> Staged:
+    """The stages of what is traced already: `stage_graphs` from there on."""
     graph = traced.graph
     stages = []
     for name, phases in STAGES:
@@ -200,6 +205,15 @@ def double_stages(
     if not subject.trained:
         stir(model)
     return model, _in_double(model, subject.inputs, rewriting)
+
+
+def double_trace(subject: Subject) -> Traced:
+    """What `double_stages` rewrites, for whoever rewrites it in several ways (`stages_of`, in `float64_only`)."""
+    model = double_copy(subject.model)
+    if not subject.trained:
+        stir(model)
+    with float64_only():
+        return trace(model, tuple(_double(spec) for spec in subject.inputs))
 
 
 def _in_double(model: nn.Module, inputs: tuple[InputSpec, ...], rewriting: RewriteOptions) -> Staged:

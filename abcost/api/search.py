@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from abcost.accelerator.devices import check_target
+from abcost.accelerator.devices import device as part_of
 from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call
 from abcost.cost.table import CostTable
@@ -21,6 +24,7 @@ from abcost.searching.budget import parse_budget
 from abcost.searching.claim import held_group
 from abcost.searching.executors.executor import EXECUTORS
 from abcost.searching.files import BEST, FRONT, SLOPES, write_results
+from abcost.searching.objectives import checked
 from abcost.searching.page import write_page
 from abcost.searching.plot import write_plots
 from abcost.searching.points import Point
@@ -29,7 +33,16 @@ from abcost.searching.progress import Progress, Watch
 from abcost.searching.run import Outcome, Place, train_start
 from abcost.searching.run import search as run
 from abcost.searching.settings import Settings
-from abcost.searching.space import GRANULARITIES, Space, check_searchable, groups_of
+from abcost.searching.space import (
+    GRANULARITIES,
+    Space,
+    check_searchable,
+    formats_of,
+    groups_of,
+    joined,
+    shape_of,
+    size_name,
+)
 from abcost.searching.storage import check_extra, sqlite_url
 from abcost.training.config import Config
 from abcost.training.interrupt import catching
@@ -108,6 +121,7 @@ def search(
     data_root: str | Path | None = None,
     target: str | Path | None = None,
     budget: str = "",
+    objectives: Sequence[str] = (),
     device: str | None = None,
     clock_mhz: float = 100.0,
     width: int | None = None,
@@ -117,6 +131,11 @@ def search(
     granularity: Literal["layer", "stage", "network"] = "layer",
     alpha_exponents: Sequence[int] = (),
     weight_scales: Sequence[str] = ("none",),
+    widths: Sequence[int] = (),
+    fractions: Sequence[int] = (),
+    base_widths: Sequence[int] = (),
+    depths: Sequence[Sequence[int]] = (),
+    devices: Sequence[str] = (),
     trials: int = 40,
     epochs: Sequence[int] | None = None,
     keep: float = 0.5,
@@ -143,7 +162,11 @@ def search(
     model: of the zoo, or your own "file.py:factory", with model_args.  shape: see `ShapeOptions`.
     target, device, clock_mhz (MHz), width and fraction_bits (bits): what is priced.
     budget: "luts=9000,energy_uj=1.5,fps>=60"; default: LUTs (area, um2) are kept low.
+    objectives: of "loss" or "accuracy" and what a budget can limit; default: what it limits, and the loss.
     exponents: the least and the largest of slopes.  max_exponents: most in a set.  granularity: what shares a set.
+    widths, fractions: bits of the data path, and of them behind the point, to choose from, judged bit by bit.
+    base_widths, depths: sizes of the network to choose from (channels of the first stage; blocks per stage), each
+    trained first.  devices: parts to choose from; the first that holds a design within the budget is taken.
     alpha_exponents: of the residual scale, to choose from.  weight_scales: of "none", "po2", "csd", to choose from.
     trials: candidates that are judged.  epochs: of each rung of retraining, () for none; default: 1/10 and 1/3 of
     the recipe's.  keep: share that a rung passes on, 0 to 1.  finalists, seeds: designs of the finals, and trainings of
@@ -168,14 +191,18 @@ def search(
         given={name: value for name, value in values.items() if value is not None},
     )  # fmt: skip
     asked = {
-        "target": str(target or default_target(device)), "device": device, "clock_mhz": clock_mhz, "budget": budget,
+        "target": str(target or default_target(device or next(iter(devices), None))), "device": device,
+        "clock_mhz": clock_mhz, "budget": budget,
+        "objectives": checked(objectives) if objectives else (),
         "width": width, "fraction_bits": fraction_bits, "keep": keep, "finalists": finalists, "seeds": seeds,
         "sampler": sampler, "seed": seed, "trials": trials, "images": images,
         "group": held_group(folder) if group is None else group,
     }  # fmt: skip
     space = {
         "low": min(exponents), "high": max(exponents), "most": max_exponents, "scales": tuple(weight_scales),
-        "alphas": tuple(alpha_exponents),
+        "alphas": tuple(alpha_exponents), "widths": tuple(widths), "fractions": tuple(fractions),
+        "base_widths": tuple(base_widths), "depths": tuple(tuple(blocks) for blocks in depths),
+        "devices": tuple(devices),
     }  # fmt: skip
     settings = settings_of(steps[-1], asked, space, granularity, None if epochs is None else tuple(epochs))
     place = Place(
@@ -216,8 +243,30 @@ def settings_of(
     data = data_of(config)
     if config.own:
         check_searchable(network(config, data), config.model, choices["alphas"])
-    graph = network_graph(config, data, RewriteOptions(fraction_bits=asked["fraction_bits"]))
-    space = Space(groups_of(graph, granularity), width=width, **choices)
+    formats = _formats(choices, width, asked["fraction_bits"])
+    devices = _devices(choices, table, asked["device"])
+    sizes = _sizes(choices, config)
+    graphs = {
+        size: network_graph(
+            replace(config, **shape_of(size)), data, RewriteOptions(fraction_bits=asked["fraction_bits"])
+        )
+        for size in sizes
+    }
+    graph = max(graphs.values(), key=formula_macs)
+    found = {size: groups_of(graph, granularity) for size, graph in graphs.items()}
+    groups, layers = joined(found, granularity) if "" not in sizes else (found[""], {})
+    space = Space(
+        groups,
+        width=max((bits for bits, _ in formats), default=width),
+        low=choices["low"],
+        high=choices["high"],
+        most=choices["most"],
+        scales=choices["scales"],
+        alphas=_different(choices["alphas"]),
+        formats=formats,
+        sizes=layers,
+        devices=devices,
+    )
     rungs = tuple(dict.fromkeys((max(1, config.epochs // 10), max(1, config.epochs // 3))))
     small = formula_macs(graph) * config.batch_size <= GROUPED_MACS and epochs != ()
     group = (GROUP if small else 1) if asked["group"] is None else asked["group"]
@@ -231,6 +280,41 @@ def settings_of(
     )
 
 
+def _different(values: Sequence[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _formats(choices: Mapping[str, Any], width: int, fraction_bits: int) -> tuple[tuple[int, int], ...]:
+    widths, fractions = choices.get("widths", ()), choices.get("fractions", ())
+    if not widths and not fractions:
+        return ()
+    return formats_of(widths or (width,), fractions or (fraction_bits,))
+
+
+def _devices(choices: Mapping[str, Any], table: CostTable, device_: str | None) -> tuple[str, ...]:
+    """The parts, as they are called. Raises UsageError or UnknownName for one that the table is not of."""
+    names = tuple(choices.get("devices", ()))
+    if names and device_ is not None:
+        raise UsageError("--devices chooses the part: leave --device out")
+    found = [part_of(name) for name in names]
+    for part in found:
+        check_target(part, table.target, table.technology)
+    return tuple(dict.fromkeys(part.part for part in found))
+
+
+def _sizes(choices: Mapping[str, Any], config: Config) -> tuple[str, ...]:
+    """Names of the sizes of the network; one that is empty where there is nothing to choose. Raises UsageError."""
+    widths, depths = choices.get("base_widths", ()), choices.get("depths", ())
+    if not widths and not depths:
+        return ("",)
+    if config.own:
+        raise UsageError(
+            f"--base-widths and --depths are for zoo models, and {config.model} is your own: leave them out"
+        )
+    pairs = product(widths or (config.base_width,), depths or (config.blocks,))
+    return tuple(dict.fromkeys(size_name(width, blocks) for width, blocks in pairs))
+
+
 def searched(
     settings: Settings,
     place: Place,
@@ -242,9 +326,15 @@ def searched(
 ) -> Search:
     """Search, or go on, and write all results. Raises Impossible, KeyboardInterrupt, and as `searching.run.search`."""
 
-    def start(path: Path) -> None:
+    def start(path: Path, shape: Mapping[str, Any]) -> None:
         with training as watching:
-            train_start(path, steps, place.init, watching, stop)
+            train_start(path, [replace(step, **shape) for step in steps], place.init, watching, stop)
+
+    if place.init is not None and settings.space.get("sizes"):
+        raise UsageError(
+            f"--init {place.init} is of one network, and --base-widths and --depths choose among several, which are "
+            "trained first: leave one out"
+        )
 
     outcome = run(settings, place, start=start, watch=watch, stop=stop)
     write_results(outcome, place.folder)

@@ -55,6 +55,13 @@ def search(
             "energy_uj, weight_kib, latency_ms and fps. Default: LUTs (ASIC: area) are kept low, without a limit."
         ),
     ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            help="What is kept low (fps and accuracy: high), such as luts,loss,energy_uj: loss or accuracy, and any "
+            "quantity of --budget. Default: what --budget limits, and loss."
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Part that must hold the whole accelerator.")] = None,
     clock_mhz: Annotated[float, typer.Option(help="Its clock.")] = 100.0,
     width: Annotated[
@@ -99,6 +106,32 @@ def search(
     weight_scales: Annotated[
         str, typer.Option(help="Roundings of weight scales to choose from: none, po2, csd, such as none,po2.")
     ] = "none",
+    widths: Annotated[
+        str | None,
+        typer.Option(
+            help="Bits of the residual path to choose from, such as 8,12,16; judged bit by bit, trained once."
+        ),
+    ] = None,
+    fractions: Annotated[
+        str | None,
+        typer.Option(help="Bits of them behind the point to choose from, such as 4,6,8; judged likewise."),
+    ] = None,
+    base_widths: Annotated[
+        str | None,
+        typer.Option(
+            help="Channels of the first stage to choose from, such as 8,16,32; each network is trained first."
+        ),
+    ] = None,
+    depths: Annotated[
+        str | None,
+        typer.Option(
+            help="Blocks per stage to choose from, such as 1,1/2,2/2,2,2; each network is trained first."
+        ),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(help="Parts to choose from: the first that holds a design within the budget is taken."),
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -138,9 +171,11 @@ def search(
     if model is None or run_dir is None:
         raise UsageError("name the model and --run-dir, or --join a running search")
     from abcost.searching.claim import held_group
+    from abcost.searching.objectives import parse_objectives
     from abcost.searching.storage import check_extra, sqlite_url
 
-    _check_used(there, device, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
+    _refuse_twice(there)
+    _check_used(there, device or devices, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
     check_extra()
     values = {
         "data": data, "data_root": None if data_root is None else str(data_root), "seed": seed,
@@ -152,9 +187,12 @@ def search(
     steps = configs(
         model, steps_for(model), file=config, given={k: v for k, v in values.items() if v is not None}
     )
+    parts = tuple(name.strip() for name in devices.split(",")) if devices else ()
+    wanted = parse_objectives(objectives) if objectives else ()
     asked = {
-        "target": target or options.default_target(device), "device": device, "clock_mhz": clock_mhz,
-        "budget": budget or "", "width": width, "fraction_bits": fraction_bits, "keep": keep,
+        "target": target or options.default_target(device or next(iter(parts), None)), "device": device,
+        "clock_mhz": clock_mhz,
+        "budget": budget or "", "objectives": wanted, "width": width, "fraction_bits": fraction_bits, "keep": keep,
         "finalists": finalists, "seeds": seeds, "sampler": sampler, "seed": seed, "trials": trials, "images": images,
         "group": held_group(run_dir) if group is None else group,
     }  # fmt: skip
@@ -162,6 +200,11 @@ def search(
     space = {
         "low": low, "high": high, "most": max_exponents, "scales": tuple(weight_scales.split(",")),
         "alphas": _numbers("--alpha-exponents", alpha_exponents) if alpha_exponents else (),
+        "widths": _numbers("--widths", widths) if widths else (),
+        "fractions": _numbers("--fractions", fractions) if fractions else (),
+        "base_widths": _numbers("--base-widths", base_widths) if base_widths else (),
+        "depths": tuple(_numbers("--depths", part) for part in depths.split("/")) if depths else (),
+        "devices": parts,
     }  # fmt: skip
     from abcost.api.search import cores, settings_of
 
@@ -176,6 +219,16 @@ def search(
         gpus_per_trial, init,
     )  # fmt: skip
     _run(settings, place, steps)
+
+
+def _refuse_twice(there: frozenset[str]) -> None:
+    """Raise UsageError where one value is given and others to choose from."""
+    for one, several in (
+        ("width", "widths"), ("fraction_bits", "fractions"), ("base_width", "base_widths"), ("blocks", "depths"),
+        ("device", "devices"), ("init", "base_widths"), ("init", "depths"),
+    ):  # fmt: skip
+        if several in there:
+            refuse(there, [one], f"with --{several.replace('_', '-')}, which says what to choose from")
 
 
 def _check_used(

@@ -83,7 +83,9 @@ def _text(progress: state.Progress) -> str:
     if progress.phase == "explore":
         parts += [f"{progress.stopped} stopped early", f"{progress.over} over budget"]
         parts += [f"{progress.diverged} failed"] if progress.diverged else []
-        parts += [f"best loss {progress.best:.4f}"] if progress.best is not None else []
+        if progress.best is not None:
+            best = progress.best if progress.judge == "loss" else 1 - progress.best
+            parts.append(f"best {progress.judge} {best:.4f}")
     left = progress.seconds_left
     parts.append("time left unknown" if left is None else f"{_duration(left)} left")
     return ", ".join(parts)
@@ -112,8 +114,8 @@ def _front(outcome: Outcome) -> Table:
         table.add_row(point.name, *_row(point, names), "")
     seeds = max((len(p.reached) for p in (*result.front, *result.baselines)), default=1)
     table.caption = (
-        f"Mean ± standard error over {seeds} seeds. Chosen: the cheapest whose loss is within twice the noise "
-        f"({_or_unknown(result.noise)}) of the lowest, by the validation split."
+        f"Mean ± standard error over {seeds} seeds. Chosen: the cheapest whose {problem.judge} is within twice the "
+        f"noise ({_or_unknown(result.noise)}) of the best, by the validation split."
         if seeds > 1
         else "One seed: differences within the noise of training are not told apart."
     )
@@ -130,11 +132,13 @@ def _row(point: Point, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _sizes(point: Point) -> str:
+    from abcost.searching.points import made_as
+
     if point.design is None or point.design.slopes is None:
         return ""
-    others = [] if point.design.alpha is None else [f"alpha 2^{point.design.alpha}"]
-    others += [] if point.design.scale == "none" else [f"{point.design.scale} scales"]
-    return " ".join([*(str(len(exponents)) for exponents in point.design.slopes.values()), *others])
+    sizes = " ".join(str(len(exponents)) for exponents in point.design.slopes.values())
+    others = made_as(point)
+    return f"{sizes}; {others}" if others else sizes
 
 
 def _or_unknown(value: float | None) -> str:
@@ -165,7 +169,7 @@ def _summary(outcome: Outcome, place: Place) -> str:
     ]
     if result.chosen is not None:
         lines += [f"Exponents {line}" for line in exponents_of(result.chosen)]
-        lines += rivals(result, outcome.problem.objectives)
+        lines += rivals(result, outcome.problem.objectives, outcome.problem.judge)
         found = commands(result.chosen, outcome.problem, place.folder)
         lines += [f"Its cost again:     {found['analyze']}", f"Its accuracy again: {found['evaluate']}"]
     if result.over:

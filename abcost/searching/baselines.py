@@ -19,6 +19,7 @@ from abcost.models.network import of_zoo
 from abcost.searching.lab import Design, Judged, Lab, Training, retraining
 from abcost.searching.pricing import quantities
 from abcost.searching.problem import Problem, network_graph
+from abcost.searching.space import Candidate
 
 FREE, REAL = "quantized RPReLU", "real PReLU"
 FIXED = MappingProxyType({"fixed 2^-3": -3, "fixed 2^-7": -7})
@@ -26,40 +27,55 @@ BASELINES = (*FIXED, FREE, REAL)
 """Of the paper's slope ablation: every slope fixed, learned as a power of two (any), learned as a real number."""
 
 
-def baselines_of(model: str) -> tuple[str, ...]:
-    """Of a network of the user's own, those that it can be without being built otherwise."""
-    return BASELINES if of_zoo(model) else (*FIXED, FREE)
+def baselines_of(model: str, *, bit_true: bool = False) -> tuple[str, ...]:
+    """Of a network of the user's own, those that it can be without being built otherwise.
+
+    Judged bit by bit there is no real PReLU: rewriting makes shifts of its slopes.
+    """
+    return BASELINES if of_zoo(model) and not bit_true else (*FIXED, FREE)
 
 
-def design_of_baseline(name: str, problem: Problem) -> Design:
-    """Without retraining, a baseline is the start with these slopes."""
-    return Design(dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None)
+def design_of_baseline(name: str, problem: Problem, like: Candidate) -> Design:
+    """Without retraining, a baseline is the start with these slopes.
+
+    Its size, registers and device are those of `like`; its weight scales are not rounded.
+    """
+    slopes = dict.fromkeys(_layers(problem, like), ExponentSet([FIXED[name]])) if name in FIXED else None
+    return Design(slopes, None, "none", like.size, like.width, like.fraction, like.device)
 
 
-def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str) -> Training:
+def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str, like: Candidate) -> Training:
     """The training of a baseline, kept in `place`."""
-    design = design_of_baseline(name, problem)
+    design = design_of_baseline(name, problem, like)
     config = retraining(problem, design, epochs=problem.settings.epochs[-1], seed=seed)
     if name != REAL:
-        return Training(config, place)
+        return Training(config, place, design.size, forms=(design.form,))
     config = replace(config, variant="bn-free")
-    return Training(config, place, lab.converted(config, _with_real_slopes))
+    start = lab.converted(config, design.size, _with_real_slopes)
+    return Training(config, place, design.size, start, (design.form,))
 
 
-def cost_of(name: str, reached: Judged, problem: Problem) -> dict[str, float | None]:
-    """Quantities of a baseline, with its trained weights; of free slopes, the exponents that training ended with."""
-    config = problem.config
+def cost_of(
+    name: str, reached: Judged, problem: Problem, like: Candidate | None = None
+) -> dict[str, float | None]:
+    """Quantities of a baseline, with its trained weights; of free slopes, the exponents that training ended with.
+
+    like: what it is beside its slopes; default: as the settings say.
+    """
+    like = like or Candidate(())
+    config = problem.sized(like.size)
     if name == REAL and problem.settings.epochs:
         config = replace(config, variant="bn-free")
-    slopes = dict.fromkeys(_layers(problem), ExponentSet([FIXED[name]])) if name in FIXED else None
-    graph = network_graph(config, problem.data, problem.rewriting(slopes=slopes), reached.checkpoint)
+    slopes = dict.fromkeys(_layers(problem, like), ExponentSet([FIXED[name]])) if name in FIXED else None
+    rewriting = problem.rewriting(slopes=slopes, fraction=like.fraction)
+    graph = network_graph(config, problem.data, rewriting, reached.checkpoint)
     if name == REAL:
         graph = _with_real_prelus(graph, read_checkpoint(reached.checkpoint).tensors)
-    return quantities(graph, problem.hardware)
+    return quantities(graph, problem.hardware_for(like.width, like.fraction, like.device))
 
 
-def _layers(problem: Problem) -> list[str]:
-    return [layer for layers in problem.space.groups.values() for layer in layers]
+def _layers(problem: Problem, like: Candidate) -> list[str]:
+    return [layer for layers in problem.space.present(like.size).values() for layer in layers]
 
 
 def _with_real_slopes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
 """The exploration: trials of an Optuna study, each a candidate that goes up the rungs as far as it deserves.
 
 Every trial says in its user attributes how it ended (`end`):
-    evaluated    judged; `rungs` has its loss on each rung that it reached, the last of which is its value
+    evaluated    judged; `rungs` has its loss on each rung that it reached, the last of which is its value. Of what one
+                 training gives in several forms, all are judged (`variants`, `losses`), and the best is its value
     over         over budget: never trained
     known        a candidate that was judged before; it has the same values
     surplus      proposed while the last trials of the study were running, or twice at the same time; not judged
@@ -15,16 +16,17 @@ import random
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from abcost.errors import TrainError
 from abcost.searching.heartbeat import Beats
 from abcost.searching.lab import Lab, Training, design_of, retraining
 from abcost.searching.problem import Problem
 from abcost.searching.proposals import learns_now, parameters, random_unseen, sampler_of, suggest
-from abcost.searching.rungs import Costs, passes
+from abcost.searching.rungs import Costs, passes_any
 from abcost.searching.space import Candidate
 from abcost.searching.storage import ask, release_stale
+from abcost.searching.tried import described, tried
 
 if TYPE_CHECKING:
     import optuna
@@ -45,15 +47,28 @@ _LOOK_S = 0.05
 class _Taken:
     """A trial that runs in this process.
 
-    losses: on the rungs that it reached. twin: an earlier one of the same group, with the same candidate.
+    variants: what its training gives within the budget, costs: of each. losses: of each, on the rungs that it reached.
+    twin: an earlier one of the same group, with the same candidate. values: what the sampler is told, once it ended.
     """
 
     trial: optuna.Trial
     candidate: Candidate
-    costs: Costs = ()
-    losses: list[float] = field(default_factory=list)
+    variants: list[Candidate] = field(default_factory=list)
+    costs: list[Costs] = field(default_factory=list)
+    losses: list[list[float]] = field(default_factory=list)
     twin: _Taken | None = None
+    values: Costs = ()
     ended: bool = False
+
+    @property
+    def points(self) -> list[Costs]:
+        """Costs and loss of each variant, as far as it has climbed."""
+        return [(*costs, loss) for costs, loss in zip(self.costs, self.losses[-1], strict=True)]
+
+    @property
+    def best(self) -> Costs:
+        """Of the lowest loss; of equals the cheapest."""
+        return min(self.points, key=lambda point: (point[-1], point))
 
 
 class Explorer:
@@ -95,7 +110,7 @@ class Explorer:
             self._climb([taken for taken in group if taken.twin is None])
             for taken in group:
                 if taken.twin is not None:
-                    self._end(taken, "known", taken.twin.losses[-1])
+                    self._end(taken, "known", taken.twin.values)
         return True
 
     def _room(self, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
@@ -130,13 +145,22 @@ class Explorer:
     def _propose(self, trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
         """Enqueue a random candidate that is new and in budget; False, noted in the study, if there is none."""
         space, pricer, budget = self._problem.space, self._problem.pricer, self._problem.budget
+
+        def within(those: Sequence[Candidate]) -> list[bool]:
+            """Whether any variant is."""
+            variants = [space.variants(candidate) for candidate in those]
+            flat = [variant for of_one in variants for variant in of_one]
+            inside = pricer.price(flat).within(budget).tolist() if flat else []
+            good = {v for v, is_inside in zip(flat, inside, strict=True) if is_inside}
+            return [not good.isdisjoint(of_one) for of_one in variants]
+
         seen = {t.user_attrs["key"] for t in judged(trials)}
         generator = random.Random(  # noqa: S311 - not a secret
             f"{self._problem.settings.seed} {self._salt} {len(trials)}"
         )
         found = random_unseen(
             space,
-            lambda those: pricer.price(those).within(budget).tolist() if those else [],
+            within,
             seen,
             generator,
             _ATTEMPTS,
@@ -173,21 +197,25 @@ class Explorer:
         group.append(taken)
         candidate = taken.candidate
         trial.set_user_attr("key", candidate.key)
-        trial.set_user_attr("sets", [list(s) for s in candidate.sets])
-        trial.set_user_attr("alpha", candidate.alpha)
-        trial.set_user_attr("scale", candidate.scale)
-        priced = problem.pricer.price([candidate])
-        cost = priced.of(0)
-        trial.set_user_attr("cost", cost)
-        fits = bool(priced.fits[0])
-        trial.set_constraint("device", 0.0 if fits else 1.0)
-        for name, excess in problem.budget.excess(cost).items():
+        for name, value in candidate.described().items():
+            trial.set_user_attr(name, value)
+        every = problem.variants(candidate)
+        inside = [variant for variant in every if variant.within]
+        nearest = min(
+            every, key=lambda v: (not v.within, not v.fits, sum(problem.budget.excess(v.cost).values()))
+        )
+        trial.set_user_attr("cost", nearest.cost)
+        for name, value in described(inside or [nearest], candidate).items():
+            trial.set_user_attr(name, value)
+        trial.set_constraint("device", 0.0 if nearest.fits else 1.0)
+        for name, excess in problem.budget.excess(nearest.cost).items():
             trial.set_constraint(
                 name, min(excess, _FAR_OVER)
             )  # unknown is over, and databases hold no infinity
-        taken.costs = tuple(_known(cost[name]) for name in problem.objectives)
-        if not priced.within(problem.budget)[0]:
-            self._end(taken, "over", _WORST)
+        taken.variants = [variant.candidate for variant in inside]
+        taken.costs = [problem.costs(variant.cost) for variant in inside]
+        if not inside:
+            self._end(taken, "over", (*problem.costs(nearest.cost), _WORST))
         else:
             self._join(taken, group)
         group[:] = [t for t in group if not t.ended]
@@ -199,19 +227,20 @@ class Explorer:
         same = [t for t in judged(others) if t.user_attrs["key"] == taken.candidate.key]
         taken.twin = next((t for t in mates.values() if t.candidate.key == taken.candidate.key), None)
         if same:
-            self._end(taken, "known", same[0].values[-1])
+            self._end(taken, "known", tuple(same[0].values))
         elif taken.twin is None and self._surplus(taken.trial, others):
             self._end(taken, "surplus")
 
-    def _end(self, taken: _Taken, end: str, loss: float | None = None) -> None:
-        """Say how a trial ended, with its values; without a loss it is pruned."""
+    def _end(self, taken: _Taken, end: str, values: Costs | None = None) -> None:
+        """Say how a trial ended, with its values: costs and loss; without them it is pruned."""
         import optuna  # noqa: PLC0415
 
         taken.trial.set_user_attr("end", end)
-        if loss is None:
+        if values is None:
             self._study.tell(taken.trial, state=optuna.trial.TrialState.PRUNED)
         else:
-            self._study.tell(taken.trial, (*taken.costs, loss))
+            taken.values = values
+            self._study.tell(taken.trial, values)
         taken.ended = True
         self._beats.remove(taken.trial.number)
 
@@ -239,7 +268,8 @@ class Explorer:
         """Judge the candidates on the rungs that they reach, those on a rung side by side."""
         settings, space = self._problem.settings, self._problem.space
         for taken in group:
-            self._reached(taken, self._lab.calibration_loss(design_of(taken.candidate, space)))
+            designs = [design_of(variant, space) for variant in taken.variants]
+            self._reached(taken, self._lab.calibration_losses(designs))
         climbing = list(group)
         for rung, epochs in enumerate(settings.epochs):
             climbing = [taken for taken in climbing if self._passes(taken, rung, group)]
@@ -247,41 +277,58 @@ class Explorer:
             for taken in climbing:
                 design = design_of(taken.candidate, space)
                 config = retraining(self._problem, design, epochs=epochs, seed=settings.seed)
-                jobs.append(Training(config, f"trials/{taken.candidate.key}-{epochs}", scale=design.scale))
+                forms = tuple(design_of(variant, space).form for variant in taken.variants)
+                name = f"trials/{taken.candidate.key}-{epochs}"
+                jobs.append(Training(config, name, design.size, forms=forms))
             for taken, found in zip(climbing, self._lab.trained(jobs), strict=True):
                 if isinstance(found, TrainError):
                     taken.trial.set_user_attr("reason", str(found))
-                    taken.losses.append(_WORST)
-                    self._end(taken, "diverged", _WORST)
+                    taken.losses.append([_WORST] * len(taken.variants))
+                    self._end(taken, "diverged", taken.best)
                     continue
-                self._reached(taken, found.loss)
-                taken.trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
+                merits = [judged.merit(self._problem.judge) for judged in found]
+                self._reached(taken, merits)
+                best = found[merits.index(min(merits))]
+                taken.trial.set_user_attr("judged", {**asdict(best), "checkpoint": str(best.checkpoint)})
+                if taken.variants != [taken.candidate]:
+                    accuracies = [judged.validation_top1 for judged in found]
+                    taken.trial.set_user_attr("validation_top1", accuracies)
             climbing = [taken for taken in climbing if not taken.ended]
         for taken in group:
             if not taken.ended:
-                self._end(taken, "evaluated", taken.losses[-1])
+                self._end(taken, "evaluated", taken.best)
 
-    def _reached(self, taken: _Taken, loss: float) -> None:
-        taken.losses.append(loss)
-        taken.trial.set_user_attr("rungs", taken.losses)
+    def _reached(self, taken: _Taken, losses: list[float]) -> None:
+        """The losses of the variants; `rungs` has the lowest of each rung."""
+        taken.losses.append(losses)
+        if taken.variants != [taken.candidate]:
+            taken.trial.set_user_attr("losses", taken.losses)
+        taken.trial.set_user_attr("rungs", [min(of_rung) for of_rung in taken.losses])
 
     def _passes(self, taken: _Taken, rung: int, group: Sequence[_Taken]) -> bool:
-        """Whether a candidate goes up from a rung, compared with all but the later ones of its group."""
-        later = {t.trial.number for t in group if t.trial.number > taken.trial.number}
-        others = self._results({taken.trial.number, *later}, rung)
-        return passes((*taken.costs, taken.losses[-1]), others, self._problem.settings.keep)
+        """Whether a candidate goes up from a rung, compared with all but the later ones of its group.
 
-    def _results(self, left_out: Collection[int], rung: int) -> list[Costs]:
-        """Costs and loss of the other candidates that have reached a rung."""
+        Before it is retrained, with those of its size alone: how far starts are behind says little of what networks of
+        other sizes reach.
+        """
+        later = {t.trial.number for t in group if t.trial.number > taken.trial.number}
+        size = taken.candidate.size if rung == 0 else None
+        others = self._results({taken.trial.number, *later}, rung, size)
+        return passes_any(taken.points, others, self._problem.settings.keep)
+
+    def _results(self, left_out: Collection[int], rung: int, size: str | None) -> list[list[Costs]]:
+        """Costs and losses of the variants of the other candidates, of one size or of all, that have reached a rung."""
         import optuna  # noqa: PLC0415
 
         found = []
         alive = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.RUNNING)
         for t in self._study.get_trials(deepcopy=False, states=alive):
-            losses = t.user_attrs.get("rungs", [])
-            if t.number not in left_out and t.user_attrs.get("end") != "diverged" and len(losses) > rung:
-                costs = tuple(_known(t.user_attrs["cost"][name]) for name in self._problem.objectives)
-                found.append((*costs, losses[rung]))
+            reached = len(t.user_attrs.get("rungs", []))
+            if size not in (None, t.user_attrs.get("size", "")):
+                continue
+            if t.number not in left_out and t.user_attrs.get("end") != "diverged" and reached > rung:
+                designs = tried(t.user_attrs, self._problem.space)
+                found.append([(*self._problem.costs(d.cost), d.losses[rung]) for d in designs])
         return found
 
 
@@ -312,7 +359,3 @@ def judged(trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.Froz
 def finished(trials: Sequence[optuna.trial.FrozenTrial], wanted: int) -> bool:
     """Whether as many candidates are judged as were asked for."""
     return len(judged(trials)) >= wanted
-
-
-def _known(cost: Any) -> float:
-    return float("inf") if cost is None else float(cost)

@@ -14,10 +14,13 @@ from abcost.errors import OutputError
 from abcost.models.slope_sets import SCHEMA as SLOPES_SCHEMA
 from abcost.searching.budget import QUANTITIES
 from abcost.searching.explore import ended
+from abcost.searching.lab import Design
 from abcost.searching.points import Point
 from abcost.searching.problem import Problem
 from abcost.searching.run import Outcome
 from abcost.searching.settings import SCHEMA
+from abcost.searching.space import Candidate
+from abcost.searching.tried import Tried, tried
 from abcost.training.files import copy_whole, write_json, write_text
 from abcost.training.network import arguments_of
 
@@ -47,9 +50,12 @@ def write_results(outcome: Outcome, folder: Path) -> None:
 
 
 def trial_rows(outcome: Outcome) -> list[dict[str, Any]]:
-    """Of trials.csv: a row per candidate that was proposed."""
+    """Of trials.csv: a row per candidate that was proposed; of what one training gives, a row per design."""
     trials = outcome.studies.explore.get_trials(deepcopy=False)
-    return [_trial_row(t, outcome.problem) for t in ended(trials)]
+    space = outcome.problem.space
+    return [
+        _trial_row(t, design, outcome.problem) for t in ended(trials) for design in tried(t.user_attrs, space)
+    ]
 
 
 def slopes_file(point: Point) -> str:
@@ -68,7 +74,7 @@ def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
         "schema": SCHEMA,
         "study": outcome.studies.explore.study_name,
         "settings": problem.settings.to_dict(),
-        "objectives": [*problem.objectives, "loss"],
+        "objectives": [*problem.objectives, problem.judge],
         "units": {name: quantity.unit for name, quantity in QUANTITIES.items()},
         "front": plain(result.front),
         "dominated": plain(result.dominated),
@@ -88,32 +94,62 @@ def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
     own = [f"--model-arg={k}={v!r}" for k, v in arguments_of(config).items()] if config.own else []
     if config.own:
         analyze += [*own, "--input-size", "x".join(map(str, (1, *problem.data.input_shape)))]
-    analyze += ["--slopes", slopes, "--target", settings.target, "--width", str(settings.width)]
-    analyze += ["--fraction-bits", str(settings.fraction_bits)]
-    rounding = _ROUNDING[point.design.scale] if point.design else []
+    design = point.design or Design()
+    width, fraction = design.width or settings.width, settings.fraction_bits
+    fraction = fraction if design.fraction is None else design.fraction
+    analyze += ["--slopes", slopes, "--target", settings.target, "--width", str(width)]
+    analyze += ["--fraction-bits", str(fraction)]
+    rounding = _ROUNDING[design.scale]
     analyze += rounding
-    fps = problem.budget.fps
-    if settings.device is not None:
-        analyze += ["--device", settings.device]
+    fps, part = problem.budget.fps, design.device or settings.device
+    if part is not None:
+        analyze += ["--device", part]
     if fps is not None:
         analyze += ["--fps", f"{fps:.12g}"]
-    if settings.device is not None or fps is not None:
+    if part is not None or fps is not None:
         analyze += ["--clock-mhz", f"{settings.clock_mhz:.12g}"]
     evaluate = ["abcost", "evaluate", settings.model, "--checkpoint", str(point.best.checkpoint)]
     evaluate += [*own, "--data", config.data]
     if config.data_root is not None:
         evaluate += ["--data-root", config.data_root]
-    if rounding:
+    if design.width is not None:
+        evaluate += [
+            "--as",
+            "fixed-point",
+            "--width",
+            str(width),
+            "--fraction-bits",
+            str(fraction),
+            *rounding,
+        ]
+    elif rounding:
         evaluate += ["--as", "rewritten", "--fraction-bits", str(settings.fraction_bits), *rounding]
     return {"analyze": shlex.join(analyze), "evaluate": shlex.join(evaluate)}
 
 
+def _others(chosen: Design | Candidate | None, problem: Problem) -> dict[str, Any]:
+    """What a design has beside exponents, alpha and rounding: size of the network, registers, device."""
+    settings = problem.settings
+    if chosen is None:
+        return dict.fromkeys(("base_width", "blocks_per_stage", "width", "fraction_bits", "device"))
+    config = problem.sized(chosen.size)
+    return {
+        "base_width": config.base_width,
+        "blocks_per_stage": None if config.blocks is None else ",".join(map(str, config.blocks)),
+        "width": settings.width if chosen.width is None else chosen.width,
+        "fraction_bits": settings.fraction_bits if chosen.fraction is None else chosen.fraction,
+        "device": chosen.device or settings.device,
+    }
+
+
 def _plain(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
+    problem = outcome.problem
     return {
         "name": point.name,
         "slopes": None if point.design is None else _slopes(point),
         "alpha_exponent": None if point.design is None else point.design.alpha,
         "weight_scale": None if point.design is None else point.design.scale,
+        **_others(point.design, problem),
         "cost": {name: point.cost.get(name) for name in _COSTS},
         "loss": point.loss,
         "loss_se": point.loss_se,
@@ -150,6 +186,7 @@ def _front_row(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
         "exponents_per_layer": _mean_size(point),
         "alpha_exponent": None if point.design is None else point.design.alpha,
         "weight_scale": None if point.design is None else point.design.scale,
+        **_others(point.design, outcome.problem),
         "slopes": slopes_file(point),
         "checkpoint": str(best.checkpoint),
         "checkpoint_loss": best.loss,
@@ -171,24 +208,24 @@ def _mean_size(point: Point) -> float:
     return sum(sizes) / max(1, len(sizes))
 
 
-def _trial_row(trial: optuna.trial.FrozenTrial, problem: Problem) -> dict[str, Any]:
-    attributes = trial.user_attrs
-    losses = attributes.get("rungs", [])
+def _trial_row(trial: optuna.trial.FrozenTrial, design: Tried, problem: Problem) -> dict[str, Any]:
+    attributes, candidate, losses = trial.user_attrs, design.candidate, design.losses
     rungs = (0, *problem.settings.epochs)
-    reached = attributes.get("judged", {})
     return {
         "trial": trial.number,
-        "candidate": attributes["key"],
+        "candidate": candidate.key if "variants" in attributes else attributes["key"],
         "end": attributes["end"],
-        "alpha_exponent": attributes["alpha"],
-        "weight_scale": attributes["scale"],
-        **{name: attributes["cost"].get(name) for name in _COSTS},
+        "alpha_exponent": candidate.alpha,
+        "weight_scale": candidate.scale,
+        **_others(candidate, problem),
+        **{name: design.cost.get(name) for name in _COSTS},
         **{f"loss_{epochs}_epochs": losses[i] if i < len(losses) else None for i, epochs in enumerate(rungs)},
-        "validation_top1": reached.get("validation_top1"),
+        "validation_top1": design.validation_top1,
         "seconds": None if trial.duration is None else trial.duration.total_seconds(),
         "sets": " ".join(
             f"{group}:{'/'.join(map(str, exponents))}"
-            for group, exponents in zip(problem.space.groups, attributes["sets"], strict=True)
+            for group, exponents in zip(problem.space.groups, candidate.sets, strict=True)
+            if exponents
         ),
     }
 

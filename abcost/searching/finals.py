@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from abcost.core.exponents import ExponentSet
 from abcost.errors import TrainError
 from abcost.searching.baselines import baseline, baselines_of, design_of_baseline
+from abcost.searching.bit_true import Form
 from abcost.searching.explore import judged
 from abcost.searching.heartbeat import Beats
 from abcost.searching.lab import Design, Judged, Lab, Training, design_of, retraining
 from abcost.searching.problem import Problem
 from abcost.searching.rungs import front
-from abcost.searching.space import Candidate
+from abcost.searching.space import Candidate, Space, key_of, slug
 from abcost.searching.storage import ask, release_stale
+from abcost.searching.tried import tried
 
 if TYPE_CHECKING:
     import optuna
@@ -35,45 +36,85 @@ PLANNED = "planned"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training of the finals: of a candidate, or, where that is None, of the baseline called `name`."""
+    """One training of the finals: of a candidate, or, where that is None, of a baseline.
+
+    name: key of the candidate, or of the baseline with what tells it from others of its kind. variants: the designs of
+    this training that are judged. like: of a baseline, the candidate whose size, registers and device it has.
+    """
 
     name: str
     seed: int
     candidate: Candidate | None = None
+    variants: tuple[Candidate, ...] = ()
+    baseline: str = ""
+    like: Candidate | None = None
 
     @property
     def attributes(self) -> dict[str, Any]:
         """As a trial holds them."""
-        c = self.candidate
-        sets = None if c is None else [list(s) for s in c.sets]
-        return {
-            "name": self.name,
-            "seed": self.seed,
-            "sets": sets,
-            "alpha": c and c.alpha,
-            "scale": c and c.scale,
-        }
+        found: dict[str, Any] = {"name": self.name, "seed": self.seed}
+        if self.candidate is not None:
+            found |= self.candidate.described()
+        else:
+            found |= {"sets": None, "alpha": None, "scale": None}
+        if self.variants not in ((), (self.candidate,)):
+            found["variants"] = [variant.described() for variant in self.variants]
+        if self.like is not None:
+            found |= {"baseline": self.baseline, "like": self.like.described()}
+        return found
 
 
 def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list[Job]:
-    """All trainings: of the points of the front, at most so many as finalists, and of the baselines.
+    """All trainings: of the designs of the front, at most so many as finalists, and of the baselines.
 
-    Of a longer front those that are evenly spread along it, both ends included.
+    Of a longer front those that are evenly spread along it, both ends included. A training gives all designs of the
+    front that differ in nothing that is trained. Baselines are of the size, registers and device of the best design.
     """
-    settings = problem.settings
+    settings, space = problem.settings, problem.space
     reached = max((len(t.user_attrs["rungs"]) for t in judged(explored)), default=0)
     best = [t for t in judged(explored) if t.user_attrs["end"] == "evaluated"]
     best = [t for t in best if len(t.user_attrs["rungs"]) == reached]
-    chosen = [best[i] for i in front([tuple(t.values) for t in best])]
-    if len(chosen) > settings.finalists:
-        last = max(1, settings.finalists - 1)
-        chosen = [chosen[round(i * (len(chosen) - 1) / last)] for i in range(settings.finalists)]
-    finalists = {t.user_attrs["key"]: candidate_of(t.user_attrs, problem) for t in chosen}
+    designs = [design for t in best for design in tried(t.user_attrs, space)]
+    points = [(*problem.costs(design.cost), design.losses[-1]) for design in designs]
+    chosen = [designs[i].candidate for i in front(points)]
+    trainings: dict[Candidate, list[Candidate]] = {}
+    for candidate in chosen:
+        trainings.setdefault(space.base(candidate) if space.chooses_forms else candidate, []).append(
+            candidate
+        )
+    kept = spread(
+        list(trainings), [space.base(c) if space.chooses_forms else c for c in chosen], settings.finalists
+    )
     seeds = range(settings.seed, settings.seed + settings.seeds) if settings.epochs else (settings.seed,)
+    like = None
+    if chosen and (space.sizes or space.formats or space.devices):
+        like = designs[min(range(len(points)), key=lambda i: (points[i][-1], points[i]))].candidate
+    names = baselines_of(settings.model, bit_true=bool(space.formats))
     return [
-        *(Job(key, seed, candidate) for seed in seeds for key, candidate in finalists.items()),
-        *(Job(name, seed) for seed in seeds for name in baselines_of(settings.model)),
+        *(Job(base.key, seed, base, tuple(trainings[base])) for seed in seeds for base in kept),
+        *(Job(labelled(name, like), seed, None, (), name, like) for seed in seeds for name in names),
     ]
+
+
+def spread(trainings: Sequence[Candidate], along: Sequence[Candidate], most: int) -> list[Candidate]:
+    """At most so many trainings: those of points evenly spread along a front, then those that come first on it.
+
+    along: the training of each point of the front.
+    """
+    if len(trainings) <= most:
+        return list(trainings)
+    last = max(1, most - 1)
+    even = [along[round(i * (len(along) - 1) / last)] for i in range(most)]
+    return list(dict.fromkeys([*even, *trainings]))[:most]
+
+
+def labelled(name: str, like: Candidate | None) -> str:
+    """A baseline with what it is beside its slopes, where that can be chosen: "fixed 2^-3 (16:2,2, 12.8 bits)"."""
+    if like is None:
+        return name
+    bits = "" if like.width is None else f"{like.width}.{like.fraction} bits"
+    said = ", ".join(part for part in (like.size, bits, like.device) if part)
+    return f"{name} ({said})" if said else name
 
 
 def enqueue(study: optuna.Study, jobs: Sequence[Job]) -> None:
@@ -127,19 +168,19 @@ class Finals:
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return False
         self._beats.add(trial.number)
-        candidate = None if attributes["sets"] is None else candidate_of(attributes, self._problem)
-        taken[trial.number] = trial, Job(attributes["name"], attributes["seed"], candidate)
+        taken[trial.number] = trial, job_of(attributes, self._problem.space)
         return True
 
-    def _end(self, trial: optuna.Trial, found: Judged | TrainError) -> None:
+    def _end(self, trial: optuna.Trial, found: tuple[Judged, ...] | TrainError) -> None:
         import optuna  # noqa: PLC0415
 
         if isinstance(found, TrainError):
             trial.set_user_attr("reason", str(found))
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
-            trial.set_user_attr("judged", {**asdict(found), "checkpoint": str(found.checkpoint)})
-            self._study.tell(trial, found.loss)
+            held = [{**asdict(judged), "checkpoint": str(judged.checkpoint)} for judged in found]
+            trial.set_user_attr("judged", held if "variants" in trial.user_attrs else held[0])
+            self._study.tell(trial, min(judged.merit(self._problem.judge) for judged in found))
         self._beats.remove(trial.number)
 
     @contextlib.contextmanager
@@ -156,32 +197,59 @@ class Finals:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
 
-    def _judge(self, jobs: Sequence[Job]) -> Sequence[Judged | TrainError]:
+    def _judge(self, jobs: Sequence[Job]) -> Sequence[tuple[Judged, ...] | TrainError]:
         problem = self._problem
         if not problem.settings.epochs:
-            return [self._lab.untrained(self._design(job), _place(job)) for job in jobs]
+            return [
+                self._lab.untrained_forms(self._design(job), _place(job), self._forms(job)) for job in jobs
+            ]
         return self._lab.trained([self._training(job) for job in jobs])
 
     def _design(self, job: Job) -> Design:
         if job.candidate is None:
-            return design_of_baseline(job.name, self._problem)
+            return design_of_baseline(job.baseline, self._problem, job.like or Candidate(()))
         return design_of(job.candidate, self._problem.space)
+
+    def _forms(self, job: Job) -> tuple[Form, ...]:
+        if job.candidate is None:
+            return (self._design(job).form,)
+        return tuple(design_of(variant, self._problem.space).form for variant in job.variants)
 
     def _training(self, job: Job) -> Training:
         if job.candidate is None:
-            return baseline(job.name, job.seed, self._problem, self._lab, _place(job))
+            like = job.like or Candidate(())
+            return baseline(job.baseline, job.seed, self._problem, self._lab, _place(job), like)
         design = self._design(job)
         config = retraining(self._problem, design, epochs=self._problem.settings.epochs[-1], seed=job.seed)
-        return Training(config, _place(job), scale=design.scale)
+        return Training(config, _place(job), design.size, forms=self._forms(job))
 
 
 def _place(job: Job) -> str:
     return f"finals/{slug(job.name)}-{job.seed}"
 
 
-def candidate_of(attributes: Mapping[str, Any], problem: Problem) -> Candidate:
+def job_of(attributes: Mapping[str, Any], space: Space) -> Job:
     """What the attributes of a trial describe."""
-    return problem.space.candidate(attributes["sets"], attributes["alpha"], attributes["scale"])
+    name, seed = attributes["name"], attributes["seed"]
+    if attributes["sets"] is None:
+        like = None if "like" not in attributes else space.read(attributes["like"])
+        return Job(name, seed, None, (), attributes.get("baseline", name), like)
+    candidate = space.read(attributes)
+    held = attributes.get("variants")
+    variants = (candidate,) if held is None else tuple(space.read(variant) for variant in held)
+    return Job(name, seed, candidate, variants)
+
+
+def jobs_of(study: optuna.Study, space: Space) -> dict[str, tuple[Job, Candidate | None]]:
+    """Name of a design, as in `results` -> the training that gave it, and the candidate; None of a baseline."""
+    found: dict[str, tuple[Job, Candidate | None]] = {}
+    for t in study.get_trials(deepcopy=False):
+        if "name" in t.user_attrs:
+            job = job_of(t.user_attrs, space)
+            if job.candidate is None:
+                found[job.name] = job, None
+            found |= {variant.key: (job, variant) for variant in job.variants}
+    return found
 
 
 def all_done(study: optuna.Study) -> bool:
@@ -193,12 +261,19 @@ def all_done(study: optuna.Study) -> bool:
 
 
 def results(study: optuna.Study) -> dict[str, list[Judged]]:
-    """Name -> what its trainings reached, in the order of the seeds; those that diverged are left out."""
+    """Name of a design -> what its trainings reached, in the order of the seeds; those that diverged are left out.
+
+    Its name is the key of its candidate, or the name of the baseline.
+    """
     found: dict[str, dict[int, Judged]] = {}
     for t in study.get_trials(deepcopy=False):
         if "judged" in t.user_attrs and _ended(t):
             held = t.user_attrs["judged"]
-            found.setdefault(t.user_attrs["name"], {})[t.user_attrs["seed"]] = read(held)
+            names = [key_of(variant) for variant in t.user_attrs.get("variants", ())] or [
+                t.user_attrs["name"]
+            ]
+            for name, judged_ in zip(names, held if isinstance(held, list) else [held], strict=True):
+                found.setdefault(name, {})[t.user_attrs["seed"]] = read(judged_)
     return {name: [of[seed] for seed in sorted(of)] for name, of in found.items()}
 
 
@@ -214,15 +289,6 @@ def read(held: Mapping[str, Any]) -> Judged:
             "checkpoint": Path(held["checkpoint"]),
         }
     )
-
-
-def slug(name: str) -> str:
-    """A name as a file is called.
-
-    >>> slug("fixed 2^-3")
-    'fixed-2-3'
-    """
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
 
 
 def _ended(trial: optuna.trial.FrozenTrial) -> bool:

@@ -19,8 +19,10 @@ from abcost.data import Split
 from abcost.errors import TrainError
 from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
 from abcost.models.subject import Subject
+from abcost.searching.bit_true import BitTrue, Form
+from abcost.searching.objectives import LOSS
 from abcost.searching.problem import Problem
-from abcost.searching.space import Candidate, Space
+from abcost.searching.space import Candidate, Space, slug
 from abcost.training.config import Config
 from abcost.training.evaluation import evaluate
 from abcost.training.files import sweep, write_tensors
@@ -46,17 +48,28 @@ class Design:
     """What a network is judged with.
 
     slopes: layer -> exponents that it may take; layers that are not named, or None, are free. alpha: exponent of the
-    residual scale, None as the recipe says. scale: rounding of weight scales, in `SCALES`.
+    residual scale, None as the recipe says. scale: rounding of weight scales, in `SCALES`. size, width, fraction,
+    device: as a candidate has them.
     """
 
     slopes: Mapping[str, ExponentSet] | None = None
     alpha: int | None = None
     scale: str = "none"
+    size: str = ""
+    width: int | None = None
+    fraction: int | None = None
+    device: str | None = None
+
+    @property
+    def form(self) -> Form:
+        """How the trained network is made."""
+        return Form(self.scale, self.width, self.fraction)
 
 
 def design_of(candidate: Candidate, space: Space) -> Design:
     """A candidate, layer by layer."""
-    return Design(space.layers(candidate), candidate.alpha, candidate.scale)
+    c = candidate
+    return Design(space.layers(c), c.alpha, c.scale, c.size, c.width, c.fraction, c.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +89,20 @@ class Judged:
     checkpoint: Path
     seconds: float = 0.0  # of training
 
+    def merit(self, judge: str) -> float:
+        """What chooses, better the lower it is: the loss, or the share of validation images that are wrong."""
+        return self.loss if judge == LOSS else 1 - self.validation_top1
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A retraining: kept as `name`, from a checkpoint (None: the start), measured with weight scales rounded."""
+    """A retraining: kept as `name`, from a checkpoint (None: the start of its size), measured in every form."""
 
     config: Config
     name: str
+    size: str = ""
     start: Path | None = None
-    scale: str = "none"
+    forms: tuple[Form, ...] = (Form(),)
 
 
 class Lab:
@@ -95,32 +113,49 @@ class Lab:
         self._folder = folder
         self._stop = stop
         self._obstacles: list[tuple[Config, str | None]] = []
-        self._fresh: dict[int | None, nn.Module] = {}
+        self._fresh: dict[tuple[str, int | None], nn.Module] = {}
+        self._starts: dict[str, Checkpoint] = {}
 
     @cached_property
     def _fabric(self) -> Fabric:
         return start_runtime(self._problem.config)
 
     def calibration_loss(self, design: Design) -> float:
-        """Cross-entropy on the first validation images, of the start with its slopes moved to the nearest allowed."""
-        validation, config = self._problem.data.validation, self._config(design)
-        order = torch.arange(min(self._problem.settings.images, len(validation)))
-        model = self._restricted(config)
-        return self._evaluate(model, validation.subset(order), config, design.scale).means()[0]
+        """Cross-entropy on the first validation images, of the start with its slopes moved to the nearest allowed.
+
+        Where accuracy is what candidates are judged by, the share of these images that are wrong.
+        """
+        return self.calibration_losses([design])[0]
+
+    def calibration_losses(self, designs: Sequence[Design]) -> list[float]:
+        """`calibration_loss` of each of some designs that differ in their forms alone."""
+        validation, config = self._problem.data.validation, self._config(designs[0])
+        images = validation.subset(torch.arange(min(self._problem.settings.images, len(validation))))
+        evaluate_in = self._evaluator(self._restricted(config, designs[0].size), config)
+        found = []
+        for form in [design.form for design in designs]:
+            loss, top1, _ = evaluate_in(images, form).means()
+            found.append(loss if self._problem.judge == LOSS else 1 - top1)
+        return found
 
     def untrained(self, design: Design, name: str) -> Judged:
+        """`untrained_forms` of one design in its own form."""
+        return self.untrained_forms(design, name, [design.form])[0]
+
+    def untrained_forms(self, design: Design, name: str, forms: Sequence[Form]) -> tuple[Judged, ...]:
         """The start with its slopes moved to the nearest allowed, on whole splits; its checkpoint is kept as `name`."""
         data, config, place = self._problem.data, self._config(design), self._place(name)
-        model = self._restricted(config)
+        model = self._restricted(config, design.size)
         state = plain_state(model)
         write_tensors(place / BEST, checkpoint(config, described(config, data), state, Standing()))
-        return self._measured(model, config, design.scale, place / BEST, 0.0)
+        return self._measured(model, config, forms, place / BEST, 0.0)
 
-    def trained(self, jobs: Sequence[Training]) -> list[Judged | TrainError]:
+    def trained(self, jobs: Sequence[Training]) -> list[tuple[Judged, ...] | TrainError]:
         """Retrained, those that are alike side by side if the study says so; goes on where one was broken off.
 
-        With weight scales rounded, what is measured is the rewritten graph, in float64. A training that diverges is a
-        TrainError. Raises KeyboardInterrupt, after saving, if asked to stop.
+        Each is measured in its forms, bit by bit in those that have registers; without registers but with weight scales
+        rounded, what is measured is the rewritten graph, in float64. A training that diverges is a TrainError. Raises
+        KeyboardInterrupt, after saving, if asked to stop.
         """
         found: dict[str, dict[str, Any] | TrainError] = {}
         waiting: list[tuple[Training, Run]] = []
@@ -140,7 +175,7 @@ class Lab:
     def _run(self, job: Training, place: Path) -> Run:
         data = self._problem.data_with(job.config.seed)
         around = Surroundings(self._fabric, data, place, Nobody(), self._stop)
-        return Run(job.config, around, job.start or self._problem.start)
+        return Run(job.config, around, job.start or self._problem.start_of(job.size))
 
     def _train(self, runs: Sequence[Run]) -> list[Outcome]:
         """Alike ones: side by side where that was asked for and can be, else one by one."""
@@ -156,24 +191,30 @@ class Lab:
             self._obstacles.append((bare, found))
         return found
 
-    def _judged(self, job: Training, found: dict[str, Any] | TrainError) -> Judged | TrainError:
+    def _judged(self, job: Training, found: dict[str, Any] | TrainError) -> tuple[Judged, ...] | TrainError:
         if isinstance(found, TrainError):
             return found
         best = self._place(job.name) / BEST
-        if job.scale == "none":
-            return _judged(found, best)
-        model = network(job.config, self._problem.data)
-        restore(model, read_checkpoint(best))
-        return self._measured(model, job.config, job.scale, best, found["seconds"])
+        if job.forms == (Form(),):
+            return (_judged(found, best),)
+        return self.measured(job.config, best, job.forms, found["seconds"])
+
+    def measured(
+        self, config: Config, checkpoint: Path, forms: Sequence[Form], seconds: float = 0.0
+    ) -> tuple[Judged, ...]:
+        """A trained checkpoint on the whole splits, in every form."""
+        model = network(config, self._problem.data)
+        restore(model, read_checkpoint(checkpoint))
+        return self._measured(model, config, forms, checkpoint, seconds)
 
     def converted(
-        self, config: Config, change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+        self, config: Config, size: str, change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
     ) -> Path:
         """The start with other tensors, as a checkpoint of the network that `config` trains."""
-        place = self._folder / f"start-{config.variant}.pt"
+        place = self._folder / f"start-{config.variant}{size and '-' + slug(size)}.pt"
         if not place.exists():
             description = described(config, self._problem.data)
-            state = change(self._start.tensors)
+            state = change(self._start(size).tensors)
             write_tensors(place, checkpoint(config, description, state, Standing()))
         return place
 
@@ -182,17 +223,19 @@ class Lab:
             self._problem, design, epochs=self._problem.config.epochs, seed=self._problem.config.seed
         )
 
-    def _restricted(self, config: Config) -> nn.Module:
-        if config.alpha_exponent not in self._fresh:  # else candidates differ in their slopes alone
-            self._fresh[config.alpha_exponent] = network(config, self._problem.data)
-        model = deepcopy(self._fresh[config.alpha_exponent])
-        restore(model, self._start)
+    def _restricted(self, config: Config, size: str) -> nn.Module:
+        known = size, config.alpha_exponent
+        if known not in self._fresh:  # else candidates differ in their slopes alone
+            self._fresh[known] = network(config, self._problem.data)
+        model = deepcopy(self._fresh[known])
+        restore(model, self._start(size))
         restrict_slopes(model, config)
         return model
 
-    @cached_property
-    def _start(self) -> Checkpoint:
-        return read_checkpoint(self._problem.start)
+    def _start(self, size: str) -> Checkpoint:
+        if size not in self._starts:
+            self._starts[size] = read_checkpoint(self._problem.start_of(size))
+        return self._starts[size]
 
     def _place(self, name: str) -> Path:
         place = self._folder / name
@@ -201,32 +244,51 @@ class Lab:
         return place
 
     def _measured(
-        self, model: nn.Module, config: Config, scale: str, checkpoint: Path, seconds: float
-    ) -> Judged:
-        """On the whole splits."""
-        data = self._problem.data
-        chosen, tested = (
-            self._evaluate(model, split, config, scale) for split in (data.validation, data.test)
-        )
-        return Judged(
-            chosen.means()[0],
-            chosen.means()[1],
-            tested.means()[0],
-            tested.means()[1],
-            wilson(tested.right, tested.images),
-            tested.images,
+        self, model: nn.Module, config: Config, forms: Sequence[Form], checkpoint: Path, seconds: float
+    ) -> tuple[Judged, ...]:
+        """On the whole splits, in every form."""
+        data, evaluate_in, exponents = (
+            self._problem.data,
+            self._evaluator(model, config),
             exponents_by_layer(model),
-            checkpoint,
-            seconds,
         )
+        found: dict[Form, Judged] = {}
+        for form in dict.fromkeys(forms):
+            chosen, tested = (evaluate_in(split, form) for split in (data.validation, data.test))
+            found[form] = Judged(
+                chosen.means()[0],
+                chosen.means()[1],
+                tested.means()[0],
+                tested.means()[1],
+                wilson(tested.right, tested.images),
+                tested.images,
+                exponents,
+                checkpoint,
+                seconds,
+            )
+        return tuple(found[form] for form in forms)
 
-    def _evaluate(self, model: nn.Module, split: Split, config: Config, scale: str) -> Tally:
-        size, classes = self._problem.config.batch_size, len(self._problem.data.classes)
-        if scale == "none":
-            return evaluate(self._fabric, model, split, classes=classes, batch_size=size)
-        spec = InputSpec((1, *self._problem.data.input_shape))
+    def _evaluator(self, model: nn.Module, config: Config) -> Callable[[Split, Form], Tally]:
+        """What evaluates a network in any form; it is traced when that is needed first."""
+        problem, classes = self._problem, len(self._problem.data.classes)
+        spec = InputSpec((1, *problem.data.input_shape))
         known = None if config.own else config.network
         subject = Subject(model, config.model, known, (spec,), trained=True)
+        bits = BitTrue(subject, lambda scale, fraction: problem.rewriting(scale, fraction=fraction), classes)
+
+        def found(split: Split, form: Form) -> Tally:
+            if form.width is not None:
+                return bits.tally(split, form)
+            size = problem.config.batch_size
+            if form.scale == "none":
+                return evaluate(self._fabric, model, split, classes=classes, batch_size=size)
+            return self._rounded(subject, split, form.scale)
+
+        return found
+
+    def _rounded(self, subject: Subject, split: Split, scale: str) -> Tally:
+        """Of the rewritten graph in float64."""
+        size, classes = self._problem.config.batch_size, len(self._problem.data.classes)
         lowered = Lowered(subject, self._problem.rewriting(scale), Floating(hardware_sign=True))
         tally = Tally(classes, torch.device("cpu"))
         for pixels, labels in split.batches(torch.arange(len(split)), size, epoch=0, augment=False):
@@ -253,5 +315,5 @@ def _judged(found: Mapping[str, Any], best: Path) -> Judged:
 
 def retraining(problem: Problem, design: Design, *, epochs: int, seed: int) -> Config:
     """The config of a retraining."""
-    config = replace(problem.config, slopes=design.slopes, epochs=epochs, seed=seed)
+    config = replace(problem.sized(design.size), slopes=design.slopes, epochs=epochs, seed=seed)
     return config if design.alpha is None else replace(config, alpha_exponent=design.alpha)

@@ -12,7 +12,7 @@ from abcost.html.page import Note, Section, render_page
 from abcost.html.table import Cell, Table, number, rows, text
 from abcost.searching.budget import QUANTITIES
 from abcost.searching.files import commands, trial_rows
-from abcost.searching.points import Point, exponents_of, rivals
+from abcost.searching.points import Point, exponents_of, made_as, rivals
 from abcost.searching.run import Outcome
 from abcost.training.files import write_text
 
@@ -107,6 +107,7 @@ def _trace(
 
 def _points(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> Table:
     result, names = outcome.result, outcome.problem.objectives
+    wide = any(made_as(point) for point in (*result.front, *result.dominated))
     content = []
     kinds = (("front", result.front), ("dominated", result.dominated), ("baseline", result.baselines))
     for kind, points in kinds:
@@ -117,15 +118,16 @@ def _points(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> Table:
                 (
                     Cell(point.name + (" (chosen)" if chosen else ""), command=command),
                     text(kind),
+                    *((text(made_as(point)),) if wide else ()),
                     *(number(point.cost.get(name), _shown(point.cost.get(name))) for name in names),
                     number(point.loss, f"{point.loss:.4f}{_error(point.loss_se, 1, 4)}"),
                     number(point.test_top1, f"{point.test_top1:.2%}{_error(point.test_top1_se, 100, 2)}"),
                 )
             )
     units = [f"{name}, {QUANTITIES[name].unit}" for name in names]
-    return Table(
-        "points", "Designs", ("design", "kind", *units, "validation loss", "test top-1"), rows(content), text_columns=2
-    )  # fmt: skip
+    names_of = ("design", "kind", *(["made as"] if wide else []))
+    columns = (*names_of, *units, "validation loss", "test top-1")
+    return Table("points", "Designs", columns, rows(content), text_columns=len(names_of))
 
 
 def _chosen(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> list[Note]:
@@ -134,7 +136,7 @@ def _chosen(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> list[No
         return []
     said = (
         *(f"Exponents {line}" for line in exponents_of(chosen)),
-        *rivals(outcome.result, outcome.problem.objectives),
+        *rivals(outcome.result, outcome.problem.objectives, outcome.problem.judge),
     )
     return [
         *([Note(said)] if said else []),

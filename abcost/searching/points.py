@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from abcost.searching.budget import Budget
 from abcost.searching.lab import Design, Judged
+from abcost.searching.objectives import LOSS, all_low, to_be_low
 from abcost.searching.rungs import front
 
 NOISE = 2.0
@@ -48,6 +49,10 @@ class Point:
         """Standard error of that mean over the seeds; None for one seed."""
         return standard_error([j.test_top1 for j in self.reached])
 
+    def merit(self, judge: str) -> float:
+        """Mean of what chooses, better the lower it is (see `Judged.merit`)."""
+        return statistics.fmean(j.merit(judge) for j in self.reached)
+
     @property
     def best(self) -> Judged:
         """The training with the lowest validation loss: its checkpoint is the design's."""
@@ -81,7 +86,23 @@ def exponents_of(point: Point) -> list[str]:
     return [f"{', '.join(map(str, exponents))}: {', '.join(of)}" for exponents, of in layers.items()]
 
 
-def rivals(result: Result, names: Sequence[str]) -> list[str]:
+def made_as(point: Point) -> str:
+    """What a design has chosen beside exponents, in words: "size 8:1,1, 12.4 bits, alpha 2^-3".
+
+    12.4 bits are 12, of which 4 stand behind the point.
+    """
+    design = point.design
+    if design is None:
+        return ""
+    said = [f"size {design.size}"] if design.size else []
+    said += [] if design.width is None else [f"{design.width}.{design.fraction} bits"]
+    said += [] if design.scale == "none" else [f"{design.scale} scales"]
+    said += [] if design.alpha is None else [f"alpha 2^{design.alpha}"]
+    said += [design.device] if design.device else []
+    return ", ".join(said)
+
+
+def rivals(result: Result, names: Sequence[str], judge: str = LOSS) -> list[str]:
     """Baselines that cost no more than the chosen design, by the costs `names`, and whose loss is no worse, in words.
 
     No worse: at most the noise higher. A cost that is unknown is not compared, and no rival is made of it.
@@ -90,16 +111,22 @@ def rivals(result: Result, names: Sequence[str]) -> list[str]:
     if chosen is None:
         return []
     for baseline in result.baselines:
-        costs = [(baseline.cost.get(name), chosen.cost.get(name)) for name in names]
-        if any(own is None or other is None or own > other for own, other in costs):
+        costs = [
+            (to_be_low(name, baseline.cost.get(name)), to_be_low(name, chosen.cost.get(name)))
+            for name in names
+        ]
+        if any(math.isinf(own) or math.isinf(other) or own > other for own, other in costs):
             continue
-        if baseline.loss > chosen.loss + NOISE * (result.noise or 0.0):
+        if baseline.merit(judge) > chosen.merit(judge) + NOISE * (result.noise or 0.0):
             continue
         price = "less than" if any(own != other for own, other in costs) else "the same as"
-        loss = "lower" if baseline.loss < chosen.loss else "not told apart from it"
+        own, other, better = baseline.loss, chosen.loss, "lower"
+        if judge != LOSS:
+            own, other, better = 1 - baseline.merit(judge), 1 - chosen.merit(judge), "higher"
+        said = better if baseline.merit(judge) < chosen.merit(judge) else "not told apart from it"
         found.append(
-            f"{baseline.name} costs {price} the chosen design and its loss is {loss} "
-            f"({baseline.loss:.4f}, chosen {chosen.loss:.4f}): the search found nothing better than it"
+            f"{baseline.name} costs {price} the chosen design and its {judge} is {said} "
+            f"({own:.4f}, chosen {other:.4f}): the search found nothing better than it"
         )
     return found
 
@@ -109,14 +136,14 @@ def standard_error(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
-def noise_of(points: Sequence[Point]) -> float | None:
-    """Standard error of the difference between two mean losses over n common seeds.
+def noise_of(points: Sequence[Point], judge: str = LOSS) -> float | None:
+    """Standard error of the difference between two mean losses, or accuracies, over n common seeds.
 
         s * sqrt(2 / n),  s**2 = residual variance of loss = point + seed + residual
 
     None with one seed or one point, or where a training is missing.
     """
-    table = [[j.loss for j in point.reached] for point in points]
+    table = [[j.merit(judge) for j in point.reached] for point in points]
     seeds = len(table[0]) if table else 0
     if seeds < 2 or len(table) < 2 or any(len(row) != seeds for row in table):
         return None
@@ -131,17 +158,24 @@ def noise_of(points: Sequence[Point]) -> float | None:
 
 
 def result_of(
-    finalists: Sequence[Point], baselines: Sequence[Point], objectives: Sequence[str], budget: Budget
+    finalists: Sequence[Point],
+    baselines: Sequence[Point],
+    objectives: Sequence[str],
+    budget: Budget,
+    judge: str = LOSS,
 ) -> Result:
-    """The front, and the point to take: within the noise of the lowest loss, the cheapest by the first cost."""
+    """The front, and the point to take: within the noise of the lowest loss, the cheapest by the first cost.
+
+    objectives: names of costs, one or more. judge: what stands for the loss (see `Judged.merit`).
+    """
     held = [p for p in finalists if budget.holds(p.cost)]
-    costs = [(*(_number(p.cost[name]) for name in objectives), p.loss) for p in held]
+    costs = [(*all_low(objectives, p.cost), p.merit(judge)) for p in held]
     order = front(costs)
-    noise = noise_of(finalists)
+    noise = noise_of(finalists, judge)
     chosen = None
     if order:
-        best = min(p.loss for p in held)
-        near = [i for i in order if held[i].loss <= best + NOISE * (noise or 0.0)]
+        best = min(p.merit(judge) for p in held)
+        near = [i for i in order if held[i].merit(judge) <= best + NOISE * (noise or 0.0)]
         chosen = held[min(near, key=lambda i: costs[i])]
     return Result(
         front=tuple(held[i] for i in order),
@@ -151,7 +185,3 @@ def result_of(
         chosen=chosen,
         noise=noise,
     )
-
-
-def _number(value: float | None) -> float:
-    return math.inf if value is None else value

@@ -1,12 +1,13 @@
 """The price of candidates: set up once for a network on a target, then thousands per second.
 
-What does not depend on the sets is priced once; per layer and set only its PReLU is priced anew, and with a device or
-frames per second its engine (`abcost.accelerator.variants`). The numbers are those of `abcost analyze --slopes`.
+What does not depend on the sets is priced once; per layer and set only its PReLU is priced, when it is first asked for,
+and with a device or frames per second its engine (`abcost.accelerator.variants`). The numbers are those of
+`abcost analyze --slopes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from abcost.accelerator.solve import Wishes, organise
 from abcost.accelerator.variants import Chosen, Numbers, Variants, offering, slope_nodes
 from abcost.core.exponents import ExponentSet, code_bits, selected, sizes_of
 from abcost.core.graph import OpGraph
+from abcost.core.node import OpNode
 from abcost.cost.organisation import Lanes, Unit
 from abcost.cost.price import PricedNode, price, price_node, unit_cost
 from abcost.cost.table import CostTable
@@ -88,7 +90,15 @@ class Pricer:
         owner = {layer: group for group, layers in groups for layer in layers}
         self._layers = tuple(owner)
         self._group = np.array([owner[layer] for layer in self._layers])
-        self._fixed, self._tables = self._inference(graph)
+        column = {layer: i for i, layer in enumerate(self._layers)}
+        self._graph = graph
+        self._mine: list[list[OpNode]] = [[] for _ in self._layers]  # per layer, its PReLUs
+        for node in slope_nodes(graph):
+            if node.layer in column:
+                self._mine[column[node.layer]].append(node)
+        self._fixed = self._fixed_part()
+        self._tables = [np.zeros((len(self._sets), len(_FIELDS))) for _ in self._layers]
+        self._known = np.zeros((len(self._layers), len(self._sets)), dtype=bool)
         self._variants: Variants | None = None
         if hardware.wishes is not None:
             self._variants = Variants(
@@ -102,8 +112,8 @@ class Pricer:
             )
 
     def encode(self, candidates: Sequence[Candidate]) -> Chosen:
-        """(candidates, groups): the structure of each set."""
-        return np.array([[self._index[s] for s in c.sets] for c in candidates], dtype=np.int64)
+        """(candidates, groups): the structure of each set; without those of groups that are not in the network."""
+        return np.array([[self._index[s] for s in c.sets if s] for c in candidates], dtype=np.int64)
 
     def price(self, candidates: Sequence[Candidate]) -> Priced:
         """Raises CostError where the table does not reach."""
@@ -122,6 +132,7 @@ class Pricer:
         chosen = encoded[:, self._group]
         sums = np.repeat(self._fixed[None], len(chosen), axis=0)
         for column, table in enumerate(self._tables):
+            self._learn(column, chosen[:, column])
             sums += table[chosen[:, column]]
         found = dict(zip(_FIELDS, sums.T, strict=True))
         values = {
@@ -142,36 +153,54 @@ class Pricer:
         values["fps"] = wishes.clock_mhz * 1e6 / interval
         return Priced(made.fits, values)
 
-    def _inference(self, graph: OpGraph) -> tuple[Numbers, list[Numbers]]:
-        """`_FIELDS` of all that is fixed, and per layer a row per set."""
+    def _fixed_part(self) -> Numbers:
+        """`_FIELDS` of all that does not depend on the sets."""
         table, width, lanes = self._hardware.table, self._hardware.width, self._hardware.organisation
-        column = {layer: i for i, layer in enumerate(self._layers)}
-        mine = [node for node in slope_nodes(graph) if node.layer in column]
-        names = {node.name for node in mine}
-        others = (price_node(graph, n, table, width, lanes) for n in graph if n.name not in names)
-        fixed = sum((_numbers(node, table) for node in others), np.zeros(len(_FIELDS)))
-        tables = [np.zeros((len(self._sets), len(_FIELDS))) for _ in self._layers]
-        for node in mine:
-            for row, exponents in enumerate(self._sets):
-                priced = price_node(graph, offering(node, exponents), table, width, lanes)
-                tables[column[node.layer]][row] += _numbers(priced, table)
-        return fixed, tables
+        names = {node.name for nodes in self._mine for node in nodes}
+        others = (price_node(self._graph, n, table, width, lanes) for n in self._graph if n.name not in names)
+        return sum((_numbers(node, table) for node in others), np.zeros(len(_FIELDS)))
+
+    def _learn(self, column: int, chosen: Chosen) -> None:
+        """Price a layer's PReLUs with the sets that are asked for and not known yet."""
+        if self._known[column][chosen].all():
+            return
+        table, width, lanes = self._hardware.table, self._hardware.width, self._hardware.organisation
+        for row in np.unique(chosen[~self._known[column][chosen]]):
+            for node in self._mine[column]:
+                offered = offering(node, self._sets[row])
+                priced = price_node(self._graph, offered, table, width, lanes)
+                self._tables[column][row] += _numbers(priced, table)
+            self._known[column, row] = True
+
+
+Kind = tuple[str, str, int | None, int | None, str | None]
+"""What a pricer is set up for: size of the network, rounding, width, fraction bits, device."""
+
+
+def kind_of(candidate: Candidate) -> Kind:
+    """All of a candidate but its exponents, and alpha, which is a shift whatever its exponent."""
+    return candidate.size, candidate.scale, candidate.width, candidate.fraction, candidate.device
 
 
 class Prices:
-    """Prices candidates that also choose how weight scales are rounded: a graph, and a pricer, for each rounding."""
+    """Prices candidates that choose more than exponents: a pricer for each of the other choices, once it is needed."""
 
-    def __init__(self, graphs: Mapping[str, OpGraph], space: Space, hardware: Hardware) -> None:
-        self._pricers = {scale: Pricer(graph, space, hardware) for scale, graph in graphs.items()}
+    def __init__(self, made: Callable[[Kind], Pricer]) -> None:
+        """made: what sets a pricer up."""
+        self._made = made
+        self._pricers: dict[Kind, Pricer] = {}
 
     def price(self, candidates: Sequence[Candidate]) -> Priced:
         """As `Pricer.price`; at least one candidate."""
-        scales = np.array([candidate.scale for candidate in candidates])
+        kinds: dict[Kind, list[int]] = {}
+        for i, candidate in enumerate(candidates):
+            kinds.setdefault(kind_of(candidate), []).append(i)
         fits = np.zeros(len(candidates), dtype=bool)
         values: dict[str, Numbers] = {}
-        for scale in np.unique(scales):
-            mine = np.flatnonzero(scales == scale)
-            priced = self._pricers[str(scale)].price([candidates[int(i)] for i in mine])
+        for kind, mine in kinds.items():
+            if kind not in self._pricers:
+                self._pricers[kind] = self._made(kind)
+            priced = self._pricers[kind].price([candidates[i] for i in mine])
             fits[mine] = priced.fits
             for name, numbers in priced.values.items():
                 values.setdefault(name, np.full(len(candidates), np.nan))[mine] = numbers

@@ -19,9 +19,11 @@ from abcost.models.subject import resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
-from abcost.searching.pricing import Hardware, Prices
+from abcost.searching.objectives import all_low, judge_of, priced
+from abcost.searching.pricing import Hardware, Kind, Pricer, Prices
+from abcost.searching.rungs import Costs
 from abcost.searching.settings import Settings
-from abcost.searching.space import SCALES, Candidate, Space
+from abcost.searching.space import SCALES, Candidate, Space, shape_of, slug
 from abcost.training.config import Config
 from abcost.training.network import request_for
 from abcost.training.run import images
@@ -44,7 +46,8 @@ def hardware_of(settings: Settings) -> Hardware:
             f"(digest {table.digest[:12]}, was {settings.table[:12]}): start another study"
         )
     fps = parse_budget(settings.budget).fps if settings.budget else None
-    part = None if settings.device is None else device(settings.device)
+    asked = settings.device or next(iter(settings.space.get("devices", ())), None)
+    part = None if asked is None else device(asked)
     wishes = None
     if part is not None or fps is not None:
         check_target(part, table.target, table.technology)
@@ -65,6 +68,16 @@ def network_graph(
     """
     subject = resolve(request_for(config, data, checkpoint))
     return stage_graphs(subject.model, subject.inputs, rewriting).stages[-1].graph
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One design that a training gives, and its price. fits: the device holds it. within: and the budget does."""
+
+    candidate: Candidate
+    cost: Mapping[str, float | None]
+    fits: bool
+    within: bool
 
 
 @dataclass(frozen=True)
@@ -109,46 +122,129 @@ class Problem:
         """Table, width, organisation."""
         return hardware_of(self.settings)
 
+    def sized(self, size: str) -> Config:
+        """Of a retraining of the network in one of its sizes, without slopes."""
+        return replace(self.config, **shape_of(size)) if size else self.config
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Of the network; one without a name where there is nothing to choose."""
+        return tuple(self.space.sizes) or ("",)
+
+    def start_of(self, size: str) -> Path:
+        """The checkpoint that candidates of a size start from."""
+        return self.start.with_stem(f"{self.start.stem}-{slug(size)}") if size else self.start
+
     @cached_property
     def pricer(self) -> Prices:
-        """Of the candidates of the space, with the weights of the start as soon as there is one."""
-        start = self.start if self.start.exists() else None
-        graphs = {
-            scale: network_graph(self.config, self.data, self.rewriting(scale), start)
-            for scale in self.space.scales
-        }
-        return Prices(graphs, self.space, self.hardware)
+        """Of the candidates of the space, with the weights of the starts as soon as there are any."""
+        return Prices(self._pricer)
+
+    def _pricer(self, kind: Kind) -> Pricer:
+        size, scale, width, fraction, part = kind
+        hardware = self.hardware_for(width, fraction, part)
+        return Pricer(self._graph(size, scale, fraction), self.space.of_size(size, hardware.width), hardware)
+
+    def _graph(self, size: str, scale: str, fraction: int | None) -> OpGraph:
+        if (size, scale, fraction) not in self._graphs:
+            start = self.start_of(size)
+            self._graphs[size, scale, fraction] = network_graph(
+                self.sized(size),
+                self.data,
+                self.rewriting(scale, fraction=fraction),
+                start if start.exists() else None,
+            )
+        return self._graphs[size, scale, fraction]
+
+    @cached_property
+    def _graphs(self) -> dict[tuple[str, str, int | None], OpGraph]:
+        return {}
+
+    def hardware_for(
+        self, width: int | None = None, fraction: int | None = None, part: str | None = None
+    ) -> Hardware:
+        """What a candidate with these registers on this part is priced on; None: as the settings say."""
+        found = self.hardware
+        if width is not None:
+            found = replace(found, width=width)
+        if fraction is not None:
+            found = replace(found, organisation=Lanes(fraction_bits=fraction))
+        if part is not None and found.wishes is not None:
+            found = replace(found, wishes=replace(found.wishes, device=device(part)))
+        return found
 
     def rewriting(
-        self, scale: str = "none", slopes: Mapping[str, ExponentSet] | None = None
+        self,
+        scale: str = "none",
+        slopes: Mapping[str, ExponentSet] | None = None,
+        fraction: int | None = None,
     ) -> RewriteOptions:
         """How networks are rewritten, with a rounding of `SCALES`, and sets of exponents that hardware offers."""
-        return RewriteOptions(fraction_bits=self.settings.fraction_bits, slopes=slopes or {}, **SCALES[scale])
+        bits = self.settings.fraction_bits if fraction is None else fraction
+        return RewriteOptions(fraction_bits=bits, slopes=slopes or {}, **SCALES[scale])
+
+    def variants(self, candidate: Candidate) -> list[Variant]:
+        """What one training gives, priced: of the devices the first that holds it within the budget, else the last."""
+        those = self.space.variants(candidate)
+        priced = self.pricer.price(those)
+        inside = priced.within(self.budget).tolist()
+        found: dict[Candidate, Variant] = {}
+        for i, variant in enumerate(those):
+            made = replace(variant, device=None)
+            if made not in found or not found[made].within:
+                found[made] = Variant(variant, priced.of(i), bool(priced.fits[i]), inside[i])
+        return list(found.values())
+
+    @property
+    def judge(self) -> str:
+        """What a trained candidate is judged by, in `JUDGES`."""
+        return judge_of(self.settings.objectives)
+
+    def costs(self, cost: Mapping[str, float | None]) -> Costs:
+        """The objectives of a price, each better the lower it is."""
+        return all_low(self.objectives, cost)
 
     @cached_property
     def objectives(self) -> tuple[str, ...]:
-        """Costs that are kept low beside the loss: those with a limit that the choice of exponents moves.
+        """What is priced and kept low beside the loss: what was asked for, else what has a limit and is no constant.
 
         Raises UsageError for a quantity that this hardware does not have, CostError for one that its table lacks.
         """
-        names = tuple(self.budget.costs) or (DEFAULT[self.hardware.table.technology],)
-        for name in self.budget.limits:
+        asked = priced(self.settings.objectives)
+        names = asked or tuple(self.budget.costs) or (DEFAULT[self.hardware.table.technology],)
+        options = dict.fromkeys(self.budget.limits, "--budget")
+        options |= dict.fromkeys(asked, "--objectives")
+        for name, option in options.items():
             if QUANTITIES[name].organised and self.hardware.wishes is None:
                 raise UsageError(
-                    f"--budget {name}: only a whole accelerator has {QUANTITIES[name].about}; add --device or fps>=…"
+                    f"{option} {name}: only a whole accelerator has {QUANTITIES[name].about}; add --device or fps>=…"
                 )
-        ends = self.pricer.price([self.space.uniform((self.space.low,)), _dearest(self.space)])
+        ends = self.pricer.price(self._ends())
+        count = [i for i in range(len(ends.fits)) if ends.fits[i]] or range(len(ends.fits))
         for name in names:
-            if name not in ends.values or any(x is None for x in (ends.of(0)[name], ends.of(1)[name])):
+            option = options.get(name, "--budget")
+            if name not in ends.values or any(ends.of(i)[name] is None for i in count):
                 raise UsageError(
-                    f"--budget {name}: {self.hardware.table.target} has no figures for "
+                    f"{option} {name}: {self.hardware.table.target} has no figures for "
                     f"{QUANTITIES[name].about} of this network; limit something else, or take another --target"
                 )
-        moved = tuple(name for name in names if ends.values[name][0] != ends.values[name][1])
+        if asked:
+            return asked
+        moved = tuple(name for name in names if len(set(ends.values[name].tolist())) > 1)
         return moved or names[:1]
 
+    def _ends(self) -> list[Candidate]:
+        """The fewest exponents in the first of all other choices, and the most in the last."""
+        space = self.space
+        first, last = self.sizes[0], self.sizes[-1]
+        spread = _dearest(space, first), _dearest(space, last)
+        found = [space.variants(space.uniform((space.low,), first))[0], space.variants(spread[0])[0]]
+        if len(space.variants(spread[1])) > 1 or last != first:
+            found.append(space.variants(spread[1])[-1])
+        return found
 
-def _dearest(space: Space) -> Candidate:
+
+def _dearest(space: Space, size: str) -> Candidate:
     """As many exponents as allowed, as far apart as possible."""
     spread = [space.low + (space.high - space.low) * i // max(1, space.most - 1) for i in range(space.most)]
-    return space.uniform(spread)
+    return space.uniform(spread, size)

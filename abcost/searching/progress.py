@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from abcost.searching.explore import ended, judged
+from abcost.searching.objectives import LOSS, judge_of
 from abcost.searching.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Progress:
     """Candidates judged of those wanted; how many a rung stopped, were over budget, diverged; trainings of the finals.
 
-    best: the lowest loss among candidates that climbed all rungs, None before one has. seconds: of this command.
+    best: the lowest loss (judged by accuracy: share of wrong images) of candidates that climbed all rungs, None before
+    one has. seconds: of this command.
     """
 
     phase: str  # "explore" or "finals"
@@ -30,6 +32,7 @@ class Progress:
     best: float | None
     seconds: float
     done_before: int  # by an earlier command
+    judge: str = LOSS
 
     @property
     def seconds_left(self) -> float | None:
@@ -67,4 +70,5 @@ def explored(
         best=min((t.values[-1] for t in climbed), default=None),
         seconds=seconds,
         done_before=done_before,
+        judge=judge_of(settings.objectives),
     )

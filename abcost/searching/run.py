@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from abcost.searching.budget import QUANTITIES
 from abcost.searching.claim import check_folder, write_claim
 from abcost.searching.executors.executor import EXECUTORS, Crew
 from abcost.searching.explore import EXHAUSTED, finished
-from abcost.searching.finals import all_done, candidate_of, enqueue, plan, reopen, results
+from abcost.searching.finals import all_done, enqueue, jobs_of, plan, reopen, results
 from abcost.searching.lab import Lab, design_of, retraining
 from abcost.searching.points import Point, Result, result_of
 from abcost.searching.pricing import Priced, quantities
@@ -25,9 +26,10 @@ from abcost.searching.progress import Progress, Watch, explored
 from abcost.searching.proposals import first_proposals, parameters
 from abcost.searching.sensitivity import Sensitivity, sensitivities
 from abcost.searching.settings import Settings
+from abcost.searching.space import Candidate, shape_of
 from abcost.searching.storage import open_storage, reported, sqlite_url
 from abcost.searching.studies import Studies, begin
-from abcost.searching.worker import START, digest_of
+from abcost.searching.worker import START, digest_of_starts
 from abcost.training.config import Config
 from abcost.training.files import alone, copy_whole, sweep
 from abcost.training.network import network
@@ -73,16 +75,16 @@ def search(
     settings: Settings,
     place: Place,
     *,
-    start: Callable[[Path], None],
+    start: Callable[[Path, Mapping[str, Any]], None],
     watch: Watch,
     stop: Callable[[], bool],
 ) -> Outcome:
     """Search, or go on with a search.
 
-    start: puts the checkpoint that candidates start from at a path, unless it is there. Raises Impossible if no
-    candidate can meet the budget; KeyboardInterrupt, after all workers have saved, if asked to stop; UsageError
-    if another process is in the run folder, or it is another command's; SearchError, OutputError, and what training
-    raises.
+    start: puts the checkpoint that candidates of a size of the network start from at a path, unless it is there; the
+    size as `shape_of` gives it. Raises Impossible if no candidate can meet the budget; KeyboardInterrupt, after all
+    workers have saved, if asked to stop; UsageError if another process is in the run folder, or it is another's;
+    SearchError, OutputError, and what training raises.
     """
     check_folder(settings, place.study, place.init, place.folder)  # before anything is written
     problem = Problem(settings, place.folder / START)
@@ -98,8 +100,9 @@ def search(
         write_claim(settings, place.study, place.init, place.folder)
         sweep(place.folder)
         open_storage(place.url)  # fails before the start is trained
-        start(problem.start)
-        return _from_start(replace(settings, start=digest_of(problem.start)), place, watch, stop)
+        for size in problem.sizes:
+            start(problem.start_of(size), shape_of(size))
+        return _from_start(replace(settings, start=digest_of_starts(problem)), place, watch, stop)
 
 
 def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[], bool]) -> Outcome:
@@ -109,20 +112,30 @@ def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[
         place.url, place.study, problem.settings, len(problem.objectives), str(place.folder.resolve())
     )
     with reported(place.url):
-        trained = exponents_of_start(problem.start)
+        trained = trained_slopes(problem)
         if not studies.explore.get_trials(deepcopy=False):
             for candidate in first_proposals(problem.space, trained, settings.trials):
                 studies.explore.enqueue_trial(parameters(candidate, problem.space))
         progress = _run(studies, problem, place, watch, stop)
         points = points_of(studies, problem)
     lab = Lab(problem, place.folder)
+    result = result_of(points[0], points[1], problem.objectives, problem.budget, problem.judge)
+    chosen = result.chosen and result.chosen.design
+    size = chosen.size if chosen else problem.sizes[0]
     return Outcome(
         problem,
         studies,
-        result_of(points[0], points[1], problem.objectives, problem.budget),
-        sensitivities(problem, lab, trained),
+        result,
+        sensitivities(problem, lab, trained if not problem.space.sizes else trained[size], size),
         progress,
     )
+
+
+def trained_slopes(problem: Problem) -> dict[str, Any]:
+    """As `exponents_of_start`; where the network has sizes, size -> that."""
+    if not problem.space.sizes:
+        return exponents_of_start(problem.start)
+    return {size: exponents_of_start(problem.start_of(size)) for size in problem.sizes}
 
 
 def check_start_fits(problem: Problem, init: Path) -> None:
@@ -134,12 +147,16 @@ def check_start_fits(problem: Problem, init: Path) -> None:
 def check_budget(problem: Problem) -> None:
     """Raises Impossible unless some candidate meets the budget: those with one exponent cost least in everything."""
     space, budget = problem.space, problem.budget
-    objectives = problem.objectives
-    singles = [space.uniform((e,)) for e in range(space.low, space.high + 1)]
+    _ = problem.objectives  # refuses figures that are not to be had
+    exponents = range(space.low, space.high + 1)
+    of_sizes = [[space.uniform((e,), size) for e in exponents] for size in problem.sizes]
+    variants = [[v for one in ones for v in space.variants(one)] for ones in of_sizes]
+    for ones in variants:  # one size that has a design within the budget is enough
+        if problem.pricer.price(ones).within(budget).any():
+            return
+    singles = [v for ones in variants for v in ones]
     priced = problem.pricer.price(singles)
-    if priced.within(budget).any():
-        return
-    least = min(range(len(singles)), key=lambda i: tuple(_or_inf(priced.of(i)[name]) for name in objectives))
+    least = min(range(len(singles)), key=lambda i: problem.costs(priced.of(i)))
     found = priced.of(least)
     broken = [
         f"{_shown(found[name])} {QUANTITIES[name].unit} of {limit:.6g}"
@@ -148,7 +165,7 @@ def check_budget(problem: Problem) -> None:
     ]
     if not priced.fits[least]:
         broken.append(_misfit(problem, priced, least))
-    exponent = singles[least].sets[0][0]
+    exponent = next(e for s in singles[least].sets for e in s)
     wishes = problem.hardware.wishes
     hint = (
         "; organised as fast as the device allows: add fps>=… for less"
@@ -156,9 +173,19 @@ def check_budget(problem: Problem) -> None:
         else ""
     )
     raise Impossible(
-        f"no design of {problem.settings.model} meets --budget {budget}: the cheapest, every slope 2^{exponent}, "
+        f"no design of {problem.settings.model} meets --budget {budget}: the cheapest, {_told(singles[least])}every "
+        f"slope 2^{exponent}, "
         f"takes {'; '.join(broken)}{hint}"
     )
+
+
+def _told(candidate: Candidate) -> str:
+    """What a candidate chose beside exponents, in words that end with a comma; nothing where there is nothing."""
+    said = [f"size {candidate.size}"] if candidate.size else []
+    said += (
+        [] if candidate.width is None else [f"{candidate.width} bits, {candidate.fraction} behind the point"]
+    )
+    return "".join(f"{part}, " for part in said)
 
 
 def _misfit(problem: Problem, priced: Priced, index: int) -> str:
@@ -184,7 +211,7 @@ def train_start(
     if path.exists():
         return
     if init is None:
-        folder = path.parent / "start"
+        folder = path.with_suffix("")
         train(steps, folder, resume=True, watch=watch, stop=stop)
         init = folder / BEST
     read_checkpoint(init)
@@ -276,29 +303,23 @@ def _ended(studies: Studies) -> int:
 
 def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Point]]:
     """Finalists and baselines, priced with the weights that their best training ended with."""
-    held = {
-        t.user_attrs["name"]: t.user_attrs
-        for t in studies.finals.get_trials(deepcopy=False)
-        if "name" in t.user_attrs
-    }
+    held = jobs_of(studies.finals, problem.space)
     finalists, others = [], []
     for name, reached in results(studies.finals).items():
-        best = min(reached, key=lambda j: j.loss)
-        if held[name]["sets"] is None:
-            others.append(Point(name, None, cost_of(name, best, problem), tuple(reached)))
+        best = min(reached, key=lambda j: j.merit(problem.judge))
+        job, candidate = held[name]
+        if candidate is None:
+            cost = cost_of(job.baseline, best, problem, job.like)
+            others.append(Point(name, None, cost, tuple(reached)))
         else:
-            design = design_of(candidate_of(held[name], problem), problem.space)
+            design = design_of(candidate, problem.space)
             config = retraining(problem, design, epochs=problem.config.epochs, seed=problem.config.seed)
-            rewriting = problem.rewriting(design.scale, design.slopes)
+            rewriting = problem.rewriting(design.scale, design.slopes, design.fraction)
             graph = network_graph(config, problem.data, rewriting, best.checkpoint)
-            cost = quantities(graph, problem.hardware)
+            cost = quantities(graph, problem.hardware_for(design.width, design.fraction, design.device))
             finalists.append(Point(name, design, cost, tuple(reached)))
     return finalists, others
 
 
 def _shown(value: float | None) -> str:
     return "an unknown number of" if value is None else f"{value:.6g}"
-
-
-def _or_inf(value: float | None) -> float:
-    return float("inf") if value is None else value

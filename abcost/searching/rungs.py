@@ -32,6 +32,20 @@ def passes(mine: Costs, others: Sequence[Costs], keep: float) -> bool:
     return better < math.ceil(keep * len(everyone))
 
 
+def passes_any(mine: Sequence[Costs], others: Sequence[Sequence[Costs]], keep: float) -> bool:
+    """`passes` of what gives several designs, each of which counts as the best of its own.
+
+    mine: of one training, one or more. others: of each of the others.
+
+    >>> passes_any([(1.0, 9.0), (3.0, 1.0)], [[(2.0, 2.0)], [(4.0, 4.0)]], keep=0.3)
+    True
+    """
+    everyone = [[points[i] for i in front(points)] for points in (*others, mine)]
+    points = [point for of_one in everyone for point in of_one]
+    *rest, own = (min(_dominators(point, points) for point in of_one) for of_one in everyone)
+    return sum(other < own for other in rest) < math.ceil(keep * len(everyone))
+
+
 def front(points: Sequence[Costs]) -> list[int]:
     """Indices of the points that none dominates, those with the lowest first cost first; of equals the first."""
     kept = [

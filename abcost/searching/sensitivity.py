@@ -22,14 +22,17 @@ class Sensitivity:
 
 
 def sensitivities(
-    problem: Problem, lab: Lab, trained: Mapping[str, Sequence[int]]
+    problem: Problem, lab: Lab, trained: Mapping[str, Sequence[int]], size: str = ""
 ) -> tuple[Sensitivity, ...]:
-    """One per group; `trained`: layer -> exponent of each channel of the start. The most sensitive first."""
-    base = lab.calibration_loss(Design())
+    """One per group of a size of the network; the most sensitive first.
+
+    trained: layer -> exponent of each channel of its start.
+    """
+    base = lab.calibration_loss(Design(size=size))
     found = []
-    for group, layers in problem.space.groups.items():
+    for group, layers in problem.space.present(size).items():
         exponents = [e for layer in layers for e in trained[layer]]
         ((exponent, _),) = Counter(exponents).most_common(1)
-        loss = lab.calibration_loss(Design(dict.fromkeys(layers, ExponentSet([exponent]))))
+        loss = lab.calibration_loss(Design(dict.fromkeys(layers, ExponentSet([exponent])), size=size))
         found.append(Sensitivity(group, len(exponents), exponent, loss - base))
     return tuple(sorted(found, key=lambda s: -s.loss_added))

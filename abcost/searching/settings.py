@@ -8,9 +8,12 @@ from typing import Any
 
 from abcost.errors import SearchError, UsageError
 from abcost.registry import unknown_name
+from abcost.searching.objectives import checked
 from abcost.training.config import Config
 
 SCHEMA = 1
+WIDE_SCHEMA = 2
+"""Of searches with choices or objectives that an abcost of the first schema would not see, and pass over."""
 SAMPLERS = ("nsga2", "tpe", "random")
 _MAY_CHANGE = ("trials",)  # a study may be continued with more
 
@@ -45,6 +48,7 @@ class Settings:
     images: int  # of the validation split, for the calibration loss
     start: str = ""
     group: int = 1  # retrainings side by side, at most
+    objectives: tuple[str, ...] = ()  # none: what the budget limits, or the default, and the loss
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -67,33 +71,40 @@ class Settings:
                 f"--epochs {','.join(map(str, self.epochs))} must rise from at least 1, as in 4,12; "
                 "0 alone is for no retraining"
             )
+        if self.objectives:
+            checked(self.objectives)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values with the schema; `from_dict` reads them."""
-        return {"schema": SCHEMA, **asdict(self), "epochs": list(self.epochs)}
+        lists = {"epochs": list(self.epochs), "objectives": list(self.objectives)}
+        wide = self.objectives or any(self.space.get(name) for name in ("formats", "sizes", "devices"))
+        return {"schema": WIDE_SCHEMA if wide else SCHEMA, **asdict(self), **lists}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any], where: str) -> Settings:
         """The settings that gave these values. Raises SearchError for those of another schema, or damaged ones."""
-        if plain.get("schema") != SCHEMA:
+        if plain.get("schema") not in (SCHEMA, WIDE_SCHEMA):
             raise SearchError(
-                f"{where} has schema {plain.get('schema')!r}, this abcost reads schema {SCHEMA}: "
+                f"{where} has schema {plain.get('schema')!r}, this abcost reads schemas {SCHEMA} and {WIDE_SCHEMA}: "
                 "name another study"
             )
         try:
-            held = {"group": 1, **plain}  # studies of an older abcost have none
+            held = {"group": 1, "objectives": (), **plain}  # studies of an older abcost have none
             values = {field.name: held[field.name] for field in fields(Settings)}
             recipe = Config.from_dict(
                 plain["recipe"]
             ).to_dict()  # with values that an older abcost did not have
-            return Settings(**{**values, "recipe": recipe, "epochs": tuple(plain["epochs"])})
+            lists = {name: tuple(held[name]) for name in ("epochs", "objectives")}
+            return Settings(**{**values, **lists, "recipe": recipe})
         except (LookupError, TypeError, ValueError) as error:
             raise SearchError(f"{where} is damaged ({type(error).__name__}: {error})") from error
 
     def check_same(self, held: Settings, where: str) -> None:
         """Raises SearchError, naming the first difference, if `held`, the study's, is another search than this."""
         mine, other = self.to_dict(), held.to_dict()
-        for name in (name for name in mine if name not in _MAY_CHANGE):
+        for name in (
+            name for name in mine if name not in (*_MAY_CHANGE, "schema")
+        ):  # which follows from the others
             for inner, theirs, value in _differences(other[name], mine[name]):
                 raise SearchError(
                     f"{where} is a search with {' '.join([name, *inner])} {_brief(theirs)}, not {_brief(value)}: "

@@ -38,10 +38,9 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
     """
     _heed(stop)  # whoever started this worker may have died while it loaded
     settings = studies.settings
-    start = folder / START
-    check_start(start, settings.start)
+    problem = Problem(settings, folder / START)
+    check_starts(problem)
     torch.set_num_threads(1)
-    problem = Problem(settings, start)
     check_precision(problem.config)  # a worker may have another processor than who began
     lab = Lab(problem, folder, stop)
     explorer, finals = (
@@ -57,14 +56,25 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
                 time.sleep(_WAIT_S)
 
 
-def check_start(start: Path, digest: str) -> None:
-    """Raises SearchError unless the checkpoint that all candidates start from is there, and the same."""
-    if not start.is_file():
+def check_starts(problem: Problem) -> None:
+    """Raises SearchError unless the checkpoints that candidates start from are there, and the same."""
+    starts = [problem.start_of(size) for size in problem.sizes]
+    for start in starts:
+        if not start.is_file():
+            raise SearchError(
+                f"no {start}: a worker needs the run folder of the search, or a copy of its {start.name}; name it with "
+                "--run-dir"
+            )
+    if digest_of_starts(problem) != problem.settings.start:
         raise SearchError(
-            f"no {start}: a worker needs the run folder of the search, or a copy of its {START}; name it with --run-dir"
+            f"{' or '.join(map(str, starts))} is not the checkpoint that this study started with: copy that one"
         )
-    if digest_of(start) != digest:
-        raise SearchError(f"{start} is not the checkpoint that this study started with: copy that one")
+
+
+def digest_of_starts(problem: Problem) -> str:
+    """SHA-256 of the start; of several, that of their digests."""
+    found = [digest_of(problem.start_of(size)) for size in problem.sizes]
+    return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest()
 
 
 def digest_of(path: Path) -> str:
