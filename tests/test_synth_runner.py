@@ -291,11 +291,11 @@ def test_interrupt_keeps_what_is_finished(synthesizer, program):
     assert {"j0", "j1", "j2"} <= set(kept)
     assert len(kept) < 20  # those that had not started were dropped
     assert not list(synthesizer.cache.glob("run-*"))
-    before = fake_yosys.started(program)
-    assert before == kept
+    broken_off = [name for name in fake_yosys.started(program) if name not in kept]
+    assert len(broken_off) <= 1  # the one worker may have begun the next one, which was ended
     found = synthesizer.run_all(jobs)
     assert len(found) == 20
-    assert sorted(fake_yosys.started(program)) == sorted(j.name for j in jobs)  # each once
+    assert sorted(fake_yosys.started(program)) == sorted([*(j.name for j in jobs), *broken_off])  # no other twice
 
 
 def test_default_cache(monkeypatch):
