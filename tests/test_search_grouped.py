@@ -45,6 +45,7 @@ def opened(folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: Fals
         "seed": 0,
         "precision": precision,
         "batch_size": 512,
+        "epochs": 4,  # of the finals
     }
     (config,) = configs("reactnet_18", (2,), given=given)
     asked = {
