@@ -16,8 +16,8 @@ corner (LUTs of the dearest design of the space, cross-entropy of guessing), the
 exponents-only search knows no registers: its designs have 16 bits, with the fraction bits that are best for its front
 on the validation split, of those that the others may choose from.
 
-For each of three budgets, shares of the corner's LUTs, stands the test accuracy of the design within the budget whose
-validation loss is lowest.
+For each of three budgets, shares of the corner's LUTs, stand cross-entropy and accuracy on the test split of the design
+within the budget whose validation loss is lowest.
 
     python benchmarks/search_worth.py OTHER_CHECKOUT [--data digits] [--seeds 8] [--run-dir runs/search_worth]
 
@@ -347,16 +347,24 @@ def compared(rows: Sequence[Mapping[str, Any]], data: str) -> str:
         told = []
         for method in METHODS:
             found = [answer(table[method, s], share) for s in seeds]
-            top1 = [best.test_top1 for best in found if best is not None]
-            if len(top1) < 2:
-                told.append(f"{method} {len(top1)} of {len(seeds)} seeds have an answer")
+            best = [design for design in found if design is not None]
+            if len(best) < 2:
+                told.append(f"{method} {len(best)} of {len(seeds)} seeds have an answer")
                 continue
-            error = statistics.stdev(top1) / math.sqrt(len(top1))
+            losses, top1 = [m.test_loss for m in best], [m.test_top1 for m in best]
             told.append(
-                f"{method} {statistics.fmean(top1):.1%} ± {100 * error:.1f} ({len(top1)} of {len(seeds)})"
+                f"{method} {_mean(losses, 1, 3)}, {_mean(top1, 100, 1)} % ({len(best)} of {len(seeds)} seeds)"
             )
-        lines.append(f"  within {share:.0%} of the corner's LUTs, test top-1: {'; '.join(told)}")
+        lines.append(
+            f"  within {share:.0%} of the corner's LUTs, test cross-entropy and top-1: {'; '.join(told)}"
+        )
     return "\n".join(lines)
+
+
+def _mean(values: Sequence[float], factor: float, digits: int) -> str:
+    """With its standard error."""
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return f"{factor * statistics.fmean(values):.{digits}f} ± {factor * error:.{digits}f}"
 
 
 def main() -> None:

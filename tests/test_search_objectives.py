@@ -14,7 +14,7 @@ from abcost.cli import run as cli
 from abcost.searching.budget import Budget
 from abcost.searching.lab import Design, Judged
 from abcost.searching.objectives import all_low, judge_of, parse_objectives, priced
-from abcost.searching.points import Point, result_of
+from abcost.searching.points import Point, noise_of, result_of
 from searching import options, read_json, run, trained
 
 
@@ -128,3 +128,22 @@ def test_who_knows_no_such_choices_is_told_by_the_schema(init, tmp_path):
         "asked": 2,
         "wide": 2,
     }
+
+
+def test_noise_is_that_of_trainings_not_of_registers():
+    """Two trainings of which each is also made with registers that overflow, and then varies by whole nats."""
+    path = Path("x.pt")
+
+    def made(name, exponent, width, losses):
+        reached = tuple(Judged(x, 0.5, x, 0.5, (0.0, 1.0), 100, {}, path) for x in losses)
+        design = Design({"a": (exponent,)}, width=width, fraction=4)
+        return Point(name, design, {"luts": float(width)}, reached)
+
+    wide = [made("a", -3, 16, (0.50, 0.54)), made("b", -2, 16, (0.60, 0.62))]
+    narrow = [made("c", -3, 8, (2.0, 5.0)), made("d", -2, 8, (6.0, 1.0))]
+    found = result_of([*wide, *narrow], [], ("luts",), Budget({}))
+    assert found.noise == pytest.approx(noise_of(wide))
+    # of a, b: residuals -0.005, 0.005, 0.005, -0.005; s² = 1e-4 / 1, noise = sqrt(1e-4 * 2 / 2)
+    assert found.noise == pytest.approx(0.01)
+    assert found.chosen is not None
+    assert found.chosen.name == "a"  # not the narrow one, which all four together would not tell apart

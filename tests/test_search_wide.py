@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 import shlex
+import time
 from dataclasses import replace
 from itertools import product
 
 import optuna
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -35,14 +37,14 @@ from abcost.searching.run import train_start, trained_slopes
 from abcost.searching.rungs import passes, passes_any
 from abcost.searching.space import Candidate, Space, groups_of, joined, key_of, shape_of
 from abcost.searching.storage import sqlite_url
-from abcost.searching.studies import begin
+from abcost.searching.studies import begin, join
 from abcost.searching.tried import tried
 from abcost.searching.worker import START, digest_of_starts
 from abcost.training.files import copy_whole
 from abcost.training.lowered import Lowered
 from abcost.training.recipes import configs
 from abcost.training.watch import Nobody
-from searching import options, read_json, rows, run
+from searching import WAIT_S, options, read_json, rows, run, start
 
 SIZES = {"4:1": ("a",), "8:1,1": ("a", "b")}
 SPACE = Space({"g": ("a",), "h": ("b",)}, -4, -3, 2, 16, formats=((4, 2), (16, 2), (16, 8)), sizes=SIZES)
@@ -368,3 +370,48 @@ def test_of_the_parts_the_first_that_holds_a_design_is_taken(starts, tmp_path):
         told.add((found.candidate.device == parts[0], found.within))
     assert told == {(True, True), (False, True), (False, False)}  # all that there is has been met
     studies.storage.engine.dispose()
+
+
+def designs(folder):
+    """Key -> losses on all rungs, and of the finals those of all seeds; and how many trainings were judged."""
+    studies = join(sqlite_url(folder), "search")
+    trials = judged(studies.explore.get_trials(deepcopy=False))
+    space = Space.from_dict(studies.settings.space)
+    found = {d.candidate.key: d.losses for t in trials for d in tried(t.user_attrs, space)}
+    reached = {name: [j.loss for j in of] for name, of in results(studies.finals).items()}
+    studies.storage.engine.dispose()
+    return found, reached, len(trials)
+
+
+@pytest.mark.slow
+def test_a_killed_and_shared_search_judges_as_the_undisturbed_one(tmp_path):
+    """Two workers, and the main process killed once, against one worker alone: to the bit, whatever both judged."""
+    (tmp_path / "short.toml").write_text("epochs = 1\n", encoding="utf-8")
+    arguments = [
+        "search", "reactnet_18", "--data", "digits", "--config", str(tmp_path / "short.toml"), "--base-widths", "4,8",
+        "--depths", "1", "--widths", "8,12", "--fractions", "2,4", "--granularity", "network", "--trials", "8",
+        "--epochs", "1,2", "--keep", "1", "--seeds", "2", "--finalists", "2",
+    ]  # fmt: skip
+    status, _, said = run(*arguments, "--workers", "1", "--run-dir", tmp_path / "whole")
+    assert status == 0, said
+    broken = [*arguments, "--workers", "2", "--run-dir", tmp_path / "broken"]
+    process = start(*broken)
+    places = tmp_path / "broken" / "trials"
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() < began + WAIT_S:
+        if places.exists() and len(list(places.iterdir())) >= 4:
+            break
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=WAIT_S)
+    assert not alive
+    status, _, said = run(*broken)
+    assert status == 0, said
+    (whole, finals, count), (found, others, again) = designs(tmp_path / "whole"), designs(tmp_path / "broken")
+    assert count == again == 8
+    common = whole.keys() & found.keys()
+    assert len(common) >= 8  # two proposals of each size, in four forms each
+    assert all(found[key] == whole[key] for key in common)
+    assert all(others[name] == finals[name] for name in finals.keys() & others.keys())

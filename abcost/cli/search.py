@@ -75,7 +75,7 @@ def search(
     granularity: Annotated[
         str, typer.Option(help="What shares a set: layer, stage (maps of one shape), or network.")
     ] = "layer",
-    trials: Annotated[int, typer.Option(help="Candidates that are judged.")] = 40,
+    trials: Annotated[int, typer.Option(help="Candidates that are judged, each in all forms.")] = 40,
     epochs: Annotated[
         str | None,
         typer.Option(

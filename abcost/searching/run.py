@@ -306,7 +306,7 @@ def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Poi
     held = jobs_of(studies.finals, problem.space)
     finalists, others = [], []
     for name, reached in results(studies.finals).items():
-        best = min(reached, key=lambda j: j.merit(problem.judge))
+        best = min(reached, key=lambda j: j.loss)  # as `Point.best`, whose checkpoint is kept
         job, candidate = held[name]
         if candidate is None:
             cost = cost_of(job.baseline, best, problem, job.like)
