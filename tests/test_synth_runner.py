@@ -295,7 +295,9 @@ def test_interrupt_keeps_what_is_finished(synthesizer, program):
     assert len(broken_off) <= 1  # the one worker may have begun the next one, which was ended
     found = synthesizer.run_all(jobs)
     assert len(found) == 20
-    assert sorted(fake_yosys.started(program)) == sorted([*(j.name for j in jobs), *broken_off])  # no other twice
+    assert sorted(fake_yosys.started(program)) == sorted(
+        [*(j.name for j in jobs), *broken_off]
+    )  # no other twice
 
 
 def test_default_cache(monkeypatch):
