@@ -19,7 +19,7 @@ on the validation split, of those that the others may choose from.
 For each of three budgets, shares of the corner's LUTs, stand cross-entropy and accuracy on the test split of the design
 within the budget whose validation loss is lowest.
 
-    python benchmarks/search_worth.py OTHER_CHECKOUT [--data digits] [--seeds 8] [--run-dir runs/search_worth]
+    python benchmarks/search_worth.py OTHER_CHECKOUT [--data digits] [--seeds 0:8] [--run-dir runs/search_worth]
 
 Rows are written to rows.jsonl in the run folder as they come; the same command goes on where it was interrupted, and
 prints the comparison of all seeds that are complete. One thread.
@@ -367,12 +367,18 @@ def _mean(values: Sequence[float], factor: float, digits: int) -> str:
     return f"{factor * statistics.fmean(values):.{digits}f} ± {factor * error:.{digits}f}"
 
 
+def seeds(text: str) -> range:
+    """`3:11` -> range(3, 11)."""
+    first, _, end = text.partition(":")
+    return range(int(first), int(end))
+
+
 def main() -> None:
     """Run what is missing, and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("checkout", type=Path, help="of the exponents-only search")
     parser.add_argument("--data", nargs="+", choices=tuple(EPOCHS), default=["digits"])
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=seeds, default=range(8), help="FIRST:END, END not included")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/search_worth"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -381,7 +387,7 @@ def main() -> None:
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     rows = [json.loads(line) for line in lines]
     for data in arguments.data:
-        for seed in range(arguments.seeds):
+        for seed in arguments.seeds:
             missing = [
                 m
                 for m in METHODS
@@ -399,7 +405,7 @@ def main() -> None:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
                 print(json.dumps(rows[-1]), flush=True)
-            print(compared(rows, data), flush=True)
+            print(compared([r for r in rows if r["seed"] in arguments.seeds], data), flush=True)
 
 
 if __name__ == "__main__":
