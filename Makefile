@@ -1,7 +1,8 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both create .venv and install into it first.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# What is imported is compiled then; pip would compile all of torch, scipy and the like.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: demo test test-all test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
 	search-quality calibrate calibrate-asic clean

@@ -16,6 +16,7 @@ from abcost.searching.studies import join
 NETWORK = ("reactnet_18", "--data", "digits", "--base-width", "4", "--blocks", "1,1")
 WIDE = os.environ | {"COLUMNS": "100"}
 WAIT_S = 900  # a safety net: nothing takes minutes, but on a machine that is busy with other things
+FEW_FINALS = {"seeds": 1, "finalists": 1}  # for tests of what comes before them
 COMMAND = (sys.executable, "-c", "from abcost.cli import main; main()")
 
 

@@ -15,7 +15,7 @@ from abcost.searching.budget import Budget
 from abcost.searching.lab import Design, Judged
 from abcost.searching.objectives import all_low, judge_of, parse_objectives, priced
 from abcost.searching.points import Point, noise_of, result_of
-from searching import options, read_json, run, trained
+from searching import FEW_FINALS, options, read_json, run, trained
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_search_for_three_figures(init, tmp_path):
 
 def test_an_old_settings_file_has_no_objectives(init, tmp_path, capfd):
     """A search begun without them goes on without them, and not with others."""
-    arguments = options(tmp_path, init, epochs=0, trials=2)
+    arguments = options(tmp_path, init, epochs=0, trials=2, **FEW_FINALS)
     assert cli(arguments) == 0
     file = tmp_path / "search.json"
     held = read_json(file)
@@ -121,7 +121,7 @@ def test_who_knows_no_such_choices_is_told_by_the_schema(init, tmp_path):
         ("asked", {"objectives": "luts,loss"}),
         ("wide", {"widths": "8,12", "fractions": "4"}),
     ):
-        assert cli(options(tmp_path / name, init, epochs=0, trials=1, **more)) == 0
+        assert cli(options(tmp_path / name, init, epochs=0, trials=1, **FEW_FINALS, **more)) == 0
     found = {name: read_json(tmp_path / name / "search.json") for name in ("plain", "asked", "wide")}
     assert {name: held["settings"]["schema"] for name, held in found.items()} == {
         "plain": 1,

@@ -18,10 +18,7 @@ from optuna.trial import TrialState
 from abcost.cli import run as cli
 from abcost.models.slope_sets import read_slope_sets
 from abcost.searching.explore import Explorer, judged
-from searching import WAIT_S, judgements, options, read_json, rows, run, start, trained
-
-FEW_FINALS = {"seeds": 1, "finalists": 1}
-"""For tests of what comes before them."""
+from searching import FEW_FINALS, WAIT_S, judgements, options, read_json, rows, run, start, trained
 
 
 @pytest.fixture(scope="module")
