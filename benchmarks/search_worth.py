@@ -31,12 +31,14 @@ import argparse
 import json
 import math
 import os
+import platform
 import random
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -320,45 +322,104 @@ def answer(held: Mapping[str, Any], share: float) -> Measured | None:
     )
 
 
-def compared(rows: Sequence[Mapping[str, Any]], data: str) -> str:
-    """Ratios and paired tests over the seeds that all methods have, and the answers to the budgets."""
+@dataclass(frozen=True)
+class Compared:
+    """All methods on the seeds of one data set that all of them have."""
+
+    data: str
+    seeds: list[int]
+    table: Mapping[tuple[str, int], Mapping[str, Any]]  # (method, seed) -> row
+
+    def values(self, method: str, name: str) -> list[float]:
+        """Of a method, seed by seed."""
+        return [float(self.table[method, seed][name]) for seed in self.seeds]
+
+    def against(self, other: str) -> tuple[float, float, float]:
+        """Ratio of the means of hypervolumes, least of the seeds' ratios, p of a paired t test."""
+        mine, its = self.values("search", "hypervolume"), self.values(other, "hypervolume")
+        ratios = [a / b if b else math.inf for a, b in zip(mine, its, strict=True)]
+        p = float(ttest_rel(mine, its).pvalue)
+        return statistics.fmean(mine) / statistics.fmean(its), min(ratios), p
+
+    def answers(self, method: str, share: float) -> list[Measured]:
+        """What a method answers within a share of the corner's LUTs, of the seeds that have an answer."""
+        found = [answer(self.table[method, seed], share) for seed in self.seeds]
+        return [design for design in found if design is not None]
+
+
+def compared(rows: Sequence[Mapping[str, Any]], data: str, seeds: Sequence[int]) -> Compared:
+    """Of those seeds that are complete."""
     table = {(r["method"], r["seed"]): r for r in rows if r["data"] == data}
-    seeds = sorted({seed for _, seed in table if all((m, seed) in table for m in METHODS)})
-    if len(seeds) < 2:
-        return f"{data}: {len(seeds)} seeds are complete"
-    volumes = {m: [float(table[m, s]["hypervolume"]) for s in seeds] for m in METHODS}
-    lines = [f"{data}: {len(seeds)} paired seeds, hypervolume in LUTs x nats on the test split"]
+    complete = [seed for seed in seeds if all((m, seed) in table for m in METHODS)]
+    return Compared(data, complete, table)
+
+
+def rendered(found: Compared) -> str:
+    """Tables for a report."""
+    if len(found.seeds) < 2:
+        return f"## {found.data}\n\n{len(found.seeds)} seeds are complete.\n"
+    said = ", ".join(map(str, found.seeds))
+    lines = [
+        f"## {found.data}",
+        "",
+        f"{len(found.seeds)} paired seeds: {said}. Rungs of {' and '.join(map(str, EPOCHS[found.data]))} epochs; "
+        f"starts of {START_EPOCHS[found.data]} epochs per step.",
+        "",
+        "| method | hypervolume, LUTs x nats | seed by seed | epochs x MACs | trainings |",
+        "|---|---|---|---|---|",
+    ]
     for method in METHODS:
-        error = statistics.stdev(volumes[method]) / math.sqrt(len(seeds))
-        trained = statistics.fmean(table[method, s]["trained"] for s in seeds)
-        trainings = statistics.fmean(table[method, s]["trainings"] for s in seeds)
-        lines.append(
-            f"  {method:10} {statistics.fmean(volumes[method]):9.1f} ± {error:.1f}, "
-            f"{trained:.3g} epochs x MACs, {trainings:.1f} trainings"
-        )
+        volumes = found.values(method, "hypervolume")
+        each = " ".join(f"{volume:.0f}" for volume in volumes)
+        trained, trainings = (statistics.fmean(found.values(method, n)) for n in ("trained", "trainings"))
+        lines.append(f"| {method} | {_mean(volumes, 1, 1)} | {each} | {trained:.3g} | {trainings:.1f} |")
+    lines.append("")
     for other in METHODS[1:]:
-        ratios = [a / b if b else math.inf for a, b in zip(volumes["search"], volumes[other], strict=True)]
-        p = ttest_rel(volumes["search"], volumes[other]).pvalue
+        ratio, least, p = found.against(other)
         lines.append(
-            f"  search over {other}: {statistics.fmean(volumes['search']) / statistics.fmean(volumes[other]):.2f} of "
-            f"the means, least of the seeds {min(ratios):.2f}; paired t test p = {p:.2g}"
+            f"- search over {other}: **{ratio:.2f}** of the means, least of the seeds {least:.2f}; paired t test "
+            f"**p = {p:.2g}**."
         )
+    lines += ["", "| within | " + " | ".join(f"{m}: test cross-entropy, top-1" for m in METHODS) + " |"]
+    lines.append("|---|" + "---|" * len(METHODS))
+    luts = statistics.fmean(row["corner"][0] for row in found.table.values())
     for share in SHARES:
-        told = []
-        for method in METHODS:
-            found = [answer(table[method, s], share) for s in seeds]
-            best = [design for design in found if design is not None]
-            if len(best) < 2:
-                told.append(f"{method} {len(best)} of {len(seeds)} seeds have an answer")
-                continue
-            losses, top1 = [m.test_loss for m in best], [m.test_top1 for m in best]
-            told.append(
-                f"{method} {_mean(losses, 1, 3)}, {_mean(top1, 100, 1)} % ({len(best)} of {len(seeds)} seeds)"
-            )
-        lines.append(
-            f"  within {share:.0%} of the corner's LUTs, test cross-entropy and top-1: {'; '.join(told)}"
-        )
-    return "\n".join(lines)
+        cells = [_answered(found.answers(method, share), len(found.seeds)) for method in METHODS]
+        lines.append(f"| {share * luts:,.0f} LUTs ({share:.0%} of the corner) | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _answered(designs: Sequence[Measured], seeds: int) -> str:
+    if len(designs) < 2:
+        return f"{len(designs)} of {seeds} seeds have an answer"
+    told = f"{_mean([m.test_loss for m in designs], 1, 3)}, {_mean([m.test_top1 for m in designs], 100, 1)} %"
+    return told if len(designs) == seeds else f"{told} ({len(designs)} of {seeds} seeds)"
+
+
+def report(parts: Sequence[Compared], checkout: Path) -> str:
+    """The report of some data sets."""
+    commit = subprocess.run(  # noqa: S603
+        ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"],  # noqa: S607
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    text = __doc__.partition("    python benchmarks")[0].partition("\n\n")[2].strip()
+    head = [
+        "# Is a search over registers, sizes and exponents worth its training?",
+        "",
+        "Written by `python benchmarks/search_worth.py ../baseline --report reports/search_worth.md`; "
+        f"{platform.machine()}, one thread, Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{datetime.now(UTC).date()}. The other checkout is {commit}. Mean ± standard error over the seeds.",
+        "",
+        f"{MODEL}, base widths {', '.join(map(str, BASE_WIDTHS))}, blocks "
+        f"{' or '.join(','.join(map(str, d)) for d in DEPTHS)}, widths {', '.join(map(str, WIDTHS))}, fraction bits "
+        f"{', '.join(map(str, FRACTIONS))}, exponents -7 to 2, at most four per stage; {TARGET}.",
+        "",
+        "```",
+        text,
+        "```",
+        "",
+    ]
+    return "\n".join([*head, *(rendered(part) for part in parts)])
 
 
 def _mean(values: Sequence[float], factor: float, digits: int) -> str:
@@ -380,6 +441,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=tuple(EPOCHS), default=["digits"])
     parser.add_argument("--seeds", type=seeds, default=range(8), help="FIRST:END, END not included")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/search_worth"))
+    parser.add_argument("--report", type=Path, help="a file for the tables")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.run_dir.mkdir(parents=True, exist_ok=True)
@@ -405,7 +467,10 @@ def main() -> None:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
                 print(json.dumps(rows[-1]), flush=True)
-            print(compared([r for r in rows if r["seed"] in arguments.seeds], data), flush=True)
+            print(rendered(compared(rows, data, arguments.seeds)), flush=True)
+    if arguments.report:
+        parts = [compared(rows, data, arguments.seeds) for data in arguments.data]
+        arguments.report.write_text(report(parts, arguments.checkout), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -64,14 +64,21 @@ class Grouped(nn.Module):
 
     def snapshots(self, optimizer: Optimizer) -> list[Snapshot]:
         """What each network would hold if it had been trained alone; `optimizer` is of `network`."""
-        state, latent = plain_state(self.network), latent_slopes(self.network)
-        adam = optimizer.state_dict()
+        latent, adam = latent_slopes(self.network), optimizer.state_dict()
         return [
             Snapshot(
-                {name: self._of(member, name, t) for name, t in state.items()},
+                state,
                 {name: self._of(member, f"{name} latent", t) for name, t in latent.items()},
                 {"state": self._moments(member, optimizer, adam), "param_groups": adam["param_groups"]},
             )
+            for member, state in enumerate(self.states())
+        ]
+
+    def states(self) -> list[dict[str, Tensor]]:
+        """The `plain_state` that each network would have."""
+        together = plain_state(self.network)
+        return [
+            {name: self._of(member, name, t) for name, t in together.items()}
             for member in range(self.members)
         ]
 

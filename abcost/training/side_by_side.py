@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,24 @@ from abcost.models.checkpoint import load_checkpoint
 from abcost.training.adam import Adam
 from abcost.training.agc import clip_
 from abcost.training.config import Config
-from abcost.training.epoch import diverged, ended_better, epoch_row, keep
+from abcost.training.epoch import diverged, ended_better, epoch_row
 from abcost.training.evaluation import evaluate
+from abcost.training.files import write_tensors, write_text
 from abcost.training.groupable import check_groupable
 from abcost.training.grouped import Grouped, NotGroupable
 from abcost.training.groups import clipped_parameters, parameter_groups
-from abcost.training.log import Board
+from abcost.training.log import Board, log_csv
 from abcost.training.loop import train_step
 from abcost.training.losses import mixed_loss
-from abcost.training.network import network
+from abcost.training.network import described, network
 from abcost.training.order import epoch_order, share_of_batches
 from abcost.training.outcome import conclude
 from abcost.training.runtime import gradient_precision
 from abcost.training.schedule import learning_rate
 from abcost.training.slopes import restrict_slopes
 from abcost.training.splits import SideBySide
-from abcost.training.standing import Standing, restore
-from abcost.training.surroundings import BEST, BOARD, LAST, Surroundings
+from abcost.training.standing import Standing, checkpoint, restore, save
+from abcost.training.surroundings import BEST, BOARD, LAST, LOG, Surroundings
 from abcost.training.tally import Tally
 from abcost.training.teacher import load_teacher
 
@@ -54,6 +55,8 @@ class Run:
     around: Surroundings
     start: Path | None = None
 
+
+_SAVE_S = 2.0  # epochs of small networks take tenths of a second, and to write them as long
 
 Outcome = dict[str, Any] | TrainError
 """What metrics.json says, or why there is none."""
@@ -116,6 +119,7 @@ class _Member:
     adam: Adam
     standing: Standing
     failed: TrainError | None = None
+    best: dict[str, Any] | None = None  # a checkpoint that is not yet written
 
     @property
     def place(self) -> tuple[int, int]:
@@ -169,6 +173,7 @@ def _train(members: Sequence[_Member]) -> list[Outcome]:
                     board.add(m.standing.rows[-1])
                     m.run.around.watch.epoch(m.standing.rows[-1])
             if trainer.place[0] < config.epochs and first.around.stop():
+                trainer.save()
                 raise KeyboardInterrupt
     finally:
         for board in boards:
@@ -222,6 +227,7 @@ class _Trainer:
     adam: Adam
     optimizer: Any
     teacher: nn.Module | None
+    saved: float = field(default_factory=time.monotonic)
 
     @property
     def place(self) -> tuple[int, int]:
@@ -229,7 +235,7 @@ class _Trainer:
         return self.members[0].place
 
     def epoch(self) -> None:
-        """Train one epoch, or what is left of it, evaluate and save; the standings move on.
+        """Train one epoch, or what is left of it, evaluate, and save if that is due; the standings move on.
 
         A member whose loss is not finite has `failed`. Raises KeyboardInterrupt, after saving, if asked to stop.
         """
@@ -261,7 +267,7 @@ class _Trainer:
                 share = (time.monotonic() - began) / len(self.members)
                 for m, sums, seconds in zip(self.members, tally.sums.tolist(), before, strict=True):
                     m.standing.sums, m.standing.seconds = sums, seconds + share
-                self._save()
+                self.save()
                 raise KeyboardInterrupt
 
         chosen = _evaluated(self.members, self.grouped, "validation")
@@ -280,7 +286,20 @@ class _Trainer:
             )
             m.standing.rows.append(row)
             m.standing.finish_epoch()
-        self._save()
+        self._keep_best()
+        if self.place[0] == config.epochs or time.monotonic() - self.saved >= _SAVE_S:
+            self.save()
+
+    def _keep_best(self) -> None:
+        """Remember the networks whose best epoch has just ended."""
+        better = [m.failed is None and ended_better(m.run.config, m.standing) for m in self.members]
+        if not any(better):
+            return
+        for m, is_better, state in zip(self.members, better, self.grouped.states(), strict=True):
+            if is_better:
+                config = m.run.config
+                m.standing.best = m.standing.epoch
+                m.best = checkpoint(config, described(config, m.run.around.data), state, m.standing)
 
     def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: Tally) -> Tensor:
         """Forward, backward, clip, step; the loss of each, (K,)."""
@@ -317,9 +336,15 @@ class _Trainer:
             found.append(share_of_batches(order, config.batch_size, rank=0, processes=1))
         return found[0] if _one_seed(self.members) else torch.stack(found)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write what all need to go on: best.pt, then the log, then last.pt, as `epoch.keep`. Raises OutputError."""
         for m, snapshot in zip(self.members, self.grouped.snapshots(self.adam), strict=True):
-            if m.failed is None:
-                if ended_better(m.run.config, m.standing):
-                    m.standing.best = m.standing.epoch
-                keep(m.run.config, m.run.around, snapshot, m.standing)
+            config, folder = m.run.config, m.run.around.folder
+            if m.best is not None:
+                write_tensors(folder / BEST, m.best)
+                m.best = None
+            if m.failed is not None:
+                continue
+            write_text(folder / LOG, log_csv(m.standing.rows))
+            save(folder / LAST, config, described(config, m.run.around.data), snapshot, m.standing)
+        self.saved = time.monotonic()
