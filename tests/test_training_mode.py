@@ -26,6 +26,7 @@ from abcost.nn import (
     shifted_sign,
     standardize,
 )
+from abcost.nn.fast_forms import fast_forms
 from abcost.nn.integer_conv import MULTIPLIES_BYTES, convolve_signs, convolves_signs_faster
 from abcost.nn.small_maps import convolve_taps, convolves_taps_faster, spans
 
@@ -335,6 +336,29 @@ def test_training_mode_is_evaluation_mode(name, variant, step):
         found[training] = [logits.detach(), *torch.autograd.grad(loss, list(network.parameters()))]
     assert len(found[True]) == len(names) + 1
     assert_all_close(found[True], found[False], rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("variant", ["ab", "bn-free", "bn"])
+def test_fast_evaluation_is_evaluation(name, variant):
+    """Layers one by one, as an analysis sees them, and in fast forms, in which residual scales are never called."""
+    torch.manual_seed(6)
+    network = build(name, variant=variant, stem="cifar", num_classes=10).double()
+    with torch.no_grad():
+        for tensor in network.state_dict().values():  # running means too
+            if tensor.is_floating_point():
+                tensor.add_(0.05 * torch.randn_like(tensor).abs())
+        images, scales = randn(2, 3, 16, 16), []
+        expected = network.eval()(images)
+        for module in network.modules():
+            if isinstance(module, Scale):
+                module.register_forward_hook(lambda *_: scales.append(1))
+        with fast_forms():
+            found = network(images)
+        assert scales == []
+        assert_all_close([found], [expected], rtol=1e-11)
+        network(images)
+    assert bool(scales) == any(isinstance(m, Scale) for m in network.modules())
 
 
 @pytest.mark.parametrize("name", ["reactnet_18", "reactnet_a"])

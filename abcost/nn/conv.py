@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from abcost.nn.fast_forms import is_fast
 from abcost.nn.integer_conv import convolve_signs, convolves_signs_faster
 from abcost.nn.late import DrawnWeight, forget, state_before
 from abcost.nn.scale import Scale
@@ -17,7 +18,7 @@ class WeightedConv2d(nn.Conv2d, DrawnWeight):
 
     x: (N, in, H, W) -> (N, out, ceil(H/stride), ceil(W/stride)).  Subclasses compute the effective weight
     from parameters alone, so that it is offline work which costs nothing at inference.
-    In training mode the convolution is computed in whichever way is fastest on the machine.
+    In training mode the convolution is computed in whichever way is fastest on the machine (see `fast_forms`).
     `groups` is 1, but where networks stand side by side (see `abcost.training.grouped`).
     """
 
@@ -42,7 +43,7 @@ class WeightedConv2d(nn.Conv2d, DrawnWeight):
 
     def _convolve(self, x: Tensor, weight: Tensor, *, signs: bool = False) -> Tensor:
         stride = self.stride[0]
-        alone = self.training and self.groups == 1
+        alone = is_fast(self) and self.groups == 1
         if alone and convolves_taps_faster(x, weight, stride):
             return convolve_taps(x, weight, stride)
         if alone and signs and self.binary and convolves_signs_faster(x, weight, stride):
@@ -58,7 +59,7 @@ def scaled_convolution(x: Tensor, conv: nn.Module, scale: nn.Module) -> Tensor:
     A factor that is a power of two changes no bit by that. In eval mode, which is what an analysis sees, the
     layers run one by one.
     """
-    if conv.training and isinstance(conv, WeightedConv2d) and isinstance(scale, Scale):
+    if isinstance(conv, WeightedConv2d) and is_fast(conv) and isinstance(scale, Scale):
         return conv.folded(x, scale.factor)
     result: Tensor = scale(conv(x))
     return result

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction, FunctionCtx
 
 from abcost.nn.bias import LearnableBias
+from abcost.nn.fast_forms import is_fast
 from abcost.nn.prelu import QuantizedPReLU
 
 _POSITIONS = (0, 2, 3)  # the dimensions of a channel's activations
@@ -45,7 +46,7 @@ def rprelu(x: Tensor, before: nn.Module, prelu: nn.Module, after: nn.Module) -> 
     Source: ReActNet (Liu et al., ECCV 2020); slopes: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
     known = isinstance(prelu, QuantizedPReLU | nn.PReLU)
-    if prelu.training and known and isinstance(before, LearnableBias) and isinstance(after, LearnableBias):
+    if known and is_fast(prelu) and isinstance(before, LearnableBias) and isinstance(after, LearnableBias):
         slopes = prelu.slopes() if isinstance(prelu, QuantizedPReLU) else prelu.weight
         return _RPReLU.apply(x, before.shift(), slopes, after.shift())  # type: ignore[no-any-return, no-untyped-call]
     return after(prelu(before(x)))  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ from torch.autograd.function import BackwardCFunction, FunctionCtx
 
 from abcost.nn.activation import BinaryActivation
 from abcost.nn.bias import LearnableBias
+from abcost.nn.fast_forms import is_fast
 
 
 class _ShiftedSign(torch.autograd.Function):
@@ -37,6 +38,6 @@ def shifted_sign(x: Tensor, move: nn.Module, sign: nn.Module) -> Tensor:
 
     Source: A&B BNN (Ma et al., CVPR 2024, arXiv:2403.03739).
     """
-    if sign.training and isinstance(move, LearnableBias) and isinstance(sign, BinaryActivation):
+    if is_fast(sign) and isinstance(move, LearnableBias) and isinstance(sign, BinaryActivation):
         return _ShiftedSign.apply(x, move.shift(), sign.beta)  # type: ignore[no-any-return, no-untyped-call]
     return sign(move(x))  # type: ignore[no-any-return]

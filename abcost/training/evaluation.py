@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from abcost.data import Split
+from abcost.nn.fast_forms import fast_forms
 from abcost.training.grouped import Grouped
 from abcost.training.losses import label_loss
 from abcost.training.splits import SideBySide
@@ -36,7 +37,7 @@ def evaluate(
     mine = torch.arange(fabric.global_rank, len(split), fabric.world_size)
     dtype = next(model.parameters()).dtype
     model.eval()
-    with torch.no_grad(), fabric.autocast():
+    with torch.no_grad(), fabric.autocast(), fast_forms():
         for batch in split.batches(mine, batch_size, epoch=0, augment=False):
             images, labels = fabric.to_device(batch)
             logits = model(images.to(dtype))
