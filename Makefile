@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: demo test test-all test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
-	search-quality calibrate calibrate-asic clean
+	search-quality search-worth calibrate calibrate-asic clean
 
 demo: .venv/installed
 	$(BIN)/abcost analyze reactnet_a --target fpga-lut6
@@ -101,6 +101,10 @@ ablation: .venv/installed-dev
 # Search next to random search, on one thread; the same command goes on where it was interrupted.
 search-quality: .venv/installed-dev
 	$(BIN)/python benchmarks/search_quality.py
+
+# Search over registers, sizes and exponents, next to random search and to another checkout (BASELINE=../baseline): reports/search_worth.md.
+search-worth: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/search_worth.py $(BASELINE) --report reports/search_worth.md
 
 # The tables measured by synthesis; from an empty cache tens of minutes. Debian has the cells in qflow-tech-osu018.
 LIBERTY ?= /usr/share/qflow/tech/osu018/osu018_stdcells.lib

@@ -19,7 +19,7 @@ on the validation split, of those that the others may choose from.
 For each of three budgets, shares of the corner's LUTs, stand cross-entropy and accuracy on the test split of the design
 within the budget whose validation loss is lowest.
 
-    python benchmarks/search_worth.py OTHER_CHECKOUT [--data digits] [--seeds 0:8] [--run-dir runs/search_worth]
+    python benchmarks/search_worth.py OTHER_CHECKOUT [--data digits mnist5k] [--seeds 0:8] [--run-dir FOLDER]
 
 Rows are written to rows.jsonl in the run folder as they come; the same command goes on where it was interrupted, and
 prints the comparison of all seeds that are complete. One thread.
@@ -31,14 +31,12 @@ import argparse
 import json
 import math
 import os
-import platform
 import random
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +62,7 @@ from abcost.searching.tried import tried
 from abcost.searching.worker import START, digest_of_starts
 from abcost.training.recipes import configs
 from abcost.training.watch import Nobody
+from fixed_work import machine
 from search_quality import hypervolume
 
 MODEL = "reactnet_18"
@@ -74,6 +73,8 @@ WIDTHS, FRACTIONS = (6, 8, 10, 12, 16), (2, 4, 6)
 EPOCHS: Mapping[str, tuple[int, int]] = {"digits": (3, 9), "mnist5k": (1, 3)}  # of the rungs
 START_EPOCHS: Mapping[str, int] = {"digits": 12, "mnist5k": 4}  # of each of its two steps
 SHARES = (0.4, 0.7, 1.0)  # of the corner's LUTs: the budgets
+SEEDS: Mapping[str, range] = {"digits": range(3, 11), "mnist5k": range(8)}
+"""The search was set up on digits with seeds 0 to 2, which therefore do not count."""
 EXPLORE = 12.0
 """Training of an exploration: so many times the last rung's epochs of the largest network."""
 TARGET = "fpga-lut6"
@@ -407,8 +408,7 @@ def report(parts: Sequence[Compared], checkout: Path) -> str:
         "# Is a search over registers, sizes and exponents worth its training?",
         "",
         "Written by `python benchmarks/search_worth.py ../baseline --report reports/search_worth.md`; "
-        f"{platform.machine()}, one thread, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"{datetime.now(UTC).date()}. The other checkout is {commit}. Mean ± standard error over the seeds.",
+        f"{machine()} The other checkout is {commit}. Mean ± standard error over the seeds.",
         "",
         f"{MODEL}, base widths {', '.join(map(str, BASE_WIDTHS))}, blocks "
         f"{' or '.join(','.join(map(str, d)) for d in DEPTHS)}, widths {', '.join(map(str, WIDTHS))}, fraction bits "
@@ -438,8 +438,8 @@ def main() -> None:
     """Run what is missing, and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("checkout", type=Path, help="of the exponents-only search")
-    parser.add_argument("--data", nargs="+", choices=tuple(EPOCHS), default=["digits"])
-    parser.add_argument("--seeds", type=seeds, default=range(8), help="FIRST:END, END not included")
+    parser.add_argument("--data", nargs="+", choices=tuple(EPOCHS), default=list(EPOCHS))
+    parser.add_argument("--seeds", type=seeds, help="FIRST:END, END not included; default: 8 each")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/search_worth"))
     parser.add_argument("--report", type=Path, help="a file for the tables")
     arguments = parser.parse_args()
@@ -449,7 +449,7 @@ def main() -> None:
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     rows = [json.loads(line) for line in lines]
     for data in arguments.data:
-        for seed in arguments.seeds:
+        for seed in arguments.seeds or SEEDS[data]:
             missing = [
                 m
                 for m in METHODS
@@ -467,9 +467,9 @@ def main() -> None:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
                 print(json.dumps(rows[-1]), flush=True)
-            print(rendered(compared(rows, data, arguments.seeds)), flush=True)
+            print(rendered(compared(rows, data, arguments.seeds or SEEDS[data])), flush=True)
     if arguments.report:
-        parts = [compared(rows, data, arguments.seeds) for data in arguments.data]
+        parts = [compared(rows, data, arguments.seeds or SEEDS[data]) for data in arguments.data]
         arguments.report.write_text(report(parts, arguments.checkout), encoding="utf-8")
 
 

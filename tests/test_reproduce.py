@@ -269,6 +269,7 @@ def test_reports_hold_what_the_command_makes(files):
         "fixed_work.md",
         "grouped_training.md",
         "bf16_backward.md",
+        "search_worth.md",
     }
     measured |= {"search.md", "search_untrained.csv", "fuzzing.md", "fuzzing.csv", "energy.md", "energy.csv"}
     measured |= {"routed.md", "build.md", "fixed_point.md"}
