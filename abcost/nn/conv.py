@@ -54,10 +54,9 @@ class WeightedConv2d(nn.Conv2d, DrawnWeight):
 
 
 def scaled_convolution(x: Tensor, conv: nn.Module, scale: nn.Module) -> Tensor:
-    """scale(conv(x)) of a binary activation x; in training mode a `Scale` is folded into the weights.
+    """scale(conv(x)) of a binary activation x; in fast forms (see `fast_forms`) a `Scale` is folded into the weights.
 
-    A factor that is a power of two changes no bit by that. In eval mode, which is what an analysis sees, the
-    layers run one by one.
+    A factor that is a power of two changes no bit by that. An analysis sees the layers one by one.
     """
     if isinstance(conv, WeightedConv2d) and is_fast(conv) and isinstance(scale, Scale):
         return conv.folded(x, scale.factor)

@@ -36,7 +36,7 @@ class _RPReLU(torch.autograd.Function):
 
 
 def rprelu(x: Tensor, before: nn.Module, prelu: nn.Module, after: nn.Module) -> Tensor:
-    """after(prelu(before(x))); in training mode one function, if the shifts are `LearnableBias`.
+    """after(prelu(before(x))); in fast forms (see `fast_forms`) one function, if the shifts are `LearnableBias`.
 
         u = x + b1;   y = u + b2 where u >= 0,  slope*u + b2 elsewhere
 

@@ -28,7 +28,7 @@ class _ShiftedSign(torch.autograd.Function):
 
 
 def shifted_sign(x: Tensor, move: nn.Module, sign: nn.Module) -> Tensor:
-    """sign(move(x)); in training mode one function, if the layers are those of A&B BNN.
+    """sign(move(x)); in fast forms (see `fast_forms`) one function, if the layers are those of A&B BNN.
 
         y = sign(v),  v = x + bias/beta
         dy/dv := 6*beta * s*(1 - s),  s = sigmoid(3*beta*v)
