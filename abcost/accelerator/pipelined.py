@@ -203,10 +203,11 @@ class Pipelined:
         return None not in luts and sum(n or 0.0 for n in luts) > device.luts * (1 + 1e-9)
 
     def _luts_at(self, number: int, folding: Folding) -> float | None:
-        """LUTs of the logic of an engine of the graph, remembered as in `_at`."""
+        """LUTs of the logic of an engine of the graph, remembered as in `_at`; None if a figure is unknown."""
         key = (number, folding)
         if key not in self._luts:
-            self._luts[key] = self.logic(self.engines[number], folding)["luts"]
+            amounts = self.logic(self.engines[number], folding)
+            self._luts[key] = None if None in amounts.values() else amounts["luts"]
         return self._luts[key]
 
     def _chosen(self, interval: float) -> list[Folding]:
