@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from abcost.accelerator.devices import check_target
 from abcost.accelerator.devices import device as part_of
+from abcost.accelerator.solve import Wishes
 from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call
 from abcost.cost.table import CostTable
@@ -136,6 +137,7 @@ def search(
     base_widths: Sequence[int] = (),
     depths: Sequence[Sequence[int]] = (),
     devices: Sequence[str] = (),
+    frame_rates: Sequence[float] = (),
     trials: int = 40,
     epochs: Sequence[int] | None = None,
     keep: float = 0.5,
@@ -167,6 +169,7 @@ def search(
     widths, fractions: bits of the data path, and of them behind the point, to choose from, judged bit by bit.
     base_widths, depths: sizes of the network to choose from (channels of the first stage; blocks per stage), each
     trained first.  devices: parts to choose from; the first that holds a design within the budget is taken.
+    frame_rates: frames per second to choose from, for each of which engines are folded as small as reaches them.
     alpha_exponents: of the residual scale, to choose from.  weight_scales: of "none", "po2", "csd", to choose from.
     trials: candidates that are judged.  epochs: of each rung of retraining, () for none; default: 1/10 and 1/3 of
     the recipe's.  keep: share that a rung passes on, 0 to 1.  finalists, seeds: designs of the finals, and trainings of
@@ -202,7 +205,7 @@ def search(
         "low": min(exponents), "high": max(exponents), "most": max_exponents, "scales": tuple(weight_scales),
         "alphas": tuple(alpha_exponents), "widths": tuple(widths), "fractions": tuple(fractions),
         "base_widths": tuple(base_widths), "depths": tuple(tuple(blocks) for blocks in depths),
-        "devices": tuple(devices),
+        "devices": tuple(devices), "frame_rates": tuple(frame_rates),
     }  # fmt: skip
     settings = settings_of(steps[-1], asked, space, granularity, None if epochs is None else tuple(epochs))
     place = Place(
@@ -245,6 +248,7 @@ def settings_of(
         check_searchable(network(config, data), config.model, choices["alphas"])
     formats = _formats(choices, width, asked["fraction_bits"])
     devices = _devices(choices, table, asked["device"])
+    frame_rates = _frame_rates(choices, parse_budget(budget).fps if budget else None)
     sizes = _sizes(choices, config)
     graphs = {
         size: network_graph(
@@ -266,6 +270,7 @@ def settings_of(
         formats=formats,
         sizes=layers,
         devices=devices,
+        frame_rates=frame_rates,
     )
     rungs = tuple(dict.fromkeys((max(1, config.epochs // 10), max(1, config.epochs // 3))))
     small = formula_macs(graph) * config.batch_size <= GROUPED_MACS and epochs != ()
@@ -300,6 +305,18 @@ def _devices(choices: Mapping[str, Any], table: CostTable, device_: str | None) 
     for part in found:
         check_target(part, table.target, table.technology)
     return tuple(dict.fromkeys(part.part for part in found))
+
+
+def _frame_rates(choices: Mapping[str, Any], least: float | None) -> tuple[float, ...]:
+    """Frames per second to fold engines for. Raises UsageError for those that no accelerator can be asked for."""
+    found = tuple(dict.fromkeys(float(rate) for rate in choices.get("frame_rates", ())))
+    for rate in found:
+        Wishes(fps=rate)
+        if least is not None and rate < least:
+            raise UsageError(
+                f"--frame-rates {rate:g} is below the {least:g} frames/s of --budget: leave one out"
+            )
+    return found
 
 
 def _sizes(choices: Mapping[str, Any], config: Config) -> tuple[str, ...]:

@@ -132,6 +132,12 @@ def search(
         str | None,
         typer.Option(help="Parts to choose from: the first that holds a design within the budget is taken."),
     ] = None,
+    frame_rates: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames/s to choose from, such as 100,1000: engines are folded as small as reaches them, untrained."
+        ),
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -175,7 +181,9 @@ def search(
     from abcost.searching.storage import check_extra, sqlite_url
 
     _refuse_twice(there)
-    _check_used(there, device or devices, budget, executor, epochs, (cpus_per_trial, gpus_per_trial))
+    _check_used(
+        there, device or devices or frame_rates, budget, executor, epochs, (cpus_per_trial, gpus_per_trial)
+    )
     check_extra()
     values = {
         "data": data, "data_root": None if data_root is None else str(data_root), "seed": seed,
@@ -204,7 +212,7 @@ def search(
         "fractions": _numbers("--fractions", fractions) if fractions else (),
         "base_widths": _numbers("--base-widths", base_widths) if base_widths else (),
         "depths": tuple(_numbers("--depths", part) for part in depths.split("/")) if depths else (),
-        "devices": parts,
+        "devices": parts, "frame_rates": _rates(frame_rates) if frame_rates else (),
     }  # fmt: skip
     from abcost.api.search import cores, settings_of
 
@@ -233,7 +241,7 @@ def _refuse_twice(there: frozenset[str]) -> None:
 
 def _check_used(
     there: frozenset[str],
-    device: str | None,
+    organised: str | None,
     budget: str | None,
     executor: str,
     epochs: str | None,
@@ -243,8 +251,8 @@ def _check_used(
     from abcost.api.search import check_shares
     from abcost.searching.budget import parse_budget
 
-    if device is None and not (budget and parse_budget(budget).fps):
-        refuse(there, ["clock_mhz"], "without --device or a budget of fps>=…")
+    if organised is None and not (budget and parse_budget(budget).fps):
+        refuse(there, ["clock_mhz"], "without --device, --frame-rates or a budget of fps>=…")
     if executor != "ray":
         refuse(there, ["cpus_per_trial", "gpus_per_trial"], "without --executor ray")
     if epochs is not None and epochs.strip() == "0":
@@ -265,6 +273,15 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"{option} {text!r} is not a list of whole numbers such as 4,12") from None
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"--frame-rates {text!r} is not a list of frames per second such as 100,1000"
+        ) from None
 
 
 def _epochs(text: str | None) -> tuple[int, ...] | None:

@@ -106,7 +106,6 @@ def _front(outcome: Outcome) -> Table:
     title = f"{settings.model} on {problem.config.data}, {settings.target}{budget}"
     units = [f"{name}, {QUANTITIES[name].unit}" for name in names]
     table = grid(title, "design", *units, "validation loss", "test top-1", "exponents per layer")
-    table.columns[0].no_wrap = True
     for point in result.front:
         mark = " <- chosen" if point is result.chosen else ""
         table.add_row(point.name + mark, *_row(point, names), _sizes(point))

@@ -38,10 +38,10 @@ def baselines_of(model: str, *, bit_true: bool = False) -> tuple[str, ...]:
 def design_of_baseline(name: str, problem: Problem, like: Candidate) -> Design:
     """Without retraining, a baseline is the start with these slopes.
 
-    Its size, registers and device are those of `like`; its weight scales are not rounded.
+    Its size, registers, device and frame rate are those of `like`; its weight scales are not rounded.
     """
     slopes = dict.fromkeys(_layers(problem, like), ExponentSet([FIXED[name]])) if name in FIXED else None
-    return Design(slopes, None, "none", like.size, like.width, like.fraction, like.device)
+    return Design(slopes, None, "none", like.size, like.width, like.fraction, like.device, like.fps)
 
 
 def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str, like: Candidate) -> Training:
@@ -71,7 +71,7 @@ def cost_of(
     graph = network_graph(config, problem.data, rewriting, reached.checkpoint)
     if name == REAL:
         graph = _with_real_prelus(graph, read_checkpoint(reached.checkpoint).tensors)
-    return quantities(graph, problem.hardware_for(like.width, like.fraction, like.device))
+    return quantities(graph, problem.hardware_for(like.width, like.fraction, like.device, like.fps))
 
 
 def _layers(problem: Problem, like: Candidate) -> list[str]:

@@ -101,7 +101,7 @@ def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
     analyze += ["--fraction-bits", str(fraction)]
     rounding = _ROUNDING[design.scale]
     analyze += rounding
-    fps, part = problem.budget.fps, design.device or settings.device
+    fps, part = design.fps or problem.budget.fps, design.device or settings.device
     if part is not None:
         analyze += ["--device", part]
     if fps is not None:
@@ -128,10 +128,12 @@ def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
 
 
 def _others(chosen: Design | Candidate | None, problem: Problem) -> dict[str, Any]:
-    """What a design has beside exponents, alpha and rounding: size of the network, registers, device."""
+    """What a design has beside exponents, alpha and rounding: size, registers, device, frames/s it is folded for."""
     settings = problem.settings
     if chosen is None:
-        return dict.fromkeys(("base_width", "blocks_per_stage", "width", "fraction_bits", "device"))
+        return dict.fromkeys(
+            ("base_width", "blocks_per_stage", "width", "fraction_bits", "device", "folded_for_fps")
+        )
     config = problem.sized(chosen.size)
     return {
         "base_width": config.base_width,
@@ -139,6 +141,7 @@ def _others(chosen: Design | Candidate | None, problem: Problem) -> dict[str, An
         "width": settings.width if chosen.width is None else chosen.width,
         "fraction_bits": settings.fraction_bits if chosen.fraction is None else chosen.fraction,
         "device": chosen.device or settings.device,
+        "folded_for_fps": chosen.fps or problem.budget.fps,
     }
 
 

@@ -39,7 +39,8 @@ class Job:
     """One training of the finals: of a candidate, or, where that is None, of a baseline.
 
     name: key of the candidate, or of the baseline with what tells it from others of its kind. variants: the designs of
-    this training that are judged. like: of a baseline, the candidate whose size, registers and device it has.
+    this training that are judged. like: of a baseline, the candidate whose size, registers, device and frame rate it
+    has.
     """
 
     name: str
@@ -68,7 +69,8 @@ def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list
     """All trainings: of the designs of the front, at most so many as finalists, and of the baselines.
 
     Of a longer front those that are evenly spread along it, both ends included. A training gives all designs of the
-    front that differ in nothing that is trained. Baselines are of the size, registers and device of the best design.
+    front that differ in nothing that is trained. Baselines are of the size, registers, device and frame rate of the
+    best design.
     """
     settings, space = problem.settings, problem.space
     reached = max((len(t.user_attrs["rungs"]) for t in judged(explored)), default=0)
@@ -87,7 +89,7 @@ def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list
     )
     seeds = range(settings.seed, settings.seed + settings.seeds) if settings.epochs else (settings.seed,)
     like = None
-    if chosen and (space.sizes or space.formats or space.devices):
+    if chosen and (space.sizes or space.formats or space.devices or space.frame_rates):
         like = designs[min(range(len(points)), key=lambda i: (points[i][-1], points[i]))].candidate
     names = baselines_of(settings.model, bit_true=bool(space.formats))
     return [
@@ -113,7 +115,8 @@ def labelled(name: str, like: Candidate | None) -> str:
     if like is None:
         return name
     bits = "" if like.width is None else f"{like.width}.{like.fraction} bits"
-    said = ", ".join(part for part in (like.size, bits, like.device) if part)
+    rate = "" if like.fps is None else f"{like.fps:g} frames/s"
+    said = ", ".join(part for part in (like.size, bits, like.device, rate) if part)
     return f"{name} ({said})" if said else name
 
 

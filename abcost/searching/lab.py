@@ -49,7 +49,7 @@ class Design:
 
     slopes: layer -> exponents that it may take; layers that are not named, or None, are free. alpha: exponent of the
     residual scale, None as the recipe says. scale: rounding of weight scales, in `SCALES`. size, width, fraction,
-    device: as a candidate has them.
+    device, fps: as a candidate has them.
     """
 
     slopes: Mapping[str, ExponentSet] | None = None
@@ -59,6 +59,7 @@ class Design:
     width: int | None = None
     fraction: int | None = None
     device: str | None = None
+    fps: float | None = None
 
     @property
     def form(self) -> Form:
@@ -69,7 +70,7 @@ class Design:
 def design_of(candidate: Candidate, space: Space) -> Design:
     """A candidate, layer by layer."""
     c = candidate
-    return Design(space.layers(c), c.alpha, c.scale, c.size, c.width, c.fraction, c.device)
+    return Design(space.layers(c), c.alpha, c.scale, c.size, c.width, c.fraction, c.device, c.fps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +133,11 @@ class Lab:
         validation, config = self._problem.data.validation, self._config(designs[0])
         images = validation.subset(torch.arange(min(self._problem.settings.images, len(validation))))
         evaluate_in = self._evaluator(self._restricted(config, designs[0].size), config)
-        found = []
-        for form in [design.form for design in designs]:
+        found = {}
+        for form in dict.fromkeys(design.form for design in designs):
             loss, top1, _ = evaluate_in(images, form).means()
-            found.append(loss if self._problem.judge == LOSS else 1 - top1)
-        return found
+            found[form] = loss if self._problem.judge == LOSS else 1 - top1
+        return [found[design.form] for design in designs]
 
     def untrained(self, design: Design, name: str) -> Judged:
         """`untrained_forms` of one design in its own form."""

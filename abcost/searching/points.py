@@ -99,6 +99,7 @@ def made_as(point: Point) -> str:
     said += [] if design.scale == "none" else [f"{design.scale} scales"]
     said += [] if design.alpha is None else [f"alpha 2^{design.alpha}"]
     said += [design.device] if design.device else []
+    said += [] if design.fps is None else [f"folded for {design.fps:g} frames/s"]
     return ", ".join(said)
 
 

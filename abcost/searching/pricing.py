@@ -173,13 +173,14 @@ class Pricer:
             self._known[column, row] = True
 
 
-Kind = tuple[str, str, int | None, int | None, str | None]
-"""What a pricer is set up for: size of the network, rounding, width, fraction bits, device."""
+Kind = tuple[str, str, int | None, int | None, str | None, float | None]
+"""What a pricer is set up for: size of the network, rounding, width, fraction bits, device, frames per second."""
 
 
 def kind_of(candidate: Candidate) -> Kind:
     """All of a candidate but its exponents, and alpha, which is a shift whatever its exponent."""
-    return candidate.size, candidate.scale, candidate.width, candidate.fraction, candidate.device
+    c = candidate
+    return c.size, c.scale, c.width, c.fraction, c.device, c.fps
 
 
 class Prices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,7 @@ def hardware_of(settings: Settings) -> Hardware:
             f"(digest {table.digest[:12]}, was {settings.table[:12]}): start another study"
         )
     fps = parse_budget(settings.budget).fps if settings.budget else None
+    fps = next(iter(settings.space.get("frame_rates", ())), fps)
     asked = settings.device or next(iter(settings.space.get("devices", ())), None)
     part = None if asked is None else device(asked)
     wishes = None
@@ -141,8 +142,8 @@ class Problem:
         return Prices(self._pricer)
 
     def _pricer(self, kind: Kind) -> Pricer:
-        size, scale, width, fraction, part = kind
-        hardware = self.hardware_for(width, fraction, part)
+        size, scale, width, fraction, part, fps = kind
+        hardware = self.hardware_for(width, fraction, part, fps)
         return Pricer(self._graph(size, scale, fraction), self.space.of_size(size, hardware.width), hardware)
 
     def _graph(self, size: str, scale: str, fraction: int | None) -> OpGraph:
@@ -161,9 +162,16 @@ class Problem:
         return {}
 
     def hardware_for(
-        self, width: int | None = None, fraction: int | None = None, part: str | None = None
+        self,
+        width: int | None = None,
+        fraction: int | None = None,
+        part: str | None = None,
+        fps: float | None = None,
     ) -> Hardware:
-        """What a candidate with these registers on this part is priced on; None: as the settings say."""
+        """What a candidate with these registers is priced on, on this part, folded for these frames per second.
+
+        None: as the settings say.
+        """
         found = self.hardware
         if width is not None:
             found = replace(found, width=width)
@@ -171,6 +179,8 @@ class Problem:
             found = replace(found, organisation=Lanes(fraction_bits=fraction))
         if part is not None and found.wishes is not None:
             found = replace(found, wishes=replace(found.wishes, device=device(part)))
+        if fps is not None and found.wishes is not None:
+            found = replace(found, wishes=replace(found.wishes, fps=fps))
         return found
 
     def rewriting(
@@ -184,7 +194,10 @@ class Problem:
         return RewriteOptions(fraction_bits=bits, slopes=slopes or {}, **SCALES[scale])
 
     def variants(self, candidate: Candidate) -> list[Variant]:
-        """What one training gives, priced: of the devices the first that holds it within the budget, else the last."""
+        """What one training gives, priced: of the devices the first that holds it within the budget, else the last.
+
+        Frame rates for which engines are folded alike are one design: that of the first.
+        """
         those = self.space.variants(candidate)
         priced = self.pricer.price(those)
         inside = priced.within(self.budget).tolist()
@@ -193,7 +206,7 @@ class Problem:
             made = replace(variant, device=None)
             if made not in found or not found[made].within:
                 found[made] = Variant(variant, priced.of(i), bool(priced.fits[i]), inside[i])
-        return list(found.values())
+        return _different(found.values())
 
     @property
     def judge(self) -> str:
@@ -212,6 +225,13 @@ class Problem:
         """
         asked = priced(self.settings.objectives)
         names = asked or tuple(self.budget.costs) or (DEFAULT[self.hardware.table.technology],)
+        if self.space.frame_rates and not asked:
+            names = (*names, "fps")
+        if self.space.frame_rates and not {"fps", "latency_ms"} & {*names}:
+            raise UsageError(
+                f"--frame-rates without fps or latency_ms among --objectives {','.join(self.settings.objectives)}: the "
+                "lowest rate would always be the cheapest; add fps, or say the rate with --budget fps>=…"
+            )
         options = dict.fromkeys(self.budget.limits, "--budget")
         options |= dict.fromkeys(asked, "--objectives")
         for name, option in options.items():
@@ -242,6 +262,15 @@ class Problem:
         if len(space.variants(spread[1])) > 1 or last != first:
             found.append(space.variants(spread[1])[-1])
         return found
+
+
+def _different(variants: Iterable[Variant]) -> list[Variant]:
+    """Without those that only the frame rate tells from an earlier one, and no cost."""
+    found: dict[tuple[Candidate, bool, tuple[float | None, ...]], Variant] = {}
+    for variant in variants:
+        same = replace(variant.candidate, fps=None)
+        found.setdefault((same, variant.within, tuple(variant.cost.values())), variant)
+    return list(found.values())
 
 
 def _dearest(space: Space, size: str) -> Candidate:

@@ -316,7 +316,9 @@ def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Poi
             config = retraining(problem, design, epochs=problem.config.epochs, seed=problem.config.seed)
             rewriting = problem.rewriting(design.scale, design.slopes, design.fraction)
             graph = network_graph(config, problem.data, rewriting, best.checkpoint)
-            cost = quantities(graph, problem.hardware_for(design.width, design.fraction, design.device))
+            cost = quantities(
+                graph, problem.hardware_for(design.width, design.fraction, design.device, design.fps)
+            )
             finalists.append(Point(name, design, cost, tuple(reached)))
     return finalists, others
 

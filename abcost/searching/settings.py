@@ -15,6 +15,7 @@ SCHEMA = 1
 WIDE_SCHEMA = 2
 """Of searches with choices or objectives that an abcost of the first schema would not see, and pass over."""
 SAMPLERS = ("nsga2", "tpe", "random")
+_WIDE = ("formats", "sizes", "devices", "frame_rates")  # choices of the second schema
 _MAY_CHANGE = ("trials",)  # a study may be continued with more
 
 
@@ -77,7 +78,7 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values with the schema; `from_dict` reads them."""
         lists = {"epochs": list(self.epochs), "objectives": list(self.objectives)}
-        wide = self.objectives or any(self.space.get(name) for name in ("formats", "sizes", "devices"))
+        wide = self.objectives or any(self.space.get(name) for name in _WIDE)
         return {"schema": WIDE_SCHEMA if wide else SCHEMA, **asdict(self), **lists}
 
     @staticmethod

@@ -1,7 +1,7 @@
 """What is searched: which exponents the slopes of each group of layers may take, and what else may be chosen.
 
-What is trained is told apart from what is only made of it: the same training is rounded, put into other registers and
-onto other devices, and each is priced and judged (`Space.variants`).
+What is trained is told apart from what is only made of it: the same training is rounded, put into other registers, onto
+other devices and into engines for other frame rates, and each is priced and judged (`Space.variants`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Candidate:
     alpha: exponent of the residual scale, None as the recipe says. scale: rounding of weight scales, in `SCALES`.
     size: of the network, in `Space.sizes`; groups that it does not have are empty. width, fraction: bits of the data
     path, and those of them behind the point; None as the settings say, and not judged bit by bit.
-    device: that must hold the accelerator, None as the settings say.
+    device: that must hold the accelerator, None as the settings say. fps: frames per second that engines are folded
+    for, None as the budget says.
     """
 
     sets: tuple[ExponentSet, ...]
@@ -54,6 +55,7 @@ class Candidate:
     width: int | None = None
     fraction: int | None = None
     device: str | None = None
+    fps: float | None = None
 
     @property
     def key(self) -> str:
@@ -62,6 +64,8 @@ class Candidate:
         others = [self.size, self.width, self.fraction, self.device]
         if others != ["", None, None, None]:  # else it is called as it was before there were others
             said += others
+        if self.fps is not None:
+            said.append(self.fps)
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
     def described(self) -> dict[str, Any]:
@@ -71,7 +75,13 @@ class Candidate:
             "alpha": self.alpha,
             "scale": self.scale,
         }
-        others = {"size": self.size, "width": self.width, "fraction": self.fraction, "device": self.device}
+        others = {
+            "size": self.size,
+            "width": self.width,
+            "fraction": self.fraction,
+            "device": self.device,
+            "fps": self.fps,
+        }
         return found | {name: value for name, value in others.items() if value not in ("", None)}
 
 
@@ -84,8 +94,8 @@ class Space:
     that of the recipe. scales: roundings of weight scales to choose from.
     formats: widths and fraction bits to choose from, none for those of the settings; `width` is the widest of them.
     sizes: name of a size of the network, as `shape_of` reads it -> its layers; none for the network as it is.
-    devices: parts to choose from, the one to be preferred first. Raises UsageError for a space that is empty
-    or too large, UnknownName for a rounding that there is not.
+    devices: parts to choose from, the one to be preferred first. frame_rates: frames per second to fold engines for.
+    Raises UsageError for a space that is empty or too large, UnknownName for a rounding that there is not.
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -98,6 +108,7 @@ class Space:
     formats: tuple[tuple[int, int], ...] = ()
     sizes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    frame_rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not LOWEST <= self.low <= self.high <= HIGHEST:
@@ -172,10 +183,11 @@ class Space:
             width=described.get("width"),
             fraction=described.get("fraction"),
             device=described.get("device"),
+            fps=described.get("fps"),
         )
 
     def variants(self, candidate: Candidate) -> list[Candidate]:
-        """What one training gives without another: every rounding, width and number of fraction bits, device by device.
+        """What one training gives without another: every rounding, format and frame rate, device by device.
 
         At a width at which hardware sees some of its exponents as others, a candidate is that with the others, and
         it is for that one to be judged: each design of hardware is made in one way.
@@ -187,18 +199,20 @@ class Space:
             if width is None or all(s.at(width) == s for s in candidate.sets)
         ]
         return [
-            replace(candidate, scale=scale, width=width, fraction=fraction, device=part)
-            for scale, (width, fraction), part in product(self.scales, kept, self.devices or (None,))
+            replace(candidate, scale=scale, width=width, fraction=fraction, device=part, fps=fps)
+            for scale, (width, fraction), fps, part in product(
+                self.scales, kept, self.frame_rates or (None,), self.devices or (None,)
+            )
         ]
 
     def base(self, candidate: Candidate) -> Candidate:
         """What is trained for a variant."""
-        return replace(candidate, scale=self.scales[0], width=None, fraction=None, device=None)
+        return replace(candidate, scale=self.scales[0], width=None, fraction=None, device=None, fps=None)
 
     @property
     def chooses_forms(self) -> bool:
         """Whether one training gives several designs."""
-        return len(self.scales) > 1 or bool(self.formats) or bool(self.devices)
+        return len(self.scales) > 1 or bool(self.formats or self.devices or self.frame_rates)
 
     def present(self, size: str) -> dict[str, tuple[str, ...]]:
         """The groups that a size of the network has, with its layers alone."""
@@ -210,7 +224,7 @@ class Space:
 
     def of_size(self, size: str, width: int) -> Space:
         """The sets of one network at one width, for prices."""
-        return replace(self, groups=self.present(size), width=width, formats=(), sizes={}, devices=())
+        return Space(self.present(size), self.low, self.high, self.most, width, self.alphas, self.scales)
 
     def layers(self, candidate: Candidate) -> dict[str, ExponentSet]:
         """Layer -> its set, as `train --slopes` and `analyze --slopes` take it."""
@@ -236,6 +250,7 @@ class Space:
             "formats": [list(pair) for pair in self.formats],
             "sizes": {name: list(layers) for name, layers in self.sizes.items()},
             "devices": list(self.devices),
+            "frame_rates": list(self.frame_rates),
         }
         return found | {name: value for name, value in others.items() if value}
 
@@ -254,6 +269,7 @@ class Space:
             tuple((width, fraction) for width, fraction in plain.get("formats", ())),
             {name: tuple(layers) for name, layers in plain.get("sizes", {}).items()},
             tuple(plain.get("devices", ())),
+            tuple(plain.get("frame_rates", ())),
         )
 
 
