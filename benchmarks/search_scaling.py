@@ -7,7 +7,8 @@ retrains up to eight candidates side by side, so that two share 32 evenly.
     python benchmarks/search_scaling.py [--executor processes|ray] [--storage URL] [--trials 32] [--epochs 2] [--report]
 
 --storage takes a database as `abcost search` does, such as postgresql://user@host/db; default: SQLite in the run
-folder. --report adds the measurement to reports/search_scaling.csv, and writes reports/search_scaling.md from all.
+folder. Of PostgreSQL, transactions per trial are counted too. --report adds the measurement to
+reports/search_scaling.csv, and writes reports/search_scaling.md from all.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from fixed_work import machine
 NETWORK = ["reactnet_18", "--data", "digits", "--base-width", "16", "--blocks", "2,2,2"]
 REPORT = Path(__file__).parents[1] / "reports" / "search_scaling.csv"
 COLUMNS = (
-    "executor", "storage", "trials", "epochs", "one_worker_s", "two_workers_s", "ratio", "machine",
+    "executor", "storage", "trials", "epochs", "one_worker_s", "two_workers_s", "ratio", "transactions_per_trial",
+    "machine",
 )  # fmt: skip
 WANTED = 1.8
 
@@ -57,6 +59,20 @@ def explored_s(place: Path, init: Path, workers: int, arguments: argparse.Namesp
     return (last - first).total_seconds()
 
 
+def transactions(url: str | None) -> int | None:
+    """Of this database so far; None where it does not count them."""
+    if url is None or not url.startswith("postgresql"):
+        return None
+    import psycopg  # noqa: PLC0415 - an extra
+
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
+        counted = (
+            "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()"
+        )
+        found = connection.execute(counted).fetchone()
+    return None if found is None else int(found[0])
+
+
 def rendered(rows: Sequence[Mapping[str, str]]) -> str:
     """The report."""
     text = (__doc__ or "").partition("    python benchmarks")[0].strip()
@@ -69,12 +85,14 @@ def rendered(rows: Sequence[Mapping[str, str]]) -> str:
         "",
         f"`abcost search {' '.join(NETWORK)}`. Wanted: {WANTED} times.",
         "",
-        "| workers are | study in | trials, epochs of each | one worker, s | two, s | times as fast | machine |",
-        "|---|---|---|---|---|---|---|",
+        "| workers are | study in | trials, epochs of each | one worker, s | two, s | times as fast | transactions per "
+        "trial | machine |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {row['executor']} | {row['storage']} | {row['trials']}, {row['epochs']} | {row['one_worker_s']} | "
-        f"{row['two_workers_s']} | **{row['ratio']}** | {row['machine']} |"
+        f"{row['two_workers_s']} | **{row['ratio']}** | "
+        f"{row['transactions_per_trial'] or 'not counted'} | {row['machine']} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"
@@ -104,17 +122,21 @@ def main() -> None:
         folder = Path(name)
         abcost("train", *NETWORK, "--epochs", "4", "--run-dir", str(folder / "start"))
         seconds = {}
+        before = transactions(arguments.storage)
         for workers in (1, 2):
             seconds[workers] = explored_s(
                 folder / f"{workers}", folder / "start" / "best.pt", workers, arguments
             )
             print(f"{workers} worker(s): {arguments.trials} trials in {seconds[workers]:.1f} s", flush=True)
+    after = transactions(arguments.storage)
+    each = None if before is None or after is None else (after - before) / (2 * arguments.trials)
     ratio = seconds[1] / seconds[2]
     print(f"two workers are {ratio:.2f} times as fast as one ({arguments.executor}; wanted {WANTED})")
     if arguments.report:
         values = (
             arguments.executor, (arguments.storage or "sqlite").partition(":")[0], arguments.trials, arguments.epochs,
-            f"{seconds[1]:.1f}", f"{seconds[2]:.1f}", f"{ratio:.2f}", machine().replace(", one thread", ""),
+            f"{seconds[1]:.1f}", f"{seconds[2]:.1f}", f"{ratio:.2f}",
+            "" if each is None else f"{each:.0f}", machine().replace(", one thread", ""),
         )  # fmt: skip
         keep(dict(zip(COLUMNS, map(str, values), strict=True)))
 
