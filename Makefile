@@ -116,6 +116,8 @@ calibrate: .venv/installed-dev
 LIBERTY_ROOT ?= liberty
 calibrate-asic: .venv/installed-dev
 	$(BIN)/abcost calibrate asic-sky130 --liberty $(LIBERTY_ROOT)/sky130/sky130hd_tt.lib.gz
+	$(BIN)/abcost calibrate sram-sky130 $(foreach file,$(wildcard $(LIBERTY_ROOT)/sky130/sky130_sram_1rw1r_*.lib*),--liberty $(file))
+	$(BIN)/abcost calibrate sram-sg13g2 $(foreach file,$(wildcard $(LIBERTY_ROOT)/ihp-sg13g2/RM_IHPSG13_1P_*.lib*),--liberty $(file))
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "abcost needs Python 3.11 or newer: make PYTHON=python3.11"'

@@ -25,7 +25,8 @@ def calibrate(
         str | None,
         typer.Argument(
             help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, asic-osu018, asic-sky130, "
-            "or asic-NAME for the cells of --liberty; default: asic- and the name of that file."
+            "asic-NAME for the cells of --liberty (default: asic- and the name of that file), or memory macros: "
+            "sram-sg13g2, sram-sky130."
         ),
     ] = None,
     quick: Annotated[
@@ -98,6 +99,19 @@ def calibrate(
         calibrate_delays(
             _named(target), output=output, cache=cache, workers=jobs, quick=quick, from_points=from_points
         )
+        return
+    from abcost.calibrate.memories import MEMORIES
+
+    if target is not None and target in MEMORIES:
+        from abcost.cli.calibrate_memories import calibrate_memories
+
+        no_use = {
+            "--dont-use": dont_use, "--yosys": yosys, "--energy": energy, "--unit": unit, "--quick": quick,
+            "--from-points": from_points, "--jobs": jobs, "--cache": cache,
+        }  # fmt: skip
+        for option in (name for name, value in no_use.items() if value):
+            raise UsageError(f"{option} does nothing for {target}: memory macros are read, not synthesized")
+        calibrate_memories(target, liberty or [], output)
         return
     from abcost.calibrate.points import HEAD as POINTS_HEAD
     from abcost.calibrate.table import head_line

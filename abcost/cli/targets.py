@@ -107,6 +107,31 @@ def list_devices(output_format: _FORMAT = Format.RICH) -> None:
     _print_text(f"--device takes a board too: {known}; sources are in cost_models/boards.csv")
 
 
+@app.command("memories")
+def list_memories(
+    name: Annotated[
+        str | None, typer.Argument(help="Bundled memory macros, or your own .toml file; default: all.")
+    ] = None,
+    *,
+    words: Annotated[int | None, typer.Option(help="Of the memory that is wanted.")] = None,
+    bits: Annotated[int | None, typer.Option(help="Of a word of it.")] = None,
+    output_format: _FORMAT = Format.RICH,
+) -> None:
+    """List memory macros with area and energy of an access; with --words and --bits, banks of them."""
+    from abcost.cli.memories import banks, listed
+
+    if (words is None) != (bits is None):
+        raise UsageError("--words and --bits go together: both say what memory is wanted")
+    found = listed(name) if words is None or bits is None else banks(name, words, bits)
+    if output_format is Format.JSON:
+        _write_json(found.content)
+        return
+    for grid in found.grids:
+        _print(grid)
+    for note in found.notes:
+        _print_text(note)
+
+
 def _about(found: Device) -> str:
     """Where the figures of a part come from."""
     memory = "no memory outside"

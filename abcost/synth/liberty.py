@@ -187,12 +187,7 @@ def why_left_out(cell: Group) -> str:
 
 def library_of(group: Group) -> Library:
     """The library of a `library` group. Raises ToolError with file, line, cell and reason."""
-    units = units_of(group)
-    reader = _Reader(
-        units,
-        group.number("default_input_pin_cap"),
-        {t.name: t for t in group.of("power_lut_template", "lu_table_template")},
-    )
+    units, reader = units_of(group), _reader(group)
     cells: dict[str, Cell] = {}
     left_out: dict[str, str] = {}
     for found in group.of("cell"):
@@ -208,6 +203,11 @@ def library_of(group: Group) -> Library:
     return Library(group.name, units.nominal, cells, left_out)
 
 
+def internal_power(group: Group, library: Group) -> InternalPower:
+    """An `internal_power` group of a `library` group, in pJ. Raises ToolError."""
+    return _internal_power(group, _reader(library))
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """What reading a cell needs of its library."""
@@ -215,6 +215,11 @@ class _Reader:
     units: Units
     default_load: float | None  # of input pins, in the library's unit
     templates: Mapping[str, Group]
+
+
+def _reader(library: Group) -> _Reader:
+    templates = {t.name: t for t in library.of("power_lut_template", "lu_table_template")}
+    return _Reader(units_of(library), library.number("default_input_pin_cap"), templates)
 
 
 def _load_unit(group: Group) -> float:
@@ -248,11 +253,14 @@ def _cell(group: Group, reader: _Reader) -> Cell:
     if len(flip_flops) > 1:
         raise group.error(f"has {len(flip_flops)} flip-flops, needs one at most")
     pins = {pin.name: pin for g in group.of("pin") for pin in _pins(g, reader)}
-    return Cell(group.name, area, pins, next(iter(flip_flops), None), _leakage(group, reader.units))
+    return Cell(group.name, area, pins, next(iter(flip_flops), None), leakage_of(group, reader.units))
 
 
-def _leakage(group: Group, units: Units) -> float | None:
-    """Leakage power in nW: per supply the mean over states, or what is said of no state; else cell_leakage_power."""
+def leakage_of(group: Group, units: Units) -> float | None:
+    """Leakage power of a `cell` group in nW, None if unknown.
+
+    Per supply the mean over states, or what is said of no state; else cell_leakage_power.
+    """
     if units.leakage is None:
         return None
     supplies: dict[str, dict[bool, list[float]]] = {}
