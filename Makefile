@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What is imported is compiled then; pip would compile all of torch, scipy and the like.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test test-all test-slow test-vision test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
+.PHONY: demo test test-all test-slow test-vision imagenet-node test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
 	search-quality search-worth calibrate calibrate-asic clean
 
 demo: .venv/installed
@@ -54,6 +54,10 @@ test-all: test test-slow
 # torchvision goes with one torch only, and with none of the small CPU builds: an environment of its own, of 5.6 GB.
 test-vision: .venv-vision/installed
 	.venv-vision/bin/pytest tests/test_data_vision.py
+
+# What one core does with ImageNet's images, for plans of training and searching on many nodes: reports/imagenet_node.md.
+imagenet-node: .venv-vision/installed
+	OMP_NUM_THREADS=1 .venv-vision/bin/python benchmarks/imagenet_node.py --report reports/imagenet_node.md
 
 # Ray is large, and few need it: an environment of its own. A cluster of this machine with two workers.
 test-ray: .venv-ray/installed

@@ -73,8 +73,11 @@ WIDTHS, FRACTIONS = (6, 8, 10, 12, 16), (2, 4, 6)
 EPOCHS: Mapping[str, tuple[int, int]] = {"digits": (3, 9), "mnist5k": (1, 3)}  # of the rungs
 START_EPOCHS: Mapping[str, int] = {"digits": 12, "mnist5k": 4}  # of each of its two steps
 SHARES = (0.4, 0.7, 1.0)  # of the corner's LUTs: the budgets
-SEEDS: Mapping[str, range] = {"digits": range(3, 11), "mnist5k": range(8)}
-"""The search was set up on digits with seeds 0 to 2, which therefore do not count."""
+RUNS: Mapping[str, tuple[range, ...]] = {
+    "digits": (range(3, 11), range(11, 19)),
+    "mnist5k": (range(8), range(8, 16)),
+}
+"""Seeds of each run. The search was set up on digits with seeds 0 to 2, which therefore do not count."""
 EXPLORE = 12.0
 """Training of an exploration: so many times the last rung's epochs of the largest network."""
 TARGET = "fpga-lut6"
@@ -428,7 +431,7 @@ def _mean(values: Sequence[float], factor: float, digits: int) -> str:
     return f"{factor * statistics.fmean(values):.{digits}f} ± {factor * error:.{digits}f}"
 
 
-def seeds(text: str) -> range:
+def seeds_of(text: str) -> range:
     """`3:11` -> range(3, 11)."""
     first, _, end = text.partition(":")
     return range(int(first), int(end))
@@ -439,7 +442,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("checkout", type=Path, help="of the exponents-only search")
     parser.add_argument("--data", nargs="+", choices=tuple(EPOCHS), default=list(EPOCHS))
-    parser.add_argument("--seeds", type=seeds, help="FIRST:END, END not included; default: 8 each")
+    parser.add_argument(
+        "--seeds", type=seeds_of, help="FIRST:END, END not included; default: two runs of 8 on each data set"
+    )
     parser.add_argument("--run-dir", type=Path, default=Path("runs/search_worth"))
     parser.add_argument("--report", type=Path, help="a file for the tables")
     arguments = parser.parse_args()
@@ -448,17 +453,19 @@ def main() -> None:
     log = arguments.run_dir / "rows.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     rows = [json.loads(line) for line in lines]
-    for data in arguments.data:
-        for seed in arguments.seeds or SEEDS[data]:
-            missing = [
-                m
-                for m in METHODS
-                if (data, seed, m) not in {(r["data"], r["seed"], r["method"]) for r in rows}
-            ]
-            stage = prepared(data, seed, arguments.run_dir / f"{data}-{seed}") if missing else None
+    runs = [
+        (data, seeds)
+        for data in arguments.data
+        for seeds in ((arguments.seeds,) if arguments.seeds else RUNS[data])
+    ]
+    for data, seeds in runs:
+        for seed in seeds:
+            there = {(r["data"], r["seed"], r["method"]) for r in rows}
+            missing = [method for method in METHODS if (data, seed, method) not in there]
+            if not missing:
+                continue
+            stage = prepared(data, seed, arguments.run_dir / f"{data}-{seed}")
             for method in missing:
-                if stage is None:
-                    continue
                 if method == "exponents":
                     measured, took = exponents_only(stage, arguments.checkout)
                 else:
@@ -467,9 +474,9 @@ def main() -> None:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
                 print(json.dumps(rows[-1]), flush=True)
-            print(rendered(compared(rows, data, arguments.seeds or SEEDS[data])), flush=True)
+        print(rendered(compared(rows, data, seeds)), flush=True)
     if arguments.report:
-        parts = [compared(rows, data, arguments.seeds or SEEDS[data]) for data in arguments.data]
+        parts = [compared(rows, data, seeds) for data, seeds in runs]
         arguments.report.write_text(report(parts, arguments.checkout), encoding="utf-8")
 
 
