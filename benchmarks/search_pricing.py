@@ -68,7 +68,8 @@ def of_checkout(root: Path) -> tuple[float, float, float]:
 
 def against(other: Path, report: Path | None) -> None:
     """Print both checkouts in turns, other, ours, other, ours, and the ratios of their sums; add them to a report."""
-    theirs, ours = [], []
+    theirs: list[tuple[float, float, float]] = []
+    ours: list[tuple[float, float, float]] = []
     for _ in range(2):
         for name, root, found in (("other", other, theirs), ("here", HERE, ours)):
             found.append(of_checkout(root))
