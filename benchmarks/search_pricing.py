@@ -73,8 +73,10 @@ def against(other: Path, report: Path | None) -> None:
     for _ in range(2):
         for name, root, found in (("other", other, theirs), ("here", HERE, ours)):
             found.append(of_checkout(root))
-            first, further, single = found[-1]
-            said = f"first batch {first:.1f} s, a further candidate {further:.1f} us, a single new one {single:.1f} ms"
+            batch, each, new = found[-1]
+            said = (
+                f"first batch {batch:.1f} s, a further candidate {each:.1f} us, a single new one {new:.1f} ms"
+            )
             print(f"{name}: {said}", flush=True)
     (first, its_first), (further, its_further) = (
         ([run[i] for run in ours], [run[i] for run in theirs]) for i in range(2)
