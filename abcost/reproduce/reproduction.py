@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from abcost.core.primitives import Origin
+from abcost.reproduce.accelerators import BITS, Accelerator, Operation, accelerators, operations
 from abcost.reproduce.distribution import Share, distribution
 from abcost.reproduce.multiplications import ROWS, Multiplications, multiplications
 from abcost.reproduce.parameters import Parameters, parameters
@@ -25,6 +26,8 @@ class Reproduction:
     units: tuple[Unit, ...]
     one_layer: tuple[Saving, ...]
     parameters: tuple[Parameters, ...]
+    accelerators: tuple[Accelerator, ...]
+    operations: tuple[Operation, ...]
 
     def failures(self) -> list[str]:
         """The rows whose published figure does not come out, one line each."""
@@ -80,6 +83,12 @@ class Reproduction:
                 "one_layer": [_saving(saving) for saving in self.one_layer],
             },
             "parameters": [_parameters(row) for row in self.parameters],
+            "binary_operations": {
+                "unit": "fJ per operation, half a binary multiply-accumulate",
+                "popcount_bits": BITS,
+                "published": [asdict(row) for row in self.accelerators],
+                "tables": [asdict(row) for row in self.operations],
+            },
         }
 
 
@@ -90,7 +99,16 @@ def reproduce(progress: Callable[[str], None] = lambda _text: None) -> Reproduct
         progress(f"tracing {row.network}")
         counted.append(multiplications(row))
     priced = units()
-    return Reproduction(tuple(counted), distribution(counted), priced, one_layer(priced), parameters())
+    printed = accelerators()
+    return Reproduction(
+        tuple(counted),
+        distribution(counted),
+        priced,
+        one_layer(priced),
+        parameters(),
+        printed,
+        operations(printed),
+    )
 
 
 def render_json(reproduction: Reproduction) -> str:

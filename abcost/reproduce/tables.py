@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abcost.core.primitives import PUBLISHED_ORIGINS, Origin
+from abcost.reproduce.accelerators import BITS, Accelerator, Operation
 from abcost.reproduce.distribution import PUBLISHED, Share
 from abcost.reproduce.multiplications import Multiplications
 from abcost.reproduce.parameters import Parameters
@@ -61,6 +62,8 @@ def grids(reproduction: Reproduction) -> list[Grid]:
         _readings(reproduction.units),
         _one_layer(reproduction.one_layer),
         _parameters(reproduction.parameters),
+        _accelerators(reproduction.accelerators),
+        _operations(reproduction.operations),
     ]
 
 
@@ -247,4 +250,44 @@ def _parameters(rows: Sequence[Parameters]) -> Grid:
         ("network", "preset", "verdict", "published", "ours"),
         tuple((row.network, row.preset, row.verdict.value, row.published, f"{row.ours:,}") for row in rows),
         text_columns=3,
+    )
+
+
+def _accelerators(rows: Sequence[Accelerator]) -> Grid:
+    return Grid(
+        "Binary accelerators in print",
+        ("accelerator", "includes", "stage", "node, nm", "V", "fJ per operation"),
+        tuple(
+            (
+                row.name,
+                row.includes,
+                row.stage,
+                "not said" if row.node_nm is None else str(row.node_nm),
+                "not said" if row.voltage_v is None else f"{row.voltage_v:g}",
+                f"{row.fj_per_op:g}",
+            )
+            for row in rows
+        ),
+        text_columns=3,
+        notes=(
+            "An operation is half a binary multiply-accumulate.",
+            *(f"{row.name}: {row.derivation}; {row.source} ({row.confidence})." for row in rows),
+        ),
+    )
+
+
+def _operations(rows: Sequence[Operation]) -> Grid:
+    return Grid(
+        f"The same by our tables: cells of an XNOR-popcount of {BITS} bits alone",
+        ("table", "node", "confidence", "low", "fJ per operation", "high"),
+        tuple(
+            (row.target, row.node, row.confidence, f"{row.low:.3g}", f"{row.value:.3g}", f"{row.high:.3g}")
+            for row in rows
+        ),
+        text_columns=3,
+        notes=(
+            "No memory, control, registers or clock tree, which print has; so no ratio is made. Rows at a node of "
+            "print are scaled by the factors of `abcost targets scale` (Stillmaker & Baas 2017), which reach no 22 or "
+            "28 nm and not every voltage.",
+        ),
     )
