@@ -36,7 +36,9 @@ def init(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("start"))
 
 
-def opened(folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5):
+def opened(
+    folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5, epochs=2
+):
     """Problem, studies and lab of a search with two short rungs, in float64 unless said otherwise."""
     given = {
         "data": "digits",
@@ -45,7 +47,7 @@ def opened(folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: Fals
         "seed": 0,
         "precision": precision,
         "batch_size": 512,
-        "epochs": 2,  # of the finals
+        "epochs": epochs,  # of the finals
     }
     (config,) = configs("reactnet_18", (2,), given=given)
     asked = {
@@ -79,7 +81,7 @@ def explored(problem, studies, lab):
     return found
 
 
-@pytest.mark.parametrize("sampler", ["nsga2", "random"])
+@pytest.mark.parametrize("sampler", [pytest.param("nsga2", marks=pytest.mark.slow), "random"])
 def test_the_same_search_as_one_by_one(init, tmp_path, sampler):
     """The same candidates in the same order, each with the same end and, in float64, the same losses."""
     trials = 12 if sampler == "nsga2" else 8  # more than its first generation
@@ -143,7 +145,8 @@ def test_finals_are_those_of_one_by_one(init, tmp_path):
     """All baselines and finalists, in float64."""
     found = {}
     for group in (1, 8):
-        problem, studies, lab = opened(tmp_path / str(group), init, group=group, sampler="random", trials=3)
+        asked = {"group": group, "sampler": "random", "trials": 2, "epochs": 1}
+        problem, studies, lab = opened(tmp_path / str(group), init, **asked)
         explored(problem, studies, lab)
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
         finals = Finals(studies.finals, studies.storage, problem, lab)
