@@ -92,9 +92,9 @@ CSV_CASES = {
 
 
 def csv_cases():
-    """Every command on one target, and every target with one command; the other pairs where there is time."""
+    """Every command for one target, and every target with one command; the other pairs where there is time."""
     for name, command in CSV_CASES.items():
-        for target in ("fpga-lut6", *WITH_MEMORY):
+        for target in WITH_MEMORY:
             few = name == "small" or target == WITH_MEMORY[0]
             yield pytest.param(command, target, id=f"{name}-{target}", marks=[] if few else pytest.mark.slow)
 
