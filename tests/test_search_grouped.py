@@ -37,7 +37,7 @@ def init(tmp_path_factory):
 
 
 def opened(
-    folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5, epochs=2
+    folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5, seeds=2
 ):
     """Problem, studies and lab of a search with two short rungs, in float64 unless said otherwise."""
     given = {
@@ -47,12 +47,12 @@ def opened(
         "seed": 0,
         "precision": precision,
         "batch_size": 512,
-        "epochs": epochs,  # of the finals
+        "epochs": 2,  # of the finals
     }
     (config,) = configs("reactnet_18", (2,), given=given)
     asked = {
         "target": "fpga-lut6", "device": None, "clock_mhz": 100.0, "budget": "luts=400", "width": None,
-        "fraction_bits": 12, "keep": keep, "finalists": 2, "seeds": 2, "sampler": sampler, "seed": 0,
+        "fraction_bits": 12, "keep": keep, "finalists": 2, "seeds": seeds, "sampler": sampler, "seed": 0,
         "trials": trials, "images": 64, "group": group,
     }  # fmt: skip
     space = {"low": -4, "high": 1, "most": 3, "scales": ("none",), "alphas": ()}
@@ -145,7 +145,7 @@ def test_finals_are_those_of_one_by_one(init, tmp_path):
     """All baselines and finalists, in float64."""
     found = {}
     for group in (1, 8):
-        asked = {"group": group, "sampler": "random", "trials": 2, "epochs": 1}
+        asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1}
         problem, studies, lab = opened(tmp_path / str(group), init, **asked)
         explored(problem, studies, lab)
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
