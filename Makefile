@@ -1,8 +1,13 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both create .venv and install into it first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Bytecode is kept, whatever the shell says: else each of the many processes that tests start compiles all of torch.
+export PYTHONDONTWRITEBYTECODE :=
 # What is imported is compiled then; pip would compile all of torch, scipy and the like.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# uv takes a fraction of pip's time. Of pip's settings it is told where packages lie; where that is not enough, pip does it.
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+	$${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"}
 
 .PHONY: demo test test-all test-slow test-vision imagenet-node test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
 	search-quality search-worth calibrate calibrate-asic clean
@@ -126,17 +131,18 @@ calibrate-asic: .venv/installed-dev
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "abcost needs Python 3.11 or newer: make PYTHON=python3.11"'
 	$(PYTHON) -m venv .venv
+	$(PIP) uv
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable '.[onnx,search]'
+	$(UV) --editable '.[onnx,search]' || $(PIP) --editable '.[onnx,search]'
 	touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) --editable '.[dev]'
+	$(UV) --editable '.[dev]' || $(PIP) --editable '.[dev]'
 	touch .venv/installed $@
 
 .venv/installed-peers: .venv/installed-dev
-	$(PIP) --editable '.[dev,peers]'
+	$(UV) --editable '.[dev,peers]' || $(PIP) --editable '.[dev,peers]'
 	touch $@
 
 VISION := torch==2.14.1 torchvision==0.29.1

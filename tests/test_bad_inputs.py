@@ -272,7 +272,9 @@ def test_stdout_that_is_closed(unchanged, name):
     check(said, "cannot write .*: Bad file descriptor; redirect it to a place that can be written")
 
 
-@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", ">&- 2>&- <&-"])
+@pytest.mark.parametrize(
+    "streams", [pytest.param("2>&-", marks=pytest.mark.slow), "2>/dev/full", ">&- 2>&- <&-"]
+)
 def test_stderr_that_takes_nothing_changes_no_status(unchanged, streams):
     assert process(["analyze", "vgg"], streams)[0] == 2
     assert process(["models"], streams)[0] == (2 if ">&-" in streams.split() else 0)

@@ -211,12 +211,12 @@ def test_every_side_is_compared_with_the_first(saved, capsys, tmp_path):
 
 # --- accelerators
 
-WIDER = (*(f"reactnet_18,base_width={width},blocks=1x1x1x1" for width in (16, 64)), "--preset", "digits")
+WIDER = (*(f"reactnet_18,base_width={width},blocks=1x1x1x1" for width in (8, 32)), "--preset", "digits")
 
 
 @pytest.fixture(scope="module")
 def accelerators(tmp_path_factory):
-    """Networks of 16 and of 64 channels, each on the device and fast enough, and their comparison."""
+    """Networks of 8 and of 32 channels, each on the device and fast enough, and their comparison."""
     file = tmp_path_factory.mktemp("accelerators") / "compared.json"
     assert run(["compare", *WIDER, "--device", "xc7z020", "--fps", "1000", "-o", str(file)]) == 0
     (found,) = json.loads(file.read_text())
@@ -237,7 +237,7 @@ def test_luts_are_of_the_accelerator(accelerators, capsys):
 
 def test_rate_latency_and_energy_are_those_of_the_report(accelerators):
     report = abcost.analyze(
-        "reactnet_18", preset="digits", base_width=16, blocks=(1, 1, 1, 1), device="xc7z020", fps=1000
+        "reactnet_18", preset="digits", base_width=8, blocks=(1, 1, 1, 1), device="xc7z020", fps=1000
     )
     organised = report.to_dict()["stages"][-1]["organisation"]
     last = {name: delta["before"] for name, delta in accelerators["stages"]["add_and_bit"].items()}

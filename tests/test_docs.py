@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import warm
+from shortened import forms
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -48,19 +49,23 @@ def run_in(folder, command):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(DOCS)))
-def test_every_block_of_a_page_runs(page, tmp_path):
+def name_of(page):
+    return str(page.relative_to(DOCS))
+
+
+@pytest.mark.parametrize(("page", "form"), forms(pages(), name_of, read=Path.read_text))
+def test_every_block_of_a_page_runs(page, form, tmp_path):
     """From top to bottom, in one folder."""
     for block in blocks(page):
         if block.language in SHOWN_ONLY:
             continue
         if block.file is not None:
-            (tmp_path / block.file).write_text(block.text)
+            (tmp_path / block.file).write_text(form(block.text))
         elif block.language == "sh":
-            run_in(tmp_path, block.text)
+            run_in(tmp_path, form(block.text))
         else:
             assert block.language == "python", f"{page}: what is a block of {block.language}?"
-            (tmp_path / "block.py").write_text(block.text)
+            (tmp_path / "block.py").write_text(form(block.text))
             run_in(tmp_path, "python block.py")
 
 
@@ -96,6 +101,10 @@ def test_the_site_builds_without_a_warning(tmp_path):
         assert text in (tmp_path / "site" / page).read_text(), page
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.name)
-def test_examples_run(script, tmp_path):
-    run_in(tmp_path, f"python {script}")
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize(("script", "form"), forms(EXAMPLES, lambda script: script.name, read=Path.read_text))
+def test_examples_run(script, form, tmp_path):
+    (tmp_path / script.name).write_text(form(script.read_text()))
+    run_in(tmp_path, f"python {script.name}")

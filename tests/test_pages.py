@@ -56,6 +56,12 @@ def pages(tmp_path_factory):
         "6",
         "--epochs",
         "0",
+        "--seeds",
+        "1",
+        "--finalists",
+        "2",
+        "--workers",
+        "1",
         "--budget",
         "luts=420",
     )

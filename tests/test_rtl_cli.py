@@ -67,7 +67,10 @@ def make_in(folder, *goals):
     return subprocess.run(call, capture_output=True, text=True, check=False)  # noqa: S603
 
 
-@pytest.mark.parametrize(("goal", "needs"), [("simulate", "iverilog"), ("verilator", "verilator")])
+@pytest.mark.parametrize(
+    ("goal", "needs"),
+    [("simulate", "iverilog"), pytest.param("verilator", "verilator", marks=pytest.mark.slow)],
+)
 def test_the_commands_of_the_makefile_work(goal, needs, tmp_path):
     if not (shutil.which(needs) and shutil.which("make")):
         pytest.skip(f"needs make and {needs}")

@@ -16,7 +16,7 @@ import warm
 from searching import WAIT_S, judgements, rows, run, start, trained
 from searching import options as options_of
 
-KILLS = pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+KILLS = pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
 """Ten take minutes."""
 DYING = Path(__file__).parent / "data" / "dying"
 
@@ -61,8 +61,8 @@ def known(folder):
 @KILLS
 def test_the_main_process_is_killed(init, tmp_path, kills):
     """Its workers notice, save and stop; the same command goes on."""
-    trials, generator, seen = 6, random.Random(0), {}
-    arguments = options(tmp_path, init, trials=trials, workers=1 if kills == 2 else 2)
+    trials, generator, seen = (3 if kills == 1 else 6), random.Random(0), {}
+    arguments = options(tmp_path, init, trials=trials, workers=1 if kills == 1 else 2)
     for _ in range(kills):
         process = start(*arguments)
         began = time.monotonic()
@@ -98,10 +98,13 @@ def dead(folder):
 @KILLS
 def test_workers_are_killed(init, tmp_path, kills):
     """At random places in their code; others take their place, and their trials."""
-    trials, seeds = (6, 1) if kills == 2 else (16, 2)  # work enough for so many to die of
+    trials, seeds = (4, 1) if kills == 1 else (16, 2)  # work enough for so many to die of
     generator = random.Random(1)
     environment = dying(tmp_path / "dying", [generator.randint(1, 150_000) for _ in range(kills)])
-    process = start(*options(tmp_path / "run", init, trials=trials, seeds=seeds), **environment)
+    workers = 1 if kills == 1 else 2
+    process = start(
+        *options(tmp_path / "run", init, trials=trials, seeds=seeds, workers=workers), **environment
+    )
     _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, said
     assert dead(tmp_path / "dying") == kills
@@ -121,7 +124,7 @@ def test_a_worker_that_always_dies_ends_the_search(init, tmp_path, calls):
 
 def shared(url, init, tmp_path):
     """Two searches of one study, and a worker that joins them; each judges some."""
-    trials = 8
+    trials = 5
     name = f"shared-{tmp_path.name}"
     first = options(tmp_path / "a", init, storage=url, study=name, trials=trials, workers=1)
     second = options(tmp_path / "b", init, storage=url, study=name, trials=trials, workers=1)
@@ -141,6 +144,7 @@ def shared(url, init, tmp_path):
     assert rows(tmp_path / "a" / "front.csv") or rows(tmp_path / "b" / "front.csv")
 
 
+@pytest.mark.slow  # a page of the documentation shares one too, and PostgreSQL is shared below
 def test_processes_share_an_sqlite_file(init, tmp_path):
     shared(f"sqlite:///{tmp_path / 'study.db'}", init, tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -318,13 +319,20 @@ def test_only_binary_weights_meet_integers(monkeypatch):
 NETWORKS = ["reactnet_18", "reactnet_a", "birealnet_18", "bnn_18"]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("variant", ["ab", "bn-free"])
-@pytest.mark.parametrize("step", [1, 2])
-def test_training_mode_is_evaluation_mode(name, variant, step):
+def forms():
+    """Whole networks in one form, and narrow ones in all; whole ones in the others where there is time."""
+    for name, variant, step in product(NETWORKS, ("ab", "bn-free"), (1, 2)):
+        few = (name, variant, step) == ("reactnet_18", "ab", 2)
+        yield pytest.param(name, variant, step, 16)
+        yield pytest.param(name, variant, step, None, marks=[] if few else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "variant", "step", "base_width"), list(forms()))
+def test_training_mode_is_evaluation_mode(name, variant, step, base_width):
     """No layer of these behaves otherwise in training, so one by one they give the same loss and gradients."""
     torch.manual_seed(6)
-    network = build(name, variant=variant, step=step, stem="cifar", num_classes=10).double()
+    given = {"stem": "cifar", "num_classes": 10, "base_width": base_width}
+    network = build(name, variant=variant, step=step, **given).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
