@@ -21,6 +21,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.core.kinds import OpKind
 from abcost.core.log import LogEntry, Phase
+from abcost.cost.adders import shared_adders
 from abcost.cost.organisation import Lanes
 from abcost.cost.price import price, unpriced
 from abcost.cost.provenance import figures_used
@@ -342,6 +343,7 @@ def _priced(
         verification.error_of(stage.name) if verification else None,
         _organised(stage.graph, table, settings),
         unpriced(nodes, table),
+        shared_adders(stage.graph, table, settings.width),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from abcost.core.adders.signed_digits import signed_digits
 from abcost.core.graph import OpGraph
 from abcost.core.interpret import FixedPoint, execute
 from abcost.core.kinds import OpKind
@@ -19,7 +20,6 @@ from abcost.rtl.placed import placed
 from abcost.rtl.simulate import simulate, simulator
 from abcost.rtl.testbench import bench
 from abcost.rtl.unit import Unit, build, templates
-from abcost.rtl.units.digits import signed_digits
 from abcost.rtl.units.exponents import prelu_selection
 from abcost.rtl.vectors import rows_of
 from simulators import need_simulator

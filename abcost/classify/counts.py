@@ -6,6 +6,7 @@ the width of the residual path.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
@@ -14,6 +15,8 @@ import torch
 
 from abcost.classify import functions
 from abcost.classify.signed_digits import nonzero_digits
+from abcost.core.adders.of_node import graph_of, in_adders
+from abcost.core.adders.widths import adders_by_bits, signed_range
 from abcost.core.bits import popcount_bits
 from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph, taps
@@ -114,6 +117,9 @@ def _dot(site: _Site) -> Iterator[Count]:
         case DotArithmetic.NARROW:
             yield site.of(Primitive.MULTIPLY, macs, max(m, n))
             yield site.of(Primitive.ADD, macs, sum_width)
+        case DotArithmetic.REAL if in_adders(site.node):
+            yield from _shared_adders(site)
+            return
         case DotArithmetic.REAL if "csd_fraction_bits" in site.node.attrs:
             digits = _dot_digits(site.node)
             yield site.of(Primitive.SHIFT_CONSTANT, digits)
@@ -123,6 +129,26 @@ def _dot(site: _Site) -> Iterator[Count]:
             yield site.of(Primitive.ADD, macs)
     if "bias" in site.node.consts:
         yield site.of(Primitive.ADD, site.n, site.real_width)
+
+
+def _shared_adders(site: _Site) -> Iterator[Count]:
+    """All adders of the graph at every position, each as wide as its sums, and one per channel that adds a bias."""
+    (source,) = site.graph.sources(site.node)
+    by_bits = Counter(adders_by_bits(graph_of(site.node), *input_range(site.graph, source, site.real_width)))
+    channels = site.node.consts["weight"].values.shape[0]
+    if "bias" in site.node.consts:
+        by_bits[site.real_width] += channels
+    positions = site.n // channels
+    for bits, adders in sorted(by_bits.items()):
+        yield replace(site.of(Primitive.ADD, adders * positions, bits), each=adders)
+
+
+def input_range(graph: OpGraph, source: OpNode, real_width: int) -> tuple[int, int]:
+    """Least and greatest whole number that stands for a value of a node on its way into adders.
+
+    Real values are all that `real_width` bits of two's complement hold.
+    """
+    return signed_range(max(2, graph.precision(source).width(real_width)))
 
 
 def _popcounts(bits: int, k: int) -> Iterator[Count]:

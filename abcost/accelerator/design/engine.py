@@ -25,13 +25,13 @@ from abcost.accelerator.design.net import Net, NumberFormat, Part
 from abcost.accelerator.design.pool import POOLS, describe_pool, unsupported_pool
 from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding, divisors
+from abcost.core.adders.signed_digits import signed_digits
 from abcost.core.bits import popcount_bits
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.precision import Encoding
 from abcost.cost.organisation import Unit
-from abcost.rtl.units.digits import signed_digits
 
 
 @dataclass(frozen=True, slots=True)
