@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.folding import divisors
+from abcost.core.adders.of_node import ATTRIBUTE
 from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
@@ -18,7 +19,7 @@ from strategies import conv_attrs
 
 FRACTION_BITS = 6
 WIDTH = 24
-KINDS = ("binary", "signed sum", "real", "whole", "digits", "linear")
+KINDS = ("binary", "signed sum", "real", "whole", "digits", "adders", "linear")
 
 
 @dataclass
@@ -70,8 +71,23 @@ class Made:
     def sign(self, at_zero=1):
         return self.node(OpKind.SIGN, attrs={"at_zero": at_zero})
 
-    def conv(self, channels, kernel, *, binary, stride=1, padding=0, bias=False, digits=False, whole=False):
-        """The convolution `dot`; digits: its weights are worked off as signed digits; whole: they have 8 bits."""
+    def conv(
+        self,
+        channels,
+        kernel,
+        *,
+        binary,
+        stride=1,
+        padding=0,
+        bias=False,
+        digits=False,
+        adders=False,
+        whole=False,
+    ):
+        """The convolution `dot`.
+
+        digits: its weights are worked off as signed digits; adders: they are a graph; whole: they have 8 bits.
+        """
         n, taken, rows, columns = self.shape
         shape = (channels, taken, kernel, kernel)
         weight = self.signs(*shape) if binary else Constant(self.random(*shape, scale=0.5))
@@ -81,8 +97,10 @@ class Made:
             weight = Constant(torch.randint(-100, 101, shape, generator=self.generator).to(torch.int8))
         out = (n, channels, *((size + 2 * padding - kernel) // stride + 1 for size in (rows, columns)))
         attrs = conv_attrs(weight.values, out, stride=stride, padding=padding)
-        if digits:
+        if digits or adders:
             attrs["csd_fraction_bits"] = FRACTION_BITS
+        if adders:
+            attrs[ATTRIBUTE] = True
         more = {"bias": Constant(self.random(channels))} if bias else {}
         return self.node(OpKind.CONV, "dot", attrs, out, weight=weight, **more)
 
@@ -215,6 +233,7 @@ def engine_cases(draw, kinds=KINDS):
             padding=padding,
             bias=bias,
             digits=kind == "digits",
+            adders=kind == "adders",
             whole=kind == "whole",
         )
     else:
@@ -226,12 +245,8 @@ def engine_cases(draw, kinds=KINDS):
     taps = taken * kernel * kernel
     assume(max(float(v.abs().max()) for v in net.values.values()) < 2.0 ** (WIDTH - 1 - FRACTION_BITS))
     leaf = Leaf(draw(st.sampled_from([4, 12, 36])), draw(st.sampled_from([2, 4])))
-    return (
-        net,
-        draw(st.sampled_from(list(divisors(channels)))),
-        draw(st.sampled_from(list(divisors(taps)))),
-        leaf,
-    )
+    pe, simd = (draw(st.sampled_from(list(divisors(n)))) for n in (channels, taps))
+    return (net, channels, taps, leaf) if kind == "adders" else (net, pe, simd, leaf)
 
 
 def _ending(draw, made):

@@ -30,6 +30,9 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "multiply": [*({"width": w} for w in WIDTHS), {"width": 32}, {"width": 8, "full": False}],
     "multiply_lut": [{"width": w} for w in (2, 3, *WIDTHS, 31, 32)],
     "multiply_constant": [{"width": w, "constant": c} for w in WIDTHS for c in (7, -45, 1, 64, 0)],
+    "shift_add": [
+        {"left": left, "left_shift": i, "right": w, "right_shift": j, "width": w + 9, "subtract": s}
+        for w in WIDTHS for left, i, j in ((w, 0, 0), (w + 2, 3, 0), (w, 0, 7), (0, 0, 1)) for s in (False, True)],
     "add": [{"width": w, "subtract": s} for w in (*WIDTHS, 64) for s in (False, True)],
     "compare": [{"width": w} for w in WIDTHS],
     "compare_constant": [{"width": w, "level": v} for w in WIDTHS for v in (-8, 0, 5)],
@@ -107,6 +110,7 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "multiply": ("a * b", "a * b ^ 1"),
     "multiply_lut": ("(d1[2] ^ d1[1])", "(d1[2] | d1[1])"),
     "multiply_constant": ("<<< 0", "<<< 1"),
+    "shift_add": ("(q <<< 0)", "(q <<< 1)"),
     "add": ("a + b", "a | b"),
     "compare": (">=", ">"),
     "compare_constant": (">=", ">"),

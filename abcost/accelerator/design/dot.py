@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, gcd, prod
 
+from abcost.accelerator.design.adders import adder_sums
 from abcost.accelerator.design.constants import weight_fraction
 from abcost.accelerator.design.describer import Describer
 from abcost.accelerator.design.net import Net, NumberFormat, Operand, Part, Slice
@@ -97,6 +98,12 @@ def describe_dot(
     valid = Net("valid", 1, signed=False)
     first, last = _steps(d, valid, steps)
     stored = digits_of(word).bits if word and engine.in_digits else word
+    if engine.in_adders:
+        a = Net(
+            "a", _activation_width(engine, number), elements=folding.simd, fraction_bits=number.fraction_bits
+        )
+        total = adder_sums(d, engine, number, a)
+        return Sum(total, d.delay(last, total.age), None)
     weights = _weights(d, engine, folding, valid, stored, steps * folds if memory else 0)
     if not binary and word != 1:
         weight = engine.dot.const("weight")

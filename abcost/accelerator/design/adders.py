@@ -1,0 +1,91 @@
+"""A dot product as a graph of adders: every constant is wiring, every sum that outputs share is made once.
+
+Each adder is behind a register, as all units of an engine are, so that a position enters in every clock cycle; what is
+read later waits in registers, once for all who read it.
+"""
+
+from __future__ import annotations
+
+from abcost.accelerator.design.describer import Describer
+from abcost.accelerator.design.net import Net, NumberFormat, Operand, Part, Slice
+from abcost.accelerator.engine import Engine
+from abcost.core.adders.graph import ZERO, AdderGraph, Output
+from abcost.core.adders.of_node import graph_of
+from abcost.core.adders.widths import adder_bits, signed_range, value_bits
+from abcost.core.kinds import OpKind
+from abcost.cost.organisation import Unit
+
+_MOST_BITS = 64  # of a number of a unit
+
+
+def adder_sums(d: Describer, engine: Engine, number: NumberFormat, a: Net) -> Net:
+    """The sums of all channels in as many lanes, of one age. a: all taps of a position."""
+    graph = graph_of(engine.dot)
+    if graph.fraction_bits > number.fraction_bits:
+        d.unwritten.append(
+            f"its weights have {graph.fraction_bits} fraction bits, and values {number.fraction_bits}; give the "
+            "--fraction-bits that it was lowered with"
+        )
+    return _gathered(d, graph, _values(d, engine, graph, a), a, number)
+
+
+def tap_of(engine: Engine, number: int) -> int:
+    """Where an element of a row of weights stands in a window: kernel position by position, channels inside."""
+    weight = engine.dot.consts["weight"].values
+    if engine.dot.kind is not OpKind.CONV:
+        return number
+    positions = weight.shape[2:].numel()
+    channel, position = divmod(number, positions)
+    return position * weight.shape[1] + channel
+
+
+def _values(d: Describer, engine: Engine, graph: AdderGraph, a: Net) -> list[Net]:
+    """Nets of the inputs and of all adders; wide enough for whatever `a` holds."""
+    low, high = signed_range(a.width)
+    widths = value_bits(graph, low, high)
+    if max(widths) > _MOST_BITS:
+        d.unwritten.append(f"its sums have {max(widths)} bits, more than {_MOST_BITS}")
+    like = a._replace(name="tap", elements=1)
+    d.remark = "taps of a position"
+    nets = [d.wire("extend", Slice(a, tap_of(engine, i), 1), "tap", like) for i in range(graph.inputs)]
+    d.remark = "adders that channels share"
+    for number, (add, bits) in enumerate(
+        zip(graph.adds, adder_bits(graph, low, high), strict=True), graph.inputs
+    ):
+        width = max(2, widths[number])
+        there = add.left != ZERO
+        inputs: dict[str, Operand] = {"a": nets[add.left]} if there else {}
+        inputs["b"] = nets[add.right]
+        nets.append(
+            d.unit(
+                "shift_add", 1, inputs, like._replace(name="sum", width=width), "s", [Unit("add", 1, bits)],
+                parameters={
+                    "left": nets[add.left].width if there else 0, "left_shift": add.left_shift,
+                    "right": nets[add.right].width, "right_shift": add.right_shift,
+                    "width": width, "subtract": add.subtract,
+                },
+            )
+        )  # fmt: skip
+    return nets
+
+
+def _gathered(d: Describer, graph: AdderGraph, nets: list[Net], a: Net, number: NumberFormat) -> Net:
+    """The outputs side by side, as wide as the bits that are read of them."""
+    point = a.fraction_bits + graph.fraction_bits
+    width = number.width + graph.fraction_bits
+    age = max(1, *(nets[output.value].age for output in graph.outputs if output.value != ZERO), 1)
+    d.remark = "sums of all channels"
+    like = Net("sum", width, fraction_bits=point)
+    placed = tuple((f"x{i}", _output(d, nets, output, like, age)) for i, output in enumerate(graph.outputs))
+    found = like._replace(name=d.name("sums"), lanes=len(placed), age=age)
+    d.parts.append(Part("gather", 1, placed, (("y", found),)))
+    return found
+
+
+def _output(d: Describer, nets: list[Net], output: Output, like: Net, age: int) -> Net:
+    if output.value == ZERO:
+        return d.literal("zero", like.width, 1, lambda: ((0,),), like)
+    net = d.delay(nets[output.value], age)
+    if output.shift < 0:
+        return d.wire("cut", net, "sum", like, places=-output.shift)
+    return d.wire("align", net, "sum", like, places=output.shift, width=like.width)
