@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import pandas as pd
 import pytest
@@ -313,6 +314,38 @@ def test_lossy_lowering_is_said_to_be_lossy(capsys):
     assert by_stage(data, "ops")["add_and_bit"]["multiply"] == 0
     assert by_stage(data, "exact") == {**dict.fromkeys(STAGES, True), "add_and_bit": False}
     assert (data["settings"]["weight_scale"], data["settings"]["constant_multiply"]) == ("po2", "csd")
+
+
+def test_graphs_of_adders_take_at_most_three_quarters_of_signed_digits(capsys):
+    """The stem of 3 x 3 x 3 products and the classifier of the digits network, on both sorts of target."""
+    command = ["reactnet_18", "--preset", "digits", "--base-width", "8", "--blocks", "1,1"]
+    for target, area in (("fpga-lut6", "luts"), ("asic-45nm", "area_um2")):
+        data = data_of(capsys, *command, "-t", target, "--constant-multiply", "graph")
+        stem, classifier = data["stages"][-1]["adder_graphs"]
+        assert [stem[name] for name in ("layer", "inputs", "outputs", "positions")] == ["conv1", 27, 8, 64]
+        assert [classifier[name] for name in ("layer", "inputs", "outputs", "positions")] == ["fc", 16, 10, 1]
+        for layer in (stem, classifier):
+            for name in ("adders", "adder_bits", area, "energy_pj", "energy_pj_low", "energy_pj_high"):
+                assert 0 < layer["graph"][name] <= 0.75 * layer["csd"][name], name
+            assert (
+                layer["graph"]["energy_pj_low"]
+                <= layer["graph"]["energy_pj"]
+                <= layer["graph"]["energy_pj_high"]
+            )
+        assert [stage["adder_graphs"] for stage in data["stages"][:-1]] == [[], [], []]
+        assert data["settings"]["constant_multiply"] == "graph"
+    assert run(["analyze", *command, "--constant-multiply", "graph"]) == 0
+    assert "Constants as graphs of adders, signed digits -> shared (fpga-lut6)" in capsys.readouterr().out
+
+
+def test_graphs_of_adders_without_their_solver_are_one_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "da4ml", None)
+    assert run(["analyze", *SMALL, "--constant-multiply", "graph"]) == 2
+    found = capsys.readouterr()
+    assert (found.out, found.err) == (
+        "",
+        "error: --constant-multiply graph needs da4ml, which is not installed; pip install 'abcost[adders]'\n",
+    )
 
 
 @pytest.mark.parametrize("text", ["1if", "{[]: 1}", "-" * 10_000 + "1", "[" * 10_000, "deep"])
