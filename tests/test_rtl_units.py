@@ -7,10 +7,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from abcost.core.adders.shared import shared
 from abcost.core.adders.signed_digits import signed_digits
+from abcost.core.adders.unshared import unshared
 from abcost.core.graph import OpGraph
 from abcost.core.interpret import FixedPoint, execute
 from abcost.core.kinds import OpKind
@@ -30,6 +33,10 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "multiply": [*({"width": w} for w in WIDTHS), {"width": 32}, {"width": 8, "full": False}],
     "multiply_lut": [{"width": w} for w in (2, 3, *WIDTHS, 31, 32)],
     "multiply_constant": [{"width": w, "constant": c} for w in WIDTHS for c in (7, -45, 1, 64, 0)],
+    "adder_graph": [
+        {"graph": drawn(np.array(matrix)), "width": w}
+        for drawn in (unshared, shared) for w in (1, *WIDTHS)
+        for matrix in ([[3, 3, -7], [5, 5, 0], [0, 0, 0], [-64, 12, 1]], [[-45, 1]], [[1, -1, -1, 1, 1], [1, 1, -1, -1, 1]])],
     "shift_add": [
         {"left": left, "left_shift": i, "right": w, "right_shift": j, "width": w + 9, "subtract": s}
         for w in WIDTHS for left, i, j in ((w, 0, 0), (w + 2, 3, 0), (w, 0, 7), (0, 0, 1)) for s in (False, True)],
@@ -110,6 +117,7 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "multiply": ("a * b", "a * b ^ 1"),
     "multiply_lut": ("(d1[2] ^ d1[1])", "(d1[2] | d1[1])"),
     "multiply_constant": ("<<< 0", "<<< 1"),
+    "adder_graph": (" - ", " + "),
     "shift_add": ("(q <<< 0)", "(q <<< 1)"),
     "add": ("a + b", "a | b"),
     "compare": (">=", ">"),
