@@ -14,6 +14,7 @@ from abcost.accelerator.devices import check_target
 from abcost.accelerator.energy import energy_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.unrolled import Unrolled, unrolled
 from abcost.classify.suspicions import suspicions
 from abcost.classify.tally import tally
 from abcost.core.garbage import collector_paused
@@ -334,6 +335,7 @@ def _priced(
     stage: StageGraph, table: CostTable, settings: _Settings, verification: Verification | None
 ) -> Stage:
     nodes = price(stage.graph, table, width=settings.width, organisation=settings.organisation)
+    organised = _organised(stage.graph, table, settings)
     return Stage(
         stage.name,
         tally(stage.graph, settings.width),
@@ -341,9 +343,10 @@ def _priced(
         stage.exact,
         stage.log,
         verification.error_of(stage.name) if verification else None,
-        _organised(stage.graph, table, settings),
+        organised,
         unpriced(nodes, table),
         shared_adders(stage.graph, table, settings.width),
+        _unrolled(stage.graph, table, organised, settings),
     )
 
 
@@ -389,6 +392,16 @@ def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organis
     found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=settings.accelerator)
     spent = energy_of(graph, table, found, width=width, fraction_bits=fraction_bits)
     return replace(found, energy=spent)
+
+
+def _unrolled(
+    graph: OpGraph, table: CostTable, organised: Organised | None, settings: _Settings
+) -> tuple[Unrolled, ...]:
+    """Binary layers that are built whole, where graphs of adders were asked for."""
+    if organised is None or settings.rewriting.constant_multiply != "graph":
+        return ()
+    fraction_bits = settings.rewriting.fraction_bits
+    return unrolled(graph, table, organised, width=settings.width, fraction_bits=fraction_bits)
 
 
 def _kept_softmax(stages: Sequence[Stage], rewriting: RewriteOptions) -> list[str]:

@@ -36,7 +36,9 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "adder_graph": [
         {"graph": drawn(np.array(matrix)), "width": w}
         for drawn in (unshared, shared) for w in (1, *WIDTHS)
-        for matrix in ([[3, 3, -7], [5, 5, 0], [0, 0, 0], [-64, 12, 1]], [[-45, 1]], [[1, -1, -1, 1, 1], [1, 1, -1, -1, 1]])],
+        for matrix in (
+            [[3, 3, -7], [5, 5, 0], [0, 0, 0], [-64, 12, 1]], [[-45, 1]], [[1, -1, -1, 1, 1], [1, 1, -1, -1, 1]],
+            [[6]])],
     "shift_add": [
         {"left": left, "left_shift": i, "right": w, "right_shift": j, "width": w + 9, "subtract": s}
         for w in WIDTHS for left, i, j in ((w, 0, 0), (w + 2, 3, 0), (w, 0, 7), (0, 0, 1)) for s in (False, True)],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.result import Organised
+from abcost.accelerator.unrolled import Unrolled
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
@@ -52,6 +53,7 @@ class Stage:
         default_factory=dict
     )  # as `abcost.cost.price.unpriced` has it
     adders: tuple[SharedAdders, ...] = ()  # dot products that are graphs of adders
+    unrolled: tuple[Unrolled, ...] = ()  # binary layers that are built whole, where graphs were asked for
 
     def __repr__(self) -> str:
         return f"<Stage {self.name}: {self.tally.by_class()[OpClass.MULTIPLY]:,} multiplications>"
@@ -302,6 +304,7 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
         "lanes": {"cycles": stage.slowest[1], "slowest": stage.slowest[0] or None},
         "units": _units(report, stage),
         "adder_graphs": [shared.to_dict() for shared in stage.adders],
+        "unrolled_binary": [layer.to_dict() for layer in stage.unrolled],
         "organisation": None if stage.organisation is None else stage.organisation.to_dict(),
         "exact": stage.exact,
         "max_abs_error": stage.max_abs_error,

@@ -21,10 +21,8 @@ def adder_graph(*, graph: AdderGraph, width: int) -> Unit:
     bits = value_bits(graph, low, high)
     found = [bits[o.value] + o.shift for o in graph.outputs if o.value != ZERO]
     out = max(2, *found, 2)
-    lines = [
-        _input(i, width, "x" if width * graph.inputs == 1 else f"x[{i * width} +: {width}]")
-        for i in range(graph.inputs)
-    ]
+    alone = width * graph.inputs == 1  # a port without bits to select from
+    lines = [_input(i, width, "x" if alone else f"x[{i * width} +: {width}]") for i in range(graph.inputs)]
     for number, add in enumerate(graph.adds, graph.inputs):
         left = "" if add.left == ZERO else f"{_shifted(add.left, add.left_shift)} "
         sign = "-" if add.subtract else ("+" if left else "")
