@@ -14,7 +14,7 @@ from abcost.accelerator.devices import check_target
 from abcost.accelerator.energy import energy_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
-from abcost.accelerator.unrolled import Unrolled, unrolled
+from abcost.accelerator.unrolled import Unrolled, organise_unrolled
 from abcost.classify.suspicions import suspicions
 from abcost.classify.tally import tally
 from abcost.core.garbage import collector_paused
@@ -335,7 +335,7 @@ def _priced(
     stage: StageGraph, table: CostTable, settings: _Settings, verification: Verification | None
 ) -> Stage:
     nodes = price(stage.graph, table, width=settings.width, organisation=settings.organisation)
-    organised = _organised(stage.graph, table, settings)
+    organised, layers = _organised(stage.graph, table, settings)
     return Stage(
         stage.name,
         tally(stage.graph, settings.width),
@@ -346,7 +346,7 @@ def _priced(
         organised,
         unpriced(nodes, table),
         shared_adders(stage.graph, table, settings.width),
-        _unrolled(stage.graph, table, organised, settings),
+        layers,
     )
 
 
@@ -385,23 +385,22 @@ def _slopes(rewriting: RewriteOptions) -> dict[str, Any]:
     return {"slopes": sets} if sets else {}
 
 
-def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organised | None:
+def _organised(
+    graph: OpGraph, table: CostTable, settings: _Settings
+) -> tuple[Organised | None, tuple[Unrolled, ...]]:
+    """The accelerator, and binary layers that are unrolled whole, where graphs of adders were asked for."""
     if settings.accelerator is None:
-        return None
+        return None, ()
     width, fraction_bits = settings.width, settings.rewriting.fraction_bits
-    found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=settings.accelerator)
+    wishes, layers = settings.accelerator, tuple[Unrolled, ...]()
+    if settings.rewriting.constant_multiply == "graph":
+        graph, found, layers = organise_unrolled(
+            graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes
+        )
+    else:
+        found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
     spent = energy_of(graph, table, found, width=width, fraction_bits=fraction_bits)
-    return replace(found, energy=spent)
-
-
-def _unrolled(
-    graph: OpGraph, table: CostTable, organised: Organised | None, settings: _Settings
-) -> tuple[Unrolled, ...]:
-    """Binary layers that are built whole, where graphs of adders were asked for."""
-    if organised is None or settings.rewriting.constant_multiply != "graph":
-        return ()
-    fraction_bits = settings.rewriting.fraction_bits
-    return unrolled(graph, table, organised, width=settings.width, fraction_bits=fraction_bits)
+    return replace(found, energy=spent), layers
 
 
 def _kept_softmax(stages: Sequence[Stage], rewriting: RewriteOptions) -> list[str]:

@@ -19,7 +19,7 @@ from strategies import conv_attrs
 
 FRACTION_BITS = 6
 WIDTH = 24
-KINDS = ("binary", "signed sum", "real", "whole", "digits", "adders", "linear")
+KINDS = ("binary", "signed sum", "real", "whole", "digits", "adders", "shared signs", "linear")
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Made:
             weight = Constant(torch.randint(-100, 101, shape, generator=self.generator).to(torch.int8))
         out = (n, channels, *((size + 2 * padding - kernel) // stride + 1 for size in (rows, columns)))
         attrs = conv_attrs(weight.values, out, stride=stride, padding=padding)
-        if digits or adders:
+        if digits or (adders and not binary):
             attrs["csd_fraction_bits"] = FRACTION_BITS
         if adders:
             attrs[ATTRIBUTE] = True
@@ -220,8 +220,10 @@ def engine_cases(draw, kinds=KINDS):
     sizes = st.integers(max(1, kernel - 2 * padding), 4)
     made = Made(draw(st.integers(0, 999)), (1, 2, draw(sizes), draw(sizes)) if image else (1, 2))
     made.stem(taken)
-    binary_weights = kind in ("binary", "signed sum") or (kind == "linear" and draw(st.booleans()))
-    if kind == "binary" or (binary_weights and kind == "linear" and draw(st.booleans())):
+    binary_weights = kind in ("binary", "shared signs", "signed sum") or (
+        kind == "linear" and draw(st.booleans())
+    )
+    if kind in ("binary", "shared signs") or (binary_weights and kind == "linear" and draw(st.booleans())):
         made.sign(draw(st.sampled_from([1, -1])))
     bias = draw(st.booleans())
     if image:
@@ -233,7 +235,7 @@ def engine_cases(draw, kinds=KINDS):
             padding=padding,
             bias=bias,
             digits=kind == "digits",
-            adders=kind == "adders",
+            adders=kind in ("adders", "shared signs"),
             whole=kind == "whole",
         )
     else:
@@ -246,7 +248,7 @@ def engine_cases(draw, kinds=KINDS):
     assume(max(float(v.abs().max()) for v in net.values.values()) < 2.0 ** (WIDTH - 1 - FRACTION_BITS))
     leaf = Leaf(draw(st.sampled_from([4, 12, 36])), draw(st.sampled_from([2, 4])))
     pe, simd = (draw(st.sampled_from(list(divisors(n)))) for n in (channels, taps))
-    return (net, channels, taps, leaf) if kind == "adders" else (net, pe, simd, leaf)
+    return (net, channels, taps, leaf) if kind in ("adders", "shared signs") else (net, pe, simd, leaf)
 
 
 def _ending(draw, made):

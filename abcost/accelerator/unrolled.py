@@ -3,11 +3,10 @@
 An engine with all channels and all products of a position in one cycle has its weights as constants. It is built of
 popcounts; the same sums are products of a matrix of +-1 with bits, whose adders outputs can share:
 
-    sum(a w) = 2 sum(w b) - sum(w),  a = 2b - 1        b: 0 or 1, nothing outside the map
-    sum(a w)                         directly          a: -1, 0 outside the map, 1
+    2p - K = sum(a w)        a: -1 or 1, and 0 outside the map
 
-Both are priced without registers, by the laws of one table. Where that has no figure of popcounts with constant
-weights, which is smaller is not known. What is built are the popcounts.
+Both are priced without registers, by the laws of one table, and the smaller is built. Where the table has no figure of
+popcounts with constant weights, which is smaller is not known, and popcounts are built.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from abcost.accelerator.design.adders import SIGNS
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import padded
 from abcost.accelerator.design.net import NumberFormat
@@ -24,12 +22,15 @@ from abcost.accelerator.energy import units_energy
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import Folding, whole
 from abcost.accelerator.result import Organised, Prices
+from abcost.accelerator.solve import Wishes, organise
 from abcost.accelerator.spent import Spent
+from abcost.core.adders.of_node import ATTRIBUTE, constant_matrix
 from abcost.core.adders.shared import refusal, shared
 from abcost.core.adders.widths import adders_by_bits
+from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic
-from abcost.cost.organisation import Unit
+from abcost.cost.organisation import Unit, masks
 from abcost.cost.table import CostTable
 
 
@@ -71,22 +72,31 @@ class Unrolled:
             "popcounts": {"luts": self.popcount_luts, "energy_uj": self.popcount_energy.to_dict()},
             "smaller": self.smaller,
             "why": self.why,
-            "built": "popcounts",
         }
 
 
-def unrolled(
-    graph: OpGraph, table: CostTable, organised: Organised, *, width: int, fraction_bits: int
-) -> tuple[Unrolled, ...]:
-    """The binary layers of a pipeline that are unrolled whole. Raises CostError beyond what the table reaches."""
-    if organised.kind != "pipelined":
-        return ()
+def organise_unrolled(
+    graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, wishes: Wishes
+) -> tuple[OpGraph, Organised, tuple[Unrolled, ...]]:
+    """As `organise`; binary layers that are unrolled whole become graphs of adders where those are smaller.
+
+    The graph that comes back says of which layers that is so. Raises as `organise`.
+    """
+    found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
+    if found.kind != "pipelined":
+        return graph, found, ()
     designer = Designer(graph, NumberFormat(width, fraction_bits))
-    return tuple(
-        _priced(designer, engine, table)
-        for engine, layer in zip(engines(graph, width), organised.layers, strict=True)
-        if Folding(layer.pe, layer.simd) == whole(engine) and _of_signs(engine)
-    )
+    layers, edit = [], Edit(graph)
+    for engine, layer in zip(engines(graph, width), found.layers, strict=True):
+        if Folding(layer.pe, layer.simd) == whole(engine) and _of_signs(engine):
+            layers.append(_priced(designer, engine, table))
+            if layers[-1].smaller == "graph":
+                edit.replace(engine.dot, attrs={**engine.dot.attrs, ATTRIBUTE: True})
+    if all(layer.smaller != "graph" for layer in layers):
+        return graph, found, tuple(layers)
+    changed = edit.freeze()
+    again = organise(changed, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
+    return changed, again, tuple(layers)
 
 
 def _of_signs(engine: Engine) -> bool:
@@ -97,20 +107,21 @@ def _of_signs(engine: Engine) -> bool:
 
 def _priced(designer: Designer, engine: Engine, table: CostTable) -> Unrolled:
     weight = engine.dot.consts["weight"]
-    matrix = np.where(weight.values.flatten(1).numpy() >= 0, 1, -1).astype(np.int64)
     built = [unit for unit in designer.dot_units(engine, whole(engine)) if unit.op != "register"]
     luts, energy = _price(built, engine, table)
     found = Unrolled(engine.name, engine.taps, engine.channels, luts, energy)
-    reason = refusal(matrix)
-    if reason:
+    matrix = constant_matrix(weight)
+    reason = refusal(matrix[0]) if matrix else "its weights are no whole numbers"
+    if reason or matrix is None:
         return replace(found, why=reason)
-    graph = shared(matrix)
-    low = -1 if padded(engine) else 0
-    adders = [Unit("add", count, bits) for bits, count in adders_by_bits(graph, low, 1).items()]
+    graph = shared(*matrix)
+    adders = [Unit("add", count, bits) for bits, count in adders_by_bits(graph, *SIGNS).items()]
+    adders += [masks(1, engine.taps)] if padded(engine) else []
     graph_luts, graph_energy = _price(adders, engine, table)
-    constant = [unit.op for unit in built if "popcount" in unit.op]
-    foreign = sorted({op for op in constant if not op.startswith("constant_") or not table.has(op)})
-    why = f"the table has no figure of {', '.join(foreign)} with constant weights" if foreign else ""
+    constant = sorted(
+        {unit.op for unit in built if unit.op.startswith("constant_") and not table.has(unit.op)}
+    )
+    why = f"the table has no figure of {', '.join(constant)}" if constant else ""
     return replace(found, adders=len(graph.adds), graph_luts=graph_luts, graph_energy=graph_energy, why=why)
 
 

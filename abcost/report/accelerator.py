@@ -36,11 +36,12 @@ def _unrolled(report: Report, layers: Sequence[Unrolled]) -> list[Table]:
     if not layers:
         return []
     title = f"Unrolled binary layers as graphs of adders ({report.table.target}), LUTs without registers"
-    table = grid(title, "layer", "weights", "adders", "graph", "popcounts, as built", "smaller")
+    table = grid(title, "layer", "weights", "adders", "graph", "popcounts", "smaller, built")
     for layer in layers:
         table.add_row(
             layer.layer, f"{layer.inputs} x {layer.outputs}", "-" if layer.adders is None else f"{layer.adders:,}",
-            quantity.amount(layer.graph_luts), quantity.amount(layer.popcount_luts), layer.smaller or "unknown",
+            quantity.amount(layer.graph_luts), quantity.amount(layer.popcount_luts),
+            layer.smaller or "unknown: popcounts",
         )  # fmt: skip
     reasons = dict.fromkeys(layer.why for layer in layers if layer.why)
     table.caption, table.caption_justify = "; ".join(reasons) or None, "left"

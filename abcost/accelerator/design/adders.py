@@ -12,10 +12,15 @@ from abcost.accelerator.engine import Engine
 from abcost.core.adders.graph import ZERO, AdderGraph, Output
 from abcost.core.adders.of_node import graph_of
 from abcost.core.adders.widths import adder_bits, signed_range, value_bits
+from abcost.core.bits import popcount_bits
 from abcost.core.kinds import OpKind
-from abcost.cost.organisation import Unit
+from abcost.cost.organisation import Unit, masks
 
 _MOST_BITS = 64  # of a number of a unit
+
+
+SIGNS = (-1, 1)
+"""Least and greatest of what signs are on their way into adders."""
 
 
 def adder_sums(d: Describer, engine: Engine, number: NumberFormat, a: Net) -> Net:
@@ -26,7 +31,34 @@ def adder_sums(d: Describer, engine: Engine, number: NumberFormat, a: Net) -> Ne
             f"its weights have {graph.fraction_bits} fraction bits, and values {number.fraction_bits}; give the "
             "--fraction-bits that it was lowered with"
         )
-    return _gathered(d, graph, _values(d, engine, graph, a), a, number)
+    d.remark = "taps of a position"
+    like = a._replace(name="tap", elements=1)
+    taps = [d.wire("extend", Slice(a, tap_of(engine, i), 1), "tap", like) for i in range(graph.inputs)]
+    nets = _values(d, graph, taps, signed_range(a.width))
+    point = a.fraction_bits + graph.fraction_bits
+    return _gathered(d, graph, nets, Net("sum", number.width + graph.fraction_bits, fraction_bits=point))
+
+
+def sign_sums(d: Describer, engine: Engine, a: Net, inside: Net | None) -> Net:
+    """Sums of +-1 with signs, 2p - K, of all channels. inside: flags of taps of a padded window, 0 outside the map."""
+    graph = graph_of(engine.dot)
+    d.remark = "bits of a position as +-1"
+    places = [tap_of(engine, i) for i in range(graph.inputs)]
+    if inside is None:
+        one = d.literal("one", 1, 1, lambda: ((1,),), Net("", 1, signed=False))
+        flags: list[Operand] = [one] * len(places)
+    else:
+        each = a.elements // inside.elements
+        flags = [Slice(inside, place // each, 1) for place in places]
+    taps = []
+    for i, (place, flag) in enumerate(zip(places, flags, strict=True)):
+        tap = Net(d.name("tap"), 2)
+        priced = (masks(1, len(places)),) if inside is not None and i == 0 else ()  # one for all taps
+        ports: tuple[tuple[str, Operand], ...] = (("x", Slice(a, place, 1)), ("y", flag))
+        d.parts.append(Part("plus_minus", 1, ports, (("y", tap),), priced=priced, remark=d.remark))
+        taps.append(tap)
+    nets = _values(d, graph, taps, SIGNS)
+    return _gathered(d, graph, nets, Net("sum", popcount_bits(engine.taps) + 1))
 
 
 def tap_of(engine: Engine, number: int) -> int:
@@ -39,18 +71,15 @@ def tap_of(engine: Engine, number: int) -> int:
     return position * weight.shape[1] + channel
 
 
-def _values(d: Describer, engine: Engine, graph: AdderGraph, a: Net) -> list[Net]:
-    """Nets of the inputs and of all adders; wide enough for whatever `a` holds."""
-    low, high = signed_range(a.width)
-    widths = value_bits(graph, low, high)
+def _values(d: Describer, graph: AdderGraph, taps: list[Net], ends: tuple[int, int]) -> list[Net]:
+    """Nets of the inputs and of all adders, wide enough for inputs between the ends."""
+    widths = value_bits(graph, *ends)
     if max(widths) > _MOST_BITS:
         d.unwritten.append(f"its sums have {max(widths)} bits, more than {_MOST_BITS}")
-    like = a._replace(name="tap", elements=1)
-    d.remark = "taps of a position"
-    nets = [d.wire("extend", Slice(a, tap_of(engine, i), 1), "tap", like) for i in range(graph.inputs)]
+    nets = list(taps)
     d.remark = "adders that channels share"
     for number, (add, bits) in enumerate(
-        zip(graph.adds, adder_bits(graph, low, high), strict=True), graph.inputs
+        zip(graph.adds, adder_bits(graph, *ends), strict=True), graph.inputs
     ):
         width = max(2, widths[number])
         there = add.left != ZERO
@@ -58,7 +87,7 @@ def _values(d: Describer, engine: Engine, graph: AdderGraph, a: Net) -> list[Net
         inputs["b"] = nets[add.right]
         nets.append(
             d.unit(
-                "shift_add", 1, inputs, like._replace(name="sum", width=width), "s", [Unit("add", 1, bits)],
+                "shift_add", 1, inputs, taps[0]._replace(name="sum", width=width), "s", [Unit("add", 1, bits)],
                 parameters={
                     "left": nets[add.left].width if there else 0, "left_shift": add.left_shift,
                     "right": nets[add.right].width, "right_shift": add.right_shift,
@@ -69,15 +98,12 @@ def _values(d: Describer, engine: Engine, graph: AdderGraph, a: Net) -> list[Net
     return nets
 
 
-def _gathered(d: Describer, graph: AdderGraph, nets: list[Net], a: Net, number: NumberFormat) -> Net:
-    """The outputs side by side, as wide as the bits that are read of them."""
-    point = a.fraction_bits + graph.fraction_bits
-    width = number.width + graph.fraction_bits
+def _gathered(d: Describer, graph: AdderGraph, nets: list[Net], out: Net) -> Net:
+    """The outputs side by side, as wide as `out`."""
     age = max(1, *(nets[output.value].age for output in graph.outputs if output.value != ZERO), 1)
     d.remark = "sums of all channels"
-    like = Net("sum", width, fraction_bits=point)
-    placed = tuple((f"x{i}", _output(d, nets, output, like, age)) for i, output in enumerate(graph.outputs))
-    found = like._replace(name=d.name("sums"), lanes=len(placed), age=age)
+    placed = tuple((f"x{i}", _output(d, nets, output, out, age)) for i, output in enumerate(graph.outputs))
+    found = out._replace(name=d.name("sums"), lanes=len(placed), age=age)
     d.parts.append(Part("gather", 1, placed, (("y", found),)))
     return found
 

@@ -195,7 +195,7 @@ class Designer:
         known = self._shapes.get(engine.dot.name)
         if known is None:
             known = self._shapes[engine.dot.name] = (
-                None if engine.arithmetic in POPCOUNTED else self._numbers(engine),
+                None if engine.arithmetic in POPCOUNTED and not engine.in_adders else self._numbers(engine),
                 engine.arithmetic,
                 engine.channels,
                 engine.taps,

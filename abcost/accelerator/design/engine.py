@@ -145,7 +145,7 @@ def describe_turn(engine: Engine, sums: Sum, pe: int, lanes: int) -> TurnBlock:
         None if sums.taps is None else (sums.taps[0]._replace(name="positions", age=0), sums.taps[1]),
     )
     value, coming, taps = _shifted_out(d, start, pe, lanes)
-    if engine.arithmetic in POPCOUNTED:
+    if engine.arithmetic in POPCOUNTED and not engine.in_adders:
         value = _centred(d, engine, value, taps)
     if value.age == 0:  # that a value comes has to be known one clock before
         value = d.delay(value, 1)

@@ -28,8 +28,10 @@ def in_adders(node: OpNode) -> bool:
 def constant_matrix(weight: Constant) -> tuple[NDArray[np.int64], int] | None:
     """Weights as (outputs, inputs) whole numbers, and the bits after their point; None where 24 bits do not hold them.
 
-    weight = numbers / 2**fraction_bits
+    weight = numbers / 2**fraction_bits; binary ones are +-1, a 0 is stored as +1.
     """
+    if weight.binary:
+        return np.where(weight.values.flatten(1).numpy() >= 0, 1, -1).astype(np.int64), 0
     values = weight.real().flatten(1).numpy()
     mantissas, exponents = np.frexp(values)
     whole = (mantissas * 2.0**_MANTISSA).astype(np.int64)
