@@ -13,9 +13,12 @@ from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, divisors
 from abcost.circuit.joined import join_branches
+from abcost.core.adders.of_node import ATTRIBUTE
+from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import FixedPoint, execute
+from abcost.core.kinds import DOTS
 from abcost.models.stir import stir
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import double_stages
@@ -69,9 +72,14 @@ def lowered(name, fraction_bits):
     return join_branches(rewritten)
 
 
-def case(name, *, width=20, fraction_bits=9, images=2, folding=None):
+def case(name, *, width=20, fraction_bits=9, images=2, folding=None, in_adders=False):
     """A network at small foldings: `folding` gives one per engine, by default up to two channels and a window's row."""
     graph = lowered(name, fraction_bits)
+    if in_adders:
+        edit = Edit(graph)
+        for node in graph.of_kind(*DOTS):
+            edit.replace(node, attrs={**node.attrs, ATTRIBUTE: True})
+        graph = edit.freeze()
     found = engines(graph, width)
     chosen = [(folding or _small)(engine) for engine in found]
     net = describe_network(graph, found, chosen, NumberFormat(width, fraction_bits))

@@ -16,7 +16,6 @@ from typing import Any
 
 from abcost.accelerator.design.adders import SIGNS
 from abcost.accelerator.design.designer import Designer
-from abcost.accelerator.design.dot import padded
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.energy import units_energy
 from abcost.accelerator.engine import Engine, engines
@@ -30,7 +29,7 @@ from abcost.core.adders.widths import adders_by_bits
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic
-from abcost.cost.organisation import Unit, masks
+from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 
 
@@ -116,7 +115,6 @@ def _priced(designer: Designer, engine: Engine, table: CostTable) -> Unrolled:
         return replace(found, why=reason)
     graph = shared(*matrix)
     adders = [Unit("add", count, bits) for bits, count in adders_by_bits(graph, *SIGNS).items()]
-    adders += [masks(1, engine.taps)] if padded(engine) else []
     graph_luts, graph_energy = _price(adders, engine, table)
     constant = sorted(
         {unit.op for unit in built if unit.op.startswith("constant_") and not table.has(unit.op)}

@@ -14,7 +14,7 @@ from abcost.core.adders.of_node import graph_of
 from abcost.core.adders.widths import adder_bits, signed_range, value_bits
 from abcost.core.bits import popcount_bits
 from abcost.core.kinds import OpKind
-from abcost.cost.organisation import Unit, masks
+from abcost.cost.organisation import Unit
 
 _MOST_BITS = 64  # of a number of a unit
 
@@ -43,19 +43,15 @@ def sign_sums(d: Describer, engine: Engine, a: Net, inside: Net | None) -> Net:
     """Sums of +-1 with signs, 2p - K, of all channels. inside: flags of taps of a padded window, 0 outside the map."""
     graph = graph_of(engine.dot)
     d.remark = "bits of a position as +-1"
-    places = [tap_of(engine, i) for i in range(graph.inputs)]
-    if inside is None:
-        one = d.literal("one", 1, 1, lambda: ((1,),), Net("", 1, signed=False))
-        flags: list[Operand] = [one] * len(places)
-    else:
-        each = a.elements // inside.elements
-        flags = [Slice(inside, place // each, 1) for place in places]
-    taps = []
-    for i, (place, flag) in enumerate(zip(places, flags, strict=True)):
-        tap = Net(d.name("tap"), 2)
-        priced = (masks(1, len(places)),) if inside is not None and i == 0 else ()  # one for all taps
-        ports: tuple[tuple[str, Operand], ...] = (("x", Slice(a, place, 1)), ("y", flag))
-        d.parts.append(Part("plus_minus", 1, ports, (("y", tap),), priced=priced, remark=d.remark))
+    like, taps = Net("tap", 2), []
+    for place in (tap_of(engine, i) for i in range(graph.inputs)):
+        tap = d.wire("plus_minus", Slice(a, place, 1), "tap", like)
+        if inside is not None:  # held at 0 by its register, which takes no LUT
+            flag = Slice(inside, place // (a.elements // inside.elements), 1)
+            tap = d.unit(
+                "gate", 1, {"d": tap, "keep": flag}, like, "q", [Unit("register", 1, 2)], end="own",
+                parameters={"width": 2},
+            )  # fmt: skip
         taps.append(tap)
     nets = _values(d, graph, taps, SIGNS)
     return _gathered(d, graph, nets, Net("sum", popcount_bits(engine.taps) + 1))

@@ -37,7 +37,7 @@ WIRING: dict[str, Model] = {
     "both": lambda v, _p: v["x"] & v["y"],
     "differ": lambda v, _p: v["x"] ^ v["y"],
     "join": lambda v, p: v["y"] << p["places"] | v["x"],  # y above x
-    "plus_minus": lambda v, _p: (2 * v["x"] - 1) * v["y"],  # a bit as +-1, or 0 where a flag is 0
+    "plus_minus": lambda v, _p: 2 * v["x"] - 1,  # a bit as +-1
     "gather": _gathered,
     "spread": lambda v, p: v["x"].repeat_interleave(p["times"], -1),  # every element several times
     "tile": lambda v, p: v["x"].repeat(1, 1, p["times"]),  # all elements, several times
