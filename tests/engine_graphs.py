@@ -223,7 +223,8 @@ def engine_cases(draw, kinds=KINDS):
     binary_weights = kind in ("binary", "shared signs", "signed sum") or (
         kind == "linear" and draw(st.booleans())
     )
-    if kind in ("binary", "shared signs") or (binary_weights and kind == "linear" and draw(st.booleans())):
+    behind_signs = kind == "binary" or (kind == "shared signs" and draw(st.booleans()))
+    if behind_signs or (binary_weights and kind == "linear" and draw(st.booleans())):
         made.sign(draw(st.sampled_from([1, -1])))
     bias = draw(st.booleans())
     if image:

@@ -321,17 +321,16 @@ def test_graphs_of_adders_take_at_most_three_quarters_of_signed_digits(capsys):
     command = ["reactnet_18", "--preset", "digits", "--base-width", "8", "--blocks", "1,1"]
     for target, area in (("fpga-lut6", "luts"), ("asic-45nm", "area_um2")):
         data = data_of(capsys, *command, "-t", target, "--constant-multiply", "graph")
-        stem, classifier = data["stages"][-1]["adder_graphs"]
-        assert [stem[name] for name in ("layer", "inputs", "outputs", "positions")] == ["conv1", 27, 8, 64]
-        assert [classifier[name] for name in ("layer", "inputs", "outputs", "positions")] == ["fc", 16, 10, 1]
-        for layer in (stem, classifier):
+        found = {layer["layer"]: layer for layer in data["stages"][-1]["adder_graphs"]}
+        shape = {name: [of[key] for key in ("inputs", "outputs", "positions")] for name, of in found.items()}
+        assert shape == {"conv1": [27, 8, 64], "layer2.0.downsample.1": [8, 16, 16], "fc": [16, 10, 1]}
+        # the shortcut has weights of +-1: 7 adders an output where nothing is shared
+        assert found["layer2.0.downsample.1"]["csd"]["adders"] == 7 * 16
+        for layer in found.values():
             for name in ("adders", "adder_bits", area, "energy_pj", "energy_pj_low", "energy_pj_high"):
                 assert 0 < layer["graph"][name] <= 0.75 * layer["csd"][name], name
-            assert (
-                layer["graph"]["energy_pj_low"]
-                <= layer["graph"]["energy_pj"]
-                <= layer["graph"]["energy_pj_high"]
-            )
+            ends = [layer["graph"][f"energy_pj{end}"] for end in ("_low", "", "_high")]
+            assert ends == sorted(ends)
         assert [stage["adder_graphs"] for stage in data["stages"][:-1]] == [[], [], []]
         assert data["settings"]["constant_multiply"] == "graph"
     assert run(["analyze", *command, "--constant-multiply", "graph"]) == 0

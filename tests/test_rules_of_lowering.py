@@ -285,11 +285,26 @@ def test_real_convolutions_and_classifiers_as_graphs_of_adders():
     assert torch.equal(coarse, same)  # on a coarser grid the constants are others, and the adders are not run
 
 
+def test_sums_of_real_values_with_signs_as_graphs_of_adders():
+    torch.manual_seed(1)
+    weight = nn.Parameter(torch.randn(6, 2, 2, 2))
+    before, after, log = lowered(lambda m, x: F.conv2d(x, m.weight.sign()), options=GRAPH, weight=weight)
+    (node,) = after.of_kind(OpKind.CONV)
+    assert in_adders(node)
+    assert "csd_fraction_bits" not in node.attrs
+    (entry,) = [entry for entry in log if entry.rule == "adder-graph"]
+    negative = int((weight < 0).flatten(1).all(1).sum())  # minus a sum of eight takes one more
+    assert entry.detail.startswith(f"{6 * 7 + negative} adders of outputs on their own -> ")
+    x = [edge_values(SHAPE)]
+    (old,), (new,) = execute(before, x, FixedPoint(12)).values(), execute(after, x, FixedPoint(12)).values()
+    assert torch.equal(old, new)
+
+
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
-        (nn.Conv2d(2, 4, 3, groups=2), "grouped or transposed: stays in signed digits"),
-        (nn.Conv2d(2, 1, 1), "2 adders share nothing: stays in signed digits"),
+        (nn.Conv2d(2, 4, 3, groups=2), "grouped or transposed: stays as it is"),
+        (nn.Conv2d(2, 1, 1), "2 adders share nothing: stays as it is"),
     ],
 )
 def test_what_makes_no_graph_of_adders_stays_in_signed_digits(layer, why):

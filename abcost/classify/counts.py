@@ -98,6 +98,9 @@ def _dot(site: _Site) -> Iterator[Count]:
     product = site.graph.dot_product(site.node)
     m, n = product.bits(site.real_width)
     sum_width = min(site.real_width, m + n + popcount_bits(k))
+    if in_adders(site.node) and product.arithmetic in (DotArithmetic.REAL, DotArithmetic.SIGNED_ADD):
+        yield from _shared_adders(site)
+        return
     match product.arithmetic:
         case DotArithmetic.XNOR:
             yield from _popcounts(macs, k)
@@ -117,9 +120,6 @@ def _dot(site: _Site) -> Iterator[Count]:
         case DotArithmetic.NARROW:
             yield site.of(Primitive.MULTIPLY, macs, max(m, n))
             yield site.of(Primitive.ADD, macs, sum_width)
-        case DotArithmetic.REAL if in_adders(site.node):
-            yield from _shared_adders(site)
-            return
         case DotArithmetic.REAL if "csd_fraction_bits" in site.node.attrs:
             digits = _dot_digits(site.node)
             yield site.of(Primitive.SHIFT_CONSTANT, digits)

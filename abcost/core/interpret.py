@@ -263,7 +263,7 @@ def _products(node: OpNode, x: torch.Tensor, arithmetic: Arithmetic) -> torch.Te
     """Sums of products with the weights; by its adders where the node has such, and they hold what it multiplies by."""
     weight = _c(node, "weight", arithmetic)
     held = in_adders(node) and torch.equal(weight, node.consts["weight"].real())
-    if held and isinstance(arithmetic, FixedPoint) and not node.consts["weight"].binary:
+    if held and isinstance(arithmetic, FixedPoint):
         return run_in_adders(node, x, arithmetic.fraction_bits)
     return _convolution(node, x, weight) if node.kind is OpKind.CONV else x @ weight.t()
 

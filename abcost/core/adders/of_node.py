@@ -30,7 +30,7 @@ def constant_matrix(weight: Constant) -> tuple[NDArray[np.int64], int] | None:
 
     weight = numbers / 2**fraction_bits; binary ones are +-1, a 0 is stored as +1.
     """
-    if weight.binary:
+    if weight.binary and weight.scale is None:
         return np.where(weight.values.flatten(1).numpy() >= 0, 1, -1).astype(np.int64), 0
     values = weight.real().flatten(1).numpy()
     mantissas, exponents = np.frexp(values)

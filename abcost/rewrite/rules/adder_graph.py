@@ -1,4 +1,4 @@
-"""Opt-in: dot products in signed digits -> graphs of adders that outputs share."""
+"""Opt-in: dot products in signed digits, or of real values with signs -> graphs of adders that outputs share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
 class SharedAdders:
     """sum over i of +-x_i * 2**k, for every output  ->  the same sums, with what they have in common computed once.
 
-    It follows the rule signed-digits, which puts the weights on the grid; no value changes.
+    Real weights are on the grid since the rule signed-digits; binary ones of real values are +-1. No value changes.
     """
 
     phase = Phase.LOWER
@@ -24,11 +24,12 @@ class SharedAdders:
 
     def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """Only where every output reads the same inputs, and the solver holds the weights."""
-        if options.constant_multiply != "graph" or "csd_fraction_bits" not in node.attrs or in_adders(node):
+        if options.constant_multiply != "graph" or in_adders(node):
             return None
-        if graph.dot_arithmetic(node) is not DotArithmetic.REAL:
-            return None
-        return _outcome(node)
+        arithmetic = graph.dot_arithmetic(node)
+        digits = arithmetic is DotArithmetic.REAL and "csd_fraction_bits" in node.attrs
+        signs = arithmetic is DotArithmetic.SIGNED_ADD and node.consts["weight"].binary
+        return _outcome(node) if digits or signs else None
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, _match: Match) -> None:
         """The node keeps its kind and its weights: it is the same product, and the graph follows from them."""
@@ -44,11 +45,11 @@ def _outcome(node: OpNode) -> Match | Declined:
     else:
         reason = refusal(found[0])
     if reason or found is None:
-        return Declined(f"{reason}: stays in signed digits")
+        return Declined(f"{reason}: stays as it is")
     before, after = len(unshared(*found).adds), len(graph_of(node).adds)
     if after >= before:
-        return Declined(f"{before:,} adders share nothing: stays in signed digits")
-    return Match((node,), f"{before:,} adders of unrolled signed digits -> {after:,} that outputs share")
+        return Declined(f"{before:,} adders share nothing: stays as it is")
+    return Match((node,), f"{before:,} adders of outputs on their own -> {after:,} that outputs share")
 
 
 rules.add("adder-graph")(SharedAdders())
