@@ -334,7 +334,9 @@ def test_graphs_of_adders_take_at_most_three_quarters_of_signed_digits(capsys):
         assert [stage["adder_graphs"] for stage in data["stages"][:-1]] == [[], [], []]
         assert data["settings"]["constant_multiply"] == "graph"
     assert run(["analyze", *command, "--constant-multiply", "graph"]) == 0
-    assert "Constants as graphs of adders, signed digits -> shared (fpga-lut6)" in capsys.readouterr().out
+    assert (
+        "Constants as graphs of adders, outputs on their own -> shared (fpga-lut6)" in capsys.readouterr().out
+    )
 
 
 def test_graphs_of_adders_without_their_solver_are_one_line(capsys, monkeypatch):

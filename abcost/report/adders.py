@@ -8,7 +8,7 @@ from abcost.cost.adders import Adders
 from abcost.report import quantity
 from abcost.report.report import Report
 
-TITLE = "Constants as graphs of adders, signed digits -> shared"
+TITLE = "Constants as graphs of adders, outputs on their own -> shared"
 NOTE = (
     "Both built whole, a position per cycle, each adder as wide as its sums; without those of biases. "
     "Their weights are wiring: stored nowhere."
