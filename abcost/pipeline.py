@@ -14,6 +14,7 @@ from abcost.accelerator.devices import check_target
 from abcost.accelerator.energy import energy_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.unrolled import Unrolled, organise_unrolled
 from abcost.classify.suspicions import suspicions
 from abcost.classify.tally import tally
 from abcost.core.garbage import collector_paused
@@ -21,6 +22,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.core.kinds import OpKind
 from abcost.core.log import LogEntry, Phase
+from abcost.cost.adders import shared_adders
 from abcost.cost.organisation import Lanes
 from abcost.cost.price import price, unpriced
 from abcost.cost.provenance import figures_used
@@ -333,6 +335,7 @@ def _priced(
     stage: StageGraph, table: CostTable, settings: _Settings, verification: Verification | None
 ) -> Stage:
     nodes = price(stage.graph, table, width=settings.width, organisation=settings.organisation)
+    organised, layers = _organised(stage.graph, table, settings)
     return Stage(
         stage.name,
         tally(stage.graph, settings.width),
@@ -340,8 +343,10 @@ def _priced(
         stage.exact,
         stage.log,
         verification.error_of(stage.name) if verification else None,
-        _organised(stage.graph, table, settings),
+        organised,
         unpriced(nodes, table),
+        shared_adders(stage.graph, table, settings.width),
+        layers,
     )
 
 
@@ -380,13 +385,22 @@ def _slopes(rewriting: RewriteOptions) -> dict[str, Any]:
     return {"slopes": sets} if sets else {}
 
 
-def _organised(graph: OpGraph, table: CostTable, settings: _Settings) -> Organised | None:
+def _organised(
+    graph: OpGraph, table: CostTable, settings: _Settings
+) -> tuple[Organised | None, tuple[Unrolled, ...]]:
+    """The accelerator, and binary layers that are unrolled whole, where graphs of adders were asked for."""
     if settings.accelerator is None:
-        return None
+        return None, ()
     width, fraction_bits = settings.width, settings.rewriting.fraction_bits
-    found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=settings.accelerator)
+    wishes, layers = settings.accelerator, tuple[Unrolled, ...]()
+    if settings.rewriting.constant_multiply == "graph":
+        graph, found, layers = organise_unrolled(
+            graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes
+        )
+    else:
+        found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
     spent = energy_of(graph, table, found, width=width, fraction_bits=fraction_bits)
-    return replace(found, energy=spent)
+    return replace(found, energy=spent), layers
 
 
 def _kept_softmax(stages: Sequence[Stage], rewriting: RewriteOptions) -> list[str]:

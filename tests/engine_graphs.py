@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.folding import divisors
+from abcost.core.adders.of_node import ATTRIBUTE
 from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
@@ -18,7 +19,7 @@ from strategies import conv_attrs
 
 FRACTION_BITS = 6
 WIDTH = 24
-KINDS = ("binary", "signed sum", "real", "whole", "digits", "linear")
+KINDS = ("binary", "signed sum", "real", "whole", "digits", "adders", "shared signs", "linear")
 
 
 @dataclass
@@ -70,8 +71,23 @@ class Made:
     def sign(self, at_zero=1):
         return self.node(OpKind.SIGN, attrs={"at_zero": at_zero})
 
-    def conv(self, channels, kernel, *, binary, stride=1, padding=0, bias=False, digits=False, whole=False):
-        """The convolution `dot`; digits: its weights are worked off as signed digits; whole: they have 8 bits."""
+    def conv(
+        self,
+        channels,
+        kernel,
+        *,
+        binary,
+        stride=1,
+        padding=0,
+        bias=False,
+        digits=False,
+        adders=False,
+        whole=False,
+    ):
+        """The convolution `dot`.
+
+        digits: its weights are worked off as signed digits; adders: they are a graph; whole: they have 8 bits.
+        """
         n, taken, rows, columns = self.shape
         shape = (channels, taken, kernel, kernel)
         weight = self.signs(*shape) if binary else Constant(self.random(*shape, scale=0.5))
@@ -81,8 +97,10 @@ class Made:
             weight = Constant(torch.randint(-100, 101, shape, generator=self.generator).to(torch.int8))
         out = (n, channels, *((size + 2 * padding - kernel) // stride + 1 for size in (rows, columns)))
         attrs = conv_attrs(weight.values, out, stride=stride, padding=padding)
-        if digits:
+        if digits or (adders and not binary):
             attrs["csd_fraction_bits"] = FRACTION_BITS
+        if adders:
+            attrs[ATTRIBUTE] = True
         more = {"bias": Constant(self.random(channels))} if bias else {}
         return self.node(OpKind.CONV, "dot", attrs, out, weight=weight, **more)
 
@@ -202,8 +220,11 @@ def engine_cases(draw, kinds=KINDS):
     sizes = st.integers(max(1, kernel - 2 * padding), 4)
     made = Made(draw(st.integers(0, 999)), (1, 2, draw(sizes), draw(sizes)) if image else (1, 2))
     made.stem(taken)
-    binary_weights = kind in ("binary", "signed sum") or (kind == "linear" and draw(st.booleans()))
-    if kind == "binary" or (binary_weights and kind == "linear" and draw(st.booleans())):
+    binary_weights = kind in ("binary", "shared signs", "signed sum") or (
+        kind == "linear" and draw(st.booleans())
+    )
+    behind_signs = kind == "binary" or (kind == "shared signs" and draw(st.booleans()))
+    if behind_signs or (binary_weights and kind == "linear" and draw(st.booleans())):
         made.sign(draw(st.sampled_from([1, -1])))
     bias = draw(st.booleans())
     if image:
@@ -215,6 +236,7 @@ def engine_cases(draw, kinds=KINDS):
             padding=padding,
             bias=bias,
             digits=kind == "digits",
+            adders=kind in ("adders", "shared signs"),
             whole=kind == "whole",
         )
     else:
@@ -226,12 +248,8 @@ def engine_cases(draw, kinds=KINDS):
     taps = taken * kernel * kernel
     assume(max(float(v.abs().max()) for v in net.values.values()) < 2.0 ** (WIDTH - 1 - FRACTION_BITS))
     leaf = Leaf(draw(st.sampled_from([4, 12, 36])), draw(st.sampled_from([2, 4])))
-    return (
-        net,
-        draw(st.sampled_from(list(divisors(channels)))),
-        draw(st.sampled_from(list(divisors(taps)))),
-        leaf,
-    )
+    pe, simd = (draw(st.sampled_from(list(divisors(n)))) for n in (channels, taps))
+    return (net, channels, taps, leaf) if kind in ("adders", "shared signs") else (net, pe, simd, leaf)
 
 
 def _ending(draw, made):

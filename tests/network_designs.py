@@ -13,9 +13,12 @@ from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, divisors
 from abcost.circuit.joined import join_branches
+from abcost.core.adders.of_node import ATTRIBUTE
+from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import FixedPoint, execute
+from abcost.core.kinds import DOTS
 from abcost.models.stir import stir
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import double_stages
@@ -29,11 +32,14 @@ REQUESTS = {
     "xnornet_18": Request("xnornet_18", **SMALL),
     "bnn_18": Request("bnn_18", **SMALL),
     "reactnet_18, no multiplier": Request("reactnet_18", **SMALL),
+    "reactnet_18, adders": Request("reactnet_18", **SMALL),
     "reactnet_a": Request("reactnet_a", inputs=(InputSpec((1, 3, 32, 32)),), base_width=4, blocks=(1, 1, 1)),
     "own": Request(f"{USERS}/bnn_function.py:factory", inputs=(InputSpec((1, 3, 8, 4)),)),
     "residual": Request(f"{USERS}/bnn_residual.py:factory", inputs=(InputSpec((1, 2, 7, 6)),)),
 }
 NO_MULTIPLIER = RewriteOptions(weight_scale="po2", constant_multiply="csd")
+ADDERS = RewriteOptions(weight_scale="po2", constant_multiply="graph")
+OPTIONS = {"reactnet_18, no multiplier": NO_MULTIPLIER, "reactnet_18, adders": ADDERS}
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,19 @@ def lowered(name, fraction_bits):
     subject = resolve(REQUESTS[name])
     if name not in ("own", "residual"):
         stir(subject.model)
-    options = NO_MULTIPLIER if name.endswith("no multiplier") else RewriteOptions()
+    options = OPTIONS.get(name, RewriteOptions())
     rewritten = double_stages(subject, replace(options, fraction_bits=fraction_bits))[1].stages[-1].graph
     return join_branches(rewritten)
 
 
-def case(name, *, width=20, fraction_bits=9, images=2, folding=None):
+def case(name, *, width=20, fraction_bits=9, images=2, folding=None, in_adders=False):
     """A network at small foldings: `folding` gives one per engine, by default up to two channels and a window's row."""
     graph = lowered(name, fraction_bits)
+    if in_adders:
+        edit = Edit(graph)
+        for node in graph.of_kind(*DOTS):
+            edit.replace(node, attrs={**node.attrs, ATTRIBUTE: True})
+        graph = edit.freeze()
     found = engines(graph, width)
     chosen = [(folding or _small)(engine) for engine in found]
     net = describe_network(graph, found, chosen, NumberFormat(width, fraction_bits))
@@ -78,4 +89,6 @@ def case(name, *, width=20, fraction_bits=9, images=2, folding=None):
 
 
 def _small(engine):
+    if engine.in_adders:
+        return Folding(engine.channels, engine.taps)
     return Folding(2 if engine.channels % 2 == 0 else 1, max(d for d in divisors(engine.taps) if d <= 24))

@@ -21,6 +21,8 @@ from abcost.core.log import Phase
 from abcost.core.precision import precision_of
 from abcost.core.primitives import CLASS_OF, FREE, OpClass, Origin, Primitive
 from abcost.core.values import whole_numbers
+from abcost.cost.memory import traffic_of
+from abcost.cost.organisation import Lanes, cycles_of, units_of
 from abcost.errors import GraphError
 from abcost.rewrite import RewriteOptions, rewrite
 from strategies import Module, const, single, traced
@@ -363,6 +365,24 @@ def test_digits_of_a_convolution_count_each_weight_as_often_as_it_is_used():
     positions = 3 * 2
     assert primitives(graph) == {"shift_constant": positions * 6, "add": positions * 6}
     assert macs(graph)[0] == positions * 4
+
+
+def test_a_graph_of_adders_counts_each_adder_at_every_position_and_is_built_whole():
+    # y0 = 3 (a + b), y1 = 5 (a + b) of 16 bits at 2 x 3 positions: s = a + b has 17 bits; 3 s = 4 s - s (or s + 2 s)
+    # and 5 s = s + 4 s have 19 and 20 (5 * 2**16 needs 19 and a sign): their lowest bits are those of s
+    conv = nn.Conv2d(2, 2, 1)
+    conv.weight.data = torch.tensor([[3.0, 3.0], [5.0, 5.0]]).reshape(2, 2, 1, 1)
+    options = RewriteOptions(constant_multiply="graph")
+    graph = rewrite(traced(lambda m, x: m.conv(x), (1, 2, 2, 3), conv=conv), Phase.LOWER, options).graph
+    (node,) = graph.of_kind(OpKind.CONV)
+    counts = counts_of(graph, node, 16)
+    assert sum(c.count for c in counts) == 6 * (3 + 2)  # and a bias for either channel
+    assert {c.primitive for c in counts} == {Primitive.ADD}
+    assert [(c.width, c.count, c.each) for c in counts if c.width < 18] == [(16, 6 * 2, 2), (17, 6, 1)]
+    assert all(c.count == 6 * c.each for c in counts)
+    assert sum(unit.count for unit in units_of(node, counts, Lanes(2))) == 2 * 5
+    assert cycles_of(counts, Lanes(2)) == 3
+    assert traffic_of(graph, node, 16).read_bits == 0  # weights and biases are wiring
 
 
 # origins

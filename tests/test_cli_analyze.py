@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import pandas as pd
 import pytest
@@ -313,6 +314,39 @@ def test_lossy_lowering_is_said_to_be_lossy(capsys):
     assert by_stage(data, "ops")["add_and_bit"]["multiply"] == 0
     assert by_stage(data, "exact") == {**dict.fromkeys(STAGES, True), "add_and_bit": False}
     assert (data["settings"]["weight_scale"], data["settings"]["constant_multiply"]) == ("po2", "csd")
+
+
+def test_graphs_of_adders_take_at_most_three_quarters_of_signed_digits(capsys):
+    """The stem of 3 x 3 x 3 products and the classifier of the digits network, on both sorts of target."""
+    command = ["reactnet_18", "--preset", "digits", "--base-width", "8", "--blocks", "1,1"]
+    for target, area in (("fpga-lut6", "luts"), ("asic-45nm", "area_um2")):
+        data = data_of(capsys, *command, "-t", target, "--constant-multiply", "graph")
+        found = {layer["layer"]: layer for layer in data["stages"][-1]["adder_graphs"]}
+        shape = {name: [of[key] for key in ("inputs", "outputs", "positions")] for name, of in found.items()}
+        assert shape == {"conv1": [27, 8, 64], "layer2.0.downsample.1": [8, 16, 16], "fc": [16, 10, 1]}
+        # the shortcut has weights of +-1: 7 adders an output where nothing is shared
+        assert found["layer2.0.downsample.1"]["csd"]["adders"] == 7 * 16
+        for layer in found.values():
+            for name in ("adders", "adder_bits", area, "energy_pj", "energy_pj_low", "energy_pj_high"):
+                assert 0 < layer["graph"][name] <= 0.75 * layer["csd"][name], name
+            ends = [layer["graph"][f"energy_pj{end}"] for end in ("_low", "", "_high")]
+            assert ends == sorted(ends)
+        assert [stage["adder_graphs"] for stage in data["stages"][:-1]] == [[], [], []]
+        assert data["settings"]["constant_multiply"] == "graph"
+    assert run(["analyze", *command, "--constant-multiply", "graph"]) == 0
+    assert (
+        "Constants as graphs of adders, outputs on their own -> shared (fpga-lut6)" in capsys.readouterr().out
+    )
+
+
+def test_graphs_of_adders_without_their_solver_are_one_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "da4ml", None)
+    assert run(["analyze", *SMALL, "--constant-multiply", "graph"]) == 2
+    found = capsys.readouterr()
+    assert (found.out, found.err) == (
+        "",
+        "error: --constant-multiply graph needs da4ml, which is not installed; pip install 'abcost[adders]'\n",
+    )
 
 
 @pytest.mark.parametrize("text", ["1if", "{[]: 1}", "-" * 10_000 + "1", "[" * 10_000, "deep"])

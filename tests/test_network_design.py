@@ -35,6 +35,18 @@ def test_every_tensor_between_engines_equals_the_interpreter(name):
     assert first_difference(made.net, found, wanted)[1] == ""
 
 
+def test_binary_layers_as_graphs_of_adders_equal_the_interpreter():
+    """Every layer of a network unrolled whole, padded ones with signs that are 0 outside the map."""
+    made = case("reactnet_18, adders", folding=lambda e: Folding(e.channels, e.taps), in_adders=True)
+    binary = [stage.design for stage in made.net.stages if stage.design.engine.dot.consts["weight"].binary]
+    assert [design.engine.name for design in binary] == [
+        "layer1.0.conv1", "layer2.0.conv1", "layer2.0.downsample.1"
+    ]  # fmt: skip
+    assert all("shift_add" in {part.op for part in design.sums.parts} for design in binary)
+    found, expected = run_network(made.net, made.images), made.expected()
+    assert torch.equal(logits_of(made.net, found), expected[made.net.logits.node].flatten(1))
+
+
 def test_edges_of_a_small_reactnet():
     """Stem 8 channels on 8 x 8, one block on 8 x 8, one on 4 x 4 with a pooled shortcut, ten classes.
 

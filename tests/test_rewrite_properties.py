@@ -21,7 +21,12 @@ from strategies import FRACTION_BITS, legal_graphs
 OPTIONS = RewriteOptions(fraction_bits=FRACTION_BITS)
 EVERYTHING = RewriteOptions(fraction_bits=FRACTION_BITS, weight_scale="po2", constant_multiply="csd")
 options = st.sampled_from(
-    [OPTIONS, EVERYTHING, RewriteOptions(fraction_bits=FRACTION_BITS, constant_multiply="csd")]
+    [
+        OPTIONS,
+        EVERYTHING,
+        RewriteOptions(fraction_bits=FRACTION_BITS, constant_multiply="csd"),
+        RewriteOptions(fraction_bits=FRACTION_BITS, constant_multiply="graph"),
+    ]
 )
 
 

@@ -7,9 +7,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from abcost.core.adders.shared import shared
+from abcost.core.adders.signed_digits import signed_digits
+from abcost.core.adders.unshared import unshared
 from abcost.core.graph import OpGraph
 from abcost.core.interpret import FixedPoint, execute
 from abcost.core.kinds import OpKind
@@ -19,7 +23,6 @@ from abcost.rtl.placed import placed
 from abcost.rtl.simulate import simulate, simulator
 from abcost.rtl.testbench import bench
 from abcost.rtl.unit import Unit, build, templates
-from abcost.rtl.units.digits import signed_digits
 from abcost.rtl.units.exponents import prelu_selection
 from abcost.rtl.vectors import rows_of
 from simulators import need_simulator
@@ -30,6 +33,15 @@ UNITS: dict[str, list[dict[str, object]]] = {
     "multiply": [*({"width": w} for w in WIDTHS), {"width": 32}, {"width": 8, "full": False}],
     "multiply_lut": [{"width": w} for w in (2, 3, *WIDTHS, 31, 32)],
     "multiply_constant": [{"width": w, "constant": c} for w in WIDTHS for c in (7, -45, 1, 64, 0)],
+    "adder_graph": [
+        {"graph": drawn(np.array(matrix)), "width": w}
+        for drawn in (unshared, shared) for w in (1, *WIDTHS)
+        for matrix in (
+            [[3, 3, -7], [5, 5, 0], [0, 0, 0], [-64, 12, 1]], [[-45, 1]], [[1, -1, -1, 1, 1], [1, 1, -1, -1, 1]],
+            [[6]])],
+    "shift_add": [
+        {"left": left, "left_shift": i, "right": w, "right_shift": j, "width": w + 9, "subtract": s}
+        for w in WIDTHS for left, i, j in ((w, 0, 0), (w + 2, 3, 0), (w, 0, 7), (0, 0, 1)) for s in (False, True)],
     "add": [{"width": w, "subtract": s} for w in (*WIDTHS, 64) for s in (False, True)],
     "compare": [{"width": w} for w in WIDTHS],
     "compare_constant": [{"width": w, "level": v} for w in WIDTHS for v in (-8, 0, 5)],
@@ -107,6 +119,8 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "multiply": ("a * b", "a * b ^ 1"),
     "multiply_lut": ("(d1[2] ^ d1[1])", "(d1[2] | d1[1])"),
     "multiply_constant": ("<<< 0", "<<< 1"),
+    "adder_graph": (" - ", " + "),
+    "shift_add": ("(q <<< 0)", "(q <<< 1)"),
     "add": ("a + b", "a | b"),
     "compare": (">=", ">"),
     "compare_constant": (">=", ">"),

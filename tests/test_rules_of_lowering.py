@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from abcost.classify import tally
+from abcost.core.adders.of_node import in_adders
 from abcost.core.interpret import FixedPoint, execute
 from abcost.core.kinds import OpKind
 from abcost.core.log import Phase
@@ -255,6 +256,66 @@ def test_real_convolutions_and_classifiers_in_signed_digits():
         lambda m, x: m.fc(m.conv(x).flatten(1)), options=CSD, conv=nn.Conv2d(2, 3, 3), fc=nn.Linear(12, 2)
     )
     assert sum(tally(after, 16).by_origin().values()) == 0
+
+
+# graphs of adders
+
+
+GRAPH = RewriteOptions(constant_multiply="graph")
+
+
+def test_real_convolutions_and_classifiers_as_graphs_of_adders():
+    torch.manual_seed(0)
+    before, after, log = lowered(
+        lambda m, x: m.fc(m.side(m.conv(x)).flatten(1)),
+        options=GRAPH,
+        conv=nn.Conv2d(2, 3, 3, stride=2, padding=2),
+        side=nn.Conv2d(3, 4, 1, bias=False),
+        fc=nn.Linear(36, 2),
+    )
+    dots = after.of_kind(OpKind.CONV, OpKind.LINEAR)
+    assert [in_adders(node) for node in dots] == [True] * 3
+    assert sum(tally(after, 16).by_origin().values()) == 0
+    found = [entry for entry in log if entry.rule == "adder-graph"]
+    assert [(entry.fired, entry.exact, entry.error) for entry in found] == [(True, True, None)] * 3
+    x = [edge_values(SHAPE)]
+    (old,), (new,) = execute(before, x, FixedPoint(12)).values(), execute(after, x, FixedPoint(12)).values()
+    assert torch.equal(old, new)
+    (coarse,), (same,) = (execute(g, x, FixedPoint(6)).values() for g in (before, after))
+    assert torch.equal(coarse, same)  # on a coarser grid the constants are others, and the adders are not run
+
+
+def test_sums_of_real_values_with_signs_as_graphs_of_adders():
+    torch.manual_seed(1)
+    weight = nn.Parameter(torch.randn(6, 2, 2, 2))
+    before, after, log = lowered(lambda m, x: F.conv2d(x, m.weight.sign()), options=GRAPH, weight=weight)
+    (node,) = after.of_kind(OpKind.CONV)
+    assert in_adders(node)
+    assert "csd_fraction_bits" not in node.attrs
+    (entry,) = [entry for entry in log if entry.rule == "adder-graph"]
+    negative = int((weight < 0).flatten(1).all(1).sum())  # minus a sum of eight takes one more
+    assert entry.detail.startswith(f"{6 * 7 + negative} adders of outputs on their own -> ")
+    x = [edge_values(SHAPE)]
+    (old,), (new,) = execute(before, x, FixedPoint(12)).values(), execute(after, x, FixedPoint(12)).values()
+    assert torch.equal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        (nn.Conv2d(2, 4, 3, groups=2), "grouped or transposed: stays as it is"),
+        (nn.Conv2d(2, 1, 1), "2 adders share nothing: stays as it is"),
+    ],
+)
+def test_what_makes_no_graph_of_adders_stays_in_signed_digits(layer, why):
+    with torch.no_grad():
+        weights = torch.tensor([0.75, 1.0])  # of the second: 1 - 1/4 and 1, three digits, two adders
+        layer.weight.copy_(weights.reshape(1, 2, 1, 1) if layer.groups == 1 else torch.randn(4, 1, 3, 3))
+    _, after, log = lowered(lambda m, x: m.layer(x), options=GRAPH, layer=layer)
+    (node,) = after.of_kind(OpKind.CONV)
+    assert node.attrs["csd_fraction_bits"] == 12
+    assert not in_adders(node)
+    assert reason(log, "adder-graph") == why
 
 
 def test_signed_digits_leave_shifts_and_binary_products_alone():

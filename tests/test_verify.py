@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from abcost.core.adders.of_node import graph_of as graph_of_adders
 from abcost.core.inputs import InputSpec, of_models_type
 from abcost.core.interpret import FixedPoint
 from abcost.core.kinds import OpKind
@@ -143,6 +144,14 @@ def test_models_of_other_forms_hold(name):
 
 
 AFTER = ("add_and_bit", "add_and_bit, rounding")
+
+
+def test_graphs_of_adders_hold():
+    found = verified(Net(), NET, options=RewriteOptions(constant_multiply="graph"))
+    assert found.holds
+    after = [c for c in found.comparisons if (c.after, c.arithmetic) == ("add_and_bit", "fixed point")]
+    assert [c.error for c in after] == [0.0] * len(after)
+    assert {c.inputs for c in after} == {"normal", "zeros", "border", "thresholds"}
 
 
 @pytest.mark.parametrize("options", [EXACT, CSD, EVERYTHING], ids=["exact", "csd", "csd and po2"])
@@ -288,6 +297,17 @@ def test_wrong_digits_are_caught(monkeypatch):
     monkeypatch.setattr(SignedDigits, "apply", broken)
     found = verified(Net(), NET, options=CSD)
     assert {c.after for c in failures(found)} == {"add_and_bit"}
+
+
+def test_a_wrong_adder_is_caught(monkeypatch):
+    def broken(node):
+        graph = graph_of_adders(node)
+        first = graph.adds[0]
+        return dataclasses.replace(graph, adds=(first._replace(subtract=not first.subtract), *graph.adds[1:]))
+
+    monkeypatch.setattr("abcost.core.adders.of_node.graph_of", broken)
+    found = verified(Net(), NET, options=RewriteOptions(constant_multiply="graph"))
+    assert {c.after for c in failures(found) if c.arithmetic == "fixed point"} == {"add_and_bit"}
 
 
 def test_a_threshold_at_the_border_needs_the_probe(monkeypatch):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from abcost.accelerator.design.net import NumberFormat
 from abcost.classify.counts import Count, counts_of
 from abcost.classify.signed_digits import nonzero_digits
+from abcost.core.adders.of_node import in_adders
 from abcost.core.graph import OpGraph, taps
 from abcost.core.kinds import DOTS, DotArithmetic, OpKind
 from abcost.core.node import OpNode
@@ -56,7 +57,12 @@ class Engine:
     @property
     def in_digits(self) -> bool:
         """Whether its weights are worked off digit by digit."""
-        return "csd_fraction_bits" in self.dot.attrs
+        return "csd_fraction_bits" in self.dot.attrs and not self.in_adders
+
+    @property
+    def in_adders(self) -> bool:
+        """Whether it is a graph of adders: built whole, for a position in every clock cycle."""
+        return in_adders(self.dot)
 
     @property
     def name(self) -> str:
@@ -98,7 +104,7 @@ def _engine(graph: OpGraph, dot: OpNode, chain: Sequence[Work], width: int) -> E
     channels = dot.shape[1] if len(dot.shape) > 2 and dot.kind.value == "conv" else dot.shape[-1]
     fraction_bits = dot.attrs.get("csd_fraction_bits")
     digits = 1
-    if fraction_bits is not None:
+    if fraction_bits is not None and not in_adders(dot):
         digits = max(1, int(nonzero_digits(dot.consts["weight"].values, fraction_bits).max()))
     return Engine(
         dot=dot,

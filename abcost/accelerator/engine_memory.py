@@ -81,7 +81,8 @@ def weight_word(engine: Engine, number: NumberFormat) -> int:
     if weight is None:
         return 0
     if number not in engine.words:
-        bits = bits_of_weights(engine.dot, number.width)["weight"] // max(1, weight.count) or number.width
+        bits = bits_of_weights(engine.dot, number.width)["weight"] // max(1, weight.count)
+        bits = bits or (1 if weight.binary else number.width)
         if engine.arithmetic is DotArithmetic.REAL:
             needed = stored_bits(weight, number.width, weight_fraction(weight, number))
             bits = min(bits, max(2, needed))  # with a sign

@@ -38,13 +38,20 @@ def divisors(n: int) -> tuple[int, ...]:
 
 
 def foldings(engine: Engine) -> list[Folding]:
-    """All that the engine can have: PE divides the channels, SIMD divides K."""
+    """All that the engine can have: PE divides the channels, SIMD divides K; a graph of adders has all of both."""
+    if engine.in_adders:
+        return [whole(engine)]
     return [
         Folding(pe, simd)
         for simd in divisors(engine.taps)
         if simd <= MOST_SIMD[engine.arithmetic]
         for pe in divisors(engine.channels)
     ]
+
+
+def whole(engine: Engine) -> Folding:
+    """All channels and all products of each in one cycle."""
+    return Folding(engine.channels, engine.taps)
 
 
 def products(folding: Folding) -> int:

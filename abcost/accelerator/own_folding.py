@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abcost.accelerator.engine import Engine
-from abcost.accelerator.folding import MOST_SIMD, Folding, divisors
+from abcost.accelerator.folding import MOST_SIMD, Folding, divisors, whole
 from abcost.accelerator.result import GivenPart
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
@@ -91,6 +91,13 @@ class OwnFolding:
                 raise UsageError(
                     f"{where}: {what} {value} does not divide its {size} {of_what}; nearest: {_nearest(value, size)}"
                 )
+        if engine.in_adders:
+            if given.folding != whole(engine):
+                raise UsageError(
+                    f"{where} is a graph of adders, which is built whole: PE {engine.channels}, SIMD {engine.taps}, or "
+                    "leave it out"
+                )
+            return
         most = MOST_SIMD[engine.arithmetic]
         if given.folding.simd > most:
             raise UsageError(

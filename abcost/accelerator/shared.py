@@ -38,7 +38,7 @@ from abcost.core.unit_size import SIZES
 from abcost.cost.organisation import Unit
 from abcost.cost.stored import stored_elsewhere
 from abcost.cost.table import CostTable
-from abcost.errors import CostError
+from abcost.errors import CostError, UsageError
 
 _ARRAYS = [Folding(2**p, 2**s) for p in range(11) for s in range(10)]
 """PE up to 1024, SIMD up to 512: sizes of the arrays that are tried."""
@@ -57,6 +57,11 @@ class Shared:
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
+        if any(engine.in_adders for engine in self.engines):
+            raise UsageError(
+                "--organisation shared has one engine for all layers, and --constant-multiply graph builds adders "
+                "for one: give --constant-multiply csd, or leave --organisation out"
+            )
         self.designer = Designer(graph, NumberFormat(width, fraction_bits), leaf)
         self._groups = {
             arithmetic: [e for e in self.engines if e.arithmetic is arithmetic]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 FASTEST = "max"
 """The clock of who asks for the highest that is met."""
+
+CONSTANT_MULTIPLY: Final[tuple[Literal["keep", "csd", "graph"], ...]] = ("keep", "csd", "graph")
+"""What can become of products with constants."""
 
 _T = TypeVar("_T", bound=str)
 
@@ -98,16 +101,21 @@ def rewriting(
 ) -> RewriteOptions:
     """The opt-in lowering that the user asked for; `slopes` is of `model`: a file, or layer -> exponents.
 
-    Raises UnknownName or UsageError.
+    Raises UnknownName or UsageError; MissingExtra for graphs of adders without their solver.
     """
+    from abcost.core.adders.shared import check_solver
     from abcost.models.slope_sets import read_slope_sets
     from abcost.rewrite import RewriteOptions
+
+    multiply = choice("--constant-multiply", constant_multiply, CONSTANT_MULTIPLY)
+    if multiply == "graph":
+        check_solver()
 
     if isinstance(slopes, str | Path):
         slopes = read_slope_sets(Path(slopes), model)
     return RewriteOptions(
         weight_scale=choice("--weight-scale", weight_scale, ("exact", "po2")),
-        constant_multiply=choice("--constant-multiply", constant_multiply, ("keep", "csd")),
+        constant_multiply=multiply,
         fraction_bits=fraction_bits,
         slopes={layer: tuple(exponents) for layer, exponents in (slopes or {}).items()},
         leave_out_softmax=leave_out_softmax,

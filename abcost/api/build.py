@@ -81,7 +81,7 @@ def build(
     fraction_bits: int | None = None,
     argmax: bool = False,
     weight_scale: Literal["exact", "po2"] = "exact",
-    constant_multiply: Literal["keep", "csd"] = "keep",
+    constant_multiply: Literal["keep", "csd", "graph"] = "keep",
     **network: Unpack[NetworkOptions],
 ) -> Built:
     """Write a network as one circuit in Verilog, as `abcost build` does; simulate it to the bit, and route it.

@@ -47,12 +47,13 @@ class LoweringOptions(TypedDict, total=False):
     """What else becomes shifts and adds.
 
     weight_scale: "exact" (default), or "po2": scales of binary weights are rounded to powers of two (lossy).
-    constant_multiply: "keep" (default), or "csd": products with constants in canonical signed digits.
+    constant_multiply: "keep" (default); "csd": products with constants in canonical signed digits; "graph": with
+    sub-expressions that outputs share (needs the extra adders).
     fraction_bits: bits after the binary point, of such constants and of fixed-point execution (12).
     """
 
     weight_scale: Literal["exact", "po2"]
-    constant_multiply: Literal["keep", "csd"]
+    constant_multiply: Literal["keep", "csd", "graph"]
     fraction_bits: int
 
 

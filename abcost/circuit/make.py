@@ -19,6 +19,7 @@ from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import family_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.unrolled import organise_unrolled
 from abcost.circuit.estimate import estimate
 from abcost.circuit.joined import join_branches
 from abcost.core.graph import OpGraph
@@ -92,9 +93,13 @@ def make_circuit(
     rewriting, graph = in_format(subject, samples, form)
     number = NumberFormat(width, rewriting.fraction_bits)
     table = CostTable.load(target)
-    organised = organise(
-        graph, table, width=width, fraction_bits=number.fraction_bits, wishes=replace(wishes, streamed=True)
-    )
+    wishes, fraction_bits = replace(wishes, streamed=True), number.fraction_bits
+    if rewriting.constant_multiply == "graph":
+        graph, organised, _ = organise_unrolled(
+            graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes
+        )
+    else:
+        organised = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
     if organised.refusal:
         raise UsageError(f"there is no such circuit: {organised.refusal}")
     outside = [layer.name for layer in organised.layers if layer.weights in ("external", "uram", "spram")]

@@ -6,6 +6,7 @@ the width of the residual path.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
@@ -14,6 +15,8 @@ import torch
 
 from abcost.classify import functions
 from abcost.classify.signed_digits import nonzero_digits
+from abcost.core.adders.of_node import graph_of, in_adders
+from abcost.core.adders.widths import adders_by_bits, signed_range
 from abcost.core.bits import popcount_bits
 from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph, taps
@@ -95,6 +98,9 @@ def _dot(site: _Site) -> Iterator[Count]:
     product = site.graph.dot_product(site.node)
     m, n = product.bits(site.real_width)
     sum_width = min(site.real_width, m + n + popcount_bits(k))
+    if in_adders(site.node) and product.arithmetic in (DotArithmetic.REAL, DotArithmetic.SIGNED_ADD):
+        yield from _shared_adders(site)
+        return
     match product.arithmetic:
         case DotArithmetic.XNOR:
             yield from _popcounts(macs, k)
@@ -123,6 +129,26 @@ def _dot(site: _Site) -> Iterator[Count]:
             yield site.of(Primitive.ADD, macs)
     if "bias" in site.node.consts:
         yield site.of(Primitive.ADD, site.n, site.real_width)
+
+
+def _shared_adders(site: _Site) -> Iterator[Count]:
+    """All adders of the graph at every position, each as wide as its sums, and one per channel that adds a bias."""
+    (source,) = site.graph.sources(site.node)
+    by_bits = Counter(adders_by_bits(graph_of(site.node), *input_range(site.graph, source, site.real_width)))
+    channels = site.node.consts["weight"].values.shape[0]
+    if "bias" in site.node.consts:
+        by_bits[site.real_width] += channels
+    positions = site.n // channels
+    for bits, adders in sorted(by_bits.items()):
+        yield replace(site.of(Primitive.ADD, adders * positions, bits), each=adders)
+
+
+def input_range(graph: OpGraph, source: OpNode, real_width: int) -> tuple[int, int]:
+    """Least and greatest whole number that stands for a value of a node on its way into adders.
+
+    Real values are all that `real_width` bits of two's complement hold.
+    """
+    return signed_range(max(2, graph.precision(source).width(real_width)))
 
 
 def _popcounts(bits: int, k: int) -> Iterator[Count]:

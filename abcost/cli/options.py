@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from abcost.api.arguments import accelerator, choice, default_target, rewriting
+from abcost.api.arguments import CONSTANT_MULTIPLY, accelerator, choice, default_target, rewriting
 from abcost.models.network import PROPERTIES
 
-__all__ = ["accelerator", "choice", "default_target", "rewriting"]
+__all__ = ["CONSTANT_MULTIPLY", "accelerator", "choice", "default_target", "rewriting"]
 
 Model = Annotated[
     str,
@@ -41,7 +41,10 @@ WeightScale = Annotated[
 ]
 ConstantMultiply = Annotated[
     str,
-    typer.Option(help="keep, or csd: products with constants as shifts and adds in canonical signed digits."),
+    typer.Option(
+        help="keep; csd: products with constants as shifts and adds in canonical signed digits; graph: with "
+        "sub-expressions that outputs share (extra adders)."
+    ),
 ]
 FractionBits = Annotated[
     int, typer.Option(help="Bits after the binary point, of csd constants and of fixed-point execution.")

@@ -109,7 +109,7 @@ def sweep(
     common: SweepOptions = {
         **network.properties,  # type: ignore[typeddict-item]
         "weight_scale": options.choice("--weight-scale", weight_scale, ("exact", "po2")),
-        "constant_multiply": options.choice("--constant-multiply", constant_multiply, ("keep", "csd")),
+        "constant_multiply": options.choice("--constant-multiply", constant_multiply, options.CONSTANT_MULTIPLY),
     }  # fmt: skip
     several = (targets, devices, *numbers, foldings)
     each = count_of(*(len(dict.fromkeys(one)) for one in several))

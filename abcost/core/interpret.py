@@ -21,6 +21,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from abcost.core.adders.of_node import in_adders
+from abcost.core.adders.of_node import run_node as run_in_adders
 from abcost.core.arithmetic import Arithmetic, FixedPoint, Floating, is_power_of_two
 from abcost.core.chain import Value
 from abcost.core.graph import OpGraph, taps
@@ -257,15 +259,24 @@ def _convolution(node: OpNode, x: torch.Tensor, weight: torch.Tensor) -> torch.T
     return result
 
 
+def _products(node: OpNode, x: torch.Tensor, arithmetic: Arithmetic) -> torch.Tensor:
+    """Sums of products with the weights; by its adders where the node has such, and they hold what it multiplies by."""
+    weight = _c(node, "weight", arithmetic)
+    held = in_adders(node) and torch.equal(weight, node.consts["weight"].real())
+    if held and isinstance(arithmetic, FixedPoint):
+        return run_in_adders(node, x, arithmetic.fraction_bits)
+    return _convolution(node, x, weight) if node.kind is OpKind.CONV else x @ weight.t()
+
+
 def _conv(node: OpNode, x: list[torch.Tensor], arithmetic: Arithmetic) -> torch.Tensor:
-    y = _convolution(node, x[0], _c(node, "weight", arithmetic))
+    y = _products(node, x[0], arithmetic)
     if "bias" in node.consts:
         y = y + _c(node, "bias", arithmetic).reshape(1, -1, *[1] * (y.dim() - 2))
     return arithmetic.settle(y)
 
 
 def _linear(node: OpNode, x: torch.Tensor, arithmetic: Arithmetic, divisor: int = 1) -> torch.Tensor:
-    y = x @ _c(node, "weight", arithmetic).t()
+    y = _products(node, x, arithmetic)
     y = y / (divisor * int(node.attrs.get("divisor", 1)))
     if "bias" in node.consts:
         y = y + _c(node, "bias", arithmetic)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from abcost.core.adders.of_node import in_adders
 from abcost.core.arithmetic import Arithmetic, FixedPoint
 from abcost.core.chain import Value
 from abcost.core.graph import OpGraph
@@ -78,6 +79,8 @@ def real_conv(graph: OpGraph, node: OpNode, arithmetic: FixedPoint) -> RealConv 
     """The node as a `RealConv`, None if it is none, or too large."""
     if node.kind not in (OpKind.CONV, OpKind.LINEAR) or node.attrs.get("transposed", False):
         return None
+    if in_adders(node):
+        return None  # executed adder by adder
     if int(node.attrs.get("groups", 1)) != 1 or int(node.attrs.get("divisor", 1)) != 1:
         return None
     constant = node.consts["weight"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from abcost.classify.counts import exponents_of
+from abcost.core.adders.of_node import in_adders
 from abcost.core.constants import constant_values
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
@@ -88,8 +89,8 @@ def parameter_bits(node: OpNode, real_width: int) -> dict[str, int]:
     """Bits of each constant of a node: `real_width` per real value; binary and whole ones in their own bits.
 
     Exponents take the bits that tell apart those that the node chooses from (0 for one). Single numbers
-    (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere, and so is the order in which
-    wiring takes its elements.
+    (alpha, beta, thresholds of a whole layer) are part of the circuit and stored nowhere, and so are weights that are a
+    graph of adders, and the order in which wiring takes its elements.
     """
     consts = node.consts.items()
     return {role: constant.count * _bits_each(node, role, constant, real_width) for role, constant in consts}
@@ -99,6 +100,8 @@ def _bits_each(node: OpNode, role: str, constant: Constant, real_width: int) -> 
     """Bits of one element of a constant."""
     if role == "exponent":
         return (len(exponents_of(node)) - 1).bit_length()
+    if role in ("weight", "bias") and in_adders(node):
+        return 0
     if constant.binary:
         return 1
     whole = not constant.values.is_floating_point() and constant.scale is None

@@ -14,7 +14,7 @@ such a bound counts with its value.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -227,6 +227,12 @@ def _readings(
         _known(counts, units, moved, table),
         moved,
     )
+
+
+def price_counts(counts: tuple[Count, ...], units: tuple[Unit, ...], table: CostTable) -> Mapping[Side, Cost]:
+    """Energy of the counts and resources of the units, by each reading of the figures; no memory. Raises as `price`."""
+    found = _readings(counts, units, Traffic(0, 0, 0), table)
+    return {"low": found.low.cost, "value": found.value.cost, "high": found.high.cost}
 
 
 def _times(cost: Cost, count: int) -> Cost:

@@ -20,12 +20,12 @@ from abcost.accelerator.design.constants import flips, levels, on_grid, weight_f
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import Map, NetworkDesign, Stage, is_repeated, map_of
 from abcost.accelerator.design.pool import POOLS, kernel_of
+from abcost.core.adders.signed_digits import signed_digits
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.precision import Encoding
 from abcost.errors import UsageError
-from abcost.rtl.units.digits import signed_digits
 
 MOST_BITS = 31
 """Of a value: a sum of two fits the 32 bits of a C integer."""

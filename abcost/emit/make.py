@@ -11,7 +11,7 @@ from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.folding import Folding, divisors
+from abcost.accelerator.folding import Folding, divisors, whole
 from abcost.core.bits import popcount_bits
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import example_inputs
@@ -82,16 +82,18 @@ def make(
 
 def default_folding(engine: Engine, pe: int, simd: int | None) -> Folding:
     """So many channels and products; by default the largest divisor of K up to 64."""
+    if engine.in_adders:
+        return whole(engine)
     return Folding(pe, simd or max(d for d in divisors(engine.taps) if d <= _MOST_SIMD))
 
 
 def _check_folding(engine: Engine, folding: Folding) -> None:
-    for option, given, whole, what in (
+    for option, given, all_of, what in (
         ("--pe", folding.pe, engine.channels, "channels"),
         ("--simd", folding.simd, engine.taps, "taps"),
     ):
-        if whole % given:
-            raise UsageError(f"{option} {given} must divide the {whole} {what} of layer {engine.name}")
+        if all_of % given:
+            raise UsageError(f"{option} {given} must divide the {all_of} {what} of layer {engine.name}")
     if folding.simd > MOST_BITS or folding.pe * folding.simd > MOST_PRODUCTS:
         raise UsageError(
             f"--pe {folding.pe} and --simd {folding.simd} are more than an engine takes here: up to {MOST_BITS} "

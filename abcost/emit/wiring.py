@@ -84,6 +84,8 @@ WRITTEN: dict[str, Callable[[Operands, Mapping[str, Any], Net], str]] = {
     "both": lambda o, _p, _out: f"{o['x'][0]} & {o['y'][0]}",
     "differ": lambda o, _p, _out: f"{o['x'][0]} ^ {o['y'][0]}",
     "join": lambda o, _p, _out: f"{{{o['y'][0]}, {o['x'][0]}}}",
+    "plus_minus": lambda o, _p, _out: f"{{~{o['x'][0]}, 1'b1}}",
+    "gather": lambda o, _p, _out: "{" + ", ".join(text for text, _ in reversed(list(o.values()))) + "}",
     "spread": _spread,
     "tile": lambda o, p, _out: f"{{{p['times']}{{{o['x'][0]}}}}}",
 }

@@ -10,6 +10,7 @@ from abcost.accelerator.external import source
 from abcost.accelerator.memory import family_of
 from abcost.accelerator.not_included import NOT_INCLUDED
 from abcost.accelerator.result import RESOURCES, Organised, name_of
+from abcost.accelerator.unrolled import Unrolled
 from abcost.report import quantity
 from abcost.report.drawing import grid
 from abcost.report.report import Report, Stage
@@ -23,7 +24,28 @@ def accelerator_tables(report: Report, stages: Sequence[Stage]) -> list[Table]:
     organised = [stage.organisation for stage in found if stage.organisation is not None]
     if not organised:
         return []
-    return [_summary(found, organised), _folding(organised[-1], found[-1].name)]
+    return [
+        _summary(found, organised),
+        _folding(organised[-1], found[-1].name),
+        *_unrolled(report, found[-1].unrolled),
+    ]
+
+
+def _unrolled(report: Report, layers: Sequence[Unrolled]) -> list[Table]:
+    """Binary layers that are built whole; nothing without such, or where no graphs of adders were asked for."""
+    if not layers:
+        return []
+    title = f"Unrolled binary layers as graphs of adders ({report.table.target}), LUTs without registers"
+    table = grid(title, "layer", "weights", "adders", "graph", "popcounts", "smaller, built")
+    for layer in layers:
+        table.add_row(
+            layer.layer, f"{layer.inputs} x {layer.outputs}", "-" if layer.adders is None else f"{layer.adders:,}",
+            quantity.amount(layer.graph_luts), quantity.amount(layer.popcount_luts),
+            layer.smaller or "unknown: popcounts",
+        )  # fmt: skip
+    reasons = dict.fromkeys(layer.why for layer in layers if layer.why)
+    table.caption, table.caption_justify = "; ".join(reasons) or None, "left"
+    return [table]
 
 
 def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:

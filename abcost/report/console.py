@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from abcost.core.primitives import OpClass, Origin
-from abcost.report import quantity
+from abcost.report import adders, quantity
 from abcost.report.accelerator import accelerator_tables
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.drawing import draw, grid
@@ -58,6 +58,7 @@ def _tables(reports: Sequence[Report], view: View) -> list[RenderableType]:
         parts.append(Text(f"Stages {between} stand between these two; {_NARROW} columns show them.\n"))
     parts += [_operations(first, stages), _origins(first, stages)]
     parts += [_costs(report, stages) for report in reports]
+    parts += [table for report in reports for table in _adders(report)]
     parts += [table for report in reports for table in accelerator_tables(report, stages)]
     parts += [_groups(first, view), _survivors(first), *_slopes(first), _rewrites(first)]
     return [*parts, *(_units(report) for report in reports if not _on_accelerator(report))]
@@ -148,6 +149,18 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
     if report.lacking:
         table.caption, table.caption_justify = f"no figure for: {', '.join(report.lacking)}", "left"
     return table
+
+
+def _adders(report: Report) -> list[Table]:
+    """What graphs of adders save; nothing without such."""
+    found = adders.rows(report)
+    if not found:
+        return []
+    table = grid(f"{adders.TITLE} ({report.table.target})", *adders.columns(report), text_columns=2)
+    for row in found:
+        table.add_row(*row)
+    table.caption, table.caption_justify = adders.NOTE, "left"
+    return [table]
 
 
 def _figures(report: Report) -> Text:

@@ -10,7 +10,7 @@ from abcost.core.primitives import OpClass, Origin
 from abcost.cost.side import Side
 from abcost.html.page import Note, Section, render_page
 from abcost.html.table import Cell, Table, number, rows, text
-from abcost.report import charts, quantity
+from abcost.report import adders, charts, quantity
 from abcost.report.accelerator import fmax_text
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.format import FORMATS, View
@@ -129,7 +129,21 @@ def _cost(report: Report) -> Section:
         ("", *(s.name for s in stages), "change"), rows(found), note=lacking,
     )  # fmt: skip
     return Section(
-        f"cost-of-{target}", f"Cost on {target}", (summary, *charts.cost_by_block(report), _layers(report))
+        f"cost-of-{target}",
+        f"Cost on {target}",
+        (summary, *_adders(report), *charts.cost_by_block(report), _layers(report)),
+    )
+
+
+def _adders(report: Report) -> list[Table]:
+    """What graphs of adders save; nothing without such."""
+    found = adders.rows(report)
+    cells = tuple(tuple(map(text, row)) for row in found)
+    name = f"adders-{report.table.target}"
+    return (
+        [Table(name, adders.TITLE, adders.columns(report), cells, text_columns=2, note=adders.NOTE)]
+        if found
+        else []
     )
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.result import Organised
+from abcost.accelerator.unrolled import Unrolled
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
 from abcost.core.log import LogEntry
 from abcost.core.primitives import OpClass
 from abcost.core.unit_size import SIZES
+from abcost.cost.adders import SharedAdders
 from abcost.cost.organisation import Unit
 from abcost.cost.price import PricedNode, known_total, total, unit_cost
 from abcost.cost.provenance import Used
@@ -50,6 +52,8 @@ class Stage:
     unpriced: Mapping[str, Mapping[str, int]] = field(
         default_factory=dict
     )  # as `abcost.cost.price.unpriced` has it
+    adders: tuple[SharedAdders, ...] = ()  # dot products that are graphs of adders
+    unrolled: tuple[Unrolled, ...] = ()  # binary layers that are built whole, where graphs were asked for
 
     def __repr__(self) -> str:
         return f"<Stage {self.name}: {self.tally.by_class()[OpClass.MULTIPLY]:,} multiplications>"
@@ -299,6 +303,8 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
         "cost_high": _cost(stage, "high"),
         "lanes": {"cycles": stage.slowest[1], "slowest": stage.slowest[0] or None},
         "units": _units(report, stage),
+        "adder_graphs": [shared.to_dict() for shared in stage.adders],
+        "unrolled_binary": [layer.to_dict() for layer in stage.unrolled],
         "organisation": None if stage.organisation is None else stage.organisation.to_dict(),
         "exact": stage.exact,
         "max_abs_error": stage.max_abs_error,

@@ -27,7 +27,8 @@ class RewriteOptions:
 
     weight_scale: "po2" rounds gain*s to powers of two (lossy).
     constant_multiply: "csd" turns multiplications by constants into shifts and adds, canonical signed
-    digits with `fraction_bits` bits after the point.
+    digits with `fraction_bits` bits after the point; "graph" does too, and computes once what outputs of a dot
+    product have in common (`abcost.core.adders`).
     slopes: layer -> exponents that its power-of-two PReLU may take: slopes are rounded to the nearest of them
     (lossy), and hardware offers all of them. Other layers keep the exponents that they have.
     leave_out_softmax: a softmax or log-softmax that makes the only output gives way to what it reads: the order in each
@@ -36,7 +37,7 @@ class RewriteOptions:
     """
 
     weight_scale: Literal["exact", "po2"] = "exact"
-    constant_multiply: Literal["keep", "csd"] = "keep"
+    constant_multiply: Literal["keep", "csd", "graph"] = "keep"
     fraction_bits: int = 12
     slopes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
     leave_out_softmax: bool = False

@@ -7,10 +7,15 @@ four-input LUTs take them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 from abcost.accelerator.design.buffers import Buffer, chunks
 from abcost.accelerator.design.network import Window
 from abcost.cost.organisation import Unit
 
+_WIDEST = 64
+"""Bits of a register or select that is priced as one unit."""
 _FLAGS = 4
 """Registers and selects of one bit in a window or a FIFO: there is room, a step is issued, its taps are there."""
 
@@ -58,7 +63,7 @@ def window_units(buffer: Buffer, window: Window, passes: int, folds: int, *, zer
         found += [Unit("mux", 2 * reading.ports, 1)]
     if zeros and buffer.edge.bits == 1:
         found += [Unit("mux", reading.ports, taps)]
-    return [unit for unit in found if unit.count]
+    return list(_in_words(unit for unit in found if unit.count))
 
 
 def fifo_units(buffer: Buffer, pe: int | None) -> list[Unit]:
@@ -82,4 +87,16 @@ def fifo_units(buffer: Buffer, pe: int | None) -> list[Unit]:
         more, less = chunks(buffer, pe)
         unused = max(buffer.depth * more, less).bit_length()
         found += [Unit("add", 1, unused), Unit("register", 1, unused)]
-    return found
+    return list(_in_words(found))
+
+
+def _in_words(units: Iterable[Unit]) -> Iterator[Unit]:
+    """Registers and selects of many bits as several side by side, as wide as the laws reach."""
+    for unit in units:
+        whole, rest = divmod(unit.width, _WIDEST)
+        if unit.width <= _WIDEST:
+            yield unit
+            continue
+        yield replace(unit, count=unit.count * whole, width=_WIDEST)
+        if rest:
+            yield replace(unit, width=rest)

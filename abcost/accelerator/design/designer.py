@@ -36,6 +36,7 @@ from abcost.accelerator.engine import Engine
 from abcost.accelerator.engine_memory import weight_word
 from abcost.accelerator.folding import Folding, divisors
 from abcost.classify.counts import exponents_of
+from abcost.core.adders.of_node import graph_of
 from abcost.core.exponents import sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -194,7 +195,7 @@ class Designer:
         known = self._shapes.get(engine.dot.name)
         if known is None:
             known = self._shapes[engine.dot.name] = (
-                None if engine.arithmetic in POPCOUNTED else self._numbers(engine),
+                None if engine.arithmetic in POPCOUNTED and not engine.in_adders else self._numbers(engine),
                 engine.arithmetic,
                 engine.channels,
                 engine.taps,
@@ -211,6 +212,8 @@ class Designer:
         weight = engine.dot.const("weight")
         fraction = None if weight is None else weight_fraction(weight, self.number)
         digits = engine.dot.attrs.get("csd_fraction_bits")
+        if engine.in_adders:
+            return engine.dot.kind, engine.dot.consts["weight"], graph_of(engine.dot)
         return engine.dot.kind, engine.counts, weight_word(engine, self.number), fraction, digits
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, gcd, prod
 
+from abcost.accelerator.design.adders import adder_sums, sign_sums
 from abcost.accelerator.design.constants import weight_fraction
 from abcost.accelerator.design.describer import Describer
 from abcost.accelerator.design.net import Net, NumberFormat, Operand, Part, Slice
@@ -97,6 +98,9 @@ def describe_dot(
     valid = Net("valid", 1, signed=False)
     first, last = _steps(d, valid, steps)
     stored = digits_of(word).bits if word and engine.in_digits else word
+    if engine.in_adders:
+        total = _shared_sums(d, engine, folding, number)
+        return Sum(total, d.delay(last, total.age), None)
     weights = _weights(d, engine, folding, valid, stored, steps * folds if memory else 0)
     if not binary and word != 1:
         weight = engine.dot.const("weight")
@@ -137,6 +141,17 @@ def describe_dot(
     if taps is not None:
         taps = d.delay(taps[0], total.age), taps[1]
     return Sum(total, d.delay(last, total.age), taps)
+
+
+def _shared_sums(d: Describer, engine: Engine, folding: Folding, number: NumberFormat) -> Net:
+    """The sums of a graph of adders: of bits, or of fixed-point numbers."""
+    if engine.arithmetic not in POPCOUNTED:
+        width = _activation_width(engine, number)
+        a = Net("a", width, elements=folding.simd, fraction_bits=number.fraction_bits)
+        return adder_sums(d, engine, number, a)
+    groups = folding.simd // segment(engine, folding.simd)
+    inside = Net("inside", 1, elements=groups, signed=False) if padded(engine) else None
+    return sign_sums(d, engine, Net("a", 1, elements=folding.simd, signed=False), inside)
 
 
 @cache

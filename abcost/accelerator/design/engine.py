@@ -25,13 +25,13 @@ from abcost.accelerator.design.net import Net, NumberFormat, Part
 from abcost.accelerator.design.pool import POOLS, describe_pool, unsupported_pool
 from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding, divisors
+from abcost.core.adders.signed_digits import signed_digits
 from abcost.core.bits import popcount_bits
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.core.precision import Encoding
 from abcost.cost.organisation import Unit
-from abcost.rtl.units.digits import signed_digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def describe_turn(engine: Engine, sums: Sum, pe: int, lanes: int) -> TurnBlock:
         None if sums.taps is None else (sums.taps[0]._replace(name="positions", age=0), sums.taps[1]),
     )
     value, coming, taps = _shifted_out(d, start, pe, lanes)
-    if engine.arithmetic in POPCOUNTED:
+    if engine.arithmetic in POPCOUNTED and not engine.in_adders:
         value = _centred(d, engine, value, taps)
     if value.age == 0:  # that a value comes has to be known one clock before
         value = d.delay(value, 1)

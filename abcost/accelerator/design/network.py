@@ -260,6 +260,11 @@ class _Walk:
         engine = design.engine
         source = self.edge(self.graph.sources(engine.dot)[0], number, None, f"layer {engine.name}")
         window = window_at(self.graph, engine)
+        if engine.in_adders and engine.dot.kind is OpKind.LINEAR and window.source.pixels > 1:
+            raise UsageError(
+                f"layer {engine.name} reads a map of {window.source.pixels} pixels, and its graph of adders is wired "
+                "for channels: give --constant-multiply csd"
+            )
         results = tuple(result.node.name for result in design.chain.results)
         sides = tuple(self._side(side.node, number, i, engine) for i, side in enumerate(design.chain.sides))
         for edge, side in zip(sides, design.chain.sides, strict=True):

@@ -16,8 +16,8 @@ from torch import Tensor
 from abcost.accelerator.design.constants import weight_numbers
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import Engine
+from abcost.core.adders.signed_digits import signed_digits
 from abcost.errors import UsageError
-from abcost.rtl.units.digits import signed_digits
 from abcost.rtl.units.exponents import Selection
 
 

@@ -19,6 +19,12 @@ def _flag(holds: Tensor) -> Tensor:
     return holds.to(torch.int64)
 
 
+def _gathered(v: Mapping[str, Tensor], _p: Mapping[str, Any]) -> Tensor:
+    """Several numbers side by side, the first lowest; constants have one row, which stands for all."""
+    rows = max(len(values) for values in v.values())
+    return torch.cat([values.expand(rows, -1, -1) for values in v.values()], -1)
+
+
 WIRING: dict[str, Model] = {
     "extend": lambda v, _p: v["x"],  # with copies of the sign, or zeros
     "align": lambda v, p: v["x"] << p["places"],
@@ -31,6 +37,8 @@ WIRING: dict[str, Model] = {
     "both": lambda v, _p: v["x"] & v["y"],
     "differ": lambda v, _p: v["x"] ^ v["y"],
     "join": lambda v, p: v["y"] << p["places"] | v["x"],  # y above x
+    "plus_minus": lambda v, _p: 2 * v["x"] - 1,  # a bit as +-1
+    "gather": _gathered,
     "spread": lambda v, p: v["x"].repeat_interleave(p["times"], -1),  # every element several times
     "tile": lambda v, p: v["x"].repeat(1, 1, p["times"]),  # all elements, several times
 }

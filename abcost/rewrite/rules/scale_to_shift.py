@@ -28,7 +28,7 @@ class ScaleToShift:
         if bool(powers.all()):
             exponent = torch.frexp(factor)[1] - 1
             return Match((node,), "all factors are powers of two", data={"exponent": exponent})
-        if options.constant_multiply == "csd":
+        if options.constant_multiply != "keep":
             return None
         count = f"{int((~powers).sum())} of {powers.numel()}"
         return Declined(f"{count} factors are no power of two: stays a multiplication")

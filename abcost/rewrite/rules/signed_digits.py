@@ -24,7 +24,7 @@ class SignedDigits:
 
     def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
         """Only where a multiplication by a constant is left."""
-        if options.constant_multiply != "csd" or "csd_fraction_bits" in node.attrs:
+        if options.constant_multiply == "keep" or "csd_fraction_bits" in node.attrs:
             return None
         constant = node.consts[_ROLE[node.kind]]
         if node.kind is OpKind.SCALE:

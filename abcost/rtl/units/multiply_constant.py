@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abcost.core.adders.signed_digits import signed_digits
 from abcost.core.integer import wrap
 from abcost.rtl.unit import Port, Unit, check_width, label, template
-from abcost.rtl.units.digits import signed_digits
 
 
 @template("multiply_constant", "width bits by one constant, as shifts and adds")
