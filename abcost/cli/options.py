@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from abcost.api.arguments import accelerator, choice, default_target, rewriting
+from abcost.api.arguments import accelerator, accelerator_or_clock, choice, default_target, rewriting
 from abcost.models.network import PROPERTIES
 
-__all__ = ["accelerator", "choice", "default_target", "rewriting"]
+__all__ = ["accelerator", "accelerator_or_clock", "choice", "default_target", "rewriting"]
 
 Model = Annotated[
     str,
