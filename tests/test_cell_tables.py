@@ -111,14 +111,19 @@ def test_points_with_leakage_say_so():
     assert points_csv(found).splitlines()[0].endswith("role,energy_pj,area_um2,leakage_nw")
 
 
+def timing_file(target):
+    return cost_models_dir() / "points" / f"{target}-timing.csv"
+
+
 @cache
 def rows_of(target):
     with (cost_models_dir() / "points" / f"{target}.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("target", KITS)
-@pytest.mark.parametrize("field", MOST)
+@pytest.mark.parametrize(
+    ("target", "field"), [(kit, field) for kit in KITS for field in MOST if field in rows_of(kit)[0]]
+)
 def test_units_of_open_kits_hold_what_was_held_out(target, field):
     """|law - measured| / measured from the raw points; of ROMs, whose contents are drawn, of the mean of each size."""
     table = CostTable.load(target)
@@ -138,10 +143,10 @@ def test_units_of_open_kits_hold_what_was_held_out(target, field):
     assert sum(means_of.values()) / len(means_of) <= MOST[field], means_of
 
 
-@pytest.mark.parametrize("target", KITS)
+@pytest.mark.parametrize("target", [kit for kit in KITS if timing_file(kit).exists()])
 def test_delays_of_open_kits_hold_what_was_held_out(target):
     timing = CostTable.load(target).timing
-    text = (cost_models_dir() / "points" / f"{target}-timing.csv").read_text(encoding="utf-8")
+    text = timing_file(target).read_text(encoding="utf-8")
     measured = defaultdict(list)
     for row in read_delays_csv(text):
         found = timing.at(row.op, row.mapping, row.size)
