@@ -121,12 +121,21 @@ calibrate: .venv/installed-dev
 	for target in fpga-lut6 fpga-ice40 fpga-ecp5; do $(BIN)/abcost calibrate $$target || exit; done
 	$(BIN)/abcost calibrate asic-osu018 --liberty $(LIBERTY)
 
-# Tables of open process design kits, from a folder with their Liberty files: sky130/sky130hd_tt.lib.gz of OpenSTA's examples.
+# Tables of open process design kits, from a folder that has their Liberty files anywhere below (docs/howto/own-target.md
+# says where they are). A quarter of an hour each on two free cores; goes on where it was interrupted.
 LIBERTY_ROOT ?= liberty
+found = $(firstword $(shell find $(LIBERTY_ROOT) -name '$(1)' -o -name '$(1).gz'))
+liberty = $(foreach name,$(1),--liberty '$(or $(call found,$(name)),$(LIBERTY_ROOT)/$(name))')
+ASAP7 := AO_RVT_TT_nldm_211120.lib INVBUF_RVT_TT_nldm_220122.lib OA_RVT_TT_nldm_211120.lib \
+	SEQ_RVT_TT_nldm_220123.lib SIMPLE_RVT_TT_nldm_211120.lib
 calibrate-asic: .venv/installed-dev
-	$(BIN)/abcost calibrate asic-sky130 --liberty $(LIBERTY_ROOT)/sky130/sky130hd_tt.lib.gz
-	$(BIN)/abcost calibrate sram-sky130 $(foreach file,$(wildcard $(LIBERTY_ROOT)/sky130/sky130_sram_1rw1r_*.lib*),--liberty $(file))
-	$(BIN)/abcost calibrate sram-sg13g2 $(foreach file,$(wildcard $(LIBERTY_ROOT)/ihp-sg13g2/RM_IHPSG13_1P_*.lib*),--liberty $(file))
+	$(BIN)/abcost calibrate asic-sky130 $(call liberty,sky130hd_tt.lib)
+	$(BIN)/abcost calibrate asic-sg13g2 $(call liberty,sg13g2_stdcell_typ_1p20V_25C.lib)
+	$(BIN)/abcost calibrate asic-gf180 $(call liberty,gf180mcu_fd_sc_mcu7t5v0__tt_025C_3v30.lib)
+	$(BIN)/abcost calibrate asic-asap7 $(call liberty,$(addprefix asap7sc7p5t_,$(ASAP7)))
+	$(BIN)/abcost calibrate asic-gt2n $(call liberty,gt2_6t_w13_svt_tt_0p7v25c.lib)
+	$(BIN)/abcost calibrate sram-sky130 $(foreach file,$(shell find $(LIBERTY_ROOT) -name 'sky130_sram_1rw1r_*.lib*'),--liberty '$(file)')
+	$(BIN)/abcost calibrate sram-sg13g2 $(foreach file,$(shell find $(LIBERTY_ROOT) -name 'RM_IHPSG13_1P_*.lib*'),--liberty '$(file)')
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "abcost needs Python 3.11 or newer: make PYTHON=python3.11"'

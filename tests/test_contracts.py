@@ -39,7 +39,9 @@ from abcost.trace.registry import handlers
 from simulators import need_simulator
 
 FALLING = {
-    "asic-osu018": {"shift_select", "qprelu", "rom"},
+    "asic-gt2n": {"shift_select", "qprelu"},
+    "asic-osu018": {"shift_select", "qprelu"},
+    "asic-sg13g2": {"shift_select", "qprelu"},
     "asic-sky130": {"popcount", "shift_select", "qprelu", "rom"},
     "fpga-ecp5": {"shift_select", "qprelu", "rom"},
     "fpga-ecp5-delay": {"shift_select", "qprelu"},

@@ -49,6 +49,7 @@ def test_cost_as_data():
         "ffs": 0,
         "dsps": 4,
         "area_um2": None,
+        "leakage_nw": None,
     }
     assert (answer["target"], answer["unit"], answer["confidence"]) == ("fpga-lut6", "multiply", "partly")
     assert answer["details"]["luts"]["confidence"] == "measured"

@@ -9,7 +9,7 @@ from torch import nn
 
 from abcost.api.arguments import default_target
 from abcost.api.checked import call
-from abcost.api.options import AnalysisOptions, rewriting_of, subject_of, wishes_of
+from abcost.api.options import AnalysisOptions, rewriting_of, subject_of, wishes_and_clock
 from abcost.cost import CostTable
 from abcost.cost.organisation import Lanes
 from abcost.pipeline import analyze_subject
@@ -45,7 +45,7 @@ def analyze(
     table = CostTable.load(
         target or default_target(options.get("device"))
     )  # a bad target fails before the slow trace
-    wishes = wishes_of(options)
+    wishes, clock = wishes_and_clock(options, [table])
     rewriting = rewriting_of(options, model if isinstance(model, str) else type(model).__name__)
     (report,) = analyze_subject(
         subject_of(model, options, late=not verify),
@@ -56,4 +56,4 @@ def analyze(
         rewriting=rewriting,
         verify=verify,
     )
-    return report
+    return report.at_clock(clock)

@@ -11,6 +11,7 @@ from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
     from abcost.accelerator.solve import Wishes
+    from abcost.cost import CostTable
     from abcost.rewrite import RewriteOptions
 
 FASTEST = "max"
@@ -80,6 +81,29 @@ def accelerator(
         NO_FOLDING if folding is None else read_folding(folding),
         fastest=clock_mhz == FASTEST,
     )
+
+
+def accelerator_or_clock(
+    tables: Sequence[CostTable],
+    device: str | None,
+    fps: float | None,
+    clock_mhz: str | float | None,
+    organisation: str | None,
+    weights: str | None = None,
+    folding: Path | None = None,
+) -> tuple[Wishes | None, float | None]:
+    """As `accelerator`; or the clock of lanes in MHz, where one is stated for cells without a device or a rate.
+
+    What leaks is a power: it is an energy by the time of an inference. Raises UsageError or UnknownName.
+    """
+    plain = device is None and fps is None and all(table.technology == "asic" for table in tables)
+    clock = None if clock_mhz is None or not plain else _megahertz(str(clock_mhz))
+    if clock is not None and not 0 < clock < float("inf"):
+        raise UsageError(f"--clock-mhz must be above 0, got {clock:g}")
+    wishes = accelerator(
+        device, fps, None if clock is not None else clock_mhz, organisation, weights, folding
+    )
+    return wishes, clock
 
 
 def _megahertz(text: str) -> float:

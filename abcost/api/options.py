@@ -10,8 +10,9 @@ from typing import Any, Literal, TypedDict
 from torch import nn
 
 from abcost.accelerator.solve import Wishes
-from abcost.api.arguments import accelerator, rewriting
+from abcost.api.arguments import accelerator, accelerator_or_clock, rewriting
 from abcost.core.inputs import InputSpec
+from abcost.cost import CostTable
 from abcost.errors import UsageError
 from abcost.models.network import PROPERTIES, FormOptions, held
 from abcost.models.subject import Request, Subject, resolve
@@ -73,7 +74,8 @@ class AcceleratorOptions(TypedDict, total=False):
 
     device: a part or board, such as "xc7z020" or "pynq-z2", or a .csv of your own.
     fps: frames per second to reach; default: the most.
-    clock_mhz: its clock in MHz (100), or "max", the highest that is met.
+    clock_mhz: its clock in MHz (100), or "max", the highest that is met; without a device or a rate, of standard
+        cells: the clock of their lanes, for the energy that leaks in the time of an inference.
     organisation: "pipelined" (default), an engine per layer; "shared", one engine for all.
     weights: "on-chip" or "external"; default: on the chip, and outside what does not fit.
     folding: file with PE and SIMD of layers, ours or FINN's.
@@ -152,6 +154,22 @@ def rewriting_of(given: LoweringOptions | SlopeOptions, model: str = "") -> Rewr
         given.get("slopes"),  # type: ignore[arg-type]
         model,
         leave_out_softmax=bool(given.get("leave_out_softmax")),
+    )
+
+
+def wishes_and_clock(
+    given: AcceleratorOptions, tables: Sequence[CostTable]
+) -> tuple[Wishes | None, float | None]:
+    """As `wishes_of`; or the clock of lanes, see `accelerator_or_clock`."""
+    folding = given.get("folding")
+    return accelerator_or_clock(
+        tables,
+        given.get("device"),
+        given.get("fps"),
+        given.get("clock_mhz"),
+        given.get("organisation"),
+        given.get("weights"),
+        None if folding is None else Path(folding),
     )
 
 

@@ -80,10 +80,11 @@ def _curve(form: Curve, rows: Sequence[MeasuredDelay]) -> FittedDelay:
 
 def _factors(form: Factors, rows: Sequence[MeasuredDelay]) -> FittedDelay:
     """The sum of the terms. Terms whose factor would be negative are left out, the worst first."""
+    negligible = 1e-4 * min(1.0, *(row.delay_ns for row in rows))  # ns; a nanosecond is long on some cells
     value = " + ".join(
         number(digits(f)) if term == "1" else f"{number(digits(f))} * {term}"
         for f, term in zip(_least_squares(form.terms, rows), form.terms, strict=True)
-        if digits(f) >= 1e-4
+        if digits(f) >= negligible
     )
     names = sorted(rows[0].size)
     valid = {n: (min(r.size[n] for r in rows), max(r.size[n] for r in rows)) for n in names}

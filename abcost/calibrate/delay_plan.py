@@ -36,19 +36,20 @@ class DelayPlan:
     form: DelayForm
 
 
-def delay_plan(ops: Iterable[str], *, dsp: int, quick: bool) -> list[DelayPlan]:
+def delay_plan(ops: Iterable[str], *, dsp: int, quick: bool, cells: bool = False) -> list[DelayPlan]:
     """The plans of those of these units that have one, the most asked for first.
 
-    dsp: bits that one DSP of the target multiplies.
+    dsp: bits that one DSP of the target multiplies; cells: on standard cells.
     """
     wanted = set(ops)
     return [
-        _plan(op, template.delays(dsp, quick=quick))
+        _plan(op, template.delays(dsp, quick=quick), cells=cells)
         for op, template in in_order(_FIRST)
         if op in wanted and template.delays is not None
     ]
 
 
-def _plan(op: str, sweep: DelaySweep) -> DelayPlan:
+def _plan(op: str, sweep: DelaySweep, *, cells: bool) -> DelayPlan:
+    sweep = (sweep.cells or sweep) if cells else sweep
     points = tuple(DelayPoint(op, s.size, s.parameters, role_of(s)) for s in sweep.samples)
     return DelayPlan(op, points, sweep.form)

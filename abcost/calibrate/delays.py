@@ -10,6 +10,7 @@ from abcost.calibrate.delay_fit import fit as fit_law
 from abcost.calibrate.delay_plan import SEEDS, DelayPlan
 from abcost.calibrate.delay_point import DelayPoint, MeasuredDelay
 from abcost.calibrate.point import Role
+from abcost.calibrate.residual import MOST_HELD_OUT
 from abcost.errors import ToolError
 from abcost.synth.parts import MAPPINGS
 from abcost.synth.route import Routed, RouteJob, Router, left_out_ns
@@ -40,6 +41,16 @@ class UnitDelays:
     held_out: DelayErrors
     confidence: str = "measured"
     note: str = ""  # how the figures came about, where that is not the same for all
+
+
+def beyond_limit(units: Sequence[UnitDelays]) -> tuple[str, ...]:
+    """What misses its held-out points by more than a table may, a phrase for each."""
+    return tuple(
+        f"the delay of {unit.op} misses its {unit.held_out.points} held-out points by {unit.held_out.mean:.1%} on "
+        f"average (worst {unit.held_out.worst:.1%}), more than {MOST_HELD_OUT:.0%}"
+        for unit in units
+        if unit.held_out.mean > MOST_HELD_OUT
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,23 @@ grows: see `abcost.calibrate.rising`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from abcost.calibrate.laws import Curve, Fitted, Law, Ranges, digits, number, sum_text
-from abcost.calibrate.point import Measured
+from abcost.calibrate.point import Measured, means
 from abcost.calibrate.rising import embedded, exceeds, isotonic, rising
 from abcost.cost.formula import Formula
-from abcost.rtl.forms import Boxes, Each, Form, Interpolated, Pieces, Terms
+from abcost.rtl.forms import Box, Boxes, Each, Form, Interpolated, Pieces, Terms
 
 TOLERANCE: dict[str, tuple[float, float]] = {
     "luts": (1.0, 0.03),
     "area_um2": (0.0, 0.04),
     "energy_pj": (0.0, 0.10),
+    "leakage_nw": (0.0, 0.04),
 }
 """How far a piece may miss one of its points: absolute, or relative to the point, whichever is larger."""
 
@@ -176,10 +178,20 @@ def _boxes(form: Boxes, measured: Sequence[Measured]) -> list[Fitted]:
             for box, points in inside
         ]
         for i, (_, points) in enumerate(inside):
-            before = [texts[j] for j in range(i) if exceeds(texts[j], texts[i], valid[j], valid[i])]
+            growing = frozenset(inside[i][0].growing)
+            earlier = [(_least(texts[j], inside[j][0], growing), valid[j]) for j in range(i)]
+            before = [text for text, there in earlier if exceeds(text, texts[i], there, valid[i], growing)]
             text = f"max({', '.join([texts[i], *before])})" if before else texts[i]
             laws[i][name] = _bounded(text, points, name)
     return [Fitted(ranges, found) for ranges, found in zip(valid, laws, strict=True)]
+
+
+def _least(text: str, box: Box, growing: Collection[str]) -> str:
+    """A law with the least that a unit in its box has of these sizes."""
+    for name in growing:
+        if name in box.least:
+            text = re.sub(rf"\b{name}\b", str(box.least[name]), text)
+    return text
 
 
 def _each(form: Each, measured: Sequence[Measured]) -> list[Fitted]:
@@ -195,7 +207,7 @@ def _each(form: Each, measured: Sequence[Measured]) -> list[Fitted]:
 
 def _interpolated(form: Interpolated, measured: Sequence[Measured]) -> list[Fitted]:
     """One entry; of several points of one size their mean."""
-    ordered = _by_size(measured, form.over)
+    ordered = sorted(means(measured), key=lambda m: m.point.size[form.over])
     sizes = [m.point.size[form.over] for m in ordered]
 
     def curve(values: Sequence[float]) -> str | Curve:
@@ -210,23 +222,6 @@ def _interpolated(form: Interpolated, measured: Sequence[Measured]) -> list[Fitt
         ]
         laws[name] = Law(curve([m.values[name] for m in ordered]), *bounds)
     return [Fitted({form.over: (sizes[0], sizes[-1])}, laws, form.over)]
-
-
-def _by_size(measured: Sequence[Measured], over: str) -> list[Measured]:
-    """The points by rising size, several of one size as their mean."""
-    of: dict[int, list[Measured]] = {}
-    for m in measured:
-        of.setdefault(m.point.size[over], []).append(m)
-
-    def mean(sides: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        return {name: sum(side[name] for side in sides) / len(sides) for name in sides[0]}
-
-    return [
-        replace(same[0], values=mean([m.values for m in same]), low=mean([m.low for m in same]),
-                high=mean([m.high for m in same]))
-        if len(same) > 1 else same[0]
-        for _, same in sorted(of.items())
-    ]  # fmt: skip
 
 
 def _misfit(form: Terms, inside: Sequence[Measured], name: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,14 +40,25 @@ def number(value: float) -> str:
     return f"{value:.{places}f}".rstrip("0").rstrip(".") or "0"
 
 
+def _is_sum(term: str) -> bool:
+    """Whether a factor before the term would be the factor of its first part only."""
+    body = ast.parse(term, mode="eval").body
+    return isinstance(body, ast.BinOp) and isinstance(body.op, ast.Add | ast.Sub)
+
+
 def sum_text(parts: Sequence[tuple[float, str]]) -> str:
-    """`2 * width + 3`; parts with a factor of 0 are left out, and a sum that can turn negative stops at 0."""
+    """`2 * width + 3`; parts with a factor of 0 are left out, and a sum that can turn negative stops at 0.
+
+    >>> sum_text([(2.0, "width"), (0.5, "bits - 1"), (3.0, "1")])
+    '2 * width + 0.5 * (bits - 1) + 3'
+    """
     text, negative = "", False
     for factor, term in parts:
         if not factor:
             continue
         size = number(abs(digits(factor)))
-        written = size if term == "1" else term if size == "1" else f"{size} * {term}"
+        part = f"({term})" if _is_sum(term) else term
+        written = size if term == "1" else part if size == "1" else f"{size} * {part}"
         text += (
             f" {'-' if factor < 0 else '+'} {written}" if text else f"{'-' if factor < 0 else ''}{written}"
         )

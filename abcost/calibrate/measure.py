@@ -38,9 +38,14 @@ def measure(
     workers: int | None = None,
     done: Callable[[Job], None] = lambda _job: None,
 ) -> Sweeped:
-    """Synthesize every point; a failed one is reported and leaves the others alone."""
+    """Synthesize every point; a failed one is reported and leaves the others alone.
+
+    power: how energy is counted; with it the leakage of the cells is measured too, where the library knows all.
+    """
     jobs = [job_of(point, flow, keep_netlist=power is not None) for point in points]
     answers = synthesizer.run_all(jobs, workers=workers, done=done)
+    library = synthesizer.cells.library if synthesizer.cells else None
+    leaking = library if library and library.leaks else None
     found, failures = [], []
     for point, job in zip(points, jobs, strict=True):
         answer = answers[synthesizer.key(job)]
@@ -51,9 +56,10 @@ def measure(
         else:
             try:
                 value, low, high = power(point, answer)
+                leakage = {"leakage_nw": leaking.leakage(answer.cells)} if leaking else {}
             except ToolError as error:
                 failures.append(Failure(job, str(error)))
                 continue
-            values = {"energy_pj": value, **answer.resources}
+            values = {"energy_pj": value, **answer.resources, **leakage}
             found.append(Measured(point, values, {"energy_pj": low}, {"energy_pj": high}))
     return Sweeped(tuple(found), tuple(failures))

@@ -19,28 +19,36 @@ SWEEPS: tuple[str, ...] = tuple(op for op, template in in_order() if template.sw
 
 @dataclass(frozen=True, slots=True)
 class UnitPlan:
-    """All points of one unit, and the forms that its laws may take; energy: those of its energy on FPGAs."""
+    """All points of one unit, and the forms that its laws may take; energy: those of its energy on FPGAs.
+
+    drawn: points of one size differ in random contents only; laws are of their mean.
+    """
 
     op: str
     points: tuple[Point, ...]
     form: Form
     energy: Form
+    drawn: bool = False
 
 
-def plan(ops: Iterable[str], *, quick: bool, longest: int = BITS[-1]) -> list[UnitPlan]:
-    """The plans of those of these units that have one, in table order; words of popcounts up to `longest` bits."""
+def plan(ops: Iterable[str], *, quick: bool, longest: int = BITS[-1], cells: bool = False) -> list[UnitPlan]:
+    """The plans of those of these units that have one, in table order.
+
+    longest: bits of the longest words of popcounts; cells: on standard cells.
+    """
     wanted = set(ops)
     plans = [
-        _plan(op, template.sweep(quick=quick))
+        _plan(op, template.sweep(quick=quick), cells=cells)
         for op, template in in_order()
         if op in wanted and template.sweep is not None
     ]
     return [replace(found, points=_up_to(longest, found)) for found in plans]
 
 
-def _plan(op: str, sweep: Sweep) -> UnitPlan:
+def _plan(op: str, sweep: Sweep, *, cells: bool) -> UnitPlan:
+    sweep = (sweep.cells or sweep) if cells else sweep
     points = tuple(Point(op, s.size, s.parameters, role_of(s)) for s in sweep.samples)
-    return UnitPlan(op, points, sweep.form, sweep.energy or sweep.form)
+    return UnitPlan(op, points, sweep.form, sweep.energy or sweep.form, sweep.drawn)
 
 
 def _up_to(longest: int, found: UnitPlan) -> tuple[Point, ...]:

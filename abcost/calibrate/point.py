@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -45,3 +45,25 @@ class Measured:
     values: Mapping[str, float]
     low: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     high: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def means(measured: Sequence[Measured]) -> list[Measured]:
+    """One point for each size, in the order in which the sizes come: of several of one size their mean."""
+    of: dict[tuple[tuple[str, int], ...], list[Measured]] = {}
+    for m in measured:
+        of.setdefault(tuple(m.point.size.items()), []).append(m)
+    return [
+        replace(
+            same[0],
+            values=_mean([m.values for m in same]),
+            low=_mean([m.low for m in same]),
+            high=_mean([m.high for m in same]),
+        )
+        if len(same) > 1
+        else same[0]
+        for same in of.values()
+    ]
+
+
+def _mean(sides: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(side[name] for side in sides) / len(sides) for name in sides[0]}

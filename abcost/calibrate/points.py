@@ -26,6 +26,12 @@ def measured_units(file: Path) -> frozenset[str]:
     return frozenset(row.get("unit") or "" for row in csv.DictReader(io.StringIO(text)))
 
 
+def fields_of(file: Path, fields: Sequence[str]) -> tuple[str, ...]:
+    """`fields`, and the leakage where the file has it. Raises ToolError where it is not there."""
+    text = read_text(file, str(file), ToolError, most=MOST_BYTES)
+    return (*fields, *(["leakage_nw"] if "leakage_nw" in text.partition("\n")[0].split(",") else []))
+
+
 def read_points(
     file: Path, points: Sequence[Point], fields: Sequence[str], bounds: Sequence[str] = ()
 ) -> Sweeped:

@@ -7,7 +7,8 @@ fall there, because a larger unit moves from LUTs into DSPs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -59,8 +60,10 @@ COUNTS = {"exponents", "choices"}
 """Sizes that grow from one structure of a unit to the next."""
 
 
-def exceeds(first: str, second: str, here: Ranges, there: Ranges) -> bool:
-    """Whether one formula is above another at some size that is in both ranges, numbers of choices aside (`COUNTS`).
+def exceeds(
+    first: str, second: str, here: Ranges, there: Ranges, growing: frozenset[str] = frozenset()
+) -> bool:
+    """Whether one formula is above another at some size that is in both ranges, `COUNTS` and `growing` sizes aside.
 
     Looked at where pieces of the formulas meet: at the ends of ranges, and where two variables are equal.
     """
@@ -69,7 +72,7 @@ def exceeds(first: str, second: str, here: Ranges, there: Ranges) -> bool:
     common = [_common(name, here, there) for name in names]
     if any(low > high for low, high in common) or any(
         max(here[n][0], there[n][0]) > min(here[n][1], there[n][1])
-        for n in (here.keys() & there.keys()) - COUNTS
+        for n in (here.keys() & there.keys()) - COUNTS - growing
     ):
         return False
     marks = sorted({*(end for ends in common for end in ends), 1, *range(2, 64)})
@@ -95,15 +98,18 @@ def rising(pieces: list[Fitted], measured: Sequence[Measured], over: str) -> lis
         laws = dict(piece.laws)
         for name, law in piece.laws.items():
             if isinstance(law.value, str) and isinstance(after.laws[name].value, str):
-                laws[name] = _capped(law, after.laws[name], piece, after, over)
+                rounded = _below if "area_um2" in measured[0].values else digits
+                laws[name] = _capped(law, after.laws[name], piece, after, over, rounded)
                 if _falls(measured, name, over, piece.valid[over], after.valid[over]):
                     laws[name] = law
         found.insert(0, Fitted(piece.valid, laws))
     return found
 
 
-def _capped(law: Law, after: Law, piece: Fitted, following: Fitted, over: str) -> Law:
-    """`law` no higher than `after` is at its start; only where both depend on `over` alone."""
+def _capped(
+    law: Law, after: Law, piece: Fitted, following: Fitted, over: str, rounded: Callable[[float], float]
+) -> Law:
+    """`law` no higher than `after` is at its start, to four digits; only where both depend on `over` alone."""
     sides = []
     for here, there in ((law.value, after.value), (law.low, after.low), (law.high, after.high)):
         if not isinstance(here, str) or not isinstance(there, str):
@@ -115,8 +121,17 @@ def _capped(law: Law, after: Law, piece: Fitted, following: Fitted, over: str) -
             continue
         start = theirs.at({over: following.valid[over][0]})
         over_it = mine.at({over: piece.valid[over][1]}) > start
-        sides.append(f"min({here}, {number(digits(start))})" if over_it else here)
+        sides.append(f"min({here}, {number(rounded(start))})" if over_it else here)
     return Law(*sides)  # type: ignore[arg-type]
+
+
+def _below(value: float) -> float:
+    """Four digits that are no more than the value."""
+    short = digits(value)
+    if short <= value:
+        return short
+    step = 10.0 ** (math.floor(math.log10(value)) - 3)
+    return digits(math.floor(value / step) * step)
 
 
 def _falls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from abcost.calibrate.fit import fit
 from abcost.calibrate.laws import Fitted
 from abcost.calibrate.measure import Power, Sweeped, measure
 from abcost.calibrate.plan import UnitPlan, plan
-from abcost.calibrate.point import Measured, Point, Role
+from abcost.calibrate.point import Measured, Point, Role, means
 from abcost.calibrate.points import points_csv
 from abcost.calibrate.residual import Residual, beyond_limit, residual
 from abcost.calibrate.table import Provenance, Switching, table_text
@@ -64,7 +64,8 @@ def jobs_count(target: Target, *, quick: bool) -> int:
 
 def _sweeps(target: Target, *, quick: bool) -> list[UnitPlan]:
     if not target.coarse or quick:
-        return plan(target.ops, quick=quick, longest=target.longest)
+        cells = target.technology == "asic"
+        return plan(target.ops, quick=quick, longest=target.longest, cells=cells)
     return [
         sweep
         for op in target.ops
@@ -114,9 +115,20 @@ def measure_plan(
     points = planned_points(target, quick=quick)
     missing = [point for point in points if (point.unit.name, point.role) not in before]
     found = measure(missing, flow(target.flow), synthesizer, power=power, workers=workers, done=done)
-    every = before | {(m.point.unit.name, m.point.role): m for m in found.measured}
+    fields = kept[0].values if kept else None  # a table that had no leakage gets none by a unit more
+    every = before | {(m.point.unit.name, m.point.role): _with_fields(m, fields) for m in found.measured}
     in_order = (every.get((point.unit.name, point.role)) for point in points)
     return Sweeped(tuple(m for m in in_order if m is not None), found.failures)
+
+
+def _with_fields(measured: Measured, fields: Collection[str] | None) -> Measured:
+    """The point with these fields only. Raises ToolError for one that was not measured."""
+    if fields is None:
+        return measured
+    missing = [name for name in fields if name not in measured.values]
+    if missing:
+        raise ToolError(f"the kept points have {missing[0]}, and these cells have none: calibrate all units")
+    return replace(measured, values={name: measured.values[name] for name in fields})
 
 
 def planned_points(target: Target, *, quick: bool) -> list[Point]:
@@ -200,7 +212,8 @@ def load_text(text: str) -> CostTable:
 
 
 def _of(sweep: UnitPlan, found: Sweeped, role: Role) -> list[Measured]:
-    return [m for m in found.measured if m.point.op == sweep.op and m.point.role == role]
+    mine = [m for m in found.measured if m.point.op == sweep.op and m.point.role == role]
+    return means(mine) if sweep.drawn else mine
 
 
 def _fit_points(sweep: UnitPlan, found: Sweeped) -> Sequence[Measured]:

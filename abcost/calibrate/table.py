@@ -61,7 +61,8 @@ def table_text(
         blocks += [_entry(d.op, d.fitted, d.note, "derived") for d in per_bit(entries)]
     measured = {op for op, _ in entries}
     blocks += [_composed(op, parts) for op, parts in target.composed.items() if measured.issuperset(parts)]
-    blocks += [_wiring(target, energy=switching is not None), _source(target, provenance)]
+    fields = [*entries[0][1].laws, *([FIELD] if switching else [])]
+    blocks += [_wiring(fields), _source(target, provenance)]
     if switching:
         blocks.append(sources_text(switching.figures, switching.entries, switching.title, switching.where))
     return "\n".join(blocks)
@@ -143,8 +144,7 @@ def _law(form: str | Curve, over: str) -> str:
     return f'{{ points = [{points}], interpolation = "linear", over = "{over}" }}'
 
 
-def _wiring(target: Target, *, energy: bool) -> str:
-    names = (*target.fields, FIELD) if energy else target.fields
+def _wiring(names: Sequence[str]) -> str:
     fields = "\n".join(f"{name} = 0" for name in names)
     return f"""[[entry]]
 op = "shift_constant"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from abcost.calibrate.delay_plan import DELAYS
 from abcost.calibrate.plan import SWEEPS
 from abcost.registry import unknown_name
-from abcost.rtl.sweep import BITS
+from abcost.rtl.sweep import BITS, MOST_CELL_BITS
 
 SHARING = ("constant_popcount", "two_word_popcount", "masked_two_word_popcount")
 """Popcounts of the same bits, side by side, that share LUTs."""
@@ -91,7 +91,26 @@ gives; wider ones may take fewer LUTs, as a product is cut to its fraction.
 _OF_CELLS = f"""{_UNITS} Area: cells only. Energy: toggles of random inputs on the mapped netlist, from zero \
 delay (low) to unit delay with glitches (high); absolute figures depend on the method by a factor of 2 to 5, \
 ratios much less, except of deep units (multiplier, popcount) to shallow ones. No \
-wires, clock tree, leakage or memory."""
+wires, clock tree or memory. Leakage: of the cells, the mean over the states of their inputs; a power, so no part \
+of the energies."""
+
+
+def _kit(name: str, whose: str, node: str, *files: str) -> Target:
+    """Cells of an open process design kit in their typical corner at 25 C; files: their Liberty files."""
+    cells = node.split(", ")[1].split()[1]
+    return Target(
+        name,
+        f"Standard cells, {whose} ({cells}), measured by synthesis",
+        "asic",
+        f"{node}, typical, 25 C",
+        "cells",
+        _OF_CELLS,
+        ops=_CELLS,
+        longest=MOST_CELL_BITS,
+        energy=True,
+        library=", ".join(files),
+    )
+
 
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -175,21 +194,40 @@ A multiplier block of other families stands in; of block RAM nothing is known.",
             "cells",
             _OF_CELLS,
             ops=_CELLS,
-            longest=288,  # of 512 and 900 bits the mapping to cells had not ended after 7 minutes
+            longest=MOST_CELL_BITS,
             energy=True,
             library="osu018_stdcells.lib",
         ),
-        Target(
-            "asic-sky130",
-            "Standard cells, SkyWater 130 nm (sky130_fd_sc_hd), measured by synthesis",
-            "asic",
-            "130 nm, SkyWater sky130_fd_sc_hd, typical, 25 C, 1.8 V",
-            "cells",
-            _OF_CELLS,
-            ops=_CELLS,
-            longest=288,
-            energy=True,
-            library="sky130hd_tt.lib.gz",
+        _kit(
+            "asic-sky130", "SkyWater 130 nm", "130 nm, SkyWater sky130_fd_sc_hd, 1.8 V", "sky130hd_tt.lib.gz"
+        ),
+        _kit(
+            "asic-sg13g2",
+            "IHP 130 nm",
+            "130 nm, IHP sg13g2_stdcell, 1.2 V",
+            "sg13g2_stdcell_typ_1p20V_25C.lib.gz",
+        ),
+        _kit(
+            "asic-gf180",
+            "GlobalFoundries 180 nm",
+            "180 nm, GlobalFoundries gf180mcu_fd_sc_mcu7t5v0, 3.3 V",
+            "gf180mcu_fd_sc_mcu7t5v0__tt_025C_3v30.lib.gz",
+        ),
+        _kit(
+            "asic-asap7",
+            "predictive 7 nm FinFET",
+            "7 nm, ASAP7 asap7sc7p5t RVT, 0.7 V, predictive",
+            "asap7sc7p5t_AO_RVT_TT_nldm_211120.lib.gz",
+            "asap7sc7p5t_INVBUF_RVT_TT_nldm_220122.lib.gz",
+            "asap7sc7p5t_OA_RVT_TT_nldm_211120.lib.gz",
+            "asap7sc7p5t_SEQ_RVT_TT_nldm_220123.lib",
+            "asap7sc7p5t_SIMPLE_RVT_TT_nldm_211120.lib.gz",
+        ),
+        _kit(
+            "asic-gt2n",
+            "predictive 2 nm nanosheet",
+            "2 nm, GT2N gt2_6t_w13 SVT, 0.7 V, predictive",
+            "gt2_6t_w13_svt_tt_0p7v25c.lib.gz",
         ),
     )
 }

@@ -51,7 +51,9 @@ def analyze(
     fps: Annotated[
         float | None, typer.Option(help="Frames per second it must reach; a frame is the whole --input-size.")
     ] = None,
-    clock_mhz: Annotated[str, typer.Option(help="Its clock, or max: the highest that is met.")] = "100",
+    clock_mhz: Annotated[
+        str, typer.Option(help="Its clock, or max: the highest that is met. Without, of cells: for leakage.")
+    ] = "100",
     organisation: Annotated[
         str, typer.Option(help="pipelined: an engine per layer; shared: one engine for all.")
     ] = "pipelined",
@@ -130,7 +132,8 @@ def analyze(
     from abcost.report.format import FORMATS
 
     _prepare(model, chosen_format, executed=verify)
-    wishes = options.accelerator(
+    wishes, clock = options.accelerator_or_clock(
+        tables,
         device,
         fps,
         clock_mhz if "clock_mhz" in there else None,
@@ -150,15 +153,18 @@ def analyze(
     with quiet():
         subject = resolve(asked, late=not verify)
         render = FORMATS.get("rich" if pictured else report_format_of(output_format, output))
-        reports = analyze_subject(
-            subject,
-            tables,
-            width=width,
-            organisation=Lanes(lanes, simd),
-            rewriting=rewriting,
-            accelerator=wishes,
-            verify=verify,
-        )
+        reports = [
+            report.at_clock(clock)
+            for report in analyze_subject(
+                subject,
+                tables,
+                width=width,
+                organisation=Lanes(lanes, simd),
+                rewriting=rewriting,
+                accelerator=wishes,
+                verify=verify,
+            )
+        ]
     drawn = {path: picture(reports, form, chart, inches) for path, form in pictures.items()}
     busy.stop()
     if not pictured:

@@ -14,6 +14,7 @@ from abcost.cli.places import check_places
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from abcost.calibrate.delays import Delays
     from abcost.calibrate.point import Measured
     from abcost.calibrate.run import Calibration
     from abcost.calibrate.targets import Target
@@ -24,9 +25,9 @@ def calibrate(
     target: Annotated[
         str | None,
         typer.Argument(
-            help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, asic-osu018, asic-sky130, "
-            "asic-NAME for the cells of --liberty (default: asic- and the name of that file), or memory macros: "
-            "sram-sg13g2, sram-sky130."
+            help="fpga-lut6, fpga-ice40, fpga-ecp5, their -delay variants, asic-osu018, asic-sky130, asic-sg13g2, "
+            "asic-gf180, asic-asap7, asic-gt2n, asic-NAME for the cells of --liberty (default: asic- and the name of "
+            "that file), or memory macros: sram-sg13g2, sram-sky130."
         ),
     ] = None,
     quick: Annotated[
@@ -127,16 +128,21 @@ def calibrate(
     chosen, command = _as_called(chosen, _names(files), patterns, output, quick=quick)
     _check_own(table, head_line(command), "a table")
     _check_own(points, POINTS_HEAD, "a file of points")
+    delays: Delays | None = None
     if from_points:
-        from abcost.cli.calibrate_energy import refit
+        from abcost.cli.calibrate_cells import refitted_delays
+        from abcost.cli.calibrate_energy import provenance_of, refit
 
-        found = refit(chosen, table, points, quick=quick)
+        found, tool = refit(chosen, table, points, quick=quick), provenance_of(table).tool
+        if chosen.technology == "asic":
+            delays = refitted_delays(chosen, points, quick=quick)
     else:
         cells = _cells(files, patterns)
-        found = _measure(
+        found, delays, tool = _measure(
             chosen,
             command,
             cells,
+            files,
             yosys,
             jobs,
             cache,
@@ -147,15 +153,49 @@ def calibrate(
             units=units,
         )
     _report(found)
-    if found.beyond:
-        note(f"not written: {'; '.join(found.beyond)}. {_kept(table)}")
+    _write(found, delays, chosen, command, tool, table, points, from_points=from_points)
+
+
+def _write(
+    found: Calibration,
+    delays: Delays | None,
+    target: Target,
+    command: str,
+    tool: str,
+    table: Path,
+    points: Path,
+    *,
+    from_points: bool,
+) -> None:
+    """Table and points, unless laws are too far from what was held out.
+
+    Raises Exit(1) then, and where points failed.
+    """
+    from abcost.calibrate.delay_table import delays_csv, with_timing
+    from abcost.calibrate.delays import beyond_limit
+    from abcost.calibrate.run import load_text
+    from abcost.cli.calibrate_cells import timing_file, timing_part
+    from abcost.cli.delays import report_delays
+
+    beyond = found.beyond
+    if delays:
+        report_delays(delays)
+        beyond = (*beyond, *beyond_limit(delays.units))
+    if beyond:
+        note(f"not written: {'; '.join(beyond)}. {_kept(table)}")
         raise typer.Exit(1)
     points.parent.mkdir(exist_ok=True)
-    if not from_points:
-        write(found.points, points)
-    write(_with_kept_timing(found.table, table), table)
-    note(f"wrote {table} and {points}")
-    if found.failures:
+    texts = {} if from_points else {points: found.points}
+    if delays:
+        texts[timing_file(points)] = delays_csv(delays.rows, (tool,))
+        texts[table] = with_timing(found.table, timing_part(delays, target, command, tool, points))
+        load_text(texts[table])
+    else:
+        texts[table] = _with_kept_timing(found.table, table)
+    for file, text in texts.items():
+        write(text, file)
+    note(f"wrote {' and '.join(map(str, dict.fromkeys((table, points, *texts))))}")
+    if found.failures or (delays and delays.failures):
         raise typer.Exit(1)
 
 
@@ -303,6 +343,7 @@ def _measure(
     target: Target,
     command: str,
     cells: StandardCells | None,
+    files: Sequence[Path],
     yosys: str | None,
     jobs: int | None,
     cache: Path | None,
@@ -312,7 +353,8 @@ def _measure(
     points: Path,
     energy: bool,
     units: Sequence[str],
-) -> Calibration:
+) -> tuple[Calibration, Delays | None, str]:
+    """Everything that is measured: costs, delays of standard cells, and the tool that did it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -364,7 +406,24 @@ def _measure(
             workers=jobs,
             done=lambda job: progress.update(task, advance=1, description=job.name[:40]),
         )
-    return tabulate(target, found, provenance, quick=quick, transitions=transitions)
+        delays = None
+        if cells:
+            from abcost.cli.calibrate_cells import delay_sweeps, measured_delays
+
+            total = sum(len(sweep.points) for sweep in delay_sweeps(target, quick=quick))
+            timed = progress.add_task("timing analysis", total=total)
+            delays = measured_delays(
+                target,
+                synthesizer,
+                files,
+                points,
+                quick=quick,
+                units=units,
+                workers=jobs,
+                done=lambda job: progress.update(timed, advance=1, description=f"delay of {job.name[:40]}"),
+            )
+    table_of = tabulate(target, found, provenance, quick=quick, transitions=transitions)
+    return table_of, delays, str(tool)
 
 
 def _report(found: Calibration) -> None:

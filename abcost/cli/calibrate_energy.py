@@ -84,7 +84,7 @@ def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibrat
 
     Raises ToolError where table, points or transitions are not there, or do not go together.
     """
-    from abcost.calibrate.points import measured_units, read_points
+    from abcost.calibrate.points import fields_of, measured_units, read_points
     from abcost.calibrate.run import planned_points, tabulate
     from abcost.calibrate.toggles import read_toggles
 
@@ -92,7 +92,8 @@ def refit(target: Target, table: Path, points: Path, *, quick: bool) -> Calibrat
     units = measured_units(points)
     target = replace(target, ops=tuple(op for op in target.ops if op in units))
     bounds = ("energy_pj",) if target.energy else ()
-    found = read_points(points, planned_points(target, quick=quick), target.fields, bounds)
+    fields = fields_of(points, target.fields)
+    found = read_points(points, planned_points(target, quick=quick), fields, bounds)
     own = toggles_file(points)
     if not target.fabric:
         return tabulate(target, found, provenance, quick=quick)

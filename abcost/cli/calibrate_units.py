@@ -22,7 +22,7 @@ def extended(
 
     Raises UnknownName for a unit that the target does not measure, ToolError where points are missing or damaged.
     """
-    from abcost.calibrate.points import measured_units, read_points
+    from abcost.calibrate.points import fields_of, measured_units, read_points
     from abcost.calibrate.run import planned_points
     from abcost.registry import unknown_name
 
@@ -33,7 +33,7 @@ def extended(
     target = replace(target, ops=tuple(op for op in target.ops if op in there or op in units))
     bounds = ("energy_pj",) if target.energy else ()
     planned = [point for point in planned_points(target, quick=quick) if point.op not in units]
-    return target, read_points(points, planned, target.fields, bounds).measured
+    return target, read_points(points, planned, fields_of(points, target.fields), bounds).measured
 
 
 def check_tool(table: Path, tool: str) -> None:

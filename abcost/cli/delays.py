@@ -80,7 +80,7 @@ def calibrate_delays(
     write(delays_csv(found.rows, source.versions), points)
     for file, whole in written.items():
         write(whole, file)
-    _report(found)
+    report_delays(found)
     note(f"wrote {', '.join(map(str, written))} and {points}")
     if found.failures:
         raise typer.Exit(1)
@@ -94,6 +94,11 @@ def _check(chosen: Target, workers: int | None) -> None:
         raise UsageError(
             f"the delays of {chosen.name} are measured with those of {chosen.base}: "
             f"abcost calibrate {chosen.base} --timing"
+        )
+    if chosen.technology == "asic":
+        raise UsageError(
+            f"the delays of {chosen.name} are measured with its table: "
+            f"abcost calibrate {chosen.name} --liberty …, without --timing"
         )
     if not (chosen.part or chosen.delays_like):
         able = ", ".join(t.name for t in TARGETS.values() if (t.part or t.delays_like) and not t.base)
@@ -205,7 +210,8 @@ class _Progress:
         self._bar.update(self._task, advance=1, description=name[:40])
 
 
-def _report(found: Delays) -> None:
+def report_delays(found: Delays) -> None:
+    """Errors of the laws, and what failed."""
     from abcost.cli.output import view
     from abcost.report.drawing import draw, grid
 

@@ -7,10 +7,24 @@ from typing import Annotated
 
 import typer
 
-from abcost.api.arguments import CONSTANT_MULTIPLY, accelerator, choice, default_target, rewriting
+from abcost.api.arguments import (
+    CONSTANT_MULTIPLY,
+    accelerator,
+    accelerator_or_clock,
+    choice,
+    default_target,
+    rewriting,
+)
 from abcost.models.network import PROPERTIES
 
-__all__ = ["CONSTANT_MULTIPLY", "accelerator", "choice", "default_target", "rewriting"]
+__all__ = [
+    "CONSTANT_MULTIPLY",
+    "accelerator",
+    "accelerator_or_clock",
+    "choice",
+    "default_target",
+    "rewriting",
+]
 
 Model = Annotated[
     str,

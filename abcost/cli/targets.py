@@ -37,6 +37,7 @@ _UNIT_OF = {
     "ffs": "FF",
     "dsps": "DSP",
     "area_um2": "um2",
+    "leakage_nw": "nW",
     "slices": "slices",
 }
 

@@ -1,8 +1,8 @@
 """What something costs in hardware: energy per execution, and the resources of one unit.
 
-Units: energy in picojoule (1 pJ = 1e-12 J), area in square micrometres of silicon, FPGA resources in sites
-(LUT6 look-up tables, flip-flops, DSP slices). `None` says that the target has no table for the field; it is
-never read as 0 and it survives addition: a sum with an unknown part is unknown.
+Units: energy in picojoule (1 pJ = 1e-12 J), area in square micrometres of silicon, leakage power in nanowatt, FPGA
+resources in sites (LUT6 look-up tables, flip-flops, DSP slices). `None` says that the target has no table for the
+field; it is never read as 0 and it survives addition: a sum with an unknown part is unknown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from abcost.errors import CostError
 
-FIELDS: tuple[str, ...] = ("energy_pj", "luts", "ffs", "dsps", "area_um2")
+FIELDS: tuple[str, ...] = ("energy_pj", "luts", "ffs", "dsps", "area_um2", "leakage_nw")
 """The fields of `Cost`, in the order of every report."""
 
 
@@ -26,7 +26,7 @@ class Cost:
     Raises CostError for a negative, infinite or not-a-number field.
 
     >>> (Cost(energy_pj=0.5, luts=32) + Cost(energy_pj=0.25)).to_dict()
-    {'energy_pj': 0.75, 'luts': None, 'ffs': None, 'dsps': None, 'area_um2': None}
+    {'energy_pj': 0.75, 'luts': None, 'ffs': None, 'dsps': None, 'area_um2': None, 'leakage_nw': None}
     """
 
     energy_pj: float | None = None  # picojoule per execution, dynamic only
@@ -34,6 +34,7 @@ class Cost:
     ffs: float | None = None  # flip-flops of one unit
     dsps: float | None = None  # DSP slices of one unit
     area_um2: float | None = None  # square micrometres of one unit, cells only
+    leakage_nw: float | None = None  # nanowatt of one unit, drawn as long as it has power
 
     def __post_init__(self) -> None:
         for name in FIELDS:
@@ -50,6 +51,7 @@ class Cost:
             ffs=_sum(self.ffs, other.ffs),
             dsps=_sum(self.dsps, other.dsps),
             area_um2=_sum(self.area_um2, other.area_um2),
+            leakage_nw=_sum(self.leakage_nw, other.leakage_nw),
         )
 
     def scaled(self, n: float) -> Cost:
@@ -72,5 +74,5 @@ def _sum(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a + b
 
 
-ZERO = Cost(energy_pj=0, luts=0, ffs=0, dsps=0, area_um2=0)
+ZERO = Cost(energy_pj=0, luts=0, ffs=0, dsps=0, area_um2=0, leakage_nw=0)
 """Costs nothing, known for sure: start of every sum."""

@@ -53,7 +53,9 @@ def scale(name_or_path: str, to: Corner, *, from_node: int | None, from_voltage:
     logic = logic_factor(source, to)
     levels, memory_notes = _levels(table, source, to)
     energy = f"logic energy x {logic.energy:g}, logic area x {logic.area:g} ({LOGIC.name})"
-    notes = (f"{table.target} from {source} to {to}: {energy}", *memory_notes)
+    unscaled = [what for what, there in (("leakage", table.leaks), ("delays", table.timing)) if there]
+    left_out = [f"{' and '.join(unscaled)} left out: no factor scales them"] if unscaled else []
+    notes = (f"{table.target} from {source} to {to}: {energy}", *memory_notes, *left_out)
     entries = [_entry(entry, logic, source, to) for entry in raw["entry"]]
     head = {
         "schema": 1,
@@ -96,7 +98,7 @@ def _entry(entry: Mapping[str, Any], logic: LogicFactor, source: Corner, to: Cor
     if "compose" in entry:
         return dict(entry)
     factors = {"energy_pj": logic.energy, "area_um2": logic.area}
-    other = [name for name in PRICED if name in entry and name not in factors]
+    other = [name for name in PRICED if name in entry and name not in (*factors, *_LEFT_OUT)]
     if other:
         raise UsageError(f"{entry['op']} prices {other[0]}, which no factor scales; take it out of the table")
     scaled: dict[str, object] = {}
@@ -104,8 +106,10 @@ def _entry(entry: Mapping[str, Any], logic: LogicFactor, source: Corner, to: Cor
         if name in factors:
             scaled[name] = _law(item, factors[name])
         elif name in ("low", "high"):
-            scaled[name] = {field: _law(law, factors[field]) for field, law in item.items()}
-        else:
+            scaled[name] = {
+                field: _law(law, factors[field]) for field, law in item.items() if field not in _LEFT_OUT
+            }
+        elif name not in _LEFT_OUT:
             scaled[name] = item
     done = [f"{label} x {factors[name]:g}" for name, label in _LABELS.items() if name in entry]
     how = f"scaled from {source} to {to}: {', '.join(done)} (Stillmaker & Baas 2017)"
@@ -117,6 +121,8 @@ def _entry(entry: Mapping[str, Any], logic: LogicFactor, source: Corner, to: Cor
 
 
 _LABELS = {"energy_pj": "energy", "area_um2": "area"}
+_LEFT_OUT = ("leakage_nw",)
+"""What measured tables have and no factor scales."""
 
 
 def _law(law: Any, factor: float) -> object:

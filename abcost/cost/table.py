@@ -112,6 +112,11 @@ class CostTable:
         """Whether the table prices any field of the unit."""
         return any((op, name) in self.figures for name in PRICED)
 
+    @property
+    def leaks(self) -> bool:
+        """Whether the table has the leakage of any unit."""
+        return any(name == "leakage_nw" for _, name in self.figures)
+
     def narrowest(self, op: str, width: int | None = None) -> Mapping[str, int]:
         """The smallest size at which every field of the unit has a figure: variable -> value, kept.
 

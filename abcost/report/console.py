@@ -16,7 +16,7 @@ from abcost.report.accelerator import accelerator_tables
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.drawing import draw, grid
 from abcost.report.format import FORMATS, View
-from abcost.report.report import Report, Stage
+from abcost.report.report import Report, Stage, leaking_pj
 from abcost.report.rows import distinct, rows_of, sums
 from abcost.report.slopes import slope_exponents
 from abcost.report.verdict import verdict
@@ -120,7 +120,7 @@ _KNOWN = "  of it known"
 _INTERVAL = "  low to high"  # over the sources of the figures; a short name keeps four stages on 100 columns
 _RESOURCES = {
     "fpga": {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices"},
-    "asic": {"area_um2": "area, um2"},
+    "asic": {"area_um2": "area, um2", "leakage_nw": "leakage, nW"},
 }
 
 
@@ -141,7 +141,13 @@ def _costs(report: Report, stages: Sequence[Stage]) -> Table:
         lanes = report.settings["lanes"]
         table.add_row("one lane per node:" if lanes == 1 else f"{lanes} lanes per node:")
         for field, name in _RESOURCES[report.table.technology].items():
+            if field == "leakage_nw" and not report.table.leaks:
+                continue
             _cost_rows(table, shown, field, f"  {name}", quantity.amount)
+        if report.table.leaks and "clock_mhz" in report.settings:
+            leaking = [leaking_pj(report, stage) for stage in shown]
+            name = f"  leaking at {report.settings['clock_mhz']:g} MHz"
+            table.add_row(name, *map(quantity.energy, leaking), quantity.change(leaking[0], leaking[-1]))
         cycles = [stage.slowest[1] for stage in shown]
         table.add_row("  cycles", *map(quantity.count, cycles), quantity.change(cycles[0], cycles[-1]))
     stored = [stage.weight_bits for stage in shown]

@@ -145,6 +145,10 @@ class Report:
     verified: bool = True  # False: executed, and an exact rewrite was not exact
     reduced: tuple[str, ...] = ()  # settings by which it is another network than the published one
 
+    def at_clock(self, mhz: float | None) -> Report:
+        """The same with a clock of its lanes, if there is one, from which the energy of leakage follows."""
+        return self if mhz is None else replace(self, settings={**self.settings, "clock_mhz": mhz})
+
     def __repr__(self) -> str:
         """One line, below 200 characters."""
         first, last = (
@@ -292,15 +296,12 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
         "ops": {op_class.value: count for op_class, count in stage.tally.by_class().items()},
         "multiplications": {origin.value: count for origin, count in stage.tally.by_origin().items()},
         "cost": _cost(stage, "value"),
-        "cost_known": {
-            **stage.cost_known.to_dict(),
-            "weight_bits": stage.weight_bits,
-            "memory_energy_pj": stage.known_memory_energy_pj,
-        },
+        "cost_known": _in_order(stage.cost_known, stage.weight_bits, stage.known_memory_energy_pj),
         "unpriced": stage.unpriced_units,
         "unpriced_by_field": {name: dict(of) for name, of in stage.unpriced.items()},
         "cost_low": _cost(stage, "low"),
         "cost_high": _cost(stage, "high"),
+        **({"leakage": _leakage(report, stage)} if report.table.technology == "asic" else {}),
         "lanes": {"cycles": stage.slowest[1], "slowest": stage.slowest[0] or None},
         "units": _units(report, stage),
         "adder_graphs": [shared.to_dict() for shared in stage.adders],
@@ -311,12 +312,36 @@ def _stage(report: Report, stage: Stage) -> dict[str, Any]:
     }
 
 
+NO_LEAKAGE = "the table has no leakage of its units"
+NO_TIME = "leakage is a power: times the seconds of an inference, which need a clock that is stated"
+
+
+def _leakage(report: Report, stage: Stage) -> dict[str, float | str | None]:
+    """Power of all units in nW; what leaks in the time of one inference, or why that is unknown."""
+    energy = leaking_pj(report, stage)
+    why = NO_LEAKAGE if not report.table.leaks else NO_TIME if "clock_mhz" not in report.settings else None
+    return {"power_nw": stage.cost.leakage_nw, "energy_pj": energy, "why": why}
+
+
+def leaking_pj(report: Report, stage: Stage) -> float | None:
+    """What the units leak while the slowest lane works on one inference, at the clock that is stated; None without.
+
+    nW * cycles / MHz = 1e-15 J
+    """
+    power, clock = stage.cost.leakage_nw, report.settings.get("clock_mhz")
+    return None if power is None or clock is None else power * stage.slowest[1] / float(clock) / 1000
+
+
 def _cost(stage: Stage, side: Side) -> dict[str, float | None]:
-    return {
-        **stage.cost_at(side).to_dict(),
-        "weight_bits": stage.weight_bits,
-        "memory_energy_pj": stage.memory_energy_at(side),
-    }
+    return _in_order(stage.cost_at(side), stage.weight_bits, stage.memory_energy_at(side))
+
+
+def _in_order(cost: Cost, weight_bits: int, memory_energy_pj: float | None) -> dict[str, float | None]:
+    """Fields that came later stand behind those that were there."""
+    known = cost.to_dict()
+    leakage = known.pop("leakage_nw")
+    more = {"weight_bits": weight_bits, "memory_energy_pj": memory_energy_pj, "leakage_nw": leakage}
+    return {**known, **more}
 
 
 def _units(report: Report, stage: Stage) -> list[dict[str, Any]]:
@@ -337,6 +362,7 @@ def _layers(stage: Stage) -> list[dict[str, Any]]:
     layers: dict[str, list[PricedNode]] = {}
     for node in stage.nodes:
         layers.setdefault(node.node.layer, []).append(node)
+    costs = {name: total(node.cost for node in nodes).to_dict() for name, nodes in layers.items()}
     return [
         {
             "name": name,
@@ -345,10 +371,8 @@ def _layers(stage: Stage) -> list[dict[str, Any]]:
             "ops": {
                 c.value: n for c, n in sum_by_class(p.count for node in nodes for p in node.counts).items()
             },
-            "cost": {
-                **total(node.cost for node in nodes).to_dict(),
-                "weight_bits": sum(node.traffic.weight_bits for node in nodes),
-            },
+            "leakage_nw": costs[name].pop("leakage_nw"),
+            "cost": {**costs[name], "weight_bits": sum(node.traffic.weight_bits for node in nodes)},
         }
         for name, nodes in layers.items()
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 from abcost.core.exponents import sizes_of
 from abcost.rtl.forms import Box, Boxes, Factors
@@ -45,6 +46,18 @@ def boxes(*, identity: bool) -> tuple[Box, ...]:
             for span in SPANS
         ),
     )
+
+
+def _of_cells(box: Box) -> Box:
+    """A barrel shifter takes no less for a wider span, though bits that are copies of the sign would make it cheaper.
+
+    Neither does it take less than a choice of four, which spans three at least and has inner members one and two away.
+    """
+    least, most = box.ranges["choices"]
+    if least > 4:
+        return replace(box, growing=("span", "inner", "choices"))
+    inner = sum(range(1, most - 1)) if box.ranges.get("exponents") != (2, 2) else 0
+    return replace(box, terms=(FULL, *box.terms), least={"span": most - 1, "inner": inner, "choices": most})
 
 
 DEEPEST = 6
@@ -134,7 +147,9 @@ def selecting(*, identity: bool) -> Sweeps:
             )
             for (width, members), out in reversed(once.items())
         ]
-        return Sweep(Boxes(("width", FULL), boxes(identity=identity)), tuple(samples))
+        of_luts = Boxes(("width", FULL), boxes(identity=identity))
+        on_cells = Boxes(("width",), tuple(map(_of_cells, boxes(identity=identity))))
+        return Sweep(of_luts, tuple(samples), cells=Sweep(on_cells, tuple(samples)))
 
     return sweep
 
@@ -154,6 +169,10 @@ DELAY_SETS: tuple[tuple[int, ...], ...] = (
 HELD_DELAY_SETS: tuple[tuple[int, ...], ...] = ((-4, 0), (-4, -1, 0), (-7, -5, -2, -1, 0))
 
 
+_ON_CELLS = ("width", "width * log2(choices)", "ceil(log2(choices))", "log2(choices)", "log2(span + 1)", "1")
+"""Nothing is buffered there, so what drives the selects of all bits takes as much longer as there are bits."""
+
+
 def delays_selecting(*, identity: bool) -> DelaySweeps:
     """One level of multiplexers for up to four choices, a barrel shifter over the span for more."""
 
@@ -171,6 +190,7 @@ def delays_selecting(*, identity: bool) -> DelaySweeps:
             size = {"width": width, "choices": sizes["choices"], "span": sizes["span"]}
             samples.append(Sample(size, {"width": width, "exponents": members}, out))
         terms = ("log2(width)", "ceil(log2(choices))", "log2(choices)", "log2(span + 1)", "1")
-        return DelaySweep(Factors(terms), tuple(samples))
+        on_cells = DelaySweep(Factors(_ON_CELLS), tuple(samples))
+        return DelaySweep(Factors(terms), tuple(samples), on_cells)
 
     return sweep

@@ -18,7 +18,7 @@ Of delays, fitted by `abcost.calibrate.delay_fit`:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -44,10 +44,16 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Sizes within which a unit has one structure, and what its cost depends on besides the width."""
+    """Sizes within which a unit has one structure, and what its cost depends on besides the width.
+
+    least: the least of some sizes that a unit in the box can have.
+    growing: sizes of which units in the boxes before have less: their laws count at their `least` here.
+    """
 
     ranges: Mapping[str, tuple[int, int]]
     terms: tuple[str, ...]
+    least: Mapping[str, int] = field(default_factory=dict)
+    growing: tuple[str, ...] = ()
 
     def holds(self, size: Mapping[str, int]) -> bool:
         """Whether a size is inside."""

@@ -25,6 +25,9 @@ HELD_BITS = (5, 14, 25, 40, 60, 81, 112, 160, 225, 320, 441, 640, 900)
 QUICK_BITS = (1, 2, 3, 4, 8, 9, 16, 18, 32, 36, 64, 72, 128, 256, 288)
 QUICK_HELD_BITS = (12, 25, 48, 100, 160)
 
+MOST_CELL_BITS = 288
+"""Of a popcount on standard cells: the mapping of 512 bits does not end within minutes."""
+
 DELAY_WIDTHS, QUICK_DELAY_WIDTHS = (2, 4, 8, 16, 32), (4, 16, 32)
 HELD_DELAY_WIDTHS, QUICK_HELD_DELAY_WIDTHS = (12, 24), (12,)
 
@@ -46,19 +49,29 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Samples of what a unit takes, and the form of its laws. energy: that of its energy on FPGAs, if another."""
+    """Samples of what a unit takes, and the form of its laws. energy: that of its energy on FPGAs, if another.
+
+    drawn: samples of one size differ in random contents only; laws are of their mean.
+    cells: the sweep on standard cells, where it is another.
+    """
 
     form: Form
     samples: tuple[Sample, ...]
     energy: Form | None = None
+    drawn: bool = False
+    cells: Sweep | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DelaySweep:
-    """Samples of a unit's delay, each placed with several seeds, and the form of its law."""
+    """Samples of a unit's delay, each placed with several seeds, and the form of its law.
+
+    cells: the sweep on standard cells, where it is another: nothing is placed there, so more sizes are looked at.
+    """
 
     form: DelayForm
     samples: tuple[Sample, ...]
+    cells: DelaySweep | None = None
 
 
 class Sweeps(Protocol):
@@ -117,7 +130,14 @@ def delays_by_width(dsp: int, *, quick: bool) -> DelaySweep:
         if quick
         else marked(DELAY_WIDTHS, HELD_DELAY_WIDTHS)
     )
-    return DelaySweep(Curve("width"), tuple(Sample({"width": w}, {"width": w}, out) for w, out in sizes))
+    samples = tuple(Sample({"width": w}, {"width": w}, out) for w, out in sizes)
+    return DelaySweep(Curve("width"), samples, cells_by_width(quick=quick))
+
+
+def cells_by_width(*, quick: bool) -> DelaySweep:
+    """Delays on standard cells at the widths at which areas are measured."""
+    samples = tuple(Sample({"width": w}, {"width": w}, out) for w, out in widths(quick=quick))
+    return DelaySweep(Curve("width"), samples)
 
 
 def delays_by_bits(most: int) -> DelaySweeps:
@@ -127,7 +147,8 @@ def delays_by_bits(most: int) -> DelaySweeps:
         del dsp
         sizes = marked(QUICK_LEAVES, QUICK_HELD_LEAVES) if quick else marked(LEAVES, HELD_LEAVES)
         samples = tuple(Sample({"bits": n}, {"bits": n}, out) for n, out in sizes if n <= most)
-        return DelaySweep(Curve("bits"), samples)
+        on_cells = by_bits(MOST_CELL_BITS)(quick=quick).samples
+        return DelaySweep(Curve("bits"), samples, DelaySweep(Curve("bits"), on_cells))
 
     return sweep
 
@@ -142,4 +163,4 @@ def dsp_widths(dsp: int, *, quick: bool) -> list[tuple[int, bool]]:
 def delays_by_dsp(dsp: int, *, quick: bool) -> DelaySweep:
     """Delays of a multiplier whose one parameter is its width."""
     samples = tuple(Sample({"width": w}, {"width": w}, out) for w, out in dsp_widths(dsp, quick=quick))
-    return DelaySweep(Split("width", dsp, Curve("width")), samples)
+    return DelaySweep(Split("width", dsp, Curve("width")), samples, cells_by_width(quick=quick))

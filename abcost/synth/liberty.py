@@ -132,6 +132,26 @@ class Library:
     cells: Mapping[str, Cell]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def leaks(self) -> bool:
+        """Whether the leakage of every cell is known."""
+        return all(cell.leakage is not None for cell in self.cells.values())
+
+    def leakage(self, cells: Mapping[str, int]) -> float:
+        """Leakage power in nW of so many cells of each name, of a library that `leaks`.
+
+        Raises ToolError for a cell that the library does not have.
+        """
+        total = 0.0
+        for name, count in cells.items():
+            if name == "$scopeinfo":  # names of the source, no hardware
+                continue
+            cell = self.cells.get(name)
+            if cell is None or cell.leakage is None:
+                raise ToolError(f"the library {self.name} has no leakage of a cell {name}")
+            total += cell.leakage * count
+        return total
+
 
 def read_liberty(file: Path) -> Library:
     """The library in a file. Raises ToolError with file, line and reason; also for one that is cut off."""

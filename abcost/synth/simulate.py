@@ -52,7 +52,7 @@ class Simulator:
         """Raises ToolError for a loop of gates."""
         self.netlist = netlist
         self.nets = len(netlist.loads)
-        levels = _levels(netlist)
+        levels = levels_of(netlist)
         self.depth = max(levels, default=0)
         self._ordered = [
             _batches([g for g, level in zip(netlist.gates, levels, strict=True) if level == wanted])
@@ -151,7 +151,7 @@ def _batches(gates: Sequence[Instance]) -> list[_Batch]:
     ]
 
 
-def _levels(netlist: Netlist) -> list[int]:
+def levels_of(netlist: Netlist) -> list[int]:
     """Level of each gate: 1 + the highest level among the gates that drive its inputs."""
     driver = {net: i for i, gate in enumerate(netlist.gates) for net in gate.outputs}
     levels = [1] * len(netlist.gates)

@@ -23,7 +23,8 @@ def _sweep(*, quick: bool) -> Sweep:
 
 def _delays(dsp: int, *, quick: bool) -> DelaySweep:
     plain = delays_by_width(dsp, quick=quick)
-    return replace(plain, samples=_of_popcounts(plain.samples))
+    cells = plain.cells and replace(plain.cells, samples=_of_popcounts(plain.cells.samples))
+    return replace(plain, samples=_of_popcounts(plain.samples), cells=cells)
 
 
 @template("accumulate", "adder whose result is kept in a register, width bits", sweep=_sweep, delays=_delays)

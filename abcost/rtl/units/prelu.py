@@ -38,7 +38,9 @@ def _delays(dsp: int, *, quick: bool) -> DelaySweep:
         for width, out in dsp_widths(dsp, quick=quick)
         for fraction in ((width // 2,) if quick or out else sorted({width // 2, width - width // 4}))
     ]
-    return DelaySweep(Split("width", dsp, Curve("width")), tuple(samples))
+    on_cells = tuple(_sample(w, w - w // 4, out=out) for w, out in widths(quick=quick) if w >= 4)
+    cells = DelaySweep(Curve("width"), on_cells)
+    return DelaySweep(Split("width", dsp, Curve("width")), tuple(samples), cells)
 
 
 @template("prelu", "multiplier and select, width bits", sweep=_sweep, delays=_delays)

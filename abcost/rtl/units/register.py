@@ -11,7 +11,8 @@ def _delays(dsp: int, *, quick: bool) -> DelaySweep:
     """From one flip-flop to the next: what no engine is faster than."""
     del dsp
     widths = marked((1, 32), (8,)) if quick else marked((1, 16, 32), (8,))
-    return DelaySweep(Curve("width"), tuple(Sample({"width": w}, {"width": w}, out) for w, out in widths))
+    samples = tuple(Sample({"width": w}, {"width": w}, out) for w, out in widths)
+    return DelaySweep(Curve("width"), samples)
 
 
 @template("register", "width bits", sweep=by_width(more=(1,), wide=True), delays=_delays)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 
 from abcost.core.lazy import torch
 from abcost.errors import UsageError
@@ -22,16 +23,38 @@ HELD_DEPTHS = (7, 10, 28, 56, 112, 232, 448, 900)
 SMALL = 8
 QUICK_DEPTHS = (2, 4, 8, 16, 64, 128, 256)
 QUICK_HELD_DEPTHS = (28, 112)
+CELL_DEPTHS = (2, 3, 4, 6, 8, 12, 16, 32, 64, 128, 256, 512, 1024)
+DRAWN_BITS, MOST_DRAWS, QUICK_DRAWS = 384, 6, 3
+"""What gates make of few random bits is a matter of luck: so many bits of contents are drawn, and their mean taken."""
 
 
-def random_words(bits: int, depth: int) -> tuple[int, ...]:
-    """Random words; of a small ROM, words whose columns are neither equal nor inverted, as far as there are so many."""
+def random_words(bits: int, depth: int, draw: int = 0) -> tuple[int, ...]:
+    """Random words; of a small ROM, words whose columns are neither equal nor inverted, as far as there are so many.
+
+    draw: which of several contents of one size; 0 is what FPGAs are measured with.
+    """
+    generator = random.Random(f"{depth} {bits} {draw}" if draw else f"{depth} {bits}")
     if depth > SMALL:
-        generator = random.Random(f"{depth} {bits}")
         return tuple(generator.randrange(-(1 << (bits - 1)), 1 << (bits - 1)) for _ in range(depth))
+    if draw:
+        return _words(_drawn_columns(bits, depth, generator), bits, depth)
     columns = [
         1 + 11 * i % ((1 << depth - 1) - 1) for i in range(bits)
     ]  # 11 divides no 2**(depth - 1) - 1 up to there
+    return _words(columns, bits, depth)
+
+
+def _drawn_columns(bits: int, depth: int, generator: random.Random) -> list[int]:
+    """Columns of a small ROM in random order, each once before any comes again."""
+    every = list(range(1, 1 << depth - 1))  # none is constant, and none the complement of another
+    found: list[int] = []
+    while len(found) < bits:
+        found += generator.sample(every, min(len(every), bits - len(found)))
+    return found
+
+
+def _words(columns: Sequence[int], bits: int, depth: int) -> tuple[int, ...]:
+    """Signed words whose bit i is columns[i]."""
     words = [sum((column >> row & 1) << i for i, column in enumerate(columns)) for row in range(depth)]
     return tuple(word - (word >> (bits - 1) << bits) for word in words)
 
@@ -39,6 +62,33 @@ def random_words(bits: int, depth: int) -> tuple[int, ...]:
 def _sample(width: int, depth: int, *, out: bool) -> Sample:
     size = {"width": width, "depth": depth}
     return Sample(size, {"width": width, "contents": random_words(width, depth)}, out)
+
+
+def _on_cells(*, quick: bool) -> Sweep:
+    """Gates share between columns and between words: of random bits they take about their number to the power 0.87.
+
+    Beside them stand the registers, one for each bit and bank, as far as columns differ; then the multiplexer.
+    """
+    depths = marked(QUICK_DEPTHS, QUICK_HELD_DEPTHS) if quick else marked(CELL_DEPTHS, HELD_DEPTHS)
+    widths = (1, 8, 32) if quick else (1, 2, 4, 8, 16, 32)
+    most = QUICK_DRAWS if quick else MOST_DRAWS
+    samples = [
+        Sample({"width": width, "depth": depth}, {"width": width, "contents": contents}, out)
+        for depth, out in depths
+        for width in widths
+        for contents in _drawn(width, depth, most)
+    ]
+    distinct = "min(width, 2 ** min(depth - 1, 9) - 1)"
+    terms = (f"{distinct} * ceil(depth / {BANK})", f"({distinct} * depth) ** 0.87", "depth", "1")
+    return Sweep(Terms(terms), tuple(samples), drawn=True)
+
+
+def _drawn(width: int, depth: int, most: int) -> list[tuple[int, ...]]:
+    """Contents of one size: one where it has many bits, or all columns that there are; else up to `most`."""
+    every = width >= (1 << depth - 1) - 1
+    draws = 1 if every else max(1, min(most, DRAWN_BITS // (width * depth)))
+    first = 1 if depth <= SMALL else 0
+    return list(dict.fromkeys(random_words(width, depth, first + i) for i in range(draws)))
 
 
 def _sweep(*, quick: bool) -> Sweep:
@@ -56,7 +106,7 @@ def _sweep(*, quick: bool) -> Sweep:
         Terms(("width * 2 ** ceil(log2(depth))", "width", "1")),
         Terms(("width * depth", "width", "1")),
     )
-    return Sweep(Pieces("depth", forms, covering=True), tuple(samples))
+    return Sweep(Pieces("depth", forms, covering=True), tuple(samples), cells=_on_cells(quick=quick))
 
 
 def _delays(dsp: int, *, quick: bool) -> DelaySweep:
@@ -67,7 +117,14 @@ def _delays(dsp: int, *, quick: bool) -> DelaySweep:
     """
     del dsp
     depths = marked((2, 16, 256), (64,)) if quick else marked((2, 8, 16, 32, 256, 512, 1024), (64,))
-    return DelaySweep(Curve("depth"), tuple(_sample(16, depth, out=out) for depth, out in depths))
+    on_cells = marked(QUICK_DEPTHS, QUICK_HELD_DEPTHS) if quick else marked(CELL_DEPTHS, HELD_DEPTHS)
+    cells = tuple(
+        Sample({"width": 16, "depth": depth}, {"width": 16, "contents": contents}, out)
+        for depth, out in on_cells
+        for contents in _drawn(16, depth, QUICK_DRAWS if quick else MOST_DRAWS)
+    )
+    of = tuple(_sample(16, depth, out=out) for depth, out in depths)
+    return DelaySweep(Curve("depth"), of, DelaySweep(Curve("depth"), cells))
 
 
 @template("rom", "`depth` words of width bits, in LUTs or gates", sweep=_sweep, delays=_delays, in_luts=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abcost.errors import UsageError
-from abcost.rtl.forms import Box, Boxes
+from abcost.rtl.forms import Box, Boxes, Terms
 from abcost.rtl.sweep import Sample, Sweep, marked
 from abcost.rtl.unit import Port, Unit, check_width, template
 
@@ -12,6 +12,10 @@ _OF_LUT6 = "min(1, max(0, bits - 4)) * ceil(bits / 5)"
 """A flag over the bits that are cut off; where they are few they fit into the LUT of each bit of the result."""
 
 _LAW = Boxes(("width", _OF_LUT4, _OF_LUT6), (Box({"bits": (1, 46)}, ()),))
+
+
+_ON_CELLS = Terms(("width", "bits", "width * min(1, bits - 1)"))
+"""Of one bit that is cut off, the flags are part of the gates of each bit of the result."""
 
 
 def _sweep(*, quick: bool) -> Sweep:
@@ -25,7 +29,7 @@ def _sweep(*, quick: bool) -> Sweep:
         for width in sorted({2, operand // 2, operand * 3 // 4, operand - 1})
         for size in [{"width": width, "bits": operand - width}]
     ]
-    return Sweep(_LAW, tuple(samples))
+    return Sweep(_LAW, tuple(samples), cells=Sweep(_ON_CELLS, tuple(samples)))
 
 
 @template("saturate", "width bits of a number of `bits` bits more, clamped", sweep=_sweep)

@@ -10,9 +10,21 @@ from abcost.rtl.sweep import DelaySweep, Sample, Sweep
 from abcost.rtl.unit import Port, Unit, Values, check_width, template
 
 _LAW = Terms(("bits * width * log2(bits)", "bits * width", "bits", "width", "1"))
-_ENERGY = Terms(("(bits - 1) * width", "width", "bits - 1", "1"))
-"""A sum of n inputs has n - 1 adders, which glitch."""
+_ADDERS = Terms(("(bits - 1) * width", "width", "bits - 1", "1"))
+"""A sum of n inputs has n - 1 adders and the sign of its root: all there is on cells, and what turns on FPGAs."""
 _DELAY = Factors(("ceil(log2(bits))", "log2(bits)", "ceil(log2(bits)) * width", "width", "1"))
+_ON_CELLS = Factors(
+    (
+        "ceil(log2(bits))",
+        "log2(bits)",
+        "log2(bits) * log2(width)",
+        "width",
+        "min(1, bits - 1) * width",
+        "min(1, bits - 1)",
+        "1",
+    )
+)
+"""A carry starts as soon as its bits are there: of several adders behind each other one waits for a whole carry."""
 
 
 def _samples(fit: Iterable[tuple[int, int]], held: Iterable[tuple[int, int]]) -> tuple[Sample, ...]:
@@ -26,7 +38,8 @@ def _samples(fit: Iterable[tuple[int, int]], held: Iterable[tuple[int, int]]) ->
 def _sweep(*, quick: bool) -> Sweep:
     fit = [(n, w) for n in ((2, 9, 27) if quick else (1, 2, 4, 9, 16, 27, 64)) for w in (8, 16, 24, 32)]
     held = [(5, 12), (18, 16)] if quick else [(3, 12), (12, 20), (36, 10), (50, 16)]
-    return Sweep(_LAW, _samples(fit, held), energy=_ENERGY)
+    samples = _samples(fit, held)
+    return Sweep(_LAW, samples, energy=_ADDERS, cells=Sweep(_ADDERS, samples))
 
 
 def _delays(dsp: int, *, quick: bool) -> DelaySweep:
@@ -34,7 +47,8 @@ def _delays(dsp: int, *, quick: bool) -> DelaySweep:
     fit = [(n, w) for n in ((2, 4, 16) if quick else (1, 2, 3, 4, 8, 16)) for w in (8, 16)]
     fit += [] if quick else [(2, 4), (9, 4), (4, 24)]
     held = [(8, 12)] if quick else [(8, 12), (5, 10), (14, 16)]
-    return DelaySweep(_DELAY, _samples(fit, held))
+    samples = _samples(fit, held)
+    return DelaySweep(_DELAY, samples, DelaySweep(_ON_CELLS, samples))
 
 
 @template(
