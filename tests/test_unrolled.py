@@ -7,6 +7,7 @@ import json
 import pytest
 
 import abcost
+from abcost.accelerator.design.buffer_units import _in_words
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import engines
@@ -17,6 +18,7 @@ from abcost.accelerator.unrolled import organise_unrolled
 from abcost.core.adders.of_node import graph_of, in_adders
 from abcost.core.adders.widths import adders_by_bits
 from abcost.cost import CostTable
+from abcost.cost.organisation import Unit
 from abcost.errors import UsageError
 from engine_graphs import FRACTION_BITS, WIDTH, Made
 
@@ -104,3 +106,11 @@ def test_only_the_option_changes_what_is_built(tmp_path):
     assert (after["cycles"], after["pe"], after["simd"]) == (before["cycles"], before["pe"], before["simd"])
     energy = layer["graph"]["energy_uj"]
     assert 0 < energy["low"] <= energy["value"] <= energy["high"]
+
+
+def test_registers_in_front_of_wide_engines_are_priced_in_words():
+    # 150 bits are two words of 64 and one of 22, each as often as the whole
+    wide = Unit("register", 2, 150, lone=1)
+    assert list(_in_words([wide, Unit("mux", 3, 64)])) == [
+        Unit("register", 4, 64, lone=1), Unit("register", 2, 22, lone=1), Unit("mux", 3, 64)
+    ]  # fmt: skip
