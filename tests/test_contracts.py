@@ -42,7 +42,7 @@ FALLING = {
     "asic-gt2n": {"shift_select", "qprelu"},
     "asic-osu018": {"shift_select", "qprelu"},
     "asic-sg13g2": {"shift_select", "qprelu"},
-    "asic-sky130": {"popcount", "shift_select", "qprelu", "rom"},
+    "asic-sky130": {"popcount", "shift_select", "qprelu"},
     "fpga-ecp5": {"shift_select", "qprelu", "rom"},
     "fpga-ecp5-delay": {"shift_select", "qprelu"},
     "fpga-ice40": {"shift_select", "qprelu", "rom"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from abcost.calibrate.point import Measured, Point
@@ -52,7 +52,7 @@ def measure(
         if isinstance(answer, Failure):
             failures.append(answer)
         elif power is None:
-            found.append(Measured(point, answer.resources))
+            found.append(Measured(point, _kept(answer.resources)))
         else:
             try:
                 value, low, high = power(point, answer)
@@ -61,5 +61,11 @@ def measure(
                 failures.append(Failure(job, str(error)))
                 continue
             values = {"energy_pj": value, **answer.resources, **leakage}
-            found.append(Measured(point, values, {"energy_pj": low}, {"energy_pj": high}))
+            sides = _kept({"energy_pj": low}), _kept({"energy_pj": high})
+            found.append(Measured(point, _kept(values), *sides))
     return Sweeped(tuple(found), tuple(failures))
+
+
+def _kept(values: Mapping[str, float]) -> dict[str, float]:
+    """As the file of points keeps them, so that it gives the same laws."""
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
