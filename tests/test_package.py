@@ -156,6 +156,7 @@ def test_wheel_holds_the_package_and_the_tables_and_nothing_else(wheel):
     assert {name for name in names if name.endswith(".toml")} == {
         *(f"abcost/cost_models/{target}.toml" for target in bundled_targets()),
         *(f"abcost/cost_models/fabric/{flow}.toml" for flow in ("ecp5", "ice40", "xc7")),
+        *(f"abcost/cost_models/memories/{name}.toml" for name in ("sram-sg13g2", "sram-sky130")),
     }
     factors = {f"abcost/cost_models/scaling/{name}" for name in ("stillmaker2017.csv", "sram_45nm_7nm.csv")}
     assert factors <= set(names)

@@ -270,6 +270,10 @@ def test_reports_hold_what_the_command_makes(files):
         "grouped_training.md",
         "bf16_backward.md",
         "search_worth.md",
+        "search_scaling.csv",
+        "search_scaling.md",
+        "search_pricing.md",
+        "imagenet_node.md",
     }
     measured |= {"search.md", "search_untrained.csv", "fuzzing.md", "fuzzing.csv", "energy.md", "energy.csv"}
     measured |= {"routed.md", "build.md", "fixed_point.md"}
@@ -319,7 +323,7 @@ def test_rich_fits_a_hundred_columns(run, monkeypatch):
 
 def test_markdown_tables_are_rectangular(found):
     blocks = [block for block in render_markdown(found).split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 9
+    assert len(blocks) == 11
     for block in blocks:
         assert len({line.count("|") for line in block.splitlines()}) == 1
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from abcost.core.adders.graph import ZERO, AdderGraph, last_uses
 from abcost.core.adders.widths import value_bits
+from abcost.core.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def run(graph: AdderGraph, x: Tensor) -> Tensor:
