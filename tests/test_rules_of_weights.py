@@ -29,7 +29,8 @@ from strategies import Module, traced
 def test_the_rules_are_these():
     assert rules.names() == [
         "adder-graph", "bias-sign", "binary-weight", "fold-global-pool", "leave-out-softmax", "mask",
-        "mask-before-sign", "one-sided-sign", "pool-to-shift", "positive-scale-before-sign", "power-of-two-weights", "quantise-slopes",
+        "mask-before-sign", "one-sided-sign", "pool-to-shift", "positive-scale-before-sign",
+        "power-of-two-weights", "quantise-slopes",
         "quantiser", "round-slopes", "round-weight-scales", "scale-behind-dot", "scale-to-shift", "select-clamp",
         "select-prelu", "signed-digits", "step-function", "straight-through", "threshold", "unit-scale",
         "weight-levels", "zero-sum",
