@@ -81,7 +81,8 @@ def test_what_is_free_is_no_known_part():
 
 def test_known_totals_add_what_is_there():
     found = known_total([Cost(energy_pj=1.0), Cost(energy_pj=2.0, luts=5), Cost()])
-    assert found.to_dict() == {"energy_pj": 3.0, "luts": 5, "ffs": None, "dsps": None, "area_um2": None}
+    known = {name: value for name, value in found.to_dict().items() if value is not None}
+    assert known == {"energy_pj": 3.0, "luts": 5}
     assert known_total([]) == Cost()
     assert known_total([ZERO]) == ZERO
 
