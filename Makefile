@@ -47,9 +47,9 @@ browser:
 	fi; \
 	echo 'No Chromium, and none could be installed: the tests that open pages will be skipped.'
 
-# Twice as many processes as CI has cores: tests wait, for heartbeats, for browsers and for processes that were killed.
+# One process more than CI has cores: some tests wait, for heartbeats and for processes that were killed.
 check: .venv/installed-dev
-	$(BIN)/pytest --numprocesses 4 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow

@@ -4,7 +4,7 @@ Both searches judge the same number of candidates from the same start; the time 
 trial and the end of the last, so that starting processes is not counted. Needs as many idle cores as workers. A worker
 retrains up to eight candidates side by side, so that two share 32 evenly.
 
-    python benchmarks/search_scaling.py [--executor processes|ray] [--storage URL] [--trials 32] [--epochs 2] [--report]
+    python benchmarks/search_scaling.py [--executor processes|ray] [--storage URL] [--trials 32] [--epochs 8] [--report]
 
 --storage takes a database as `abcost search` does, such as postgresql://user@host/db; default: SQLite in the run
 folder. Of PostgreSQL, transactions per trial are counted too. --report adds the measurement to
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--executor", default="processes")
     parser.add_argument("--storage")
     parser.add_argument("--trials", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

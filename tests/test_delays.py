@@ -279,7 +279,14 @@ def test_a_foreign_file_of_points_is_not_overwritten(tmp_path):
     assert "was not written by abcost calibrate --timing" in str(CliRunner().invoke(app, arguments).exception)
 
 
-@pytest.mark.parametrize("name", [name for name in TIMED if not TARGETS[name].base])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "asic-gt2n" else ())  # as much as asic-sg13g2
+        for name in TIMED
+        if not TARGETS[name].base
+    ],
+)
 def test_fitting_the_kept_points_again_changes_nothing(name, tmp_path):
     (tmp_path / "points").mkdir()
     for file in (f"{name}.toml", f"points/{name}.csv", f"points/{name}-timing.csv"):

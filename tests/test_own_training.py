@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import abcost
+import searching
 from abcost.cli import run
 from abcost.data import load
 from abcost.errors import UsageError
@@ -19,6 +20,7 @@ from abcost.models.subject import resolve
 from abcost.nn import BinaryConv2d, StandardizedConv2d
 from abcost.training.config import Config
 from abcost.training.network import request_for, steps_for
+from searching import read_json
 
 OWN = f"{Path(__file__).parent / 'own_network.py'}"
 TWO, ONE = f"{OWN}:two_steps", f"{OWN}:one_step"
@@ -126,15 +128,18 @@ def test_what_does_not_go_is_one_line_before_anything_is_written(
 
 def test_search_finds_exponents_of_its_layers(trained, tmp_path, capsys):
     folder = tmp_path / "search"
-    found = abcost.search(
-        TWO, folder, init=trained / "best.pt", model_args={"width": 6}, exponents=(-3, 0), max_exponents=2, trials=4,
-        epochs=(1,), seeds=1, finalists=2, workers=1,
+    status, _, said = searching.run(
+        "search", TWO, "--run-dir", folder, "--init", trained / "best.pt", "--model-arg", "width=6", "--exponents=-3:0",
+        "--max-exponents", "2", "--trials", "3", "--epochs", "1", "--seeds", "1", "--finalists", "1", "--workers", "1",
     )  # fmt: skip
-    content = json.loads(found.slopes.read_text())
+    assert status == 0, said
+    content = json.loads(
+        (folder / "slopes" / f"{read_json(folder / 'front.json')['chosen']}.json").read_text()
+    )
     assert content["model"] == TWO
     assert set(content["layers"]) == {"act"}
     assert set(content["layers"]["act"]) <= {-3, -2, -1, 0}
-    front = json.loads((folder / "front.json").read_text())
+    front = read_json(folder / "front.json")
     # a network with real slopes would have to be built otherwise
     assert {point["name"] for point in front["baselines"]} == {"fixed 2^-3", "fixed 2^-7", "quantized RPReLU"}
     (chosen,) = [point for point in front["front"] if point["name"] == front["chosen"]]

@@ -94,7 +94,7 @@ def test_whole(tmp_path, capsys):
     assert {point["folded_for_fps"] for point in found["front"]} == {1000, 20000}
     capsys.readouterr()
     assert all(point["cost"]["fps"] >= point["folded_for_fps"] for point in found["front"])
-    for point in (found["front"][0], found["front"][-1]):
+    for point in found["front"][-1:]:
         command = point["commands"]["analyze"]
         assert cli([*shlex.split(command)[1:], "--format", "json"]) == 0
         accelerator = json.loads(capsys.readouterr().out)["stages"][-1]["organisation"]

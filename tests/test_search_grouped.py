@@ -28,7 +28,7 @@ from abcost.searching.studies import begin
 from abcost.searching.worker import digest_of, work
 from abcost.training import runtime
 from abcost.training.recipes import configs
-from searching import options, trained
+from searching import options, run, trained
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +199,10 @@ def test_trials_of_a_group_are_heard_of(tmp_path):
 
 def test_a_search_goes_on_with_the_group_that_it_was_started_with(init, tmp_path, capfd):
     arguments = options(tmp_path, init, epochs="1", trials=2, finalists=1, seeds=1, workers=1)
-    assert cli([*arguments, "--group", "3"]) == 0
+    assert run(*arguments, "--group", "3")[0] == 0
     assert held_group(tmp_path) == 3
-    assert cli(arguments) == 0  # which says nothing of it
+    assert run(*arguments)[0] == 0  # which says nothing of it
     assert held_group(tmp_path) == 3
-    capfd.readouterr()
     assert cli([*arguments, "--group", "2"]) == 2
     assert "is a search with group 3, not 2" in capfd.readouterr().err
 

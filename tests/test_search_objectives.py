@@ -121,7 +121,10 @@ def test_who_knows_no_such_choices_is_told_by_the_schema(init, tmp_path):
         ("asked", {"objectives": "luts,loss"}),
         ("wide", {"widths": "8,12", "fractions": "4"}),
     ):
-        assert cli(options(tmp_path / name, init, epochs=0, trials=1, **FEW_FINALS, **more)) == 0
+        status, _, said = run(
+            *options(tmp_path / name, init, epochs=0, trials=1, workers=1, **FEW_FINALS, **more)
+        )
+        assert status == 0, said
     found = {name: read_json(tmp_path / name / "search.json") for name in ("plain", "asked", "wide")}
     assert {name: held["settings"]["schema"] for name, held in found.items()} == {
         "plain": 1,
