@@ -2,9 +2,9 @@
 
 Both searches judge the same number of candidates from the same start; the time is that between the start of the first
 trial and the end of the last, so that starting processes is not counted. Needs as many idle cores as workers. A worker
-retrains up to eight candidates side by side, so that two share 32 evenly.
+retrains up to eight candidates side by side, so that two share 96 evenly.
 
-    python benchmarks/search_scaling.py [--executor processes|ray] [--storage URL] [--trials 32] [--epochs 8] [--report]
+    python benchmarks/search_scaling.py [--executor processes|ray] [--storage URL] [--trials 96] [--epochs 4] [--report]
 
 --storage takes a database as `abcost search` does, such as postgresql://user@host/db; default: SQLite in the run
 folder. Of PostgreSQL, transactions per trial are counted too. --report adds the measurement to
@@ -114,8 +114,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--executor", default="processes")
     parser.add_argument("--storage")
-    parser.add_argument("--trials", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--trials", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
