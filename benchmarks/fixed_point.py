@@ -55,7 +55,10 @@ else:
     from abcost.core.interpret import FixedPoint
     from abcost.models.subject import Request, resolve
     from abcost.rewrite import RewriteOptions
-    from abcost.training.lowered import Lowered
+    try:
+        from abcost.training.lowered import Lowered
+    except ModuleNotFoundError:  # the room had another name
+        from abcost.train.lowered import Lowered
     small = {} if preset == "cifar10" else {"base_width": 16, "blocks": (2, 2, 2)}
     torch.manual_seed(0)
     subject = resolve(Request("reactnet_18", preset=preset, **small))
