@@ -161,22 +161,20 @@ def wishes_and_clock(
     given: AcceleratorOptions, tables: Sequence[CostTable]
 ) -> tuple[Wishes | None, float | None]:
     """As `wishes_of`; or the clock of lanes, see `accelerator_or_clock`."""
-    folding = given.get("folding")
-    return accelerator_or_clock(
-        tables,
-        given.get("device"),
-        given.get("fps"),
-        given.get("clock_mhz"),
-        given.get("organisation"),
-        given.get("weights"),
-        None if folding is None else Path(folding),
-    )
+    return accelerator_or_clock(tables, *_asked(given))
 
 
 def wishes_of(given: AcceleratorOptions) -> Wishes | None:
     """The accelerator that is to be sized; None where none is. Raises UnknownName or UsageError."""
+    return accelerator(*_asked(given))
+
+
+def _asked(
+    given: AcceleratorOptions,
+) -> tuple[str | None, float | None, str | float | None, str | None, str | None, Path | None]:
+    """The arguments of `accelerator`."""
     folding = given.get("folding")
-    return accelerator(
+    return (
         given.get("device"),
         given.get("fps"),
         given.get("clock_mhz"),
