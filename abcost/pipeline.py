@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from abcost.accelerator.devices import check_target
 from abcost.accelerator.energy import energy_of
+from abcost.accelerator.parts import check_part
 from abcost.accelerator.result import Organised
+from abcost.accelerator.silicon.energy import with_power
 from abcost.accelerator.solve import Wishes, organise
 from abcost.accelerator.unrolled import Unrolled, organise_unrolled
 from abcost.classify.suspicions import suspicions
@@ -174,7 +175,7 @@ def analyze_subject(
         check_width(width)
     if accelerator is not None:
         for table in tables:
-            check_target(accelerator.device, table.target, table.technology)
+            check_part(accelerator.device, table.target, table.technology)
     organisation = replace(organisation, fraction_bits=rewriting.fraction_bits)
     verification = verify_subject(subject, rewriting) if verify else None
     with collector_paused():
@@ -326,7 +327,7 @@ def priced_stage(
     Raises UsageError for a device that the table is not of, CostError beyond what the table holds.
     """
     if accelerator is not None:
-        check_target(accelerator.device, table.target, table.technology)
+        check_part(accelerator.device, table.target, table.technology)
     organisation = Lanes(fraction_bits=rewriting.fraction_bits)
     return _priced(stage, table, _Settings(width, organisation, accelerator, rewriting), None)
 
@@ -399,6 +400,8 @@ def _organised(
         )
     else:
         found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
+    if table.technology == "asic":
+        return with_power(graph, table, found, width=width, fraction_bits=fraction_bits), layers
     spent = energy_of(graph, table, found, width=width, fraction_bits=fraction_bits)
     return replace(found, energy=spent), layers
 

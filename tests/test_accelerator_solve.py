@@ -114,9 +114,7 @@ def test_most_that_fits_is_the_fastest_of_all_intervals(luts, dsps, blocks):
     tried = sorted({e.cycles(f.pe, f.simd) for e in architecture.engines for f in foldings(e)})
     assert tried[-1] == slowest
     fitting = [
-        made.interval
-        for made in (architecture.build(i, device=part, clock_mhz=100) for i in tried)
-        if not made.over
+        made.interval for made in (architecture.build(i, clock_mhz=100) for i in tried) if not made.over
     ]
     if fitting:
         assert found.interval == min(fitting)

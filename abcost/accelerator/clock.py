@@ -17,7 +17,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from abcost.accelerator.design.dot import Leaf
-from abcost.accelerator.devices import FAMILIES, Family
+from abcost.accelerator.devices import FAMILIES, Device, Family
 from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, TWO_WORDS, Spread
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
@@ -26,12 +26,15 @@ from abcost.cost.timing import Delay
 from abcost.errors import CostError, UsageError
 
 if TYPE_CHECKING:
-    from abcost.accelerator.devices import Device
     from abcost.accelerator.memory import Memory
-    from abcost.accelerator.result import Layer
+    from abcost.accelerator.result import Layer, Part
+    from abcost.accelerator.silicon.memories import Held
+    from abcost.accelerator.silicon.silicon import Silicon
 
 _WIRING = frozenset({"shift_constant"})
 _BLOCK = "block_read"
+_WIDE = 32
+"""Bits of a register and a select as they are timed."""
 _POPCOUNTS = 64
 """Popcounts of an engine that leaves are chosen for, before it is known how many there are."""
 
@@ -83,14 +86,14 @@ class Fmax:
         }
 
 
-def foreign_delays(table: CostTable, found: Device | None) -> str:
+def foreign_delays(table: CostTable, found: Part | None) -> str:
     """Why the delays of a table are not those of a device; "" where they are, or there are none."""
-    if table.timing is None or found is None:
+    if table.timing is None or not isinstance(found, Device):
         return ""
     return dict(found.family.foreign_delays).get(table.timing.part, "")
 
 
-def timed_for(table: CostTable, found: Device | None) -> CostTable:
+def timed_for(table: CostTable, found: Part | None) -> CostTable:
     """The table, without its delays where they are not those of the device."""
     return replace(table, timing=None) if foreign_delays(table, found) else table
 
@@ -128,7 +131,7 @@ def _largest(
 class Delays:
     """Delays of the units of one table on a device, remembered: engines are made of few different units."""
 
-    def __init__(self, table: CostTable, found: Device | None = None) -> None:
+    def __init__(self, table: CostTable, found: Part | None = None) -> None:
         self.table, self.foreign = timed_for(table, found), foreign_delays(table, found)
         self._spread = _spread(self.table)
         self._known: dict[Unit, tuple[tuple[Delay, str], ...] | None] = {}
@@ -160,8 +163,9 @@ class Delays:
         return ((Delay(value, low, high, "derived"), _text(unit)),)
 
     def _own(self, unit: Unit) -> Delay | None:
+        timed = replace(unit, op="mux") if unit.op == "and" else unit  # a select is an AND, and more
         try:
-            return self.table.delay(unit)
+            return self.table.delay(timed)
         except CostError:  # beyond what was measured
             return None
 
@@ -182,6 +186,31 @@ class Delays:
             return None
         behind = sum(delay.value for path in paths for delay, _ in path or ())
         return _later(_later(found, behind, behind), more)
+
+    def held(self, layer: str, found: Held) -> list[Slowest]:
+        """Of a memory of silicon: of its cells, or of a macro's access, what selects among macros, and a register.
+
+        The register's own delay holds its setup, and more; so does that of each select. Both are upper ends.
+        """
+        name = f"read of {found.memory.place} ({found.memory.role})"
+        if found.bank is None:
+            cells = [unit for unit in found.units if unit.op != "mux"]
+            return [self.slowest(layer, cells), self._behind(layer, name, Delay(0, 0, 0), found, found.banks)]
+        access = found.bank.macro.access_ns
+        if access is None:
+            return [Slowest(None, layer, name, frozenset({found.bank.macro.name}))]
+        return [self._behind(layer, name, Delay(access, access, access), found, found.bank.rows)]
+
+    def _behind(self, layer: str, name: str, read: Delay, found: Held, rows: int) -> Slowest:
+        """Selects among so many rows, and a register, behind what is read."""
+        width = min(_WIDE, max(2, found.memory.width))  # of wider ones there are several side by side
+        paths = [self.of(Unit("register", 1, width))]
+        paths += [self.of(Unit("mux", 1, width))] * (rows - 1).bit_length()
+        if None in paths:
+            return Slowest(None, layer, name, frozenset({"register and mux"}))
+        every = [read, *(delay for path in paths for delay, _ in path or ())]
+        total = Delay(sum(d.value for d in every), sum(d.low for d in every), sum(d.high for d in every))
+        return Slowest(total, layer, name)
 
     def _block(self, width: int, depth: int) -> Delay | None:
         timing = self.table.timing
@@ -223,8 +252,8 @@ class Delays:
         return Slowest(delay, layer, name, frozenset(missing))
 
 
-def fmax_of(layers: Sequence[Layer], delays: Delays) -> Fmax | None:
-    """Of all engines together; None where the table has no delays at all."""
+def fmax_of(layers: Sequence[Layer], delays: Delays, silicon: Silicon | None = None) -> Fmax | None:
+    """Of all engines together, with their memories; None where the table has no delays at all."""
     if delays.foreign:
         return Fmax(None, None, None, "", foreign=delays.foreign)
     if delays.table.timing is None:
@@ -233,7 +262,9 @@ def fmax_of(layers: Sequence[Layer], delays: Delays) -> Fmax | None:
     for layer in layers:
         found.append(delays.slowest(layer.name, layer.units))
         for memory in layer.memories:
-            if memory.place == "block":
+            if silicon is not None:
+                found += delays.held(layer.name, silicon.held(memory))
+            elif memory.place == "block":
                 read = delays.read(memory)
                 unread = frozenset[str]() if read else frozenset({_BLOCK})
                 found.append(Slowest(read, layer.name, f"read of block memory ({memory.role})", unread))

@@ -308,19 +308,3 @@ def _own(path: Path) -> Device:
         raise UsageError(
             f"--device {path}: {', '.join(COUNTS)} must be whole numbers: {one_line(error)}"
         ) from error
-
-
-def check_target(found: Device | None, target: str, technology: str) -> None:
-    """Raises UsageError if a table's figures are not those of the device's family, or of no FPGA at all."""
-    if technology != "fpga":
-        fitting = (found.family if found else FAMILIES["7-series"]).targets[0]
-        raise UsageError(
-            f"--device and --fps size an FPGA, target {target} is not one; use --target {fitting}"
-        )
-    if found is None:
-        return
-    known = {name for family in FAMILIES.values() for name in family.targets}
-    if target in known and target not in found.family.targets:
-        raise UsageError(
-            f"--device {found.part} is {found.family.name}, whose target is {found.family.targets[0]}, not {target}"
-        )

@@ -2,8 +2,8 @@
 
     units       instances * cycles in which they work * energy of one operation of the table
     registers   flip-flops * cycles in which they wait * energy of a clocked register, where the table has one
-    blocks      bits read (and as many written, but for constants) * energy per bit of the table's memory
-    LUT memory  reads * energy of a ROM in LUTs of that size, which stands in for LUT RAM too
+    blocks      bits read and written * energy per bit of the table's memory
+    LUT memory  reads or writes, whichever are more, * energy of a ROM in LUTs of that size, for LUT RAM too
     DRAM        what is read from outside, between its published ends; the geometric mean of both
 
 The units of a dot product work in every cycle of their engine, those behind it as often as their operation occurs.
@@ -23,7 +23,7 @@ from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Layer, Organised
 from abcost.accelerator.spent import Spent
 from abcost.core.graph import OpGraph
 from abcost.cost.entry import Detail
@@ -42,21 +42,27 @@ Active = tuple[Unit, int]
 def energy_of(
     graph: OpGraph, table: CostTable, organised: Organised, *, width: int, fraction_bits: int
 ) -> Spent | None:
-    """Of a layer pipeline; None for one engine that all layers share, whose duty is not known here.
+    """Of a layer pipeline on an FPGA; None for one engine that all layers share, whose duty is not known here.
 
     Raises CostError outside the valid range of the table.
     """
     if organised.kind != "pipelined":
         return None
     found = Spent()
-    designer = Designer(graph, NumberFormat(width, fraction_bits))
-    for engine, layer in zip(engines(graph, width), organised.layers, strict=True):
-        folding = Folding(layer.pe, layer.simd)
-        planned = active_units(designer, engine, folding)
-        units = as_built(planned, layer.units, layer.cycles)
+    for units, layer in working(graph, organised, width=width, fraction_bits=fraction_bits):
         found += units_energy(units, interval=organised.interval, table=table)
         found = sum((memory_energy(memory, table) for memory in layer.memories), found)
     return found
+
+
+def working(
+    graph: OpGraph, organised: Organised, *, width: int, fraction_bits: int
+) -> Iterator[tuple[list[Active], Layer]]:
+    """The layers of a pipeline, each with its units and the cycles of an inference in which they work."""
+    designer = Designer(graph, NumberFormat(width, fraction_bits))
+    for engine, layer in zip(engines(graph, width), organised.layers, strict=True):
+        planned = active_units(designer, engine, Folding(layer.pe, layer.simd))
+        yield as_built(planned, layer.units, layer.cycles), layer
 
 
 def as_built(planned: Sequence[Active], built: Sequence[Unit], cycles: int) -> list[Active]:
@@ -95,15 +101,15 @@ def units_energy(units: Iterable[Active], *, interval: int, table: CostTable) ->
     """Of these units in one inference of `interval` cycles. Raises CostError outside the table's valid range."""
     found = Spent()
     for unit, active in units:
-        found += _operation(unit, table).times(unit.count * active)
+        found += operation(unit, table).times(unit.count * active)
         found += _waiting(unit, max(0, interval - active), table)
     return found
 
 
-def _operation(unit: Unit, table: CostTable) -> Spent:
+def operation(unit: Unit, table: CostTable) -> Spent:
     """One cycle of one instance; of what it takes no more than, where its own energy is not known (`apart`)."""
     if (unit.op, "energy_pj") not in table.figures and (parts := apart(unit)) != (unit,):
-        return sum((_operation(part, table).times(part.count / unit.count) for part in parts), Spent())
+        return sum((operation(part, table).times(part.count / unit.count) for part in parts), Spent())
     detail = price_of_unit(unit, table).details.get("energy_pj")
     if detail is None:
         return Spent(missing=frozenset({unit.op}))
@@ -132,13 +138,13 @@ def memory_energy(memory: Memory, table: CostTable) -> Spent:
             low, high = energy_uj(memory.traffic_bits)
             return Spent(math.sqrt(low * high), low, high)
         case "lutram":
-            reads = (_operation(part, table).times(part.count) for part in _columns(memory))
-            return sum(reads, Spent()).times(memory.reads)
+            reads = (operation(part, table).times(part.count) for part in _columns(memory))
+            return sum(reads, Spent()).times(max(memory.reads, memory.writes))
         case "block":
             level = table.memory and (table.memory.weights if memory.constant else table.memory.activations)
             if not level:
                 return Spent(missing=frozenset({"block RAM"}))
-            bits = memory.read_bits * (1 if memory.constant else 2)
+            bits = memory.moved_bits
             low = level.energy_pj if level.low_pj is None else level.low_pj
             high = level.energy_pj if level.high_pj is None else level.high_pj
             return Spent(level.energy_pj, low, high).times(bits / level.access_bits * _UJ)

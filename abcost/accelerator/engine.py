@@ -69,6 +69,11 @@ class Engine:
         """Layer of the dot product."""
         return self.dot.layer or self.dot.name
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of an inference, padded taps included."""
+        return self.positions * self.channels * self.taps
+
     def cycles(self, pe: int, simd: int) -> int:
         """Clock cycles per inference: positions * (channels / PE) * (K / SIMD) * digits."""
         return self.positions * self.folds(pe, simd) * self.digits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from abcost.accelerator.design.constants import stored_bits, weight_fraction
 from abcost.accelerator.design.engine import chain_lanes
@@ -43,7 +44,8 @@ def dot_memories(engine: Engine, folding: Folding, graph: OpGraph, number: Numbe
         )  # transposed: not all at each position
         found.append(Memory("weights", word * products, depth, engine.positions * words, registered=True))
     groups = int(engine.dot.attrs.get("groups", 1))
-    found += _line_buffer(engine.dot, graph, folding.simd * min(folding.pe, groups), width)
+    read = folding.simd * min(folding.pe, groups)
+    found += _line_buffer(engine.dot, graph, read, width, engine.cycles(folding.pe, folding.simd))
     return found
 
 
@@ -51,7 +53,8 @@ def chain_memories(engine: Engine, lanes: int, graph: OpGraph, width: int) -> li
     """Line buffers and running results of the windows behind the dot product, which depend on its lanes alone."""
     found: list[Memory] = []
     for work in engine.chain:
-        found += _line_buffer(work.node, graph, lanes, width)
+        taps = -(-_taken(work.node, graph) // lanes)
+        found += _line_buffer(work.node, graph, lanes, width, taps)
         found += running_results(work.node, graph, lanes, width)
     return found
 
@@ -68,8 +71,10 @@ def running_results(node: OpNode, graph: OpGraph, lanes: int, width: int) -> Ite
     step = (
         ("add", "mux", "mux") if node.kind is OpKind.MAX_POOL else ("add", "mux")
     )  # max: by a difference's sign
-    memory = Memory("line buffer", bits, depth, reads=0, registered=True, behind=step)
-    yield from [memory] * min(lanes, source.shape[1])
+    used = min(lanes, source.shape[1])
+    taken = -(-source.elements // used)  # each is read, and written in the same cycle
+    memory = Memory("line buffer", bits, depth, taken, registered=True, behind=step, writes=taken)
+    yield from [memory] * used
 
 
 def weight_word(engine: Engine, number: NumberFormat) -> int:
@@ -96,8 +101,17 @@ def stored_word(engine: Engine, number: NumberFormat) -> int:
     return digits_of(word).bits if word and engine.in_digits else word
 
 
-def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Iterator[Memory]:
-    """What a window keeps of its input, all channels, in words of the `elements` that are read in one cycle."""
+def _taken(node: OpNode, graph: OpGraph) -> int:
+    """Elements that all windows of a node read together."""
+    window = window_of(node, graph.sources(node)[0])
+    return 0 if window is None else node.elements * prod(window.spans)
+
+
+def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int, reads: int) -> Iterator[Memory]:
+    """What a window keeps of its input, all channels, in words of the `elements` that are read in one cycle.
+
+    reads: cycles of an inference in which it reads. Every element of the input is written once.
+    """
     source = graph.sources(node)[0]
     window = window_of(node, source)
     if window is None or window.single or window.separate:
@@ -105,7 +119,7 @@ def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int) -> Ite
     kept = window.kept * source.shape[1]
     word = min(elements, kept)
     bits = graph.precision(source).width(width)
-    yield Memory("line buffer", word * bits, -(-kept // word), reads=0)
+    yield Memory("line buffer", word * bits, -(-kept // word), reads, writes=-(-source.elements // word))
 
 
 def _operand(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> Iterator[Memory]:
@@ -115,4 +129,5 @@ def _operand(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> It
     source = graph.sources(engine.dot)[1]
     word = min(folding.pe * folding.simd, source.elements)
     bits = graph.precision(source).width(width)
-    yield Memory("operand", word * bits, 2 * -(-source.elements // word), reads=0)
+    words = -(-source.elements // word)
+    yield Memory("operand", word * bits, 2 * words, engine.cycles(folding.pe, folding.simd), writes=words)

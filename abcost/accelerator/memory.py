@@ -28,7 +28,8 @@ _MOST_SHARING = 16
 class Memory:
     """A memory of one engine. role: weights, parameters, operand, line buffer, residual FIFO, or activations.
 
-    reads: words read per inference; place: one of PLACES. rests: it is read in every other cycle at most.
+    reads, writes: words read and written per inference; place: one of PLACES, on silicon one of
+    `abcost.accelerator.silicon.memories`. rests: it is read in every other cycle at most.
     registered: what is read stands in a register before it is used; a block has that register in it.
     behind: units of its width between what is read and what is written in the same cycle.
     """
@@ -41,6 +42,7 @@ class Memory:
     rests: bool = False
     registered: bool = False
     behind: tuple[str, ...] = ()
+    writes: int = 0
 
     @property
     def bits(self) -> int:
@@ -56,6 +58,11 @@ class Memory:
     def read_bits(self) -> int:
         """Bits read per inference."""
         return self.width * self.reads
+
+    @property
+    def moved_bits(self) -> int:
+        """Bits read and written per inference."""
+        return self.width * (self.reads + self.writes)
 
     @property
     def traffic_bits(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NOT_INCLUDED = (
+_FPGA = (
     "DMA and the controller of a memory outside",
     "converters of width between layers, and FIFOs between layers other than those where branches meet",
     "the interface to a host, and control and status registers",
@@ -11,4 +11,15 @@ NOT_INCLUDED = (
     "loading of weights into URAM and memory outside, and refresh and other users of that memory",
     "what placement and routing add: copies of registers, LUTs that route through, cells that cannot share a slice",
 )
-"""Texts for people."""
+_SILICON = (
+    "wires, buffers, the clock tree and clock gates: registers that wait are taken as not clocked",
+    "the ring around macros, power straps, tap and fill cells other than by the share that cells fill",
+    "converters of width between layers, and FIFOs between layers other than those where branches meet",
+    "the interface to a host, control and status registers, clock generation and reset, pads",
+    "loading of weights into macros and memory outside",
+)
+
+
+def not_included(*, silicon: bool) -> tuple[str, ...]:
+    """Texts for people, of a block of silicon or of an FPGA."""
+    return _SILICON if silicon else _FPGA

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,23 +14,21 @@ from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import window_at
-from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import chain_memories, dot_memories, memories
 from abcost.accelerator.folding import Folding, foldings, products, smallest, worth_less
-from abcost.accelerator.memory import Memory, family_of
-from abcost.accelerator.multipliers import in_luts, within_dsps
+from abcost.accelerator.hardware import Fpga, Hardware
+from abcost.accelerator.memory import Memory
+from abcost.accelerator.multipliers import in_luts
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
-from abcost.accelerator.placing import Weights, place
-from abcost.accelerator.result import LOGIC, Layer, Organised, Prices, resources_of
+from abcost.accelerator.placing import Weights
+from abcost.accelerator.result import Layer, Organised, Prices
 from abcost.accelerator.timing import delays, fifos, latency
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 from abcost.errors import CostError
 
-LUTS_PER_DSP = 240
-"""What a DSP slice is worth in LUTs (the ratio of an xc7z020), whatever the device."""
 DOT_UNITS = (
     "xnor_popcount",
     "masked_popcount",
@@ -44,14 +42,14 @@ PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
 
 
 Logic = dict[str, float | None]
-"""LUTs, flip-flops, DSPs; None where one has no figure."""
+"""LUTs, flip-flops and DSPs, or area; None where one has no figure."""
 
 
 class _Before(NamedTuple):
-    """What stands in front of a chain: its logic, the LUTs that memories are worth, and the lanes that it feeds."""
+    """What stands in front of a chain: its logic, what its memories are worth, and the lanes that it feeds."""
 
     logic: Logic
-    memories: int
+    memories: float
     lanes: int
 
 
@@ -60,9 +58,7 @@ class _Offers(NamedTuple):
 
     foldings: tuple[Folding, ...]
     cycles: NDArray[np.int64]
-    luts: NDArray[np.float64]  # NaN where the table is silent
-    dsps: NDArray[np.float64]
-    memories: NDArray[np.float64]
+    worth: NDArray[np.float64]  # NaN where the table is silent
     products: NDArray[np.float64]
     lanes: NDArray[np.int64]  # number in `examples`
     examples: tuple[Folding, ...]
@@ -83,6 +79,7 @@ class Pipelined:
 
     folding: of the layers that the user has folded. leaf: what is added up in one clock cycle. streamed: only
     foldings whose taps come out of a window's memory step by step, as in a circuit of the whole network.
+    hardware: what it is built of; default: an FPGA without limits.
     """
 
     kind = "pipelined"
@@ -97,8 +94,10 @@ class Pipelined:
         folding: OwnFolding = NO_FOLDING,
         leaf: Leaf | None = None,
         streamed: bool = False,
+        hardware: Hardware | None = None,
     ) -> None:
         self.graph, self.streamed = graph, streamed
+        self.hardware = hardware or Fpga(None)
         self.prices = Prices.of_table(table)
         self.width = width
         self.fraction_bits = fraction_bits
@@ -113,8 +112,8 @@ class Pipelined:
         self._folding = folding.part(self.engines)
         self._offered: dict[str, _Offers | CostError] = {}
         self._built: dict[tuple[int, Folding], _Built] = {}
-        self._luts: dict[tuple[int, Folding], float | None] = {}
-        self._chain_worths: dict[tuple[str, int], int] = {}
+        self._logics: dict[tuple[int, Folding], Logic] = {}
+        self._chain_worths: dict[tuple[str, int], float] = {}
         self._ladders = [self.rungs(number, engine) for number, engine in enumerate(self.engines)]
 
     def rungs(self, number: int, engine: Engine) -> list[tuple[int, Folding]]:
@@ -131,15 +130,13 @@ class Pipelined:
         behind, refusal = [], None
         for folding in offers.examples:
             try:
-                amounts = self._behind(engine, folding)
-                behind.append(tuple(_or_nan(amounts[name]) for name in ("luts", "dsps")))
+                behind.append(self._worth(self._behind(engine, folding)))
             except CostError as error:
                 refusal = refusal or error
-                behind.append((np.inf, np.inf))
+                behind.append(np.inf)
         if refusal is not None and np.isinf(behind).all():
             raise refusal
-        luts, dsps = np.array(behind).T[:, offers.lanes]
-        worth = offers.luts + luts + LUTS_PER_DSP * (offers.dsps + dsps) + offers.memories
+        worth = offers.worth + np.array(behind)[offers.lanes]
         worth = np.where(np.isnan(worth), offers.products, worth)
         priced = np.isfinite(worth)
         chosen = [folding for folding, there in zip(offers.foldings, priced, strict=True) if there]
@@ -172,9 +169,7 @@ class Pipelined:
         return _Offers(
             tuple(folding for folding, _ in known),
             np.array([engine.cycles(folding.pe, folding.simd) for folding, _ in known]),
-            np.array([_or_nan(before.logic["luts"]) for _, before in known]),
-            np.array([_or_nan(before.logic["dsps"]) for _, before in known]),
-            np.array([float(before.memories) for _, before in known]),
+            np.array([self._worth(before.logic) + before.memories for _, before in known]),
             np.array([float(products(folding)) for folding, _ in known]),
             np.array([number[before.lanes] for _, before in known]),
             tuple(examples.values()),
@@ -196,41 +191,37 @@ class Pipelined:
         how = "fully unrolled" if self._given[number] is None else "folded as given"
         return f"{how}, {self.engines[number].name}"
 
-    def too_large(self, interval: float, device: Device) -> bool:
-        """Whether the logic alone has more LUTs than the device: seen sooner than by building."""
+    def too_large(self, interval: float) -> bool:
+        """Whether the logic alone exceeds the part: seen sooner than by building."""
         chosen = self._chosen(interval)
-        luts = [self._luts_at(number, folding) for number, folding in enumerate(chosen)]
-        return None not in luts and sum(n or 0.0 for n in luts) > device.luts * (1 + 1e-9)
+        return self.hardware.too_large([self._logic_at(i, folding) for i, folding in enumerate(chosen)])
 
-    def _luts_at(self, number: int, folding: Folding) -> float | None:
-        """LUTs of the logic of an engine of the graph, remembered as in `_at`; None if a figure is unknown."""
+    def _logic_at(self, number: int, folding: Folding) -> Logic:
+        """The logic of an engine of the graph, remembered as in `_at`."""
         key = (number, folding)
-        if key not in self._luts:
-            amounts = self.logic(self.engines[number], folding)
-            self._luts[key] = None if None in amounts.values() else amounts["luts"]
-        return self._luts[key]
+        if key not in self._logics:
+            self._logics[key] = self.logic(self.engines[number], folding)
+        return self._logics[key]
 
     def _chosen(self, interval: float) -> list[Folding]:
         """The smallest foldings with at most so many cycles per frame; of engines that have none the fastest."""
         return [smallest(rungs, interval) or rungs[0][1] for rungs in self._ladders]
 
-    def build(
-        self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
-    ) -> Organised:
+    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Organised:
         """The smallest foldings with at most so many cycles per frame; engines that cannot are at their fastest."""
         chosen = self._chosen(interval)
         cycles = [e.cycles(f.pe, f.simd) for e, f in zip(self.engines, chosen, strict=True)]
         actual = max(cycles)
         own = {e.dot.name: n for e, n in zip(self.engines, cycles, strict=True)}
-        built = self._within(device, [self._at(number, folding) for number, folding in enumerate(chosen)])
-        held = self._placed(chosen, device, sum(part.logic["luts"] or 0.0 for part in built), weights)
+        built = self._within([self._at(number, folding) for number, folding in enumerate(chosen)])
+        held = self._placed(chosen, [part.logic for part in built], weights)
         layers = tuple(
             Layer(
                 name=engine.name,
                 pe=folding.pe,
                 simd=folding.simd,
                 cycles=n,
-                resources=resources_of(part.logic, stored, device),
+                resources=self.hardware.resources(part.logic, stored),
                 chain_luts=part.chain_luts,
                 prelu_luts=part.prelu_luts,
                 weights=_home(engine, stored),
@@ -249,7 +240,7 @@ class Pipelined:
         return Organised(
             kind=self.kind,
             clock_mhz=clock_mhz,
-            device=device,
+            device=self.hardware.part,
             layers=layers,
             bottleneck=max(layers, key=lambda layer: layer.cycles).name,
             interval=actual,
@@ -269,15 +260,12 @@ class Pipelined:
     def _priced_of(self, dot: Sequence[Unit], post: Sequence[Unit]) -> _Built:
         logic, behind = self.prices.total([*dot, *post]), self.prices.total(post)
         prelus = self.prices.total(unit for unit in post if unit.op in PRELU_UNITS)
-        return _Built(dot, post, logic, behind["luts"], prelus["luts"])
+        return _Built(dot, post, logic, behind.get("luts"), prelus.get("luts"))
 
-    def _within(self, device: Device | None, built: list[_Built]) -> list[_Built]:
-        """The same with as many multipliers of LUTs as the DSPs of the device make necessary."""
-        dsps = [part.logic["dsps"] for part in built]
-        if device is None or None in dsps or sum(n or 0.0 for n in dsps) <= device.dsps:
-            return built
+    def _within(self, built: list[_Built]) -> list[_Built]:
+        """The same, some units made otherwise where the part has too few of something."""
         groups = [group for part in built for group in (part.dot, part.post)]
-        units = within_dsps(groups, self.prices, device.dsps)
+        units = self.hardware.within(groups, self.prices)
         return [
             part if dot == [*part.dot] and post == [*part.post] else self._priced_of(dot, post)
             for part, dot, post in zip(built, units[::2], units[1::2], strict=True)
@@ -296,7 +284,7 @@ class Pipelined:
         return latency(self.graph, delays(self.graph, cycles, interval, stages), interval)
 
     def logic(self, engine: Engine, folding: Folding) -> Logic:
-        """LUTs, flip-flops and DSPs of an engine; foldings share blocks, which are priced once."""
+        """What an engine's units take; foldings share blocks, which are priced once."""
         return _sum((self._before(engine, folding).logic, 1), (self._behind(engine, folding), 1))
 
     def _before(self, engine: Engine, folding: Folding) -> _Before:
@@ -349,11 +337,11 @@ class Pipelined:
         return self.designer.dot_units(engine, folding), self.designer.post_units(engine, folding)
 
     def _placed(
-        self, chosen: Sequence[Folding], device: Device | None, luts: float, weights: Weights | None
+        self, chosen: Sequence[Folding], logic: Sequence[Logic], weights: Weights | None
     ) -> list[list[Memory]]:
         """Memories per engine, placed together: they compete for the same blocks."""
         asked = [self.memories(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
-        placed = iter(place([m for group in asked for m in group], device, luts, weights))
+        placed = iter(self.hardware.place([m for group in asked for m in group], logic, weights))
         return [[next(placed) for _ in group] for group in asked]
 
     def memories(self, engine: Engine, folding: Folding) -> list[Memory]:
@@ -362,40 +350,31 @@ class Pipelined:
         return [*own, *(m for work in engine.chain for m in self.joins.get(work.node.name, ()))]
 
     def worth(self, engine: Engine, folding: Folding) -> float:
-        """LUTs that the logic and memories of an engine are worth at a folding; products where the table is silent."""
+        """What the logic and memories of an engine are worth at a folding; products where the table is silent."""
         before = self._before(engine, folding)
-        behind = self._behind(engine, folding)
-        amounts = (before.logic["luts"], behind["luts"], before.logic["dsps"], behind["dsps"])
-        if None in amounts:
-            return products(folding)
-        luts, more_luts, dsps, more_dsps = (amount or 0.0 for amount in amounts)
-        return luts + more_luts + LUTS_PER_DSP * (dsps + more_dsps) + before.memories
+        found = self._worth(before.logic) + before.memories + self._worth(self._behind(engine, folding))
+        return products(folding) if np.isnan(found) else found
 
-    def _memory_worth(self, engine: Engine, folding: Folding) -> int:
-        """LUTs that the memories of an engine are worth, FIFOs aside."""
+    def _worth(self, amounts: Logic) -> float:
+        """What these are worth; not a number where one has no figure."""
+        known = [(rate, amounts[name]) for name, rate in self.hardware.rates.items()]
+        return sum(np.nan if amount is None else rate * amount for rate, amount in known)
+
+    def _memory_worth(self, engine: Engine, folding: Folding) -> float:
+        """What the memories of an engine are worth, FIFOs aside."""
         number = self.designer.number
         key = (engine.dot.name, chain_lanes(engine, folding))
         behind = self._chain_worths.get(key)
         if behind is None:
             stored = chain_memories(engine, key[1], self.graph, number.width)
-            behind = self._chain_worths[key] = _worth(stored)
-        return behind + _worth(dot_memories(engine, folding, self.graph, number))
-
-
-def _worth(memories: Iterable[Memory]) -> int:
-    """LUTs that memories are worth."""
-    family = family_of(None)
-    return sum(memory.worth(family) for memory in memories)
-
-
-def _or_nan(amount: float | None) -> float:
-    return np.nan if amount is None else amount
+            behind = self._chain_worths[key] = self.hardware.worth(stored)
+        return behind + self.hardware.worth(dot_memories(engine, folding, self.graph, number))
 
 
 def _sum(*parts: tuple[Mapping[str, float | None], float]) -> Logic:
     """Amounts times how often they are there."""
     found: Logic = {}
-    for name in LOGIC:
+    for name in parts[0][0]:
         known = [n * times for amounts, times in parts if (n := amounts[name]) is not None]
         found[name] = sum(known) if len(known) == len(parts) else None
     return found

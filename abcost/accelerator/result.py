@@ -8,11 +8,12 @@ from typing import Any
 
 from abcost.accelerator.cells import lone_ffs
 from abcost.accelerator.clock import Fmax
-from abcost.accelerator.devices import Device
+from abcost.accelerator.devices import Device, Family
 from abcost.accelerator.external import energy_uj, source
 from abcost.accelerator.memory import Memory, family_of
-from abcost.accelerator.not_included import NOT_INCLUDED
-from abcost.accelerator.spent import Spent
+from abcost.accelerator.not_included import not_included
+from abcost.accelerator.silicon.die import Die
+from abcost.accelerator.spent import Power, Spent
 from abcost.core.cost import Cost
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
@@ -21,12 +22,17 @@ from abcost.cost.table import CostTable
 from abcost.errors import CostError
 
 LOGIC = ("luts", "ffs", "dsps")
+LOGIC_OF = {"fpga": LOGIC, "asic": ("area_um2",)}
+"""What units take, by the technology of a table."""
 RESOURCES = (*LOGIC, "lutram", "blocks", "uram", "spram")
 """luts, ffs and dsps of the units and LUT memories; LUTs among them that are written; memory blocks of the family
-(BRAM18, EBR); URAM; SPRAM."""
+(BRAM18, EBR); URAM; SPRAM. Of silicon: see `abcost.accelerator.silicon.memories.resources`."""
 BANDWIDTH = "bandwidth_gb_s"
 """What a device has of it is the memory outside, in GB/s."""
 
+
+Part = Device | Die
+"""Where an accelerator is: an FPGA, or silicon."""
 
 _NAMES = {
     "luts": "LUTs",
@@ -36,14 +42,25 @@ _NAMES = {
     "uram": "URAM",
     "spram": "SPRAM",
     BANDWIDTH: "GB/s from outside",
+    "area_um2": "um2 of silicon",
+    "logic_um2": "um2 of logic",
+    "memory_um2": "um2 of memory",
+    "macro_um2": "um2 of macros",
+    "macros": "SRAM macros",
 }
 
 
-def name_of(resource: str, found: Device | None) -> str:
+def family_at(found: Part | None) -> Family | None:
+    """The family of an FPGA, as `family_of`; None on silicon."""
+    return None if isinstance(found, Die) else family_of(found)
+
+
+def name_of(resource: str, found: Part | None) -> str:
     """For people; memory blocks by the name that the family gives them, LUTs by what is counted on the device."""
-    if resource == "luts" and family_of(found).cells is not None:
-        return "logic cells"
-    return _NAMES.get(resource, family_of(found).block)
+    family = family_at(found)
+    if family is not None and (resource == "blocks" or (resource == "luts" and family.cells is not None)):
+        return "logic cells" if resource == "luts" else family.block
+    return _NAMES[resource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +139,7 @@ class Organised:
 
     kind: str
     clock_mhz: float
-    device: Device | None
+    device: Part | None
     layers: tuple[Layer, ...]
     bottleneck: str
     interval: int
@@ -132,6 +149,7 @@ class Organised:
     energy: Spent | None = None  # of one inference; None where it is not computed
     folding: GivenPart | None = None
     fmax: Fmax | None = None  # None where the table has no delays
+    power: Power | None = None  # of silicon
 
     @property
     def clock_met(self) -> bool | None:
@@ -153,7 +171,8 @@ class Organised:
     @property
     def logic_cells(self) -> dict[str, Any] | None:
         """Logic cells, low, value and high, where the device has those; None elsewhere."""
-        cells = family_of(self.device).cells
+        family = family_at(self.device)
+        cells = None if family is None else family.cells
         if cells is None:
             return None
         used = self.resources
@@ -174,14 +193,14 @@ class Organised:
         used = self.resources
         if self.logic_cells is not None:
             used["luts"] = self.logic_cells["value"]
-        return {name: _share(used[name], self._available(name)) for name in RESOURCES}
+        return {name: _share(used[name], self._available(name)) for name in used}
 
     @property
     def over(self) -> tuple[str, ...]:
         """What exceeds the device: resources, logic cells at their most, or BANDWIDTH."""
         if self.device is None:
             return ()
-        found = [name for name in RESOURCES if self._exceeds(name)]
+        found = [name for name in self.resources if self._exceeds(name)]
         available = self.device.bandwidth_gb_s
         if available is not None and self.bandwidth_gb_s > available * (1 + 1e-9):
             found.append(BANDWIDTH)
@@ -227,8 +246,9 @@ class Organised:
             )
         if self.unknown:
             units = dict.fromkeys(figure.split()[0] for figure in self.missing)
+            what = "areas" if isinstance(self.device, Die) else "LUTs, flip-flops or DSPs"
             return (
-                f"whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of {', '.join(units)}"
+                f"whether it fits is unknown: the table lacks {what} of {', '.join(units) or 'its memories'}"
             )
         if self.wanted_fps is None or self.fast_enough:
             return self.limit
@@ -253,7 +273,7 @@ class Organised:
 
     def _bandwidth(self) -> dict[str, Any]:
         device = self.device
-        if device is None or device.bandwidth_gb_s is None:
+        if not isinstance(device, Device) or device.bandwidth_gb_s is None:
             return {"needed": self.bandwidth_gb_s, "available": None}
         return {
             "needed": self.bandwidth_gb_s,
@@ -263,16 +283,28 @@ class Organised:
             "confidence": device.memory_confidence,
         }
 
+    def _silicon(self) -> dict[str, Any] | None:
+        """Area and power of a block; None for an FPGA."""
+        if not isinstance(self.device, Die):
+            return None
+        area = self.resources["area_um2"]
+        return {
+            "area_mm2": None if area is None else area / 1e6,
+            "cells_fill": self.device.utilisation,
+            "die": self.device.to_dict(),
+            "power": None if self.power is None else self.power.to_dict(),
+        }
+
     def _external_energy(self) -> dict[str, Any] | None:
         if self.external_energy_uj is None:
             return None
         low, high = self.external_energy_uj
         return {"low": low, "high": high, **source()}
 
-    def _available(self, name: str) -> int | None:
+    def _available(self, name: str) -> float | None:
         """How much of a resource the device has; None where that is not said."""
-        found = None if self.device is None else getattr(self.device, name)
-        return None if found is None else int(found)
+        found: float | None = getattr(self.device, name, None)
+        return found
 
     @property
     def weights(self) -> str:
@@ -285,12 +317,13 @@ class Organised:
         return {layer.name: layer.lut_multipliers for layer in self.layers if layer.lut_multipliers}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; `bram36` is half the BRAM18 blocks, null for families without."""
-        family = family_of(self.device)
+        """JSON-able; `bram36` is half the BRAM18 blocks, null for families without and not there on silicon."""
+        family = family_at(self.device)
         used, share = self.resources, self.utilisation
-        per = family.blocks_per_bram36
-        blocks = used["blocks"]
-        used_all = {**used, "bram36": None if per is None or blocks is None else blocks / per}
+        if family is not None:
+            per, blocks = family.blocks_per_bram36, used["blocks"]
+            used["bram36"] = None if per is None or blocks is None else blocks / per
+            share["bram36"] = None if per is None else share["blocks"]
         return {
             "kind": self.kind,
             "device": None if self.device is None else self.device.part,
@@ -305,10 +338,11 @@ class Organised:
             "fits": self.fits,
             "limit": self.limit or None,
             "missing": self.missing,
-            "memory_block": family.block,
+            "memory_block": None if family is None else family.block,
             "logic_cells": self.logic_cells,
-            "resources": used_all,
-            "utilisation": {**share, "bram36": None if per is None else share["blocks"]},
+            "resources": used,
+            "utilisation": share,
+            "silicon": self._silicon(),
             "weights": self.weights,
             "bandwidth_gb_s": self._bandwidth(),
             "external_gbit_per_s": self.external_bits * self.fps / 1e9,
@@ -316,7 +350,7 @@ class Organised:
             "external_energy_uj": self._external_energy(),
             "energy_uj": None if self.energy is None else self.energy.to_dict(),
             "folding": None if self.folding is None else self.folding.to_dict(),
-            "not_included": list(NOT_INCLUDED),
+            "not_included": list(not_included(silicon=isinstance(self.device, Die))),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -326,6 +360,7 @@ class Prices:
 
     def __init__(self, table: CostTable) -> None:
         self.table = table
+        self.names = LOGIC_OF[table.technology]
         self._known: dict[Unit, Cost] = {}
 
     @staticmethod
@@ -357,11 +392,11 @@ class Prices:
         return total(self._of_one(replace(part, count=1)).scaled(part.count) for part in parts)
 
     def total(self, units: Iterable[Unit]) -> dict[str, float | None]:
-        """LUTs, flip-flops and DSPs of units; None where one has no figure."""
-        sums: dict[str, float | None] = dict.fromkeys(LOGIC, 0.0)
+        """LUTs, flip-flops and DSPs of units, or their area; None where one has no figure."""
+        sums: dict[str, float | None] = dict.fromkeys(self.names, 0.0)
         for unit in units:
             cost = self.of(unit)
-            for name in LOGIC:
+            for name in self.names:
                 so_far, each = sums[name], getattr(cost, name)
                 sums[name] = None if so_far is None or each is None else so_far + each * unit.count
         return sums
@@ -369,7 +404,10 @@ class Prices:
     def missing(self, units: Iterable[Unit]) -> frozenset[str]:
         """Figures that the table lacks: "prelu luts"."""
         return frozenset(
-            f"{unit.op} {name}" for unit in units for name in LOGIC if getattr(self.of(unit), name) is None
+            f"{unit.op} {name}"
+            for unit in units
+            for name in self.names
+            if getattr(self.of(unit), name) is None
         )
 
 
@@ -393,14 +431,14 @@ def resources_of(
 
 
 def sum_resources(parts: Iterable[dict[str, float | None]]) -> dict[str, float | None]:
-    """Sum in which an unknown part makes the resource unknown."""
-    found: dict[str, float | None] = dict.fromkeys(RESOURCES, 0.0)
+    """Sum in which an unknown part makes the resource unknown. All parts have the same names."""
+    found: dict[str, float | None] = {}
     for part in parts:
-        for name in RESOURCES:
-            a, b = found[name], part[name]
+        for name, b in part.items():
+            a = found.get(name, 0.0)
             found[name] = None if a is None or b is None else a + b
     return found
 
 
-def _share(used: float | None, available: int | None) -> float | None:
+def _share(used: float | None, available: float | None) -> float | None:
     return None if used is None or not available else used / available

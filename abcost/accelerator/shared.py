@@ -18,16 +18,16 @@ from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.signed_digits import digits_of
-from abcost.accelerator.devices import Device
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import stored_word, weight_word
 from abcost.accelerator.folding import MOST_SIMD, Folding
+from abcost.accelerator.hardware import Fpga, Hardware
 from abcost.accelerator.live import live_bits
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.multipliers import in_luts, within_dsps
+from abcost.accelerator.multipliers import in_luts
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
-from abcost.accelerator.placing import Weights, place
-from abcost.accelerator.result import Layer, Organised, Prices, resources_of
+from abcost.accelerator.placing import Weights
+from abcost.accelerator.result import Layer, Organised, Prices
 from abcost.classify.counts import exponents_of
 from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph
@@ -50,9 +50,17 @@ class Shared:
     kind = "shared"
 
     def __init__(
-        self, graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, leaf: Leaf | None = None
+        self,
+        graph: OpGraph,
+        table: CostTable,
+        *,
+        width: int,
+        fraction_bits: int,
+        leaf: Leaf | None = None,
+        hardware: Hardware | None = None,
     ) -> None:
         self.graph = graph
+        self.hardware = hardware or Fpga(None)
         self.prices = Prices.of_table(table)
         self.width = width
         self.fraction_bits = fraction_bits
@@ -79,19 +87,17 @@ class Shared:
         slowest = max(self.engines, key=lambda e: _cycles([e], self._growth[-1][e.arithmetic]))
         return f"fully unrolled, {slowest.name}"
 
-    def too_large(self, interval: float, device: Device) -> bool:  # noqa: ARG002
+    def too_large(self, interval: float) -> bool:  # noqa: ARG002
         """False: it is built to see."""
         return False
 
-    def build(
-        self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
-    ) -> Organised:
+    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Organised:
         """The smallest arrays with at most so many cycles per frame, or the largest; time is shared as products are."""
         chosen = next((c for c in self._growth if self._total(c) <= interval), self._growth[-1])
-        (units,) = within_dsps([self._units(chosen)], self.prices, None if device is None else device.dsps)
+        (units,) = self.hardware.within([self._units(chosen)], self.prices)
         logic = self.prices.total(units)
-        stored = place([*self._memories(chosen)], device, logic["luts"] or 0.0, weights)
-        arrays = resources_of(logic, stored, device)
+        stored = self.hardware.place([*self._memories(chosen)], [logic], weights)
+        arrays = self.hardware.resources(logic, stored)
         held = [m.place for m in stored if m.role == "weights"]
         places = dict(zip((k for k in chosen if self._stored(k)), held, strict=True))
         layers = [
@@ -115,8 +121,8 @@ class Shared:
             simd=max(f.simd for f in chosen.values()),
             cycles=0,
             resources=arrays,
-            chain_luts=self.prices.total(u for u in units if u.op not in DOT_UNITS)["luts"],
-            prelu_luts=self.prices.total(u for u in units if u.op in PRELU_UNITS)["luts"],
+            chain_luts=self.prices.total(u for u in units if u.op not in DOT_UNITS).get("luts"),
+            prelu_luts=self.prices.total(u for u in units if u.op in PRELU_UNITS).get("luts"),
             weights=", ".join(sorted(set(held))) or "none",
             external_bits=sum(m.traffic_bits for m in stored),
             missing=self.prices.missing(units),
@@ -128,7 +134,7 @@ class Shared:
         return Organised(
             kind=self.kind,
             clock_mhz=clock_mhz,
-            device=device,
+            device=self.hardware.part,
             layers=(engine, *layers),
             bottleneck=max(layers, key=lambda layer: layer.cycles).name,
             interval=total,

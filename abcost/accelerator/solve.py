@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 from abcost.accelerator.clock import Delays, check_timed, fmax_of, leaf_for
 from abcost.accelerator.devices import Device
+from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding
 from abcost.accelerator.pipelined import Pipelined
 from abcost.accelerator.placing import WEIGHTS, Weights
-from abcost.accelerator.result import BANDWIDTH, Organised, name_of
+from abcost.accelerator.result import BANDWIDTH, Organised, Part, name_of
 from abcost.accelerator.shared import Shared
+from abcost.accelerator.silicon.silicon import Silicon
 from abcost.core.graph import OpGraph
 from abcost.cost.table import CostTable
 from abcost.errors import UsageError
@@ -35,7 +37,7 @@ class Wishes:
     streamed: only foldings that a circuit of the whole network can have.
     """
 
-    device: Device | None = None
+    device: Part | None = None
     fps: float | None = None
     clock_mhz: float = DEFAULT_CLOCK_MHZ
     kind: str = "pipelined"
@@ -57,7 +59,11 @@ class Wishes:
             raise UsageError(f"--organisation {self.kind!r} is unknown; choose {' or '.join(KINDS)}")
         if self.weights not in (None, *WEIGHTS):
             raise UsageError(f"--weights {self.weights!r} is unknown; choose {' or '.join(WEIGHTS)}")
-        if self.weights == "external" and self.device is not None and self.device.bandwidth_gb_s is None:
+        if (
+            self.weights == "external"
+            and isinstance(self.device, Device)
+            and self.device.bandwidth_gb_s is None
+        ):
             raise UsageError(
                 f"--weights external: {self.device.part} has no memory outside; a device of your own states one by "
                 "the column bandwidth_gb_s"
@@ -79,12 +85,10 @@ class Architecture(Protocol):
     def slowest_engine(self) -> str:
         """What sets the shortest, and how it is folded then."""
 
-    def too_large(self, interval: float, device: Device) -> bool:
-        """Whether what `build` makes is certain to exceed the device; False where only building tells."""
+    def too_large(self, interval: float) -> bool:
+        """Whether what `build` makes is certain to exceed the part; False where only building tells."""
 
-    def build(
-        self, interval: float, *, device: Device | None, clock_mhz: float, weights: Weights | None = None
-    ) -> Organised:
+    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Organised:
         """The smallest one that is at least so fast, or the fastest."""
 
 
@@ -128,29 +132,32 @@ def _at_clock(graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int,
     own: dict[str, Any] = {} if wishes.folding is NO_FOLDING else {"folding": wishes.folding}
     if wishes.streamed:
         own["streamed"] = True
+    hardware = hardware_of(table, wishes.device, wishes.clock_mhz)
     architecture: Architecture = KINDS[wishes.kind](
-        graph, table, width=width, fraction_bits=fraction_bits, leaf=leaf, **own
+        graph,
+        table,
+        width=width,
+        fraction_bits=fraction_bits,
+        leaf=leaf,
+        hardware=hardware,
+        **own,
     )
     intervals = architecture.intervals
 
     def build(interval: float) -> Organised:
-        made = architecture.build(
-            interval, device=wishes.device, clock_mhz=wishes.clock_mhz, weights=wishes.weights
-        )
+        made = architecture.build(interval, clock_mhz=wishes.clock_mhz, weights=wishes.weights)
         return replace(made, wanted_fps=wishes.fps)
-
-    def too_large(interval: float) -> bool:
-        return wishes.device is not None and architecture.too_large(interval, wishes.device)
 
     found = None
     if wishes.fps is not None:
         longest = longest_interval(wishes.fps, wishes.clock_mhz)
         enough = [interval for interval in reversed(intervals) if interval <= longest]
-        tried = (build(interval) for interval in enough if not too_large(interval))
+        tried = (build(interval) for interval in enough if not architecture.too_large(interval))
         found = next((made for made in tried if not made.over), None)
     if found is None:
-        found = _most(intervals, build, too_large, architecture.slowest_engine())
-    return replace(found, fmax=fmax_of(found.layers, delays))
+        found = _most(intervals, build, architecture.too_large, architecture.slowest_engine())
+    silicon = hardware if isinstance(hardware, Silicon) else None
+    return replace(found, fmax=fmax_of(found.layers, delays, silicon))
 
 
 def longest_interval(fps: float, clock_mhz: float) -> float:
@@ -202,4 +209,4 @@ def _too_much(name: str, refused: Organised) -> str:
     largest = max(refused.layers, key=lambda layer: layer.resources[name] or 0)
     in_largest = largest.resources[name] or 0
     counted = " LUTs" if of_device == "logic cells" else ""
-    return f"{refused.most(name):,.0f} of {available:,} {of_device} ({in_largest:,.0f}{counted} in {largest.name})"
+    return f"{refused.most(name):,.0f} of {available:,.0f} {of_device} ({in_largest:,.0f}{counted} in {largest.name})"

@@ -37,3 +37,34 @@ class Spent:
             "known": self.value,
             "missing": sorted(self.missing),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Of a block of silicon while it works. leakage: of one inference, which is part of its energy too.
+
+    period_s: time between two inferences. operations: of one inference, two for each multiply-accumulate of a dot
+    product, whatever its bits.
+    """
+
+    energy: Spent
+    leakage: Spent
+    period_s: float
+    operations: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Milliwatt by what spends it, and TOPS/W; null where a figure is unknown.
+
+        mW     = energy of an inference / time between two of them
+        TOPS/W = operations of an inference / its energy, leakage included, in 10**12 per joule
+        """
+        known, leak = not self.energy.missing, not self.leakage.missing
+        total = self.energy.value * 1e-3 / self.period_s
+        leaking = self.leakage.value * 1e-3 / self.period_s
+        return {
+            "total_mw": total if known else None,
+            "dynamic_mw": total - leaking if known and leak else None,
+            "leakage_mw": leaking if leak else None,
+            "operations": self.operations,
+            "tops_per_w": self.operations / self.energy.value / 1e6 if known and self.energy.value else None,
+        }

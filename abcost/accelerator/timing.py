@@ -53,7 +53,8 @@ def fifos(graph: OpGraph, width: int) -> dict[str, list[Memory]]:
         for source in dict.fromkeys(inputs):
             depth = ceil((latest - delay[source.name]) * source.elements)
             if depth > 0:
-                held.append(Memory("residual FIFO", graph.precision(source).width(width), depth, reads=0))
+                bits, moved = graph.precision(source).width(width), source.elements
+                held.append(Memory("residual FIFO", bits, depth, moved, writes=moved))
         if held:
             found[node.name] = held
     return found

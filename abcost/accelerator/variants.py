@@ -19,6 +19,7 @@ from abcost.accelerator.engine import Engine, Work
 from abcost.accelerator.folding import Folding, smallest
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import MULTIPLYING, within_dsps
+from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.pipelined import PRELU_UNITS, Pipelined
 from abcost.accelerator.placing import Places
 from abcost.accelerator.result import LOGIC, Prices, resources_of
@@ -79,6 +80,7 @@ class Variants:
         layers: Sequence[str],
         sets: Sequence[Sequence[int]],
     ) -> None:
+        self._device = fpga_of(wishes.device)
         self._delays = Delays(table, wishes.device)
         leaf = leaf_for(self._delays.table, wishes.clock_mhz, width)
         self._base = Pipelined(
@@ -229,7 +231,7 @@ class Variants:
         if stored is None:
             stored = self._stored[foldings] = _Stored(self._base, foldings, self.wishes)
         values["interval"][mine], values["latency"][mine] = stored.interval, stored.latency
-        device = self.wishes.device
+        device = self._device
         if device is not None:
             short = mine[values["dsps"][mine] > device.dsps]
             for excess in np.unique(values["dsps"][short] - device.dsps):
@@ -252,7 +254,7 @@ class Variants:
     def _over(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
         """Which exceed the device, or are not known to fit it."""
         wrong = [np.isnan(values[name]) for name in LOGIC]
-        device = self.wishes.device
+        device = self._device
         if device is not None:
             cells = device.family.cells
             luts, ffs, lone = values["luts"], values["ffs"], values["lone_ffs"]
@@ -302,7 +304,7 @@ class _Stored:
         cycles = {e.dot.name: e.cycles(f.pe, f.simd) for e, f in self._pairs}
         self.interval = max(cycles.values())
         self.latency = base.latency(foldings, cycles, self.interval)
-        self._device = wishes.device
+        self._device = fpga_of(wishes.device)
         memories = [m for e, f in self._pairs for m in base.memories(e, f)]
         self.places = Places(memories, self._device, wishes.weights)
         self._placed: dict[int, dict[str, float]] = {}

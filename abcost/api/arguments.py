@@ -41,9 +41,9 @@ def check_number_format(width: int, fraction_bits: int | None) -> None:
 
 def default_target(device: str | None) -> str:
     """The target whose figures are those of a device. Raises UnknownName."""
-    from abcost.accelerator.devices import device as find_device
+    from abcost.accelerator.parts import part, target_of
 
-    return "fpga-lut6" if device is None else find_device(device).family.targets[0]
+    return target_of(None if device is None else part(device))
 
 
 def accelerator(
@@ -53,27 +53,36 @@ def accelerator(
     organisation: str | None,
     weights: str | None = None,
     folding: Path | None = None,
+    *,
+    area_mm2: float | None = None,
+    utilisation: float | None = None,
 ) -> Wishes | None:
-    """The accelerator that the user asked for; None without --device and --fps. Raises UsageError or UnknownName.
+    """The accelerator that the user asked for; None without --device, --fps and --area-mm2.
 
-    All but device and fps: None where the user did not say.
+    All else: None where the user did not say. Raises UsageError or UnknownName.
     """
-    from abcost.accelerator.devices import device as find_device
     from abcost.accelerator.folding_file import read_folding
     from abcost.accelerator.own_folding import NO_FOLDING
+    from abcost.accelerator.parts import part
     from abcost.accelerator.placing import WEIGHTS
+    from abcost.accelerator.silicon.die import die_of
     from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, Wishes
 
     choice("--organisation", organisation or "pipelined", tuple(KINDS))
     where = None if weights is None else choice("--weights", weights, WEIGHTS)
-    if device is None and fps is None:
+    if device is None and fps is None and area_mm2 is None:
         if clock_mhz is not None or organisation is not None:
             raise UsageError("--clock-mhz and --organisation size an accelerator: add --device or --fps")
         if where is not None or folding is not None:
             raise UsageError("--weights and --folding size an accelerator: add --device or --fps")
+        if utilisation is not None:
+            raise UsageError("--utilisation is of a block of silicon: add --fps, --area-mm2 or --device")
         return None
+    found = None if device is None else part(device)
+    if area_mm2 is not None or utilisation is not None:
+        found = die_of(found, area_mm2, utilisation)
     return Wishes(
-        None if device is None else find_device(device),
+        found,
         fps,
         DEFAULT_CLOCK_MHZ if clock_mhz in (None, FASTEST) else _megahertz(str(clock_mhz)),
         organisation or "pipelined",
@@ -91,17 +100,32 @@ def accelerator_or_clock(
     organisation: str | None,
     weights: str | None = None,
     folding: Path | None = None,
+    *,
+    area_mm2: float | None = None,
+    utilisation: float | None = None,
 ) -> tuple[Wishes | None, float | None]:
     """As `accelerator`; or the clock of lanes in MHz, where one is stated for cells without a device or a rate.
 
     What leaks is a power: it is an energy by the time of an inference. Raises UsageError or UnknownName.
     """
-    plain = device is None and fps is None and all(table.technology == "asic" for table in tables)
+    plain = (
+        device is None
+        and fps is None
+        and area_mm2 is None
+        and all(table.technology == "asic" for table in tables)
+    )
     clock = None if clock_mhz is None or not plain else _megahertz(str(clock_mhz))
     if clock is not None and not 0 < clock < float("inf"):
         raise UsageError(f"--clock-mhz must be above 0, got {clock:g}")
     wishes = accelerator(
-        device, fps, None if clock is not None else clock_mhz, organisation, weights, folding
+        device,
+        fps,
+        None if clock is not None else clock_mhz,
+        organisation,
+        weights,
+        folding,
+        area_mm2=area_mm2,
+        utilisation=utilisation,
     )
     return wishes, clock
 

@@ -9,8 +9,9 @@ from typing import Literal, Unpack
 from torch import nn
 
 from abcost.accelerator.folding_file import finn_text
+from abcost.accelerator.parts import fpga_of, target_of
 from abcost.accelerator.solve import Wishes
-from abcost.api.arguments import choice, default_target
+from abcost.api.arguments import choice
 from abcost.api.checked import call
 from abcost.api.options import AcceleratorOptions, AnalysisOptions, rewriting_of, subject_of, wishes_of
 from abcost.core.writing import write_bytes
@@ -112,7 +113,7 @@ def sizing_of(
         raise UsageError(
             "--format folding: one engine for all layers has no folding of each: --organisation pipelined has"
         )
-    own = default_target(None) if wishes.device is None else wishes.device.family.targets[0]
+    own = target_of(fpga_of(wishes.device))
     return Sizing(wishes, target or own, width)
 
 

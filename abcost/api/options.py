@@ -72,13 +72,15 @@ class SlopeOptions(LoweringOptions, total=False):
 class AcceleratorOptions(TypedDict, total=False):
     """A whole accelerator, sized where `device` or `fps` is given.
 
-    device: a part or board, such as "xc7z020" or "pynq-z2", or a .csv of your own.
+    device: a part or board, such as "xc7z020" or "pynq-z2", a .csv of your own, or a die, such as "tt-sky130-8x2".
     fps: frames per second to reach; default: the most.
     clock_mhz: its clock in MHz (100), or "max", the highest that is met; without a device or a rate, of standard
         cells: the clock of their lanes, for the energy that leaks in the time of an inference.
     organisation: "pipelined" (default), an engine per layer; "shared", one engine for all.
     weights: "on-chip" or "external"; default: on the chip, and outside what does not fit.
     folding: file with PE and SIMD of layers, ours or FINN's.
+    area_mm2: of silicon, for a block of standard cells; default: as much as it takes.
+    utilisation: share of it that cells fill (0.5, OpenLane's default).
     """
 
     device: str | None
@@ -87,6 +89,8 @@ class AcceleratorOptions(TypedDict, total=False):
     organisation: Literal["pipelined", "shared"] | None
     weights: Literal["on-chip", "external"] | None
     folding: str | Path | None
+    area_mm2: float | None
+    utilisation: float | None
 
 
 class AnalysisOptions(NetworkOptions, SlopeOptions, AcceleratorOptions, total=False):
@@ -161,17 +165,27 @@ def wishes_and_clock(
     given: AcceleratorOptions, tables: Sequence[CostTable]
 ) -> tuple[Wishes | None, float | None]:
     """As `wishes_of`; or the clock of lanes, see `accelerator_or_clock`."""
-    return accelerator_or_clock(tables, *_asked(given))
+    return accelerator_or_clock(tables, *_asked(given), **_silicon(given))
 
 
 def wishes_of(given: AcceleratorOptions) -> Wishes | None:
     """The accelerator that is to be sized; None where none is. Raises UnknownName or UsageError."""
-    return accelerator(*_asked(given))
+    return accelerator(*_asked(given), **_silicon(given))
 
 
-def _asked(
-    given: AcceleratorOptions,
-) -> tuple[str | None, float | None, str | float | None, str | None, str | None, Path | None]:
+_Asked = tuple[
+    str | None,
+    float | None,
+    str | float | None,
+    str | None,
+    str | None,
+    Path | None,
+    float | None,
+    float | None,
+]
+
+
+def _asked(given: AcceleratorOptions) -> _Asked:
     """The arguments of `accelerator`."""
     folding = given.get("folding")
     return (
@@ -182,3 +196,8 @@ def _asked(
         given.get("weights"),
         None if folding is None else Path(folding),
     )
+
+
+def _silicon(given: AcceleratorOptions) -> dict[str, float | None]:
+    """Its keywords."""
+    return {"area_mm2": given.get("area_mm2"), "utilisation": given.get("utilisation")}

@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from abcost.accelerator.devices import check_target
 from abcost.accelerator.devices import device as part_of
+from abcost.accelerator.parts import check_target
 from abcost.accelerator.solve import Wishes
 from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call

@@ -37,16 +37,17 @@ class DelayPlan:
 
 
 def delay_plan(ops: Iterable[str], *, dsp: int, quick: bool, cells: bool = False) -> list[DelayPlan]:
-    """The plans of those of these units that have one, the most asked for first.
+    """The plans of those of these units that have one there, the most asked for first.
 
     dsp: bits that one DSP of the target multiplies; cells: on standard cells.
     """
     wanted = set(ops)
-    return [
+    plans = [
         _plan(op, template.delays(dsp, quick=quick), cells=cells)
         for op, template in in_order(_FIRST)
         if op in wanted and template.delays is not None
     ]
+    return [found for found in plans if found.points]
 
 
 def _plan(op: str, sweep: DelaySweep, *, cells: bool) -> DelayPlan:

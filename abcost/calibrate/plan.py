@@ -32,7 +32,7 @@ class UnitPlan:
 
 
 def plan(ops: Iterable[str], *, quick: bool, longest: int = BITS[-1], cells: bool = False) -> list[UnitPlan]:
-    """The plans of those of these units that have one, in table order.
+    """The plans of those of these units that have one there, in table order.
 
     longest: bits of the longest words of popcounts; cells: on standard cells.
     """
@@ -42,7 +42,7 @@ def plan(ops: Iterable[str], *, quick: bool, longest: int = BITS[-1], cells: boo
         for op, template in in_order()
         if op in wanted and template.sweep is not None
     ]
-    return [replace(found, points=_up_to(longest, found)) for found in plans]
+    return [replace(found, points=_up_to(longest, found)) for found in plans if found.points]
 
 
 def _plan(op: str, sweep: Sweep, *, cells: bool) -> UnitPlan:

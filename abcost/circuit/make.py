@@ -17,6 +17,7 @@ from abcost.accelerator.design.schedule import Schedule, schedule
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import family_of
+from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.result import Organised
 from abcost.accelerator.solve import Wishes, organise
 from abcost.accelerator.unrolled import organise_unrolled
@@ -111,7 +112,7 @@ def make_circuit(
     foldings = [Folding(layer.pe, layer.simd) for layer in organised.layers]
     leaf = leaf_for(timed_for(table, wishes.device), organised.clock_mhz, width)
     net = describe_network(graph, engines(graph, width), foldings, number, leaf)
-    plan = schedule(net, family_of(wishes.device))
+    plan = schedule(net, family_of(fpga_of(wishes.device)))
     places = {
         stage.name: layer.weights
         for stage, layer in zip(net.stages, organised.layers, strict=True)

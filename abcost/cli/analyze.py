@@ -45,7 +45,7 @@ def analyze(
     device: Annotated[
         str | None,
         typer.Option(
-            help="Size a whole accelerator for this part or board, such as xc7z020 or pynq-z2, or for that of my.csv."
+            help="Size a whole accelerator for this part, board or die: xc7z020, pynq-z2, tt-sky130-8x2, my.csv."
         ),
     ] = None,
     fps: Annotated[
@@ -66,6 +66,13 @@ def analyze(
     folding: Annotated[
         Path | None,
         typer.Option(help="PE and SIMD of layers: a file as --write-folding writes it, or one of FINN."),
+    ] = None,
+    area_mm2: Annotated[
+        float | None,
+        typer.Option(help="Silicon that a block of cells may take; default: as much as it needs."),
+    ] = None,
+    utilisation: Annotated[
+        float | None, typer.Option(help="Share of it that cells fill; default: 0.5, as OpenLane's.")
     ] = None,
     write_folding: Annotated[
         Path | None, typer.Option(help="Also write the folding of the last stage into this file.")
@@ -140,6 +147,8 @@ def analyze(
         organisation if "organisation" in there else None,
         weights,
         folding,
+        area_mm2=area_mm2,
+        utilisation=utilisation,
     )
     _check_writing(foldings, wishes, len(tables))
     rewriting = options.rewriting(

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
+from abcost.accelerator.devices import Device
 from abcost.accelerator.external import source
-from abcost.accelerator.memory import family_of
-from abcost.accelerator.not_included import NOT_INCLUDED
-from abcost.accelerator.result import RESOURCES, Organised, name_of
+from abcost.accelerator.not_included import not_included
+from abcost.accelerator.result import Organised, name_of
+from abcost.accelerator.silicon.die import Die
 from abcost.accelerator.unrolled import Unrolled
 from abcost.report import quantity
 from abcost.report.drawing import grid
@@ -65,7 +66,7 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
         "latency, ms", *(quantity.three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), ""
     )
     table.add_row("bottleneck", *(o.bottleneck for o in organised), "")
-    for name in RESOURCES:
+    for name in last.resources:
         values = [o.resources[name] for o in organised]
         if name in _RARE and not any(values):
             continue
@@ -81,6 +82,10 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
     if any(o.energy is not None for o in organised):
         table.add_row("uJ/frame", *map(_spent, organised), "")
         table.add_row("  low to high", *map(_spent_ends, organised), "")
+    if any(o.power is not None for o in organised):
+        table.add_row("mW", *(_power(o, "total_mw") for o in organised), "")
+        table.add_row("  of it leakage, mW", *(_power(o, "leakage_mw") for o in organised), "")
+        table.add_row("TOPS/W", *(_power(o, "tops_per_w") for o in organised), "")
     table.add_row("fits", *map(_fits, organised), "")
     table.caption, table.caption_justify = "\n".join(_notes(stages[-1].name, organised)), "left"
     return table
@@ -109,26 +114,42 @@ def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
         ]
     if last.energy is not None and last.energy.missing:
         notes.append(f"energy of {', '.join(sorted(last.energy.missing))} is unknown")
-    if last.device:
+    if isinstance(last.device, Die):
+        notes += _of_silicon(last.device)
+    elif last.device:
         notes.append(f"device figures: {last.device.source} ({last.device.confidence})")
-        if any(o.external_bits for o in organised) and last.device.memory_source:
-            memory = last.device
-            notes.append(f"memory: {memory.memory}; {memory.memory_source} ({memory.memory_confidence})")
+    outside = any(o.external_bits for o in organised)
+    if isinstance(last.device, Device) and outside and last.device.memory_source:
+        memory = last.device
+        notes.append(f"memory: {memory.memory}; {memory.memory_source} ({memory.memory_confidence})")
     if last.logic_cells is not None:
         cells = last.logic_cells
         notes.append(f"logic cells, likely and at most: {cells['source']} ({cells['confidence']})")
-    notes.append(f"not included: {'; '.join(NOT_INCLUDED)}")
+    notes.append(f"not included: {'; '.join(not_included(silicon=isinstance(last.device, Die)))}")
     return notes
 
 
-_RARE = ("lutram", "uram", "spram")
+def _of_silicon(die: Die) -> list[str]:
+    notes = [
+        f"um2 of silicon: cells / {die.utilisation:g} + macros; TOPS/W: 2 operations for each multiply-accumulate"
+    ]
+    if die.source:
+        notes.append(f"die: {die.source} ({die.confidence})")
+    return notes
+
+
+def _power(o: Organised, name: str) -> str:
+    return "-" if o.power is None else quantity.three_digits(o.power.to_dict()[name])
+
+
+_RARE = ("lutram", "uram", "spram", "macro_um2", "macros")
 """Rows that stand only where something is used."""
 
 
 def _cells(o: Organised) -> str:
     """Likely and most logic cells, and the share of the device that the most are."""
     cells = o.logic_cells
-    if cells is None or o.device is None:
+    if cells is None or not isinstance(o.device, Device):
         return "-"
     if cells["value"] is None:
         return quantity.amount(None)
@@ -137,7 +158,7 @@ def _cells(o: Organised) -> str:
 
 
 def _bandwidth(o: Organised) -> str:
-    available = None if o.device is None else o.device.bandwidth_gb_s
+    available = o.device.bandwidth_gb_s if isinstance(o.device, Device) else None
     share = "" if available is None else f" ({o.bandwidth_gb_s / available:.0%})"
     return quantity.three_digits(o.bandwidth_gb_s) + share
 
@@ -181,11 +202,19 @@ def _used(o: Organised, name: str, text_of: Callable[[float | None], str]) -> st
 
 
 def _folding(o: Organised, stage: str) -> Table:
-    block = family_of(o.device).block
-    columns = ("layer", "PE", "SIMD", "cycles", "LUTs", "FFs", "DSPs", block, "weights in")
+    if isinstance(o.device, Die):
+        taken = {
+            "logic_um2": "logic um2",
+            "memory_um2": "memory um2",
+            "macro_um2": "macro um2",
+            "macros": "macros",
+        }
+    else:
+        taken = {"luts": "LUTs", "ffs": "FFs", "dsps": "DSPs", "blocks": name_of("blocks", o.device)}
+    columns = ("layer", "PE", "SIMD", "cycles", *taken.values(), "weights in")
     table = grid(f"Folding at {stage}", *columns, spare=[(5,), (6,), (8,), (7,)])
     for layer in o.layers[:_MOST_LAYERS]:
-        used = [quantity.amount(layer.resources[name]) for name in ("luts", "ffs", "dsps", "blocks")]
+        used = [quantity.amount(layer.resources[name]) for name in taken]
         cycles = f"{layer.cycles:,}" if layer.cycles else ""
         shown = [""] * len(used) if layer.shares else used
         table.add_row(layer.name, str(layer.pe), str(layer.simd), cycles, *shown, layer.weights)

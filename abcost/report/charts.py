@@ -14,6 +14,14 @@ from abcost.report.rows import distinct, rows_of, sums
 from abcost.report.slopes import slope_exponents
 
 RESOURCES = ("luts", "ffs", "dsps", "blocks", "uram")
+SILICON = ("area_um2", "logic_um2", "memory_um2", "macro_um2", "macros")
+
+
+def resources(organised: Organised) -> tuple[str, ...]:
+    """What is shown of an accelerator: of an FPGA the usual resources, of silicon the areas."""
+    return SILICON if "area_um2" in organised.resources else RESOURCES
+
+
 _ROW_PX = 24
 _LIMIT = {
     "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100, "y1": 100,
@@ -97,7 +105,7 @@ def utilisation(report: Report, stages: Sequence[Stage]) -> Chart:
     device = organised[-1][1].device
     data = []
     for i, (name, o) in enumerate(organised):
-        shares = {resource: o.utilisation[resource] for resource in RESOURCES}
+        shares = {resource: o.utilisation[resource] for resource in resources(o)}
         known = {resource: share for resource, share in shares.items() if share is not None}
         names = [name_of(resource, device) for resource in known]
         data.append(_bar(names, [100 * v for v in known.values()], name, COLOURS[i], hover="%{y:.1f} %"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from abcost.accelerator.not_included import NOT_INCLUDED
+from abcost.accelerator.not_included import not_included
 from abcost.accelerator.result import Layer, Organised, name_of
+from abcost.accelerator.silicon.die import Die
 from abcost.core.primitives import OpClass, Origin
 from abcost.cost.side import Side
 from abcost.html.page import Note, Section, render_page
@@ -182,14 +183,18 @@ def _layers(report: Report) -> Table:
     )  # fmt: skip
 
 
-def _left_out() -> str:
-    return f"not included: {', '.join(NOT_INCLUDED)}"
+def _left_out(o: Organised) -> str:
+    return f"not included: {', '.join(not_included(silicon=isinstance(o.device, Die)))}"
 
 
 def _spared(o: Organised) -> str:
     each = ", ".join(f"{name} {count}" for name, count in o.lut_multipliers.items())
     given = "" if o.folding is None else f"folding: {o.folding.text()}"
     return "; ".join(filter(None, (given, each and f"multipliers in LUTs, for want of DSPs: {each}")))
+
+
+_HEADINGS = {"luts": "LUTs", "ffs": "FFs", "dsps": "DSPs"}
+_POWER = {"total_mw": "mW", "leakage_mw": "of it leakage, mW", "tops_per_w": "TOPS/W"}
 
 
 def _accelerator(report: Report) -> Section:
@@ -204,16 +209,19 @@ def _accelerator(report: Report) -> Section:
         (text("bottleneck"), *(text(o.bottleneck) for o in organised)),
         (text("Fmax, MHz"), *(text(fmax_text(o)) for o in organised)),
     ]  # fmt: skip
-    for name in charts.RESOURCES:
+    for name in charts.resources(last):
         cells = [_share(o.resources[name], o.utilisation[name]) for o in organised]
         counted = name_of(name, last.device) if name != "luts" else "LUTs"
         found.append((text(counted), *cells))
     if last.logic_cells is not None:
-        most = [(o.most("luts"), o.device and o.device.luts) for o in organised]
+        most = [(o.most("luts"), getattr(o.device, "luts", None)) for o in organised]
         found.append((text("logic cells, at most"), *(_share(n, n / a if a else None) for n, a in most)))
     if any(o.external_bits for o in organised):
         needed = [(o.bandwidth_gb_s, o.device and o.device.bandwidth_gb_s) for o in organised]
         found.append((text("GB/s from outside"), *(_share(n, n / a if a else None) for n, a in needed)))
+    powers = [o.power.to_dict() for o in organised if o.power is not None]
+    for name, label in _POWER.items() if powers else ():
+        found.append((text(label), *(number(p[name], quantity.three_digits(p[name])) for p in powers)))
     found.append(
         (text("fits"), *(text("yes" if o.fits else "unknown" if o.unknown else "no") for o in organised))
     )
@@ -222,22 +230,24 @@ def _accelerator(report: Report) -> Section:
     where = f"{last.kind}, {part} at {last.clock_mhz:g} MHz"
     summary = Table(
         f"accelerator-{identifier}", f"Accelerator: {where}", ("", *(s.name for s in stages)), tuple(found),
-        note="; ".join(filter(None, (last.refusal or last.limit, _spared(last), _left_out()))),
+        note="; ".join(filter(None, (last.refusal or last.limit, _spared(last), _left_out(last)))),
     )  # fmt: skip
+    taken = charts.resources(last)[1:] if isinstance(last.device, Die) else charts.RESOURCES[:4]
     folding = Table(
         f"folding-{identifier}",
         f"Folding at {stages[-1].name}",
-        ("layer", "weights in", "PE", "SIMD", "cycles", "LUTs", "FFs", "DSPs", name_of("blocks", last.device)),
+        ("layer", "weights in", "PE", "SIMD", "cycles", *(_HEADINGS.get(n) or name_of(n, last.device) for n in taken)),
         tuple(
             (
                 text(x.name), text(x.weights), number(x.pe), number(x.simd), number(x.cycles),
-                *(_amount(x, resource) for resource in charts.RESOURCES[:4]),
+                *(_amount(x, resource) for resource in taken),
             )
             for x in last.layers
         ),
         text_columns=2,
     )  # fmt: skip
-    shares = (charts.utilisation(report, stages),) if last.device else ()
+    limited = any(share is not None for share in last.utilisation.values())
+    shares = (charts.utilisation(report, stages),) if limited else ()
     parts = (summary, *shares, charts.cycles(report, last), folding)
     return Section(f"accelerator-on-{identifier}", f"Accelerator on {part}", parts)
 

@@ -79,19 +79,25 @@ def _counts(report: Report) -> _Table:
     return _Table("Operations of one inference", ("", *(stage.name for stage in stages)), tuple(rows))
 
 
+_OF_ACCELERATOR = {
+    "luts": "LUTs",
+    "ffs": "flip-flops",
+    "dsps": "DSPs",
+    "blocks": "memory blocks",
+    "area_um2": "silicon, um2",
+    "macros": "SRAM macros",
+}
+
+
 def _costs(report: Report) -> _Table:
     """Energy, then the resources: of the accelerator if there is one, else of lanes."""
     stages, target = report.stages, report.table.target
     organised = [stage.organisation for stage in stages if stage.organisation is not None]
     rows = [("energy of operations and memory", *(quantity.energy(s.cost.energy_pj) for s in stages))]
     if organised:
-        for name, label in (
-            ("luts", "LUTs"),
-            ("ffs", "flip-flops"),
-            ("dsps", "DSPs"),
-            ("blocks", "memory blocks"),
-        ):
-            rows.append((label, *(quantity.amount(o.resources[name]) for o in organised)))
+        for name, label in _OF_ACCELERATOR.items():
+            if name in organised[-1].resources:
+                rows.append((label, *(quantity.amount(o.resources[name]) for o in organised)))
         rows.append(("frames/s", *(quantity.three_digits(o.fps) for o in organised)))
         part = organised[-1].device
         title = f"Cost on {target}: accelerator{'' if part is None else f' on {part.part}'}"

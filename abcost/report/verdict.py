@@ -7,7 +7,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from abcost.accelerator.result import RESOURCES, Organised, name_of
+from abcost.accelerator.devices import Device
+from abcost.accelerator.result import Organised, name_of
+from abcost.accelerator.silicon.die import ANYWHERE, Die
 from abcost.core.primitives import OpClass
 from abcost.report import quantity
 from abcost.report.report import Report
@@ -160,7 +162,8 @@ def _area(report: Report) -> str:
 def _answer(organised: Organised) -> str:
     """Whether it fits, is fast enough and meets its clock, and what limits it."""
     if organised.fits:
-        found = "yes: fast enough" if organised.device is None else "yes: it fits"
+        unlimited = organised.device is None or organised.device == ANYWHERE
+        found = "yes: fast enough" if unlimited else "yes: it fits"
         text = f"{found}; {organised.limit}" if organised.limit else found
     else:
         text = organised.refusal if organised.refusal.startswith("whether") else f"no: {organised.refusal}"
@@ -169,9 +172,11 @@ def _answer(organised: Organised) -> str:
 
 def _resources(organised: Organised) -> str:
     device = organised.device
+    if isinstance(device, Die):
+        return _silicon(organised, device)
     where = "no device given" if device is None else device.part
     parts = []
-    for name in RESOURCES:
+    for name in organised.resources:
         used, share = organised.resources[name], organised.utilisation[name]
         if used == 0 and name != "luts":
             continue
@@ -179,10 +184,30 @@ def _resources(organised: Organised) -> str:
         if share is not None and not (name == "luts" and organised.logic_cells is not None):
             parts[-1] += f" ({share:.0%})"
     cells = organised.logic_cells
-    if cells is not None and cells["value"] is not None and device is not None:
+    if cells is not None and cells["value"] is not None and isinstance(device, Device):
         most = cells["high"] / device.luts
         parts.insert(1, f"{cells['value']:,.0f}-{cells['high']:,.0f} logic cells ({most:.0%})")
     return f"{where}, {organised.kind}: {', '.join(parts)}"
+
+
+def _silicon(organised: Organised, die: Die) -> str:
+    """Square millimetres, and what stands on them."""
+    used = organised.resources
+    share = organised.utilisation["area_um2"]
+    area = used["area_um2"]
+    total = "unknown area" if area is None else f"{quantity.three_digits(area / 1e6)} mm2"
+    parts = [
+        f"logic {quantity.amount(used['logic_um2'])} um2",
+        f"memory {quantity.amount(used['memory_um2'])} um2",
+    ]
+    if used["macros"]:
+        parts.append(
+            f"{quantity.amount(used['macros'])} SRAM macros {quantity.amount(used['macro_um2'])} um2"
+        )
+    return (
+        f"{die.part}, {organised.kind}: {total}{'' if share is None else f' ({share:.0%})'} with cells on "
+        f"{die.utilisation:.0%} of the rows: {', '.join(parts)}"
+    )
 
 
 def _rate(organised: Organised) -> str:
@@ -204,7 +229,14 @@ def _spent(organised: Organised) -> str:
         return (
             f"unknown: no figure for {_listed(sorted(spent.missing), '')}; what is known is {value} a frame"
         )
-    return f"{value} a frame ({quantity.energy_interval(1e6 * spent.low, 1e6 * spent.high)})"
+    text = f"{value} a frame ({quantity.energy_interval(1e6 * spent.low, 1e6 * spent.high)})"
+    if organised.power is None:
+        return text
+    power = organised.power.to_dict()
+    return (
+        f"{text}, {quantity.three_digits(power['total_mw'])} mW, of it leakage "
+        f"{quantity.three_digits(power['leakage_mw'])}; {quantity.three_digits(power['tops_per_w'])} TOPS/W"
+    )
 
 
 def _unknown(report: Report) -> list[str]:
@@ -216,7 +248,11 @@ def _unknown(report: Report) -> list[str]:
     delays = (
         ("all delays",) if organised.fmax is None else (f"delay of {name}" for name in organised.fmax.missing)
     )
-    return [*organised.missing, *(f"energy of {name}" for name in energy), *delays]
+    return [*organised.missing, *map(_unspent, energy), *delays]
+
+
+def _unspent(name: str) -> str:
+    return name if name.startswith("leakage") else f"energy of {name}"
 
 
 def _listed(names: Iterable[str], nothing: str) -> str:

@@ -23,4 +23,5 @@ def placed(unit: Unit) -> Unit:
         clocked=unit.clocked,
         needs=(unit,),
         protocol=unit.protocol,
+        warm_up=unit.warm_up,
     )

@@ -26,12 +26,12 @@ class Bench:
 def bench(unit: Unit, inputs: Values, expected: Values | None = None, check: Tensor | None = None) -> Bench:
     """A test bench that feeds `inputs` row by row and compares with `expected` (default: the unit's model).
 
-    check: 1 at the rows that are compared (default: all). It prints `PASS <rows> vectors` or
+    check: 1 at the rows that are compared (default: all behind the unit's warm-up). It prints `PASS <rows> vectors` or
     `FAIL <wrong> of <rows> vectors`, and the first few mismatches.
     """
     wanted = unit.model(inputs) if expected is None else expected
     rows = len(next(iter(inputs.values())))
-    checked = torch.ones(rows, dtype=torch.int64) if check is None else check
+    checked = (torch.arange(rows) >= unit.warm_up).to(torch.int64) if check is None else check
     top = f"{unit.name}_tb"
     return Bench(
         top,

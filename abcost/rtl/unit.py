@@ -72,6 +72,8 @@ class Unit:
     needs: units that the body instantiates. keep: synthesis must not take the module apart.
     protocol: makes rows of any values into rows as the unit is used (which flags may follow which).
     files: what the Verilog reads with $readmemh, by name.
+    warm_up: rows of the protocol after which the outputs are known, of a unit whose state no input clears. Its model
+    begins with zeros.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Unit:
     keep: bool = False
     protocol: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    warm_up: int = 0
 
     @property
     def verilog(self) -> str:

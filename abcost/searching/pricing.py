@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from abcost.accelerator.devices import Device
 from abcost.accelerator.memory import family_of
+from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
 from abcost.accelerator.solve import Wishes, organise
 from abcost.accelerator.variants import Chosen, Numbers, Variants, offering, slope_nodes
@@ -144,7 +145,7 @@ class Pricer:
             return Priced(np.ones(len(chosen), dtype=bool), values)
         made = self._variants.organise(chosen)
         wishes = self._variants.wishes
-        per_bram36 = family_of(wishes.device).blocks_per_bram36
+        per_bram36 = family_of(fpga_of(wishes.device)).blocks_per_bram36
         built = dict(made.values)
         interval, cycles = built.pop("interval"), built.pop("latency")
         values |= built

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from abcost.accelerator.devices import check_target, device
+from abcost.accelerator.devices import device
+from abcost.accelerator.parts import check_target
 from abcost.accelerator.solve import Wishes
 from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph

@@ -120,7 +120,7 @@ def _accelerator(organised: Organised) -> dict[str, Any]:
         "answer": "yes" if organised.fits else "unknown" if organised.unknown else "no",
         "why": _OPTION.sub("", organised.refusal),
         "resources_of": ACCELERATOR,
-        **{name: used[name] for name in ("luts", "ffs", "dsps", "blocks", "uram")},
+        **{name: used.get(name) for name in ("luts", "ffs", "dsps", "blocks", "uram", "area_um2")},
         "device_share": None if scarcest is None else shares[scarcest],
         "scarcest": scarcest,
         "cycles": organised.interval,

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, cat
 
 from abcost.errors import ToolError
 from abcost.rtl.unit import Port, Unit
@@ -117,7 +117,7 @@ def _clocked(unit: Unit, netlist: Netlist, seed: int) -> Activity:
     shape = (-1, STREAMS, length)
     inputs, outputs = (
         {name: bits.reshape(shape) for name, bits in found.items()}
-        for found in (_bits(unit.inputs, rows), _bits(unit.outputs, unit.model(rows)))
+        for found in (_bits(unit.inputs, rows), _bits(unit.outputs, _modelled(unit, rows, length)))
     )
     simulator = Simulator(netlist)
     values = simulator.blank(STREAMS // 64)
@@ -139,6 +139,18 @@ def _clocked(unit: Unit, netlist: Netlist, seed: int) -> Activity:
     for counts in (low, high):
         counts[list(netlist.inputs["clk"])] = 2 * operations  # up and down in every cycle
     return Activity(low, high, operations)
+
+
+def _modelled(unit: Unit, rows: dict[str, Tensor], length: int) -> dict[str, Tensor]:
+    """What the unit's model says, of sequences of `length` rows; of a unit with a warm-up each begins anew."""
+    if not unit.warm_up:
+        return unit.model(rows)
+    count = len(next(iter(rows.values())))
+    parts = [
+        unit.model({name: values[start : start + length] for name, values in rows.items()})
+        for start in range(0, count, length)
+    ]
+    return {name: cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _check_ports(name: str, wanted: Mapping[str, int], found: Mapping[str, tuple[int, ...]]) -> None:

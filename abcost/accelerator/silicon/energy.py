@@ -1,0 +1,130 @@
+"""What a block of silicon spends: its units, memories, and what leaks.
+
+    units           instances * cycles in which they work * energy of one operation of the table
+    ROM             reads * energy of a read, of the one that is read of several behind each other
+    register file   reads or writes, whichever are more, * energy of its cycle, in which both happen and all of its
+                    registers are clocked; at least, registers are clocked when they are written alone and a read is
+                    that of a ROM; at most, all files behind each other are clocked
+    macro           reads * read energy + writes * write energy + the other cycles * energy of an idle cycle
+    leakage         leakage power of all cells and macros * time between two inferences
+
+Registers that wait are taken as not clocked. A macro reads and writes its whole word, whatever is used of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from abcost.accelerator.energy import operation, units_energy, working
+from abcost.accelerator.engine import engines
+from abcost.accelerator.hardware import hardware_of
+from abcost.accelerator.result import Organised
+from abcost.accelerator.silicon.memories import REGISTERS, Held
+from abcost.accelerator.silicon.silicon import Silicon
+from abcost.accelerator.spent import Power, Spent
+from abcost.core.graph import OpGraph
+from abcost.cost.fused import apart
+from abcost.cost.organisation import Unit
+from abcost.cost.price import unit_cost
+from abcost.cost.table import CostTable
+from abcost.errors import CostError
+
+_UJ = 1e-6  # of a picojoule
+
+
+def memory_energy(found: Held, interval: int, table: CostTable) -> Spent:
+    """Of all that one memory reads and writes in one inference of `interval` cycles, in microjoule."""
+    memory = found.memory
+    if found.bank is not None:
+        return _macro_energy(found, interval)
+    accesses = max(memory.reads, memory.writes)
+    every = _cycle(found.units, table).times(accesses)
+    one = every.times(1 / found.banks)
+    if memory.place != REGISTERS:
+        return one
+    read = _cycle([replace(u, op="rom") if u.op == "register_file" else u for u in found.units], table)
+    written = _cycle(found.units, table)
+    gated = (written.low * memory.writes + read.low * memory.reads) / found.banks
+    return Spent(one.value, min(one.low, gated), every.high, every.missing)
+
+
+def _cycle(units: Iterable[Unit], table: CostTable) -> Spent:
+    """One cycle of all of them."""
+    return sum((operation(unit, table).times(unit.count) for unit in units), Spent())
+
+
+def _macro_energy(found: Held, interval: int) -> Spent:
+    """A bank; where a word of a macro is two of the memory, half as many accesses."""
+    bank, memory = found.bank, found.memory
+    if bank is None:
+        return Spent()
+    reads, writes = memory.reads / found.words, memory.writes / found.words
+    idle = max(0.0, interval - reads - writes)
+    macro = bank.macro
+    parts = [(reads, bank.read_pj), (writes, bank.write_pj)]
+    parts.append((idle, None if macro.idle_pj is None else bank.count * macro.idle_pj))
+    if any(energy is None for times, energy in parts if times):
+        return Spent(missing=frozenset({macro.name}))
+    each = sum(times * (energy or 0.0) for times, energy in parts) * _UJ
+    return Spent(each, each, each)
+
+
+def leakage_nw(
+    units: Iterable[Unit], memories: Sequence[Held], table: CostTable
+) -> tuple[float, frozenset[str]]:
+    """Leakage power of units and memories in nanowatt, of what has a figure; and the names of what has none."""
+    if not table.leaks:
+        return 0.0, frozenset({"leakage of cells"})
+    total, missing = 0.0, set[str]()
+    for unit in (*units, *(unit for found in memories for unit in found.units)):
+        each = _leakage(unit, table)
+        if each is None:
+            missing.add(f"leakage of {unit.op}")
+        else:
+            total += each * unit.count
+    for found in memories:
+        if found.bank is None:
+            continue
+        if found.bank.leakage_nw is None:
+            missing.add(f"leakage of {found.bank.macro.name}")
+        else:
+            total += found.bank.leakage_nw
+    return total, frozenset(missing)
+
+
+def _leakage(unit: Unit, table: CostTable) -> float | None:
+    parts = apart(unit)
+    if table.has(unit.op) or parts == (unit,):
+        try:
+            return unit_cost(unit, table).leakage_nw
+        except CostError:
+            if parts == (unit,):
+                raise
+    each = [(_leakage(part, table), part.count / unit.count) for part in parts]
+    return None if any(found is None for found, _ in each) else sum((found or 0.0) * n for found, n in each)
+
+
+def with_power(
+    graph: OpGraph, table: CostTable, organised: Organised, *, width: int, fraction_bits: int
+) -> Organised:
+    """A block with its energy and power. One engine that all layers share has none: its duty is not known here."""
+    if organised.kind != "pipelined":
+        return organised
+    silicon = hardware_of(table, organised.device, organised.clock_mhz)
+    if not isinstance(silicon, Silicon):
+        raise TypeError(f"{organised.device} is no silicon")
+    interval = organised.interval
+    dynamic, leaking, missing = Spent(), 0.0, frozenset[str]()
+    for active, layer in working(graph, organised, width=width, fraction_bits=fraction_bits):
+        stored = [silicon.held(memory) for memory in layer.memories]
+        dynamic += units_energy(active, interval=interval, table=table)
+        dynamic = sum((memory_energy(found, interval, table) for found in stored), dynamic)
+        power, unknown = leakage_nw(layer.units, stored, table)
+        leaking, missing = leaking + power, missing | unknown
+    period = interval / (organised.clock_mhz * 1e6)
+    leaked = leaking * 1e-9 * period * 1e6  # nanowatt and seconds to microjoule
+    leakage = Spent(leaked, leaked, leaked, missing)
+    energy = dynamic + leakage
+    macs = sum(engine.macs for engine in engines(graph, width))
+    return replace(organised, energy=energy, power=Power(energy, leakage, period, 2 * macs))

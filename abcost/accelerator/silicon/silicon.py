@@ -1,0 +1,83 @@
+"""What a block of standard cells and macros takes, as `abcost.accelerator.hardware` asks it: area."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from abcost.accelerator.memory import Memory
+from abcost.accelerator.placing import Weights
+from abcost.accelerator.result import Prices
+from abcost.accelerator.silicon.die import Die
+from abcost.accelerator.silicon.memories import Held, held, resources
+from abcost.cost import sram
+from abcost.cost.organisation import Unit
+from abcost.cost.table import CostTable
+
+
+class Silicon:
+    """The cells of a table on a die at a clock, with the macros that are bundled for its process."""
+
+    rates: Mapping[str, float] = {"area_um2": 1.0}
+
+    def __init__(self, die: Die, table: CostTable, clock_mhz: float) -> None:
+        self.part = die
+        self.period_ns = 1000 / clock_mhz
+        self.prices = Prices.of_table(table)
+        self.macros = macros_of(table)
+        self._held: dict[tuple[object, ...], Held] = {}
+
+    def held(self, memory: Memory) -> Held:
+        """The memory where it takes least area, remembered by its size."""
+        key = (memory.width, memory.depth, memory.constant, memory.rests, memory.place == "external")
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = held(
+                memory, self.prices, self.macros, self.part.utilisation, self.period_ns
+            )
+        return replace(found, memory=replace(memory, place=found.memory.place))
+
+    def worth(self, memories: Iterable[Memory]) -> float:
+        """In square micrometres of cells: a macro leaves no room between cells."""
+        total = 0.0
+        for memory in memories:
+            found = self.held(memory)
+            cells = math.nan if found.cells_um2 is None else found.cells_um2
+            total += cells + found.macro_um2 * self.part.utilisation
+        return total
+
+    def too_large(self, logic: Sequence[Mapping[str, float | None]]) -> bool:
+        """By area."""
+        areas = [amounts["area_um2"] for amounts in logic]
+        room = self.part.area_um2
+        if room is None or None in areas:
+            return False
+        return sum(area or 0.0 for area in areas) / self.part.utilisation > room * (1 + 1e-9)
+
+    def within(self, groups: Sequence[Sequence[Unit]], prices: Prices) -> list[list[Unit]]:  # noqa: ARG002
+        """As they are: of cells there are as many as are placed."""
+        return [list(group) for group in groups]
+
+    def place(
+        self,
+        memories: Sequence[Memory],
+        logic: Sequence[Mapping[str, float | None]],  # noqa: ARG002 - memories need not give way
+        weights: Weights | None,
+    ) -> list[Memory]:
+        """Each where it takes least; weights outside if they are asked to be."""
+        outside = weights == "external"
+        asked = [replace(m, place="external") if outside and m.role == "weights" else m for m in memories]
+        return [self.held(memory).memory for memory in asked]
+
+    def resources(
+        self, logic: Mapping[str, float | None], memories: Sequence[Memory]
+    ) -> dict[str, float | None]:
+        """See `memories.resources`."""
+        return resources(logic["area_um2"], [self.held(memory) for memory in memories], self.part.utilisation)
+
+
+def macros_of(table: CostTable) -> sram.Macros | None:
+    """The macros bundled for the process of a table; None where there are none."""
+    name = f"sram-{table.target.removeprefix('asic-')}"
+    return sram.Macros.load(name) if name in sram.names() else None
