@@ -11,8 +11,8 @@ import torch
 
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import FAMILIES, Device
-from abcost.accelerator.memory import LUTS_PER_BLOCK
 from abcost.accelerator.hardware import LUTS_PER_DSP
+from abcost.accelerator.memory import LUTS_PER_BLOCK
 from abcost.accelerator.solve import Wishes, organise
 from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind

@@ -28,10 +28,10 @@ def test_a_register_is_clocked_while_it_waits():
 
 
 def test_block_ram_by_its_bits_and_none_where_none_is_printed():
-    """36 bits take sqrt(32 * 280) pJ; what is not constant is written as often as it is read."""
+    """36 bits take sqrt(32 * 280) pJ, to be read or written."""
     weights = Memory("weights", 36, 2048, 500, "block")
     assert memory_energy(weights, LUT6).value == pytest.approx(500 * (32 * 280) ** 0.5 / 1e6, rel=1e-3)
-    lines = Memory("line buffer", 36, 2048, 500, "block")
+    lines = Memory("line buffer", 36, 2048, 500, "block", writes=500)
     assert memory_energy(lines, LUT6).value == pytest.approx(2 * memory_energy(weights, LUT6).value)
     assert memory_energy(weights, ECP5).missing == {"block RAM"}
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from abcost.accelerator.design.designer import Designer
 from abcost.accelerator.design.net import NumberFormat
-from abcost.accelerator.devices import check_target, devices
+from abcost.accelerator.devices import devices
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, foldings
 from abcost.accelerator.live import live_bits
+from abcost.accelerator.parts import check_target
 from abcost.accelerator.pipelined import Pipelined
 from abcost.accelerator.result import RESOURCES
 from abcost.accelerator.shared import Shared

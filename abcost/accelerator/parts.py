@@ -54,7 +54,9 @@ def check_target(found: Device | None, target: str, technology: str) -> None:
     """Raises UsageError if a table's figures are not those of the device's family, or of no FPGA at all."""
     if technology != "fpga":
         fitting = (found.family if found else FAMILIES["7-series"]).targets[0]
-        raise UsageError(f"--device sizes an FPGA here, target {target} is not one; use --target {fitting}")
+        raise UsageError(
+            f"--device and --fps size an FPGA, target {target} is not one; use --target {fitting}"
+        )
     if found is None:
         return
     known = {name for family in FAMILIES.values() for name in family.targets}

@@ -173,16 +173,14 @@ def wishes_of(given: AcceleratorOptions) -> Wishes | None:
     return accelerator(*_asked(given), **_silicon(given))
 
 
-_Asked = tuple[
-    str | None,
-    float | None,
-    str | float | None,
-    str | None,
-    str | None,
-    Path | None,
-    float | None,
-    float | None,
-]
+_Asked = tuple[str | None, float | None, str | float | None, str | None, str | None, Path | None]
+
+
+class _Silicon(TypedDict):
+    """Keywords of `accelerator`."""
+
+    area_mm2: float | None
+    utilisation: float | None
 
 
 def _asked(given: AcceleratorOptions) -> _Asked:
@@ -198,6 +196,5 @@ def _asked(given: AcceleratorOptions) -> _Asked:
     )
 
 
-def _silicon(given: AcceleratorOptions) -> dict[str, float | None]:
-    """Its keywords."""
+def _silicon(given: AcceleratorOptions) -> _Silicon:
     return {"area_mm2": given.get("area_mm2"), "utilisation": given.get("utilisation")}

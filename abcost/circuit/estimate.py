@@ -10,6 +10,7 @@ from abcost.accelerator.design.buffers import Buffer, memory_of
 from abcost.accelerator.design.network import NetworkDesign
 from abcost.accelerator.design.schedule import Schedule
 from abcost.accelerator.memory import Memory, family_of
+from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.result import Organised, Prices, resources_of
 from abcost.core.kinds import DotArithmetic
 from abcost.cost.organisation import Unit
@@ -22,12 +23,12 @@ def estimate(
     net: NetworkDesign, plan: Schedule, organised: Organised, table: CostTable
 ) -> dict[str, dict[str, float | None]]:
     """Layer -> LUTs, flip-flops, DSPs and blocks; "logits" -> what is behind the last one and at both ends."""
-    prices = Prices(table)
+    prices, device = Prices(table), fpga_of(organised.device)
     found = {}
 
     def amount(units: list[Unit], memories: list[Memory]) -> dict[str, float | None]:
-        every = resources_of(prices.total(units), memories, organised.device)
-        blocks = sum(m.blocks(family_of(organised.device)) for m in memories if m.place == "block")
+        every = resources_of(prices.total(units), memories, device)
+        blocks = sum(m.blocks(family_of(device)) for m in memories if m.place == "block")
         return {**{name: every[name] for name in RESOURCES}, "blocks": blocks}
 
     for stage, layer in zip(net.stages, organised.layers, strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from abcost.accelerator.parts import fpga_of
 from abcost.circuit.make import Circuit
 from abcost.circuit.page import page
 from abcost.circuit.scripts import scripts_of
@@ -29,7 +30,7 @@ def scripts(circuit: Circuit) -> dict[str, str]:
     top, organised = circuit.top, circuit.organised
     verilog = ["top.v", *sorted(f"rtl/{name}.v" for name in top.verilog)]
     return scripts_of(
-        organised.device, verilog, sorted(f"rtl/{name}" for name in top.files), organised.clock_mhz
+        fpga_of(organised.device), verilog, sorted(f"rtl/{name}" for name in top.files), organised.clock_mhz
     )
 
 

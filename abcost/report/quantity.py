@@ -67,12 +67,14 @@ def bits(value: float) -> str:
     return f"{kib:.1f} KiB" if kib < 1024 else f"{kib / 1024:.2f} MiB"
 
 
-def three_digits(value: float) -> str:
+def three_digits(value: float | None) -> str:
     """At least three significant digits, never an exponent for a large number.
 
-    >>> three_digits(12345.6), three_digits(123.45), three_digits(1.2345)
-    ('12,346', '123.5', '1.23')
+    >>> three_digits(12345.6), three_digits(123.45), three_digits(1.2345), three_digits(None)
+    ('12,346', '123.5', '1.23', 'unknown')
     """
+    if value is None:
+        return "unknown"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -44,7 +44,7 @@ class Hardware:
     @property
     def device(self) -> Device | None:
         """The part that must hold the design."""
-        return None if self.wishes is None else self.wishes.device
+        return None if self.wishes is None else fpga_of(self.wishes.device)
 
 
 @dataclass(frozen=True, slots=True)

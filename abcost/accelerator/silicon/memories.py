@@ -2,8 +2,8 @@
 
 Constants may be gates; what is written may be registers. A macro has one port, and what is written and read in one
 cycle is held in pairs of words there, so that reading takes every other cycle and leaves the rest for writing (as in
-`abcost.accelerator.memory` for SPRAM). ROMs and register files that are deeper than the clock allows, or larger than the
-laws of a table reach, are several; behind those that stand behind each other are multiplexers and a register.
+`abcost.accelerator.memory` for SPRAM). ROMs and register files that are deeper than the clock allows, or larger than
+the laws of a table reach, are several; behind those that stand behind each other are multiplexers and a register.
 """
 
 from __future__ import annotations
