@@ -27,7 +27,7 @@ from abcost.accelerator.result import Layer, Organised
 from abcost.accelerator.spent import Spent
 from abcost.core.graph import OpGraph
 from abcost.cost.entry import Detail
-from abcost.cost.fused import MOST_COLUMNS, apart, rom
+from abcost.cost.fused import MOST_COLUMNS, apart, of_gates, rom
 from abcost.cost.organisation import Unit
 from abcost.cost.price import price_of_unit, unit_cost
 from abcost.cost.table import CostTable
@@ -108,7 +108,10 @@ def units_energy(units: Iterable[Active], *, interval: int, table: CostTable) ->
 
 def operation(unit: Unit, table: CostTable) -> Spent:
     """One cycle of one instance; of what it takes no more than, where its own energy is not known (`apart`)."""
-    if (unit.op, "energy_pj") not in table.figures and (parts := apart(unit)) != (unit,):
+    parts = of_gates(unit, table)
+    if parts == (unit,) and (unit.op, "energy_pj") not in table.figures:
+        parts = apart(unit)
+    if parts != (unit,):
         return sum((operation(part, table).times(part.count / unit.count) for part in parts), Spent())
     detail = price_of_unit(unit, table).details.get("energy_pj")
     if detail is None:

@@ -24,7 +24,7 @@ from abcost.accelerator.silicon.memories import REGISTERS, Held
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.spent import Power, Spent
 from abcost.core.graph import OpGraph
-from abcost.cost.fused import apart
+from abcost.cost.fused import apart, of_gates
 from abcost.cost.organisation import Unit
 from abcost.cost.price import unit_cost
 from abcost.cost.table import CostTable
@@ -94,8 +94,9 @@ def leakage_nw(
 
 
 def _leakage(unit: Unit, table: CostTable) -> float | None:
-    parts = apart(unit)
-    if table.has(unit.op) or parts == (unit,):
+    gates = of_gates(unit, table)
+    parts = apart(unit) if gates == (unit,) else gates
+    if gates == (unit,) and (table.has(unit.op) or parts == (unit,)):
         try:
             return unit_cost(unit, table).leakage_nw
         except CostError:
