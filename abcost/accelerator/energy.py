@@ -31,6 +31,7 @@ from abcost.cost.fused import MOST_COLUMNS, apart, of_gates, rom
 from abcost.cost.organisation import Unit
 from abcost.cost.price import price_of_unit, unit_cost
 from abcost.cost.table import CostTable
+from abcost.rtl.units.rom import BANK
 
 _UJ = 1e-6  # of a picojoule
 
@@ -129,9 +130,29 @@ def _waiting(unit: Unit, cycles: int, table: CostTable) -> Spent:
     """Registers that are clocked while nothing moves; nothing where the table has no figure of a clock."""
     if table.clock is None or not cycles:
         return Spent()
+    if table.technology == "asic":
+        each = flip_flops(unit) * cycles * table.clock.energy_pj * _UJ
+        return Spent(each, 0.0, each)  # at least: the clock of what waits is held
     registers = unit_cost(unit, table).ffs if table.has(unit.op) else 0
     each = (registers or 0) * unit.count * cycles * table.clock.energy_pj * _UJ
     return Spent(each, each, each)
+
+
+_ONE_WORD = frozenset({"register", "accumulate", "counter"})
+
+
+def flip_flops(unit: Unit) -> int:
+    """Flip-flops of all instances of a unit of gates: words that wait, and what a memory reads into."""
+    words = 0
+    if unit.op in _ONE_WORD:
+        words = 1
+    elif unit.op == "rom":
+        words = -(-(unit.depth or 1) // BANK)
+    elif unit.op == "register_file":
+        words = (unit.depth or 1) + 1
+    elif (parts := apart(unit)) != (unit,):
+        return sum(flip_flops(part) for part in parts)
+    return words * unit.width * unit.count
 
 
 def memory_energy(memory: Memory, table: CostTable) -> Spent:

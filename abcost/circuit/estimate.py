@@ -9,9 +9,11 @@ from abcost.accelerator.design.buffer_units import fifo_units, window_units
 from abcost.accelerator.design.buffers import Buffer, memory_of
 from abcost.accelerator.design.network import NetworkDesign
 from abcost.accelerator.design.schedule import Schedule
+from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.result import Organised, Prices, resources_of
+from abcost.accelerator.silicon.silicon import Silicon
 from abcost.core.kinds import DotArithmetic
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -22,11 +24,17 @@ RESOURCES = ("luts", "ffs", "dsps", "blocks")
 def estimate(
     net: NetworkDesign, plan: Schedule, organised: Organised, table: CostTable
 ) -> dict[str, dict[str, float | None]]:
-    """Layer -> LUTs, flip-flops, DSPs and blocks; "logits" -> what is behind the last one and at both ends."""
-    prices, device = Prices(table), fpga_of(organised.device)
+    """Layer -> LUTs, flip-flops, DSPs and blocks; "logits" -> what is behind the last one and at both ends.
+
+    On silicon areas, see `abcost.accelerator.silicon.memories.resources`.
+    """
+    prices, hardware = Prices(table), hardware_of(table, organised.device, organised.clock_mhz)
+    device = None if isinstance(hardware, Silicon) else fpga_of(organised.device)
     found = {}
 
     def amount(units: list[Unit], memories: list[Memory]) -> dict[str, float | None]:
+        if isinstance(hardware, Silicon):
+            return hardware.resources(prices.total(units), memories)
         every = resources_of(prices.total(units), memories, device)
         blocks = sum(m.blocks(family_of(device)) for m in memories if m.place == "block")
         return {**{name: every[name] for name in RESOURCES}, "blocks": blocks}

@@ -35,7 +35,9 @@ def product(*, width: int, bits: int) -> Unit:
     check_width(width, most=32)
     check_width(bits, most=32)
     if bits > width:
-        raise UsageError(f"the second factor of a product is the narrower one, got {bits} beside {width} bits")
+        raise UsageError(
+            f"the second factor of a product is the narrower one, got {bits} beside {width} bits"
+        )
     return Unit(
         name=f"product_w{width}_n{bits}",
         inputs=(Port("a", width), Port("b", bits)),
