@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ from abcost.accelerator.silicon.energy import with_power
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.solve import Wishes
 from abcost.circuit.bench import images_hex
+from abcost.circuit.estimate import built, ends
 from abcost.circuit.make import Circuit, Form, make_circuit
+from abcost.circuit.simulate import expected_logits
 from abcost.core.inputs import InputSpec
 from abcost.cost.table import CostTable
-from abcost.emit.rows import interpret
 from abcost.models.factory import build
 from abcost.models.stir import stir
 from abcost.models.subject import Subject
@@ -49,12 +51,15 @@ def circuit_of(target: str) -> tuple[Circuit, CostTable, torch.Tensor]:
 
 
 def spent(circuit: Circuit, table: CostTable) -> Organised:
-    """The organisation with its energy."""
-    number = circuit.number
+    """The organisation with its energy, its windows and FIFOs as they are written."""
+    number, net, plan = circuit.number, circuit.net, circuit.schedule
+    *layers, last = built(net, plan, circuit.organised)
+    units, memories = ends(net, plan)
+    last = replace(last, units=(*last.units, *units), memories=(*last.memories, *memories))
     return with_power(
         circuit.graph,
         table,
-        circuit.organised,
+        replace(circuit.organised, layers=(*layers, last)),
         width=number.width,
         fraction_bits=number.fraction_bits,
     )
@@ -79,12 +84,12 @@ def measure_network(
     assert organised.power is not None
     leakage = organised.power.leakage.value
     nano = 1e3
-    logic, memory = organised.resources["logic_um2"], organised.resources["memory_um2"]
-    assert logic is not None
-    assert memory is not None
+    areas = [layer[name] for layer in circuit.estimate.values() for name in ("logic_um2", "memory_um2")]
+    estimate = sum(area for area in areas if area is not None)
+    assert None not in areas
     return Row(
         target=target, set="network", block="network", what="ReActNet-18 for digits, base width 8, blocks 1,1",
-        cycles=organised.interval, estimate_um2=round(logic + memory, 1),
+        cycles=organised.interval, estimate_um2=round(estimate, 1),
         mapped_um2=round(answer.resources["area_um2"], 1), flat_um2=round(across.resources["area_um2"], 1),
         flip_flops=answer.cells[cells.flip_flop], estimate_nj=round((organised.energy.value - leakage) * nano, 4),
         estimate_low_nj=round((organised.energy.low - leakage) * nano, 4),
@@ -103,12 +108,7 @@ def _streams(circuit: Circuit, images: torch.Tensor) -> tuple[list[Bits], list[B
     into = [
         _bits([words[i * beats + beat] for i in chosen], top.input_slot * top.taken) for beat in range(beats)
     ]
-    logits = []
-    for image in images:
-        values = interpret(circuit.graph, [image[None]], circuit.number.fraction_bits, WIDTH)
-        (name,) = circuit.graph.outputs
-        whole = (values[name].flatten() * 2.0**circuit.number.fraction_bits).to(torch.int64).tolist()
-        logits.append(whole)
+    logits = expected_logits(circuit.subject, circuit.rewriting, WIDTH, images).tolist()
     mask, given = (1 << top.output_slot) - 1, top.given
     out = []
     for start in range(0, top.answers, given):
