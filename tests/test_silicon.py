@@ -38,7 +38,8 @@ LAWS = {
 RANGES = {"width": (1, 64), "bits": (1, 2048), "depth": (2, 1024)}
 DELAYS = {
     "rom": "0.01 * depth", "mux": "0.5", "register": "0.25", "register_file": "0.1 * depth", "add": "1",
-    "multiply": "2", "compare": "1", "xnor_popcount": "0.001 * bits", "signed_sum": "0.001 * bits", "accumulate": "1", "qprelu": "1",
+    "multiply": "2", "compare": "1", "xnor_popcount": "0.001 * bits", "signed_sum": "0.001 * bits",
+    "accumulate": "1", "qprelu": "1",
     "prelu": "1",
 }  # fmt: skip
 """Unit -> um2 (energy: as many femtojoules, leakage: a tenth in nW), and ns. All made up for these tests."""
