@@ -92,7 +92,8 @@ def list_devices(output_format: _FORMAT = Format.RICH) -> None:
     from abcost.accelerator.silicon.die import dies
 
     if output_format is Format.JSON:
-        _write_json([found.to_dict() for found in (*devices().values(), *dies().values())])
+        parts = [found.to_dict() for found in devices().values()]
+        _write_json([*parts, *(die.to_dict() for die in dies().values())])
         return
     grid = _grid(
         "Devices", "part", "board", "target", "LUTs", "FFs", "DSPs", "memory blocks", "URAM", "outside, GB/s"
