@@ -159,6 +159,15 @@ def test_energy_of_memories_by_hand(table):
     assert memory_energy(silent, 5000, table).missing == {"ram64x16"}
 
 
+def test_weights_from_outside_cost_what_dram_does_and_take_no_area(table):
+    prices = Prices.of_table(table)
+    outside = held(replace(WEIGHTS, place="external"), prices, None, 0.5, SLOW)
+    assert (outside.cells_um2, outside.macros) == (0, 0)
+    # 1,000 reads of 8 bits; DRAM of asic-45nm: 1.3 to 2.6 nJ for 64 bits (Horowitz 2014)
+    found = memory_energy(outside, 5000, table)
+    assert (found.low, found.high) == pytest.approx((125 * 1.3e-3, 125 * 2.6e-3))
+
+
 def test_leakage_is_that_of_all_cells_and_macros(table):
     prices = Prices.of_table(table)
     stored = [held(WEIGHTS, prices, None, 0.5, SLOW), held(LINES, prices, macros(sram(64, 16, 1)), 0.5, SLOW)]

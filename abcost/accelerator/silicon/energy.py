@@ -5,6 +5,7 @@
     register file   reads or writes, whichever are more, * energy of its cycle, in which both happen and all of its
                     registers are clocked; at least, registers are clocked when they are written alone and a read is
                     that of a ROM; at most, all files behind each other are clocked
+    outside         what is read from there, as for FPGAs
     macro           reads * read energy + writes * write energy + the other cycles * energy of an idle cycle
     leakage         leakage power of all cells and macros * time between two inferences
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from abcost.accelerator.energy import memory_energy as of_placed
 from abcost.accelerator.energy import operation, units_energy, working
 from abcost.accelerator.engine import engines
 from abcost.accelerator.hardware import hardware_of
@@ -36,6 +38,8 @@ _UJ = 1e-6  # of a picojoule
 def memory_energy(found: Held, interval: int, table: CostTable) -> Spent:
     """Of all that one memory reads and writes in one inference of `interval` cycles, in microjoule."""
     memory = found.memory
+    if memory.place == "external":
+        return of_placed(memory, table)
     if found.bank is not None:
         return _macro_energy(found, interval)
     accesses = max(memory.reads, memory.writes)
