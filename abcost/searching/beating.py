@@ -21,6 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from abcost.searching.reading import read_trials
+
 READING: ContextVar[bool] = ContextVar("READING", default=False)
 """Whether transactions that this thread begins read and do not write."""
 
@@ -145,11 +147,13 @@ class BeatingStorage(optuna.storages.RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """Those that Optuna's cache does not know to be finished."""
+        """Those that Optuna's cache does not know to be finished; see `read_trials`."""
         if self._as_read:
             return []
-        with _reading():
+        if states is not None:
             return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+        with _reading(), self.scoped_session() as session, session.begin():
+            return read_trials(session, study_id, included_trial_ids, trial_id_greater_than)
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         with _reading():
