@@ -1,7 +1,7 @@
 """Trials as Optuna reads them from its database, but those that run without their parameters, all without reports.
 
-Nobody reports, and nobody asks for these parameters: samplers learn from trials that have ended, and who runs a trial knows what it has proposed.
-Reading them, many times for each candidate, took a good part of the time of a worker.
+Nobody reports, and nobody asks for these parameters: samplers learn from trials that have ended, and who runs a trial
+knows what it has proposed. Reading them, many times for each candidate, took a good part of the time of a worker.
 """
 
 from __future__ import annotations
