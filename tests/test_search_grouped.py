@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
 from abcost.api.search import settings_of
@@ -79,6 +80,17 @@ def explored(problem, studies, lab):
     ]
     studies.storage.engine.dispose()
     return found
+
+
+def test_transactions_of_a_candidate(init, tmp_path, monkeypatch):
+    """What workers wait for each other for: 4 to take it, 1 to end it, and a few of each group."""
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 1e6)  # which would add some on a slow machine
+    problem, studies, lab = opened(tmp_path, init, group=4, sampler="random", trials=8, keep=1.0)
+    begun = []
+    sqlalchemy.event.listen(studies.storage.engine, "begin", begun.append)
+    found = explored(problem, studies, lab)
+    assert len(found) >= 8
+    assert len(begun) <= 10 * len(found)
 
 
 @pytest.mark.parametrize("sampler", [pytest.param("nsga2", marks=pytest.mark.slow), "random"])
