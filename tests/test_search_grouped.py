@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
 from abcost.api.search import settings_of
@@ -79,6 +80,17 @@ def explored(problem, studies, lab):
     ]
     studies.storage.engine.dispose()
     return found
+
+
+def test_transactions_of_a_candidate(init, tmp_path, monkeypatch):
+    """What workers wait for each other for: 4 to take it, 1 to end it, and a few of each group."""
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 1e6)  # which would add some on a slow machine
+    problem, studies, lab = opened(tmp_path, init, group=4, sampler="random", trials=8, keep=1.0)
+    begun = []
+    sqlalchemy.event.listen(studies.storage.engine, "begin", begun.append)
+    found = explored(problem, studies, lab)
+    assert len(found) >= 8
+    assert len(begun) <= 10 * len(found)
 
 
 @pytest.mark.parametrize("sampler", [pytest.param("nsga2", marks=pytest.mark.slow), "random"])
@@ -166,10 +178,10 @@ def test_a_trial_is_heard_of_as_soon_as_it_is_taken(tmp_path):
     study = optuna.create_study(storage=kept, study_name="beats")
     heard = []
     kept.record_heartbeat = heard.append
-    storage.ask(study)
+    storage.ask(study, kept)
     assert len(heard) == 1
     study.enqueue_trial({})
-    storage.ask(study)
+    storage.ask(study, kept)
     assert len(set(heard)) == 2
     kept.engine.dispose()
 
@@ -178,21 +190,21 @@ def test_trials_of_a_group_are_heard_of(tmp_path):
     """Every one that runs, and none that has ended; Optuna hands on what it does not hear of."""
     kept = storage.open_storage(sqlite_url(tmp_path))
     study = optuna.create_study(storage=kept, study_name="beats")
-    numbers = [storage.ask(study).number for _ in range(3)]
+    trials = [storage.ask(study, kept) for _ in range(3)]
     heard = []
-    kept.record_heartbeat = heard.append
-    beats = heartbeat.Beats(kept, study)
+    kept.beat = heard.extend
+    beats = heartbeat.Beats(kept)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heartbeat, "HEARTBEAT_S", 0.01)
         with beats:
-            for number in numbers:
-                beats.add(number)
-            beats.remove(numbers[1])
+            for trial in trials:
+                beats.add(trial)
+            beats.remove(trials[1])
             heard.clear()
             while len(heard) < 6:
                 pass
     study_id = kept.get_study_id_from_name("beats")
-    ids = [kept.get_trial_id_from_study_id_trial_number(study_id, n) for n in numbers]
+    ids = [kept.get_trial_id_from_study_id_trial_number(study_id, t.number) for t in trials]
     assert set(heard) == {ids[0], ids[2]}
     kept.engine.dispose()
 
