@@ -37,7 +37,17 @@ def init(tmp_path_factory):
 
 
 def opened(
-    folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5, seeds=2
+    folder,
+    init,
+    *,
+    group,
+    sampler="nsga2",
+    trials=12,
+    stop=lambda: False,
+    precision="64",
+    keep=0.5,
+    seeds=2,
+    epochs=2,
 ):
     """Problem, studies and lab of a search with two short rungs, in float64 unless said otherwise."""
     given = {
@@ -47,7 +57,7 @@ def opened(
         "seed": 0,
         "precision": precision,
         "batch_size": 512,
-        "epochs": 2,  # of the finals
+        "epochs": epochs,  # of the finals
     }
     (config,) = configs("reactnet_18", (2,), given=given)
     asked = {
@@ -231,13 +241,13 @@ def net():
 """
 
 
-def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd, monkeypatch):
+def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, monkeypatch):
     """Its logits would be moved by the mean over all networks; a line says so, and the search goes on."""
     (tmp_path / "mixing.py").write_text(MIXING)
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of the worker
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     network = [f"{tmp_path}/mixing.py:net", "--data", "digits"]
-    assert cli(["train", *network, "--epochs", "1", "--run-dir", str(tmp_path / "start")]) == 0
+    status, _, said = run("train", *network, "--epochs", "1", "--run-dir", tmp_path / "start")
+    assert status == 0, said
     asked = [
         "--init",
         str(tmp_path / "start" / "best.pt"),
@@ -247,8 +257,7 @@ def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd,
         "2",
     ]
     asked += ["--epochs", "1", "--finalists", "1", "--seeds", "1", "--workers", "1", "--group", "2"]
-    capfd.readouterr()
-    assert cli(["search", *network, *asked]) == 0
-    said = capfd.readouterr().err
+    status, _, said = run("search", *network, *asked)
+    assert status == 0, said
     assert "candidates are retrained one by one, not 2 side by side: logits differ by" in said
     assert len(list((tmp_path / "run" / "trials").glob("*/metrics.json"))) >= 1
