@@ -155,7 +155,7 @@ def test_finals_are_those_of_one_by_one(init, tmp_path):
     """All baselines and finalists, in float64."""
     found = {}
     for group in (1, 8):
-        asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1}
+        asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1, "epochs": 1}
         problem, studies, lab = opened(tmp_path / str(group), init, **asked)
         explored(problem, studies, lab)
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
