@@ -38,7 +38,17 @@ def init(tmp_path_factory):
 
 
 def opened(
-    folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5, seeds=2
+    folder,
+    init,
+    *,
+    group,
+    sampler="nsga2",
+    trials=12,
+    stop=lambda: False,
+    precision="64",
+    keep=0.5,
+    seeds=2,
+    epochs=2,
 ):
     """Problem, studies and lab of a search with two short rungs, in float64 unless said otherwise."""
     given = {
@@ -48,7 +58,7 @@ def opened(
         "seed": 0,
         "precision": precision,
         "batch_size": 512,
-        "epochs": 2,  # of the finals
+        "epochs": epochs,  # of the finals
     }
     (config,) = configs("reactnet_18", (2,), given=given)
     asked = {
@@ -157,7 +167,7 @@ def test_finals_are_those_of_one_by_one(init, tmp_path):
     """All baselines and finalists, in float64."""
     found = {}
     for group in (1, 8):
-        asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1}
+        asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1, "epochs": 1}
         problem, studies, lab = opened(tmp_path / str(group), init, **asked)
         explored(problem, studies, lab)
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
@@ -243,13 +253,13 @@ def net():
 """
 
 
-def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd, monkeypatch):
+def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, monkeypatch):
     """Its logits would be moved by the mean over all networks; a line says so, and the search goes on."""
     (tmp_path / "mixing.py").write_text(MIXING)
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of the worker
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     network = [f"{tmp_path}/mixing.py:net", "--data", "digits"]
-    assert cli(["train", *network, "--epochs", "1", "--run-dir", str(tmp_path / "start")]) == 0
+    status, _, said = run("train", *network, "--epochs", "1", "--run-dir", tmp_path / "start")
+    assert status == 0, said
     asked = [
         "--init",
         str(tmp_path / "start" / "best.pt"),
@@ -259,8 +269,7 @@ def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd,
         "2",
     ]
     asked += ["--epochs", "1", "--finalists", "1", "--seeds", "1", "--workers", "1", "--group", "2"]
-    capfd.readouterr()
-    assert cli(["search", *network, *asked]) == 0
-    said = capfd.readouterr().err
+    status, _, said = run("search", *network, *asked)
+    assert status == 0, said
     assert "candidates are retrained one by one, not 2 side by side: logits differ by" in said
     assert len(list((tmp_path / "run" / "trials").glob("*/metrics.json"))) >= 1
