@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 	$${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"}
 
-.PHONY: demo test test-all test-slow test-vision imagenet-node test-ray simulator browser lint types check reports benchmarks growth fixed-work peers fuzz docs ablation build-report \
+.PHONY: demo test test-all test-slow test-vision imagenet-node test-ray simulator browser lint types check reports benchmarks cell-energy growth fixed-work peers fuzz docs ablation build-report \
 	search-quality search-worth calibrate calibrate-asic clean
 
 demo: .venv/installed
@@ -136,6 +136,10 @@ calibrate-asic: .venv/installed-dev
 	$(BIN)/abcost calibrate asic-gt2n $(call liberty,gt2_6t_w13_svt_tt_0p7v25c.lib)
 	$(BIN)/abcost calibrate sram-sky130 $(foreach file,$(shell find $(LIBERTY_ROOT) -name 'sky130_sram_1rw1r_*.lib*'),--liberty '$(file)')
 	$(BIN)/abcost calibrate sram-sg13g2 $(foreach file,$(shell find $(LIBERTY_ROOT) -name 'RM_IHPSG13_1P_*.lib*'),--liberty '$(file)')
+
+# Energies of mapped units next to OpenSTA's (Debian: opensta): reports/cell_energy.md.
+cell-energy: .venv/installed-dev
+	$(BIN)/python benchmarks/cell_energy.py $(LIBERTY_ROOT) --report reports/cell_energy.md
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "abcost needs Python 3.11 or newer: make PYTHON=python3.11"'

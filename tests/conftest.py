@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from dataclasses import replace
-from functools import cache
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
-from abcost.cost import CostTable, cost_models_dir
-from abcost.cost.table import locate
 from browser import CHROME
+from tables_once import read_tables_once
 
 collect_ignore = ["sample_plugin"]  # its tests run where it is installed, see test_plugins.py
 
@@ -28,20 +29,31 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
-_load = CostTable.load
-_read_once = cache(_load)
-_bundled = cost_models_dir()
+read_tables_once()
+
+COMPILED = Path(__file__).parent / "__pycache__"
+LAST = max(Path(__file__).parent.glob("test_*.py")).stem
 
 
-def _load_bundled_once(name_or_path, *, sampled=None):
-    """Nearly every test takes a table or two, and each is a tenth of a second; what a table remembers is its own."""
-    path = locate(name_or_path)
-    if path.parent != _bundled:
-        return _load(name_or_path, sampled=sampled)
-    return replace(_read_once(path, sampled=sampled), _prices={}, remembered={}, _narrowest={})
+def _compiled():
+    """Whether tests have been collected before, all of them: pytest keeps what it makes of each file."""
+    return sys.dont_write_bytecode or any(COMPILED.glob(f"{LAST}.*-pytest-*.pyc"))
 
 
-CostTable.load = _load_bundled_once
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """In a fresh clone one process compiles all that tests import, and the others wait: else each would, all of it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or _compiled():
+        return (yield)
+    with FileLock(COMPILED / "lock"):
+        if not _compiled():
+            return (yield)
+    return (yield)
+
+
+def pytest_collection_finish():
+    """What has been imported stays: collections of garbage need not look through all of torch again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,9 @@ REQUESTS = {
     "bnn_18": Request("bnn_18", **SMALL),
     "reactnet_18, no multiplier": Request("reactnet_18", **SMALL),
     "reactnet_18, adders": Request("reactnet_18", **SMALL),
-    "reactnet_a": Request("reactnet_a", inputs=(InputSpec((1, 3, 32, 32)),), base_width=4, blocks=(1, 1, 1)),
+    "reactnet_a": Request(
+        "reactnet_a", inputs=(InputSpec((1, 3, 32, 32)),), base_width=4, blocks=(1, 1, 1), num_classes=10
+    ),
     "own": Request(f"{USERS}/bnn_function.py:factory", inputs=(InputSpec((1, 3, 8, 4)),)),
     "residual": Request(f"{USERS}/bnn_residual.py:factory", inputs=(InputSpec((1, 2, 7, 6)),)),
 }

@@ -261,7 +261,7 @@ def test_without_device_and_rate_there_is_no_accelerator(call):
         ),
         (("--clock-mhz", "50"), "--clock-mhz and --organisation size an accelerator: add --device or --fps"),
         (
-            ("--fps", "60", "--target", "asic-45nm"),
+            ("--device", "xc7z020", "--target", "asic-45nm"),
             "--device and --fps size an FPGA, target asic-45nm is not one; use --target fpga-lut6",
         ),
         (

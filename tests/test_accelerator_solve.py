@@ -15,6 +15,7 @@ from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import devices
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, foldings
+from abcost.accelerator.hardware import Fpga
 from abcost.accelerator.live import live_bits
 from abcost.accelerator.parts import check_target
 from abcost.accelerator.pipelined import Pipelined
@@ -110,7 +111,7 @@ def test_most_that_fits_is_the_fastest_of_all_intervals(luts, dsps, blocks):
     part = device(luts=luts, dsps=dsps, blocks=blocks)
     graph = residual(4, 4)
     found = organised(graph, device=part)
-    architecture = Pipelined(graph, table(), width=WIDTH, fraction_bits=12)
+    architecture = Pipelined(graph, table(), width=WIDTH, fraction_bits=12, hardware=Fpga(part))
     slowest = max(e.cycles(1, 1) for e in architecture.engines)
     tried = sorted({e.cycles(f.pe, f.simd) for e in architecture.engines for f in foldings(e)})
     assert tried[-1] == slowest

@@ -18,7 +18,7 @@ import abcost
 import warm
 from abcost.cli import run
 from abcost.training.config import NAMES
-from shortened import forms, shortened
+from shortened import environment_of, forms, shortened
 
 ROOT = Path(abcost.__file__).resolve().parents[1]
 TINY = {"preset": "digits", "base_width": 4, "blocks": (1,)}
@@ -365,7 +365,8 @@ def test_a_notebook_runs_headless_and_shows_its_results(notebook, form, tmp_path
     for package in ("nbclient", "ipykernel"):
         pytest.importorskip(package)
     (tmp_path / notebook.name).write_text(form(notebook.read_text(encoding="utf-8")), encoding="utf-8")
-    forked(EXECUTE, tmp_path, notebook.name, IPYTHONDIR=str(tmp_path / "ipython"), JUPYTER_PLATFORM_DIRS="1")
+    jupyter = {"IPYTHONDIR": str(tmp_path / "ipython"), "JUPYTER_PLATFORM_DIRS": "1"}
+    forked(EXECUTE, tmp_path, notebook.name, **jupyter, **environment_of(form))
     shown = (tmp_path / "executed.ipynb").read_text()
     assert "<table>" in shown  # of the report and of the sweep
     assert "reactnet_18, fixed-point: top-1 " in shown
@@ -381,7 +382,7 @@ def test_a_notebook_runs_headless_and_shows_its_results(notebook, form, tmp_path
 def test_the_readme_trains_searches_evaluates_sizes_and_plots(form, tmp_path):
     (code,) = [code for path, code in scripts() if path.name == "README.md" and "abcost.train" in code]
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
-    out = forked(form(code), tmp_path)
+    out = forked(form(code), tmp_path, **environment_of(form))
     assert "reactnet_18, fixed-point: top-1 " in out
     assert "answer      yes: it fits" in out
     assert (tmp_path / "report.svg").read_bytes().startswith(b"<?xml")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import warm
-from shortened import forms
+from shortened import environment_of, forms
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,8 +34,8 @@ def pages():
     return [page for page in sorted(DOCS.rglob("*.md")) if blocks(page)]
 
 
-def run_in(folder, command):
-    environment = warm.environment() | {"STUDY_URL": "sqlite:///study.db", "COLUMNS": "100"}
+def run_in(folder, command, **environment):
+    environment |= warm.environment() | {"STUDY_URL": "sqlite:///study.db", "COLUMNS": "100"}
     done = subprocess.run(  # noqa: S603
         ["/bin/bash", "-euo", "pipefail", "-c", command],
         check=False,
@@ -62,11 +62,11 @@ def test_every_block_of_a_page_runs(page, form, tmp_path):
         if block.file is not None:
             (tmp_path / block.file).write_text(form(block.text))
         elif block.language == "sh":
-            run_in(tmp_path, form(block.text))
+            run_in(tmp_path, form(block.text), **environment_of(form))
         else:
             assert block.language == "python", f"{page}: what is a block of {block.language}?"
             (tmp_path / "block.py").write_text(form(block.text))
-            run_in(tmp_path, "python block.py")
+            run_in(tmp_path, "python block.py", **environment_of(form))
 
 
 def test_blocks_that_are_not_run_are_few():
@@ -107,4 +107,4 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 @pytest.mark.parametrize(("script", "form"), forms(EXAMPLES, lambda script: script.name, read=Path.read_text))
 def test_examples_run(script, form, tmp_path):
     (tmp_path / script.name).write_text(form(script.read_text()))
-    run_in(tmp_path, f"python {script.name}")
+    run_in(tmp_path, f"python {script.name}", **environment_of(form))

@@ -20,17 +20,24 @@ from abcost.onnx.load import load_onnx
 from abcost.pipeline import analyze
 from onnx_models import Perceptron, Residual, as_qonnx, export, made
 
-SHAPES = {"residual": Residual.shape, "perceptron": Perceptron.shape, "reactnet_18": (1, 3, 32, 32)}
+SHAPES = {
+    "residual": Residual.shape,
+    "perceptron": Perceptron.shape,
+    "small reactnet_18": (1, 3, 32, 32),
+    "reactnet_18": (1, 3, 32, 32),
+}
+SLOW = pytest.param("reactnet_18", marks=pytest.mark.slow)
 
 
 def network(name):
     torch.manual_seed(0)
-    if name == "reactnet_18":
-        return build(name, variant="ab", step=2, stem="cifar", num_classes=10).eval()
+    if name.endswith("reactnet_18"):
+        size = {"base_width": 16, "blocks": (1, 1)} if name.startswith("small") else {}
+        return build("reactnet_18", variant="ab", step=2, stem="cifar", num_classes=10, **size).eval()
     return made({"residual": Residual, "perceptron": Perceptron}[name])
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+@pytest.fixture(scope="module", params=["residual", "perceptron", "small reactnet_18", SLOW])
 def held(request, tmp_path_factory):
     """Name -> the model and its files."""
     folder, name = tmp_path_factory.mktemp("formats"), request.param
@@ -38,7 +45,7 @@ def held(request, tmp_path_factory):
     torch.export.save(torch.export.export(model, (torch.zeros(shape),)), folder / "model.pt2")
     files = {"pt2": folder / "model.pt2", "onnx": export(model, shape, folder / "model.onnx")}
     files["qonnx"] = as_qonnx(files["onnx"], folder / "quantised.onnx")
-    if name != "reactnet_18":  # torch's older exporter knows no exp2
+    if not name.endswith("reactnet_18"):  # torch's older exporter knows no exp2
         files["torchscript onnx"] = export(model, shape, folder / "older.onnx", dynamo=False)
     return name, model, files
 
@@ -111,9 +118,6 @@ def test_programs_are_verified_like_modules(held):
         assert report.fvcore_macs == report.stages[0].tally.macs.total
 
 
-SLOW = pytest.param("reactnet_18", marks=pytest.mark.slow)
-
-
 @pytest.mark.parametrize("name", ["residual", "perceptron", SLOW])
 def test_macs_agree_with_qonnx(name, tmp_path):
     """Its inference cost counts Conv, MatMul and Gemm by the types of their operands, and nothing else.
@@ -131,15 +135,15 @@ def test_macs_agree_with_qonnx(name, tmp_path):
 
 
 def test_macs_of_hand_counted_layers(held):
-    """3 * 3 * 8 taps at 8 * 8 positions of 8 channels; 16 inputs and 12 outputs; four stages of ReActNet-18.
-
-    Its three 1x1 shortcuts have binary weights and real activations.
+    """3 * 3 * 8 taps at 8 * 8 positions of 8 channels; 16 inputs and 12 outputs; four stages of ReActNet-18, of
+    the small one two with a layer each. The 1x1 shortcuts have binary weights and real activations.
     """
     first, later = (64, 64, 32, 4), [(64, 16), (128, 8), (256, 4)]  # channels in and out, positions, layers
     stages = [first, *((c, 2 * c, s, 1) for c, s in later), *((2 * c, 2 * c, s, 3) for c, s in later)]
     by_hand = {
         "residual": (3 * 3 * 8 * 8 * 8 * 8, 0),
         "perceptron": (16 * 12, 0),
+        "small reactnet_18": (9 * 16 * 16 * 32**2 + 9 * 16 * 32 * 16**2, 16 * 32 * 16**2),
         "reactnet_18": (
             sum(9 * cin * cout * size**2 * times for cin, cout, size, times in stages),
             sum(cin * 2 * cin * size**2 for cin, size in later),

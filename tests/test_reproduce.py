@@ -276,7 +276,7 @@ def test_reports_hold_what_the_command_makes(files):
         "imagenet_node.md",
     }
     measured |= {"search.md", "search_untrained.csv", "fuzzing.md", "fuzzing.csv", "energy.md", "energy.csv"}
-    measured |= {"routed.md", "build.md", "fixed_point.md"}
+    measured |= {"routed.md", "build.md", "fixed_point.md", "cell_energy.md"}
     assert {path.name for path in REPORTS.iterdir()} - measured == set(files)
     for name, text in files.items():
         assert text.encode() == (REPORTS / name).read_bytes(), f"{name} has drifted: make reports"
@@ -323,7 +323,7 @@ def test_rich_fits_a_hundred_columns(run, monkeypatch):
 
 def test_markdown_tables_are_rectangular(found):
     blocks = [block for block in render_markdown(found).split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 11
+    assert len(blocks) == 12
     for block in blocks:
         assert len({line.count("|") for line in block.splitlines()}) == 1
 
@@ -353,3 +353,17 @@ def test_refusals_come_before_the_work(run, monkeypatch, tmp_path, arguments, er
     assert text in str(result.exception)
     assert "\n" not in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_of_silicon_have_every_stage_and_the_operations_that_fvcore_counts(found):
+    targets = {row.target for row in found.blocks}
+    assert {"asic-gt2n", "asic-sg13g2"} <= targets
+    for target in targets:
+        rows = [row for row in found.blocks if row.target == target]
+        assert [row.stage for row in rows] == ["traced", "mask_removed", "rprelu_quantized", "add_and_bit"]
+        assert all(row.fps >= 1000 for row in rows)
+        assert all(earlier.area_mm2 >= later.area_mm2 for earlier, later in pairwise(rows))
+        for row in rows:
+            if row.energy_uj is not None:  # 555,422,720 multiply-accumulates by fvcore, two operations each
+                assert row.tops_per_w == pytest.approx(2 * 555_422_720 / row.energy_uj / 1e6)
+                assert row.total_mw == pytest.approx(row.energy_uj * row.fps / 1e3)

@@ -108,6 +108,7 @@ UNITS: dict[str, list[dict[str, object]]] = {
         for b, n, p in ((5, 2, "block"), (70, 9, "lutram"), (35, 27, "lutram"), (20, 300, "lutram"), (8, 300, "block"))
     ],
     "block_read": [{"bits": 5, "words": (3, 30)}],
+    "register_file": [{"width": w, "depth": d} for w, d in ((4, 3), (1, 2), (13, 5), (32, 64))],
     "register": [{"width": w} for w in (1, *WIDTHS)],
     "rom": [
         {"width": w, "contents": tuple((i * 7 + 3) % (1 << w) - (1 << w - 1) for i in range(n))}
@@ -154,6 +155,7 @@ MUTATIONS: dict[str, tuple[str, str]] = {
     "accumulate": ("first ?", "!first ?"),
     "register": ("kept <= d", "kept <= ~d"),
     "rom": ("4'h", "4'h1 ^ 4'h"),
+    "register_file": ("target == 2'd1", "target == 2'd2"),
 }
 """One wrong bit or operator per template, in the parameters named below."""
 

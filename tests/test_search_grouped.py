@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
 from abcost.api.search import settings_of
@@ -37,7 +38,17 @@ def init(tmp_path_factory):
 
 
 def opened(
-    folder, init, *, group, sampler="nsga2", trials=12, stop=lambda: False, precision="64", keep=0.5, seeds=2
+    folder,
+    init,
+    *,
+    group,
+    sampler="nsga2",
+    trials=12,
+    stop=lambda: False,
+    precision="64",
+    keep=0.5,
+    seeds=2,
+    epochs=2,
 ):
     """Problem, studies and lab of a search with two short rungs, in float64 unless said otherwise."""
     given = {
@@ -47,7 +58,7 @@ def opened(
         "seed": 0,
         "precision": precision,
         "batch_size": 512,
-        "epochs": 2,  # of the finals
+        "epochs": epochs,  # of the finals
     }
     (config,) = configs("reactnet_18", (2,), given=given)
     asked = {
@@ -79,6 +90,17 @@ def explored(problem, studies, lab):
     ]
     studies.storage.engine.dispose()
     return found
+
+
+def test_transactions_of_a_candidate(init, tmp_path, monkeypatch):
+    """What workers wait for each other for: 4 to take it, 1 to end it, and a few of each group."""
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 1e6)  # which would add some on a slow machine
+    problem, studies, lab = opened(tmp_path, init, group=4, sampler="random", trials=8, keep=1.0)
+    begun = []
+    sqlalchemy.event.listen(studies.storage.engine, "begin", begun.append)
+    found = explored(problem, studies, lab)
+    assert len(found) >= 8
+    assert len(begun) <= 10 * len(found)
 
 
 @pytest.mark.parametrize("sampler", [pytest.param("nsga2", marks=pytest.mark.slow), "random"])
@@ -145,7 +167,7 @@ def test_finals_are_those_of_one_by_one(init, tmp_path):
     """All baselines and finalists, in float64."""
     found = {}
     for group in (1, 8):
-        asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1}
+        asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1, "epochs": 1}
         problem, studies, lab = opened(tmp_path / str(group), init, **asked)
         explored(problem, studies, lab)
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
@@ -166,10 +188,10 @@ def test_a_trial_is_heard_of_as_soon_as_it_is_taken(tmp_path):
     study = optuna.create_study(storage=kept, study_name="beats")
     heard = []
     kept.record_heartbeat = heard.append
-    storage.ask(study)
+    storage.ask(study, kept)
     assert len(heard) == 1
     study.enqueue_trial({})
-    storage.ask(study)
+    storage.ask(study, kept)
     assert len(set(heard)) == 2
     kept.engine.dispose()
 
@@ -178,21 +200,21 @@ def test_trials_of_a_group_are_heard_of(tmp_path):
     """Every one that runs, and none that has ended; Optuna hands on what it does not hear of."""
     kept = storage.open_storage(sqlite_url(tmp_path))
     study = optuna.create_study(storage=kept, study_name="beats")
-    numbers = [storage.ask(study).number for _ in range(3)]
+    trials = [storage.ask(study, kept) for _ in range(3)]
     heard = []
-    kept.record_heartbeat = heard.append
-    beats = heartbeat.Beats(kept, study)
+    kept.beat = heard.extend
+    beats = heartbeat.Beats(kept)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heartbeat, "HEARTBEAT_S", 0.01)
         with beats:
-            for number in numbers:
-                beats.add(number)
-            beats.remove(numbers[1])
+            for trial in trials:
+                beats.add(trial)
+            beats.remove(trials[1])
             heard.clear()
             while len(heard) < 6:
                 pass
     study_id = kept.get_study_id_from_name("beats")
-    ids = [kept.get_trial_id_from_study_id_trial_number(study_id, n) for n in numbers]
+    ids = [kept.get_trial_id_from_study_id_trial_number(study_id, t.number) for t in trials]
     assert set(heard) == {ids[0], ids[2]}
     kept.engine.dispose()
 
@@ -231,13 +253,13 @@ def net():
 """
 
 
-def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd, monkeypatch):
+def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, monkeypatch):
     """Its logits would be moved by the mean over all networks; a line says so, and the search goes on."""
     (tmp_path / "mixing.py").write_text(MIXING)
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of the worker
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     network = [f"{tmp_path}/mixing.py:net", "--data", "digits"]
-    assert cli(["train", *network, "--epochs", "1", "--run-dir", str(tmp_path / "start")]) == 0
+    status, _, said = run("train", *network, "--epochs", "1", "--run-dir", tmp_path / "start")
+    assert status == 0, said
     asked = [
         "--init",
         str(tmp_path / "start" / "best.pt"),
@@ -247,8 +269,7 @@ def test_what_cannot_stand_side_by_side_is_retrained_one_by_one(tmp_path, capfd,
         "2",
     ]
     asked += ["--epochs", "1", "--finalists", "1", "--seeds", "1", "--workers", "1", "--group", "2"]
-    capfd.readouterr()
-    assert cli(["search", *network, *asked]) == 0
-    said = capfd.readouterr().err
+    status, _, said = run("search", *network, *asked)
+    assert status == 0, said
     assert "candidates are retrained one by one, not 2 side by side: logits differ by" in said
     assert len(list((tmp_path / "run" / "trials").glob("*/metrics.json"))) >= 1

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abcost.api.search import settings_of
 from abcost.cli import run as cli
 from abcost.searching.budget import Budget
 from abcost.searching.lab import Design, Judged
 from abcost.searching.objectives import all_low, judge_of, parse_objectives, priced
 from abcost.searching.points import Point, noise_of, result_of
+from abcost.training.recipes import configs
 from searching import FEW_FINALS, options, read_json, run, trained
 
 
@@ -85,10 +87,10 @@ def test_the_front_of_three_figures(values, judge):
 
 
 def test_a_search_for_three_figures(init, tmp_path):
-    status, out, said = run(
-        *options(tmp_path, init, epochs=0, objectives="energy_uj,accuracy,luts", trials=8)
-    )
+    asked = {"epochs": 0, "objectives": "energy_uj,accuracy,luts", "trials": 6, "workers": 1}
+    status, out, said = run(*options(tmp_path, init, **asked))
     assert status == 0, said
+    assert read_json(tmp_path / "search.json")["settings"]["schema"] == 2
     found = read_json(tmp_path / "front.json")
     assert found["objectives"] == ["energy_uj", "luts", "accuracy"]
     assert found["settings"]["objectives"] == ["energy_uj", "accuracy", "luts"]
@@ -102,35 +104,38 @@ def test_a_search_for_three_figures(init, tmp_path):
 
 def test_an_old_settings_file_has_no_objectives(init, tmp_path, capfd):
     """A search begun without them goes on without them, and not with others."""
-    arguments = options(tmp_path, init, epochs=0, trials=2, **FEW_FINALS)
-    assert cli(arguments) == 0
+    arguments = options(tmp_path, init, epochs=0, trials=2, workers=1, **FEW_FINALS)
+    status, _, said = run(*arguments)
+    assert status == 0, said
     file = tmp_path / "search.json"
     held = read_json(file)
+    assert held["settings"]["schema"] == 1
     del held["settings"]["objectives"]
     file.write_text(json.dumps(held), encoding="utf-8")
-    assert cli(arguments) == 0
-    capfd.readouterr()
+    status, _, said = run(*arguments)
+    assert status == 0, said
     assert cli([*arguments, "--objectives", "luts,loss"]) == 2
     assert "is a search with objectives" in capfd.readouterr().err
 
 
-def test_who_knows_no_such_choices_is_told_by_the_schema(init, tmp_path):
+def test_who_knows_no_such_choices_is_told_by_the_schema():
     """An abcost of schema 1 refuses a study with objectives or wide choices instead of passing over them."""
-    for name, more in (
-        ("plain", {}),
-        ("asked", {"objectives": "luts,loss"}),
-        ("wide", {"widths": "8,12", "fractions": "4"}),
-    ):
-        status, _, said = run(
-            *options(tmp_path / name, init, epochs=0, trials=1, workers=1, **FEW_FINALS, **more)
-        )
-        assert status == 0, said
-    found = {name: read_json(tmp_path / name / "search.json") for name in ("plain", "asked", "wide")}
-    assert {name: held["settings"]["schema"] for name, held in found.items()} == {
-        "plain": 1,
-        "asked": 2,
-        "wide": 2,
-    }
+    (config,) = configs("reactnet_18", (2,), given={"data": "digits", "base_width": 4, "blocks": (1, 1)})
+    asked = {
+        "target": "fpga-lut6", "device": None, "clock_mhz": 100.0, "budget": "", "objectives": (), "width": None,
+        "fraction_bits": 12, "keep": 0.5, "finalists": 1, "seeds": 1, "sampler": "nsga2", "seed": 0, "trials": 1,
+        "images": 64, "group": 1,
+    }  # fmt: skip
+    space = {"low": -4, "high": 1, "most": 3, "scales": ("none",), "alphas": ()}
+
+    def schema(**more):
+        given = {**asked, **{name: more[name] for name in more.keys() & asked.keys()}}
+        wide = {name: more[name] for name in more.keys() - asked.keys()}
+        return settings_of(config, given, {**space, **wide}, "layer", (1,)).to_dict()["schema"]
+
+    assert schema() == 1
+    assert schema(objectives=("luts", "loss")) == 2
+    assert schema(widths=(8, 12), fractions=(4,)) == 2
 
 
 def test_noise_is_that_of_trainings_not_of_registers():

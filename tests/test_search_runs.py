@@ -165,7 +165,7 @@ def test_a_trial_whose_end_is_known_but_not_yet_its_state_is_waited_for():
     teller = threading.Timer(0.3, study.tell, (0, 0.5))
     teller.start()
     try:
-        (found,) = explorer._others(number=1)
+        (found,) = explorer._once_said(number=1)
     finally:
         teller.join()
     assert found.state is TrialState.COMPLETE

@@ -295,6 +295,7 @@ def test_costs_and_bits_can_be_had_again(tmp_path, capsys):
     ]  # fmt: skip
     status, out, said = run(*arguments)
     assert status == 0, said
+    assert read_json(tmp_path / "run" / "search.json")["settings"]["schema"] == 2
     found = read_json(tmp_path / "run" / "front.json")
     assert found["front"]
     for point in found["front"]:

@@ -33,11 +33,12 @@ def targets(incomplete: str) -> list[str]:
 
 
 def devices(incomplete: str) -> list[str]:
-    """Parts and boards that begin so."""
+    """Parts, boards and dies that begin so."""
     from abcost.accelerator.devices import boards
     from abcost.accelerator.devices import devices as parts
+    from abcost.accelerator.silicon.die import dies
 
-    return _beginning(incomplete, [*parts(), *boards()])
+    return _beginning(incomplete, [*parts(), *boards(), *dies()])
 
 
 def check_model(text: str | None) -> str | None:

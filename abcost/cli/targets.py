@@ -87,11 +87,13 @@ def list_targets(output_format: _FORMAT = Format.RICH) -> None:
 
 @app.command("devices")
 def list_devices(output_format: _FORMAT = Format.RICH) -> None:
-    """List the parts and boards that an accelerator can be sized for: --device of abcost analyze."""
+    """List the parts, boards and dies that an accelerator can be sized for: --device of abcost analyze."""
     from abcost.accelerator.devices import boards, devices
+    from abcost.accelerator.silicon.die import dies
 
     if output_format is Format.JSON:
-        _write_json([found.to_dict() for found in devices().values()])
+        parts = [found.to_dict() for found in devices().values()]
+        _write_json([*parts, *(die.to_dict() for die in dies().values())])
         return
     grid = _grid(
         "Devices", "part", "board", "target", "LUTs", "FFs", "DSPs", "memory blocks", "URAM", "outside, GB/s"
@@ -106,6 +108,13 @@ def list_devices(output_format: _FORMAT = Format.RICH) -> None:
     _print_text("\n".join(map(_about, devices().values())))
     known = ", ".join(f"{board} ({part})" for board, part in boards().items())
     _print_text(f"--device takes a board too: {known}; sources are in cost_models/boards.csv")
+    grid = _grid("Dies", "die", "target", "mm2", "source")
+    for die in dies().values():
+        grid.add_row(
+            die.part, ", ".join(die.targets), f"{die.area_mm2:g}", f"{die.source} ({die.confidence})"
+        )
+    _print(grid)
+    _print_text("or any area: --area-mm2; cells fill half of it, or --utilisation")
 
 
 @app.command("memories")

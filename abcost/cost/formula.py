@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from abcost.core.unit_size import SIZES
 from abcost.errors import CostError
 
-MAX_LENGTH = 480  # characters; of the bundled ones, the longest has 242
+MAX_LENGTH = 960  # characters; of the bundled ones, the longest has some 620
 MAX_TERMS = 250  # nodes of the syntax tree; keeps the recursion below shallow
 
 _Value = Callable[[Mapping[str, int]], float]

@@ -219,6 +219,9 @@ def _accelerator(report: Report) -> Section:
     if any(o.external_bits for o in organised):
         needed = [(o.bandwidth_gb_s, o.device and o.device.bandwidth_gb_s) for o in organised]
         found.append((text("GB/s from outside"), *(_share(n, n / a if a else None) for n, a in needed)))
+    if any(o.energy is not None for o in organised):
+        spent = [None if o.energy is None or o.energy.missing else o.energy.value for o in organised]
+        found.append((text("uJ/frame"), *(number(x, quantity.three_digits(x)) for x in spent)))
     powers = [o.power.to_dict() for o in organised if o.power is not None]
     for name, label in _POWER.items() if powers else ():
         found.append((text(label), *(number(p[name], quantity.three_digits(p[name])) for p in powers)))

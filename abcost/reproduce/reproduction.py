@@ -9,6 +9,7 @@ from typing import Any
 
 from abcost.core.primitives import Origin
 from abcost.reproduce.accelerators import BITS, Accelerator, Operation, accelerators, operations
+from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, Block, blocks
 from abcost.reproduce.distribution import Share, distribution
 from abcost.reproduce.multiplications import ROWS, Multiplications, multiplications
 from abcost.reproduce.parameters import Parameters, parameters
@@ -28,6 +29,7 @@ class Reproduction:
     parameters: tuple[Parameters, ...]
     accelerators: tuple[Accelerator, ...]
     operations: tuple[Operation, ...]
+    blocks: tuple[Block, ...]
 
     def failures(self) -> list[str]:
         """The rows whose published figure does not come out, one line each."""
@@ -89,6 +91,12 @@ class Reproduction:
                 "published": [asdict(row) for row in self.accelerators],
                 "tables": [asdict(row) for row in self.operations],
             },
+            "silicon": {
+                "network": f"{NETWORK.model}, {NETWORK.preset}, untrained",
+                "wanted_fps": FPS,
+                "clock_mhz": CLOCK_MHZ,
+                "blocks": [asdict(row) for row in self.blocks],
+            },
         }
 
 
@@ -100,6 +108,7 @@ def reproduce(progress: Callable[[str], None] = lambda _text: None) -> Reproduct
         counted.append(multiplications(row))
     priced = units()
     printed = accelerators()
+    progress(f"sizing {NETWORK.model} as a block of silicon")
     return Reproduction(
         tuple(counted),
         distribution(counted),
@@ -108,6 +117,7 @@ def reproduce(progress: Callable[[str], None] = lambda _text: None) -> Reproduct
         parameters(),
         printed,
         operations(printed),
+        blocks(),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from abcost.core.primitives import PUBLISHED_ORIGINS, Origin
 from abcost.reproduce.accelerators import BITS, Accelerator, Operation
+from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, Block
 from abcost.reproduce.distribution import PUBLISHED, Share
 from abcost.reproduce.multiplications import Multiplications
 from abcost.reproduce.parameters import Parameters
@@ -64,6 +65,7 @@ def grids(reproduction: Reproduction) -> list[Grid]:
         _parameters(reproduction.parameters),
         _accelerators(reproduction.accelerators),
         _operations(reproduction.operations),
+        _blocks(reproduction.blocks),
     ]
 
 
@@ -289,5 +291,43 @@ def _operations(rows: Sequence[Operation]) -> Grid:
             "No memory, control, registers or clock tree, which print has; so no ratio is made. Rows at a node of "
             "print are scaled by the factors of `abcost targets scale` (Stillmaker & Baas 2017), which reach no 22 or "
             "28 nm and not every voltage.",
+        ),
+    )
+
+
+def _blocks(rows: Sequence[Block]) -> Grid:
+    def text(value: float | None) -> str:
+        return "unknown" if value is None else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+    return Grid(
+        f"{NETWORK.model}, {NETWORK.preset}, as a block of silicon: {FPS:,.0f} frames/s at {CLOCK_MHZ:g} MHz",
+        (
+            "table",
+            "stage",
+            "mm2",
+            "Fmax, MHz",
+            "frames/s",
+            "uJ/frame",
+            "low to high",
+            "mW",
+            "leakage, mW",
+            "TOPS/W",
+        ),
+        tuple(
+            (
+                row.target,
+                row.stage,
+                *map(text, (row.area_mm2, row.fmax_mhz, row.fps, row.energy_uj)),
+                "unknown" if row.low_uj is None else f"{text(row.low_uj)} to {text(row.high_uj)}",
+                *map(text, (row.total_mw, row.leakage_mw, row.tops_per_w)),
+            )
+            for row in rows
+        ),
+        text_columns=2,
+        notes=(
+            "An engine for each layer; weights in ROMs of gates, what is written in register files and, where the "
+            "process has them, SRAM macros. Cells fill half of the area beside macros. TOPS/W: two operations for each "
+            "multiply-accumulate, energy with leakage. Before placement: no wires, clock tree or pads; registers that "
+            "wait are taken as not clocked. Untrained: slopes are wiring here and multiplexers in a trained network.",
         ),
     )

@@ -16,11 +16,12 @@ import random
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 from abcost.errors import TrainError
 from abcost.searching.heartbeat import Beats
-from abcost.searching.lab import Lab, Training, design_of, retraining
+from abcost.searching.lab import Judged, Lab, Training, design_of, retraining
 from abcost.searching.problem import Problem
 from abcost.searching.proposals import learns_now, parameters, random_unseen, sampler_of, suggest
 from abcost.searching.rungs import Costs, passes_any
@@ -40,7 +41,8 @@ _ATTEMPTS = 20_000
 _FAR_OVER = 1e9  # how far over budget, in budgets, a cost without a price is for the sampler
 _WORST = 1e3  # a loss for the sampler where there is none: larger than any that is measured
 _WAIT_S = 0.5
-_LOOK_S = 0.05
+_LOOK_S = 0.01
+_LOOKS = 50  # before it is asked whether who is waited for has died
 
 
 @dataclass(slots=True)
@@ -82,7 +84,8 @@ class Explorer:
         self, study: optuna.Study, storage: BeatingStorage, problem: Problem, lab: Lab, salt: int
     ) -> None:
         self._study = study
-        self._beats = Beats(storage, study)
+        self._storage = storage
+        self._beats = Beats(storage)
         self._problem = problem
         self._lab = lab
         self._salt = salt
@@ -99,14 +102,17 @@ class Explorer:
         if not self._room(trials):
             time.sleep(_WAIT_S)
             return True
-        if self._stuck(trials) and not self._propose(trials):
-            return False
+        if self._stuck(trials):
+            if not self._propose(trials):
+                return False
+            trials = self._study.get_trials(deepcopy=False)
         group: list[_Taken] = []
         with self._beats, self._handing_back(group):
-            while self._wants_more(group):
-                self._take(group)
+            while self._wants_more(group, trials):
+                now = self._take(group, trials)
                 if not group:
                     return True
+                trials = now or self._study.get_trials(deepcopy=False)
             self._climb([taken for taken in group if taken.twin is None])
             for taken in group:
                 if taken.twin is not None:
@@ -120,14 +126,13 @@ class Explorer:
         running = [t for t in trials if t.state == optuna.trial.TrialState.RUNNING]
         return len(judged(trials)) + len(running) < self._problem.settings.trials
 
-    def _wants_more(self, group: Sequence[_Taken]) -> bool:
+    def _wants_more(self, group: Sequence[_Taken], trials: Sequence[optuna.trial.FrozenTrial]) -> bool:
         """Whether another trial may run beside those of the group."""
         if not group:
             return True
         import optuna  # noqa: PLC0415
 
         settings = self._problem.settings
-        trials = self._study.get_trials(deepcopy=False)
         complete = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
         full = sum(taken.twin is None for taken in group) == settings.group
         mine = {taken.trial.number for taken in group}
@@ -186,16 +191,27 @@ class Explorer:
                     self._study.tell(taken.trial, state=optuna.trial.TrialState.FAIL)
             raise
 
-    def _take(self, group: list[_Taken]) -> None:
-        """Have a candidate proposed; unless its trial ends at once, it joins the group."""
-        problem = self._problem
-        trials = self._study.get_trials(deepcopy=False)
-        self._study.sampler = sampler_of(problem.settings, salt=(self._salt, len(trials)))
-        trial = ask(self._study)
-        self._beats.add(trial.number)
-        taken = _Taken(trial, suggest(trial, problem.space))
-        group.append(taken)
-        candidate = taken.candidate
+    def _take(
+        self, group: list[_Taken], trials: Sequence[optuna.trial.FrozenTrial]
+    ) -> list[optuna.trial.FrozenTrial] | None:
+        """Have a candidate proposed, knowing `trials`; unless its trial ends at once, it joins the group.
+
+        Gives the trials as they are then, None if they are to be read again.
+        """
+        self._study.sampler = sampler_of(self._problem.settings, salt=(self._salt, len(trials)))
+        with self._storage.gathered():
+            trial = ask(self._study, self._storage)
+            self._beats.add(trial)
+            taken = _Taken(trial, suggest(trial, self._problem.space))
+            group.append(taken)
+            self._describe(taken)
+        now = None if taken.ended else self._join(taken, group)
+        group[:] = [t for t in group if not t.ended]
+        return None if taken.ended else now
+
+    def _describe(self, taken: _Taken) -> None:
+        """Say what the candidate is and costs; end the trial if none of its variants is within the budget."""
+        problem, trial, candidate = self._problem, taken.trial, taken.candidate
         trial.set_user_attr("key", candidate.key)
         for name, value in candidate.described().items():
             trial.set_user_attr(name, value)
@@ -216,47 +232,52 @@ class Explorer:
         taken.costs = [problem.costs(variant.cost) for variant in inside]
         if not inside:
             self._end(taken, "over", (*problem.costs(nearest.cost), _WORST))
-        else:
-            self._join(taken, group)
-        group[:] = [t for t in group if not t.ended]
 
-    def _join(self, taken: _Taken, group: Sequence[_Taken]) -> None:
-        """End the trial if its candidate is known, or no more are wanted; remember if it is that of another here."""
+    def _join(self, taken: _Taken, group: Sequence[_Taken]) -> list[optuna.trial.FrozenTrial]:
+        """End the trial if its candidate is known, or no more are wanted; remember if it is that of another here.
+
+        Gives the trials that this was decided by.
+        """
         mates = {t.trial.number: t for t in group if t is not taken}
-        others = self._others(taken.trial.number, mates)
+        trials = self._once_said(taken.trial.number, mates)
+        others = [t for t in trials if t.number != taken.trial.number]
         same = [t for t in judged(others) if t.user_attrs["key"] == taken.candidate.key]
         taken.twin = next((t for t in mates.values() if t.candidate.key == taken.candidate.key), None)
         if same:
             self._end(taken, "known", tuple(same[0].values))
         elif taken.twin is None and self._surplus(taken.trial, others):
             self._end(taken, "surplus")
+        return trials
 
     def _end(self, taken: _Taken, end: str, values: Costs | None = None) -> None:
         """Say how a trial ended, with its values: costs and loss; without them it is pruned."""
         import optuna  # noqa: PLC0415
 
-        taken.trial.set_user_attr("end", end)
-        if values is None:
-            self._study.tell(taken.trial, state=optuna.trial.TrialState.PRUNED)
-        else:
-            taken.values = values
-            self._study.tell(taken.trial, values)
+        with self._storage.gathered():
+            taken.trial.set_user_attr("end", end)
+            if values is None:
+                self._study.tell(taken.trial, state=optuna.trial.TrialState.PRUNED)
+            else:
+                taken.values = values
+                self._study.tell(taken.trial, values)
         taken.ended = True
-        self._beats.remove(taken.trial.number)
+        self._beats.remove(taken.trial)
 
-    def _others(self, number: int, mates: Collection[int] = ()) -> list[optuna.trial.FrozenTrial]:
-        """The other trials, as soon as every earlier one that is running has said what its candidate is.
+    def _once_said(self, number: int, mates: Collection[int] = ()) -> list[optuna.trial.FrozenTrial]:
+        """All trials, as soon as every one before `number` that is running has said what its candidate is.
 
         One that has an end is waited for too: its state follows, and until then it is neither judged nor under way.
         mates: of the same group, which need not be waited for.
         """
-        while True:
-            others = [t for t in self._study.get_trials(deepcopy=False) if t.number != number]
-            earlier = [t.user_attrs for t in _running_before(number, others) if t.number not in mates]
+        for look in count(1):
+            trials = self._study.get_trials(deepcopy=False)
+            earlier = [t.user_attrs for t in _running_before(number, trials) if t.number not in mates]
             if all("key" in said and "end" not in said for said in earlier):
-                return others
-            release_stale(self._study)
+                return trials
+            if look % _LOOKS == 0:
+                release_stale(self._study)
             time.sleep(_LOOK_S)
+        raise AssertionError  # for it counts without end
 
     def _surplus(self, trial: optuna.Trial, others: Sequence[optuna.trial.FrozenTrial]) -> bool:
         """Whether earlier trials that run elsewhere are enough, or one of them has the same candidate."""
@@ -267,12 +288,14 @@ class Explorer:
     def _climb(self, group: Sequence[_Taken]) -> None:
         """Judge the candidates on the rungs that they reach, those on a rung side by side."""
         settings, space = self._problem.settings, self._problem.space
-        for taken in group:
-            designs = [design_of(variant, space) for variant in taken.variants]
-            self._reached(taken, self._lab.calibration_losses(designs))
+        with self._storage.gathered():
+            for taken in group:
+                designs = [design_of(variant, space) for variant in taken.variants]
+                self._reached(taken, self._lab.calibration_losses(designs))
         climbing = list(group)
         for rung, epochs in enumerate(settings.epochs):
-            climbing = [taken for taken in climbing if self._passes(taken, rung, group)]
+            trials = self._study.get_trials(deepcopy=False)
+            climbing = [taken for taken in climbing if self._passes(taken, rung, group, trials)]
             jobs = []
             for taken in climbing:
                 design = design_of(taken.candidate, space)
@@ -280,23 +303,28 @@ class Explorer:
                 forms = tuple(design_of(variant, space).form for variant in taken.variants)
                 name = f"trials/{taken.candidate.key}-{epochs}"
                 jobs.append(Training(config, name, design.size, forms=forms))
-            for taken, found in zip(climbing, self._lab.trained(jobs), strict=True):
-                if isinstance(found, TrainError):
-                    taken.trial.set_user_attr("reason", str(found))
-                    taken.losses.append([_WORST] * len(taken.variants))
-                    self._end(taken, "diverged", taken.best)
-                    continue
-                merits = [judged.merit(self._problem.judge) for judged in found]
-                self._reached(taken, merits)
-                best = found[merits.index(min(merits))]
-                taken.trial.set_user_attr("judged", {**asdict(best), "checkpoint": str(best.checkpoint)})
-                if taken.variants != [taken.candidate]:
-                    accuracies = [judged.validation_top1 for judged in found]
-                    taken.trial.set_user_attr("validation_top1", accuracies)
+            outcomes = self._lab.trained(jobs)
+            with self._storage.gathered():
+                for taken, found in zip(climbing, outcomes, strict=True):
+                    self._retrained(taken, found)
             climbing = [taken for taken in climbing if not taken.ended]
         for taken in group:
             if not taken.ended:
                 self._end(taken, "evaluated", taken.best)
+
+    def _retrained(self, taken: _Taken, found: tuple[Judged, ...] | TrainError) -> None:
+        """Say what a training has reached; end the trial if it has diverged."""
+        if isinstance(found, TrainError):
+            taken.trial.set_user_attr("reason", str(found))
+            taken.losses.append([_WORST] * len(taken.variants))
+            self._end(taken, "diverged", taken.best)
+            return
+        merits = [judged.merit(self._problem.judge) for judged in found]
+        self._reached(taken, merits)
+        best = found[merits.index(min(merits))]
+        taken.trial.set_user_attr("judged", {**asdict(best), "checkpoint": str(best.checkpoint)})
+        if taken.variants != [taken.candidate]:
+            taken.trial.set_user_attr("validation_top1", [judged.validation_top1 for judged in found])
 
     def _reached(self, taken: _Taken, losses: list[float]) -> None:
         """The losses of the variants; `rungs` has the lowest of each rung."""
@@ -305,7 +333,13 @@ class Explorer:
             taken.trial.set_user_attr("losses", taken.losses)
         taken.trial.set_user_attr("rungs", [min(of_rung) for of_rung in taken.losses])
 
-    def _passes(self, taken: _Taken, rung: int, group: Sequence[_Taken]) -> bool:
+    def _passes(
+        self,
+        taken: _Taken,
+        rung: int,
+        group: Sequence[_Taken],
+        trials: Sequence[optuna.trial.FrozenTrial],
+    ) -> bool:
         """Whether a candidate goes up from a rung, compared with all but the later ones of its group.
 
         Before it is retrained, with those of its size alone: how far starts are behind says little of what networks of
@@ -313,16 +347,22 @@ class Explorer:
         """
         later = {t.trial.number for t in group if t.trial.number > taken.trial.number}
         size = taken.candidate.size if rung == 0 else None
-        others = self._results({taken.trial.number, *later}, rung, size)
+        others = self._results(trials, {taken.trial.number, *later}, rung, size)
         return passes_any(taken.points, others, self._problem.settings.keep)
 
-    def _results(self, left_out: Collection[int], rung: int, size: str | None) -> list[list[Costs]]:
+    def _results(
+        self,
+        trials: Sequence[optuna.trial.FrozenTrial],
+        left_out: Collection[int],
+        rung: int,
+        size: str | None,
+    ) -> list[list[Costs]]:
         """Costs and losses of the variants of the other candidates, of one size or of all, that have reached a rung."""
         import optuna  # noqa: PLC0415
 
         found = []
         alive = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.RUNNING)
-        for t in self._study.get_trials(deepcopy=False, states=alive):
+        for t in (t for t in trials if t.state in alive):
             reached = len(t.user_attrs.get("rungs", []))
             if size not in (None, t.user_attrs.get("size", "")):
                 continue

@@ -139,7 +139,8 @@ class Finals:
 
     def __init__(self, study: optuna.Study, storage: BeatingStorage, problem: Problem, lab: Lab) -> None:
         self._study = study
-        self._beats = Beats(storage, study)
+        self._storage = storage
+        self._beats = Beats(storage)
         self._problem = problem
         self._lab = lab
 
@@ -165,26 +166,27 @@ class Finals:
 
         if not self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
             return False
-        trial = ask(self._study)
+        trial = ask(self._study, self._storage)
         attributes = trial.user_attrs
         if "name" not in attributes:  # another worker was faster, and Optuna made a trial of its own
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return False
-        self._beats.add(trial.number)
+        self._beats.add(trial)
         taken[trial.number] = trial, job_of(attributes, self._problem.space)
         return True
 
     def _end(self, trial: optuna.Trial, found: tuple[Judged, ...] | TrainError) -> None:
         import optuna  # noqa: PLC0415
 
-        if isinstance(found, TrainError):
-            trial.set_user_attr("reason", str(found))
-            self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        else:
-            held = [{**asdict(judged), "checkpoint": str(judged.checkpoint)} for judged in found]
-            trial.set_user_attr("judged", held if "variants" in trial.user_attrs else held[0])
-            self._study.tell(trial, min(judged.merit(self._problem.judge) for judged in found))
-        self._beats.remove(trial.number)
+        with self._storage.gathered():
+            if isinstance(found, TrainError):
+                trial.set_user_attr("reason", str(found))
+                self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            else:
+                held = [{**asdict(judged), "checkpoint": str(judged.checkpoint)} for judged in found]
+                trial.set_user_attr("judged", held if "variants" in trial.user_attrs else held[0])
+                self._study.tell(trial, min(judged.merit(self._problem.judge) for judged in found))
+        self._beats.remove(trial)
 
     @contextlib.contextmanager
     def _handing_back(self, taken: Mapping[int, tuple[optuna.Trial, Job]]) -> Iterator[None]:

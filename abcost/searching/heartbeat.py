@@ -21,21 +21,19 @@ class Beats:
     Optuna's own does so for one trial at a time, in `Study.optimize`.
     """
 
-    def __init__(self, storage: BeatingStorage, study: optuna.Study) -> None:
+    def __init__(self, storage: BeatingStorage) -> None:
         self._storage = storage
-        self._study = study
         self._ids: dict[int, int] = {}  # number -> id
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, number: int) -> None:
+    def add(self, trial: optuna.Trial) -> None:
         """From now on."""
-        study = self._storage.get_study_id_from_name(self._study.study_name)
-        self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(study, number)
+        self._ids[trial.number] = trial._trial_id  # noqa: SLF001 - which has no other name
 
-    def remove(self, number: int) -> None:
+    def remove(self, trial: optuna.Trial) -> None:
         """It has ended."""
-        self._ids.pop(number, None)
+        self._ids.pop(trial.number, None)
 
     def __enter__(self) -> Self:
         self._stop.clear()
@@ -53,6 +51,6 @@ class Beats:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            for trial_id in list(self._ids.values()):
-                with contextlib.suppress(Exception):  # whoever works on the trial finds out what is wrong
-                    self._storage.record_heartbeat(trial_id)
+            if ids := list(self._ids.values()):
+                with contextlib.suppress(Exception):  # whoever works on the trials finds out what is wrong
+                    self._storage.beat(ids)

@@ -91,9 +91,12 @@ def release_stale(study: optuna.Study) -> None:
         optuna.storages.fail_stale_trials(study)
 
 
-def ask(study: optuna.Study) -> optuna.Trial:
-    """The next trial, whose heartbeat is the caller's business (see `heartbeat.Beats`)."""
-    with warnings.catch_warnings():
+def ask(study: optuna.Study, storage: BeatingStorage) -> optuna.Trial:
+    """The next trial, whose heartbeat is the caller's business (see `heartbeat.Beats`).
+
+    One that waits if there was one when trials were read last, and nobody else has taken it since; else a new one.
+    """
+    with warnings.catch_warnings(), storage.as_read():
         warnings.simplefilter("ignore", UserWarning)  # Optuna beats in `Study.optimize` alone
         return study.ask()
 
@@ -155,12 +158,14 @@ def _write_ahead(connection: object, _record: object) -> None:
 
 
 def _lock(connection: sqlalchemy.Connection) -> None:
-    """Begin with the lock.
+    """Begin with the lock, but for what does not write: that reads one state of all, and waits for nobody.
 
     Optuna takes a waiting trial by SELECT … FOR UPDATE, which SQLite does not know: unless the lock comes before the
     reading, two workers can take the same trial.
     """
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    from abcost.searching.beating import READING  # noqa: PLC0415 - imports Optuna
+
+    connection.exec_driver_sql("BEGIN DEFERRED" if READING.get() else "BEGIN IMMEDIATE")
 
 
 def _reason(error: BaseException) -> str:

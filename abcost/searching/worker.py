@@ -42,6 +42,7 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
     check_starts(problem)
     torch.set_num_threads(1)
     check_precision(problem.config)  # a worker may have another processor than who began
+    _ = problem.objectives  # loads prices: a trial is taken by who has all that it needs
     lab = Lab(problem, folder, stop)
     explorer, finals = (
         Explorer(studies.explore, studies.storage, problem, lab, salt),

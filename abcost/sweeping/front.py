@@ -69,10 +69,12 @@ def quantity(name: str) -> Quantity:
 def usual_axes(rows: Sequence[Row]) -> tuple[Quantity, Quantity]:
     """What an architect asks first: how much logic a rate takes; of networks alone, what their size costs.
 
-    Accelerators: LUTs against frames per second. Else energy, or where no row knows it LUTs or area, against MACs.
+    Accelerators: LUTs, of silicon area, against frames per second. Else energy, or where no row knows it LUTs or area,
+    against MACs.
     """
     if any(row.resources_of == ACCELERATOR for row in rows):
-        return QUANTITIES["fps"], QUANTITIES["luts"]
+        area = all(row.luts is None for row in rows) and any(row.area_um2 is not None for row in rows)
+        return QUANTITIES["fps"], QUANTITIES["area_um2" if area else "luts"]
     for name in ("energy_uj", "luts", "area_um2"):
         if any(QUANTITIES[name].of(row) is not None for row in rows):
             return QUANTITIES["macs"], QUANTITIES[name]

@@ -3,6 +3,10 @@
 Loading torch, scipy and the like takes seconds, and most commands that tests start take tenths of one. A forked process
 is a process of its own in all else: arguments, environment, folder, streams, exit status, memory. Nothing has been
 computed here before it is forked, so that it finds every module as a fresh interpreter leaves it after its imports.
+Bundled cost tables are read once per process.
+
+With FEW in its environment a command trains for so many epochs where it is not told for how many, and searches with one
+worker where it is not told with how many (tests/shortened.py).
 
 What asks (client.py) sends its three streams and, as JSON, what it was called with; it is answered with the status.
 """
@@ -25,10 +29,11 @@ import types
 from pathlib import Path
 
 LIBRARIES = (
-    "ipykernel.kernelapp", "fvcore.nn", "jinja2", "lightning_fabric.fabric", "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg", "matplotlib.figure", "mlxtend.data", "onnx", "optuna", "optuna.storages",
-    "pandas", "plotly.offline", "rich.console",
-    "scipy.optimize", "sklearn.datasets", "sqlalchemy.dialects.sqlite", "tensorboardX", "torch", "typer",
+    "PIL.JpegImagePlugin", "alembic.command", "ipykernel.kernelapp", "fvcore.nn", "jinja2", "lightning_fabric.fabric",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "matplotlib.figure", "mlxtend.data", "onnx",
+    "optuna", "optuna.storages", "optuna.storages._rdb.models", "pandas", "plotly.offline", "rich.console",
+    "scipy.optimize", "sklearn.datasets", "sqlalchemy.dialects.sqlite", "tensorboardX", "torch",
+    "torch.utils.serialization.config", "typer", "typer._adapters", "typer._coercion",
 )  # fmt: skip
 STARTED_BY_COMMANDS = ["abcost.searching.worker", "ipykernel_launcher"]
 CLIENT = Path(__file__).with_name("client.py")
@@ -48,6 +53,9 @@ def load() -> None:
         if not module.name.startswith("abcost.calibrate"):
             with contextlib.suppress(ImportError):
                 importlib.import_module(module.name)
+    sys.path.insert(1, str(CLIENT.parents[1]))
+    importlib.import_module("tables_once").read_tables_once()
+    del sys.path[1]
     assert importlib.import_module("abcost.plugins").found.cache_info().misses == 0
 
 
@@ -116,7 +124,11 @@ def become(arguments: list[str], environment: dict[str, str], folder: str, paren
         os.environ.update(environment)
         os.chdir(folder)
         os.getppid = lambda: parent if alive(parent) else 1
-        subprocess.Popen = Popen
+        for module in ("subprocess", "jupyter_client.launcher"):  # which has taken its own name for it
+            if module in sys.modules:
+                sys.modules[module].Popen = Popen
+        if "FEW" in environment:
+            short(int(environment["FEW"]))
         sys.stdin, sys.stdout, sys.stderr = map(os.fdopen, range(3), ("r", "w", "w"), (-1, -1, 1))
         sys.path[1:1] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
         if arguments[0] == "-c":
@@ -143,6 +155,13 @@ def become(arguments: list[str], environment: dict[str, str], folder: str, paren
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(status)
+
+
+def short(epochs: int) -> None:
+    """Recipes of so few epochs, and one worker per search, whatever the number of cores."""
+    recipes = importlib.import_module("abcost.training.recipes")
+    recipes.RECIPES = {name: {**recipe, "epochs": epochs} for name, recipe in recipes.RECIPES.items()}
+    os.sched_getaffinity = lambda _: {0}
 
 
 class Popen(subprocess.Popen):

@@ -7,6 +7,7 @@
                     that of a ROM; at most, all files behind each other work
     waiting         flip-flops * cycles in which their unit or memory does nothing * energy of a clock cycle, where the
                     table has it; at least nothing, for their clock could be held
+    outside         what is read from there, as for FPGAs
     macro           reads * read energy + writes * write energy + the other cycles * energy of an idle cycle
     leakage         leakage power of all cells and macros * time between two inferences
 
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from abcost.accelerator.energy import flip_flops, operation, units_energy, working
+from abcost.accelerator.energy import memory_energy as of_placed
 from abcost.accelerator.engine import engines
 from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.result import Organised
@@ -38,6 +40,8 @@ _UJ = 1e-6  # of a picojoule
 def memory_energy(found: Held, interval: int, table: CostTable) -> Spent:
     """Of all that one memory reads and writes in one inference of `interval` cycles, in microjoule."""
     memory = found.memory
+    if memory.place == "external":
+        return of_placed(memory, table)
     if found.bank is not None:
         return _macro_energy(found, interval)
     accesses = max(memory.reads, memory.writes)
