@@ -251,7 +251,7 @@ def measured(arguments: argparse.Namespace) -> Iterator[Row]:
                 print(f"{target} {case.name}: {error}", file=sys.stderr)
         if (arguments.case or "network") == "network":
             try:
-                yield measure_network(target, cells, synthesizer, APART, FLAT)
+                yield measure_network(target, cells, synthesizer, APART)
             except AbcostError as error:
                 print(f"{target} network: {error}", file=sys.stderr)
 

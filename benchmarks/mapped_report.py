@@ -15,7 +15,10 @@ SETS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One block on the cells of one target. Energies of one inference in nJ; flat_um2: synthesis across units."""
+    """One block on the cells of one target. Energies of one inference in nJ.
+
+    flat_um2: of synthesis across units; 0: not done.
+    """
 
     target: str
     set: str
@@ -43,9 +46,9 @@ class Row:
         return self.estimate_um2 / self.mapped_um2 - 1
 
     @property
-    def flat_error(self) -> float:
+    def flat_error(self) -> float | None:
         """Of the estimate, against synthesis across units."""
-        return self.estimate_um2 / self.flat_um2 - 1
+        return self.estimate_um2 / self.flat_um2 - 1 if self.flat_um2 else None
 
     @property
     def energy_error(self) -> float:
@@ -57,7 +60,7 @@ class Row:
         """In one line."""
         return (
             f"{self.target} {self.block}: {self.estimate_um2:,.0f} um2 for {self.mapped_um2:,.0f} "
-            f"({self.area_error:+.1%}; flat {self.flat_error:+.1%}), {self.estimate_nj:.4g} nJ for "
+            f"({self.area_error:+.1%}; flat {_percent(self.flat_error)}), {self.estimate_nj:.4g} nJ for "
             f"{self.mapped_nj:.4g} ({self.energy_error:+.1%})"
         )
 
@@ -101,8 +104,14 @@ def _means(rows: Sequence[Row]) -> Iterator[str]:
     yield ""
 
 
-def _mean(rows: Sequence[Row], error: Callable[[Row], float]) -> str:
-    found = [error(row) for row in rows]
+def _percent(error: float | None) -> str:
+    return "-" if error is None else f"{error:+.1%}"
+
+
+def _mean(rows: Sequence[Row], error: Callable[[Row], float | None]) -> str:
+    found = [one for row in rows if (one := error(row)) is not None]
+    if not found:
+        return "-"
     return f"{mean(map(abs, found)):.1%} ({max(found, key=abs):+.1%})"
 
 
@@ -117,9 +126,10 @@ def _set(name: str, rows: Sequence[Row]) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for r in found:
+        flat = f"{r.flat_um2:,.0f}" if r.flat_um2 else "-"
         yield (
             f"| {r.target} | {r.block} | {r.estimate_um2:,.0f} | {r.mapped_um2:,.0f} | {r.area_error:+.1%} | "
-            f"{r.flat_um2:,.0f} | {r.flip_flops:,} | {r.estimate_nj:.4g} ({r.estimate_low_nj:.4g} to "
+            f"{flat} | {r.flip_flops:,} | {r.estimate_nj:.4g} ({r.estimate_low_nj:.4g} to "
             f"{r.estimate_high_nj:.4g}) | {r.mapped_nj:.4g} ({r.mapped_low_nj:.4g} to {r.mapped_high_nj:.4g}) | "
             f"{r.energy_error:+.1%} | {r.clock_nj / r.mapped_nj:.0%} | {r.what} |"
         )
