@@ -76,9 +76,7 @@ _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 """Where units are priced apart: cells share nothing, and a LUT4 holds little beside its own operation."""
 
 _CELLS = tuple(
-    op
-    for op in _LOOSE
-    if op not in ("multiply_lut", "masked_popcount", "plain_popcount", *SHARING[1:], "counter")
+    op for op in _LOOSE if op not in ("multiply_lut", "masked_popcount", "plain_popcount", "counter")
 )
 """Standard cells have no DSPs for which another multiplier could stand in; the others take what they take apart."""
 

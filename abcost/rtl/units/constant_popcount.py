@@ -24,6 +24,7 @@ CONSTANT_LANES = (1, 2, 4, 8, 16, 32, 64)
 HELD_CONSTANT = ((12, 4), (18, 16), (20, 1), (30, 8), (27, 2))
 CELL_BITS, QUICK_CELL_BITS = (4, 9, 16, 24, 36), (4, 16, 36)
 CELL_LANES, QUICK_CELL_LANES = (1, 2, 4, 8, 16, 64), (1, 4, 16)
+CELL_TERMS = ("max(0, bits - 4) ** 1.2 * choices ** 0.8", "choices ** 0.4")
 MOST_CONSTANT = 1200
 """Most bits times lanes that are measured but of 36 bits: larger ones take minutes each."""
 
@@ -69,7 +70,7 @@ def _on_cells(*, quick: bool) -> Sweep:
         Sample({"bits": n, "choices": count}, {"bits": n, "words": constant_words(n, count)}, out)
         for (n, count), out in sizes
     )
-    return Sweep(Terms(("max(0, bits - 4) ** 1.2 * choices ** 0.8", "choices ** 0.4")), samples)
+    return Sweep(Terms(CELL_TERMS), samples)
 
 
 @template(

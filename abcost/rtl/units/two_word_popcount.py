@@ -12,13 +12,20 @@ from abcost.core.bits import popcount_bits
 from abcost.core.integer import popcount
 from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.forms import Each, Interpolated
+from abcost.rtl.forms import Each, Interpolated, Terms
 from abcost.rtl.sweep import Sample, Sweep
 from abcost.rtl.unit import Port, Unit, Values, flag, template
-from abcost.rtl.units.constant_popcount import CONSTANT_LANES, MOST_CONSTANT, constant_words, taken
+from abcost.rtl.units.constant_popcount import (
+    CELL_TERMS,
+    CONSTANT_LANES,
+    MOST_CONSTANT,
+    constant_words,
+    taken,
+)
 from abcost.rtl.units.xnor_popcount import plain_popcount
 
 TWO_WORD_BITS = (8, 16, 24, 32, 36)
+CELL_BITS, CELL_LANES = (4, 9, 16, 36), (1, 4, 16)
 HELD_TWO_WORD = ((12, 4), (20, 16), (30, 8), (18, 2))
 
 
@@ -31,7 +38,18 @@ def _sweep(*, quick: bool) -> Sweep:
         for sizes, out in ((grid, False), (HELD_TWO_WORD, True))
         for n, lanes in sizes
     ]
-    return Sweep(Each("choices", Interpolated("bits")), tuple(samples))
+    return Sweep(Each("choices", Interpolated("bits")), tuple(samples), cells=_on_cells())
+
+
+def _on_cells() -> Sweep:
+    """As constant popcounts on cells, fewer sizes."""
+    sizes = [((n, lanes), False) for n in CELL_BITS for lanes in CELL_LANES]
+    sizes += [(size, True) for size in HELD_TWO_WORD]
+    samples = tuple(
+        Sample({"bits": n, "choices": lanes}, {"bits": n, "words": _pairs(n, lanes)}, out)
+        for (n, lanes), out in sizes
+    )
+    return Sweep(Terms(CELL_TERMS), samples)
 
 
 def _pairs(bits: int, lanes: int) -> tuple[tuple[int, int], ...]:
