@@ -342,3 +342,15 @@ def test_files_that_are_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr(standard_cells, "MOST_BYTES", 12_000)
     with pytest.raises(AbcostError, match=r"b\.lib: the Liberty files have more than 12,000 bytes together"):
         read_standard_cells([tmp_path / "a.lib.gz", tmp_path / "b.lib"])
+
+
+def test_a_clock_cycle_of_a_flip_flop_is_two_edges_at_its_pin(read):
+    # 0.01 pF at 2 V, up and down: 2 * 1/2 * 0.01 * 4 pJ; no internal power is given
+    assert read(library(*GATES, DFF)).clock_pj == pytest.approx(0.04)
+    power = (
+        'internal_power () { rise_power (scalar) { values ("0.003"); } '
+        'fall_power (scalar) { values ("0.005"); } }'
+    )
+    clocked = DFF.replace("pin (CK) { ", f"pin (CK) {{ {power} ")
+    # and the mean of a rising and a falling edge, twice
+    assert read(library(*GATES, clocked)).clock_pj == pytest.approx(0.04 + 0.008)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.devices import FAMILIES, Device, Family
 from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, TWO_WORDS, Spread
-from abcost.cost.fused import apart
+from abcost.cost.fused import apart, of_gates
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 from abcost.cost.timing import Delay
@@ -146,6 +146,8 @@ class Delays:
     def _paths(self, unit: Unit) -> tuple[tuple[Delay, str], ...] | None:
         if unit.op in _WIRING:
             return ()
+        if (gates := of_gates(unit, self.table)) != (unit,):
+            return self._of_gates(unit, gates)
         if unit.op == "scale_dot":
             paths = [self.of(part) for part in apart(unit)]
             return None if None in paths else tuple(path for found in paths for path in found or ())
@@ -161,6 +163,20 @@ class Delays:
             sum(ends) for ends in zip(*((d.value, d.low, d.high) for d in known), strict=True)
         )
         return ((Delay(value, low, high, "derived"), _text(unit)),)
+
+    def _of_gates(self, unit: Unit, parts: Sequence[Unit]) -> tuple[tuple[Delay, str], ...] | None:
+        """A product takes as long as one of two factors of half as many bits each; sums stand in a tree."""
+        found: list[tuple[Delay, str]] = []
+        for part in parts:
+            square = -(-(part.width + (part.bits or part.width)) // 2)
+            product = part.op == "product"
+            own = self._own(Unit("multiply", 1, square) if product else part)
+            if own is None:
+                return None
+            levels = 1 if product else part.count.bit_length()
+            ends = levels * own.value, levels * own.low, levels * own.high
+            found.append((Delay(*ends, confidence="derived"), _text(unit)))
+        return tuple(found)
 
     def _own(self, unit: Unit) -> Delay | None:
         timed = replace(unit, op="mux") if unit.op == "and" else unit  # a select is an AND, and more

@@ -27,10 +27,11 @@ from abcost.accelerator.result import Layer, Organised
 from abcost.accelerator.spent import Spent
 from abcost.core.graph import OpGraph
 from abcost.cost.entry import Detail
-from abcost.cost.fused import MOST_COLUMNS, apart, rom
+from abcost.cost.fused import MOST_COLUMNS, apart, of_gates, rom
 from abcost.cost.organisation import Unit
 from abcost.cost.price import price_of_unit, unit_cost
 from abcost.cost.table import CostTable
+from abcost.rtl.units.rom import BANK
 
 _UJ = 1e-6  # of a picojoule
 
@@ -108,7 +109,10 @@ def units_energy(units: Iterable[Active], *, interval: int, table: CostTable) ->
 
 def operation(unit: Unit, table: CostTable) -> Spent:
     """One cycle of one instance; of what it takes no more than, where its own energy is not known (`apart`)."""
-    if (unit.op, "energy_pj") not in table.figures and (parts := apart(unit)) != (unit,):
+    parts = of_gates(unit, table)
+    if parts == (unit,) and (unit.op, "energy_pj") not in table.figures:
+        parts = apart(unit)
+    if parts != (unit,):
         return sum((operation(part, table).times(part.count / unit.count) for part in parts), Spent())
     detail = price_of_unit(unit, table).details.get("energy_pj")
     if detail is None:
@@ -126,9 +130,29 @@ def _waiting(unit: Unit, cycles: int, table: CostTable) -> Spent:
     """Registers that are clocked while nothing moves; nothing where the table has no figure of a clock."""
     if table.clock is None or not cycles:
         return Spent()
+    if table.technology == "asic":
+        each = flip_flops(unit) * cycles * table.clock.energy_pj * _UJ
+        return Spent(each, 0.0, each)  # at least: the clock of what waits is held
     registers = unit_cost(unit, table).ffs if table.has(unit.op) else 0
     each = (registers or 0) * unit.count * cycles * table.clock.energy_pj * _UJ
     return Spent(each, each, each)
+
+
+_ONE_WORD = frozenset({"register", "accumulate", "counter"})
+
+
+def flip_flops(unit: Unit) -> int:
+    """Flip-flops of all instances of a unit of gates: words that wait, and what a memory reads into."""
+    words = 0
+    if unit.op in _ONE_WORD:
+        words = 1
+    elif unit.op == "rom":
+        words = -(-(unit.depth or 1) // BANK)
+    elif unit.op == "register_file":
+        words = (unit.depth or 1) + 1
+    elif (parts := apart(unit)) != (unit,):
+        return sum(flip_flops(part) for part in parts)
+    return words * unit.width * unit.count
 
 
 def memory_energy(memory: Memory, table: CostTable) -> Spent:

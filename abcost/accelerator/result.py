@@ -15,7 +15,7 @@ from abcost.accelerator.not_included import not_included
 from abcost.accelerator.silicon.die import Die
 from abcost.accelerator.spent import Power, Spent
 from abcost.core.cost import Cost
-from abcost.cost.fused import apart
+from abcost.cost.fused import apart, of_gates
 from abcost.cost.organisation import Unit
 from abcost.cost.price import total, unit_cost
 from abcost.cost.table import CostTable
@@ -380,6 +380,9 @@ class Prices:
 
     def _of_one(self, unit: Unit) -> Cost:
         """A unit that the table prices; otherwise, or beyond what was measured of a fused one, its parts."""
+        gates = of_gates(unit, self.table)
+        if gates != (unit,):
+            return self._of_all(gates)
         parts = apart(unit)
         if self.table.has(unit.op):
             try:
@@ -389,6 +392,10 @@ class Prices:
                     raise
         elif parts == (unit,):
             return unit_cost(unit, self.table)
+        return self._of_all(parts)
+
+    def _of_all(self, parts: Iterable[Unit]) -> Cost:
+        """Of parts that are no fused units of the table's."""
         return total(self._of_one(replace(part, count=1)).scaled(part.count) for part in parts)
 
     def total(self, units: Iterable[Unit]) -> dict[str, float | None]:

@@ -225,7 +225,7 @@ class Shared:
         if not every:
             return unit
         sizes = sizes_of(ExponentSet(every).at(unit.width), identity=kind is OpKind.SHIFT_PRELU)
-        return replace(unit, **sizes)  # type: ignore[arg-type]
+        return replace(unit, **sizes)
 
     @property
     def _places(self) -> frozenset[int]:

@@ -23,13 +23,17 @@ from abcost.calibrate.targets import WIRING, Target
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the figures of a table come from: tool with version, command, file of raw points, Liberty file."""
+    """Where the figures of a table come from: tool with version, command, file of raw points, Liberty file.
+
+    And what was read of the Liberty file itself.
+    """
 
     tool: str
     flow_title: str
     command: str
     points_file: str
     library: str = ""
+    clock_pj: float | None = None  # of a flip-flop that is clocked and keeps its state, in one cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def table_text(
     blocks = [
         _head(target, provenance),
         *([memory_text(switching.figures)] if switching else []),
+        *([_clock(provenance.clock_pj)] if provenance.clock_pj is not None else []),
         *(_entry(op, fitted, notes.get(op, "measured")) for op, fitted in entries),
         *(_energy_entries(switching) if switching else ()),
     ]
@@ -83,6 +88,15 @@ technology = {_text(target.technology)}
 node = {_text(target.node)}
 default_width = {target.default_width}
 {mapping}note = {_text(target.note)}
+"""
+
+
+def _clock(energy_pj: float) -> str:
+    return f"""[clock]
+energy_pj = {energy_pj:.4g}
+source = "sweep"
+confidence = "measured"
+note = "both edges at the clock pin of the library's cheapest flip-flop; no tree, no wires"
 """
 
 

@@ -78,9 +78,9 @@ _LOOSE = tuple(op for op in SWEEPS if op not in ("qprelu_add", "scale_dot"))
 _CELLS = tuple(
     op
     for op in _LOOSE
-    if op not in ("multiply_lut", "masked_popcount", "plain_popcount", *SHARING, "counter")
+    if op not in ("multiply_lut", "masked_popcount", "plain_popcount", *SHARING[1:], "counter")
 )
-"""Standard cells have no DSPs for which another multiplier could stand in, and no engines, which need the others."""
+"""Standard cells have no DSPs for which another multiplier could stand in; the others take what they take apart."""
 
 _PLAIN = tuple(op for op in _LOOSE if op != "prelu")
 _PRELU = {"prelu": ("multiply", "mux")}

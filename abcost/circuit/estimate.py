@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from abcost.accelerator.design.buffer_units import fifo_units, window_units
 from abcost.accelerator.design.buffers import Buffer, memory_of
 from abcost.accelerator.design.network import NetworkDesign
 from abcost.accelerator.design.schedule import Schedule
+from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.parts import fpga_of
-from abcost.accelerator.result import Organised, Prices, resources_of
+from abcost.accelerator.result import Layer, Organised, Prices, resources_of
+from abcost.accelerator.silicon.silicon import Silicon
 from abcost.core.kinds import DotArithmetic
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -22,32 +24,50 @@ RESOURCES = ("luts", "ffs", "dsps", "blocks")
 def estimate(
     net: NetworkDesign, plan: Schedule, organised: Organised, table: CostTable
 ) -> dict[str, dict[str, float | None]]:
-    """Layer -> LUTs, flip-flops, DSPs and blocks; "logits" -> what is behind the last one and at both ends."""
-    prices, device = Prices(table), fpga_of(organised.device)
+    """Layer -> LUTs, flip-flops, DSPs and blocks; "logits" -> what is behind the last one and at both ends.
+
+    On silicon areas, see `abcost.accelerator.silicon.memories.resources`.
+    """
+    prices, hardware = Prices(table), hardware_of(table, organised.device, organised.clock_mhz)
+    device = None if isinstance(hardware, Silicon) else fpga_of(organised.device)
     found = {}
 
     def amount(units: list[Unit], memories: list[Memory]) -> dict[str, float | None]:
+        if isinstance(hardware, Silicon):
+            return hardware.resources(prices.total(units), memories)
         every = resources_of(prices.total(units), memories, device)
         blocks = sum(m.blocks(family_of(device)) for m in memories if m.place == "block")
         return {**{name: every[name] for name in RESOURCES}, "blocks": blocks}
 
+    for layer in built(net, plan, organised):
+        found[layer.name] = amount(list(layer.units), list(layer.memories))
+    units, memories = ends(net, plan)
+    found["logits"] = amount(units, memories)
+    return found
+
+
+def built(net: NetworkDesign, plan: Schedule, organised: Organised) -> Iterator[Layer]:
+    """The layers with the units and memories that are written: windows and FIFOs as deep as the schedule has them."""
     for stage, layer in zip(net.stages, organised.layers, strict=True):
         buffer = plan.buffers[stage.source]
         zeros = stage.window.padded and stage.design.engine.arithmetic is not DotArithmetic.XNOR
         units = [*layer.units, *window_units(buffer, stage.window, stage.passes, stage.folds, zeros=zeros)]
         memories = [m for m in layer.memories if m.role == "weights" or _of_a_pool(m)]
-        memories += _memories(buffer)
+        memories += _memories(buffer, stage.cycles)
         for side in stage.sides:
             units += fifo_units(plan.buffers[side], stage.design.folding.pe)
             memories += _memories(plan.buffers[side])
-        found[stage.name] = amount(units, memories)
+        yield replace(layer, units=tuple(units), memories=tuple(memories))
+
+
+def ends(net: NetworkDesign, plan: Schedule) -> tuple[list[Unit], list[Memory]]:
+    """What is behind the last layer and at both ends."""
     last = plan.buffers[net.logits]
     beats = net.image.elements // plan.buffers[net.readers(None)[0]].arriving
-    ends = [
+    counters = [
         Unit("counter", 1, max(2, (n - 1).bit_length())) for n in (beats, net.logits.map.elements) if n > 1
     ]
-    found["logits"] = amount([*fifo_units(last, None), *ends, Unit("counter", 1, 6)], _memories(last))
-    return found
+    return [*fifo_units(last, None), *counters, Unit("counter", 1, 6)], _memories(last)
 
 
 def total_of(parts: Iterable[Mapping[str, float | None]]) -> dict[str, float | None]:
@@ -65,6 +85,8 @@ def _of_a_pool(memory: Memory) -> bool:
     return memory.role == "line buffer" and memory.registered
 
 
-def _memories(buffer: Buffer) -> list[Memory]:
-    """Its memories; the registers behind them are among the units."""
-    return [replace(memory_of(buffer), registered=False)] * buffer.copies
+def _memories(buffer: Buffer, reads: int | None = None) -> list[Memory]:
+    """Its memories; the registers behind them are among the units. reads: None: every word once for each pass."""
+    words = -(-buffer.edge.map.elements // buffer.word)
+    reads = words * buffer.edge.passes if reads is None else reads
+    return [replace(memory_of(buffer), registered=False, reads=reads, writes=words)] * buffer.copies

@@ -80,7 +80,7 @@ def make_circuit(
     subject: Subject,
     samples: Tensor,
     wishes: Wishes,
-    target: str,
+    target: str | CostTable,
     form: Form,
     *,
     argmax: bool = False,
@@ -93,7 +93,7 @@ def make_circuit(
     width = form.width
     rewriting, graph = in_format(subject, samples, form)
     number = NumberFormat(width, rewriting.fraction_bits)
-    table = CostTable.load(target)
+    table = target if isinstance(target, CostTable) else CostTable.load(target)
     wishes, fraction_bits = replace(wishes, streamed=True), number.fraction_bits
     if rewriting.constant_multiply == "graph":
         graph, organised, _ = organise_unrolled(
@@ -119,7 +119,8 @@ def make_circuit(
         if layer.weights in STYLES
     }
     header = _header(subject, net, plan, organised, written)
-    top = top_of(net, plan.buffers, places, header=header, argmax=argmax)
+    gates = table.technology == "asic"
+    top = top_of(net, plan.buffers, places, header=header, argmax=argmax, gates=gates)
     layers = estimate(net, plan, organised, table)
     return Circuit(subject, rewriting, graph, number, net, plan, organised, top, layers)
 

@@ -386,6 +386,7 @@ def _measure(
         command,
         f"{points.parent.name}/{points.name}",
         cells.provenance if cells else "",
+        cells.clock_pj if cells and target.energy else None,
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

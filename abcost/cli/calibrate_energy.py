@@ -129,4 +129,5 @@ def provenance_of(table: Path) -> Provenance:
         raise ToolError(
             f"{table} is no table that abcost calibrate wrote; measure it, without --from-points"
         ) from None
-    return Provenance(tool, flow_title, command, points)
+    clock = found.get("clock", {}).get("energy_pj") if found.get("technology") == "asic" else None
+    return Provenance(tool, flow_title, command, points, clock_pj=clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 LEAST, MOST = -126, 127
 """Of an exponent of a slope: a float32 holds 2**exponent."""
@@ -62,7 +62,7 @@ def code_bits(choices: Sequence[int]) -> int:
     return (len(choices) - 1 if len(choices) <= BY_INDEX else span).bit_length()
 
 
-def sizes_of(exponents: Iterable[int], *, identity: bool) -> dict[str, int]:
+def sizes_of(exponents: Iterable[int], *, identity: bool) -> dict[str, Any]:
     """Number of exponents; of choices, with the 0 of a PReLU's positive branch if `identity`; their span; left shift.
 
     factored: 1 if a code selects from four that are two two-way shifts in a row, a, a + b, a + c, a + b + c: these

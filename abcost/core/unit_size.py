@@ -65,7 +65,7 @@ SIZES: dict[str, Variable] = {
 """All sizes by name, in the order of tables and points; the first is the width."""
 
 
-def sizes_given(sized: UnitSize) -> dict[str, int]:
-    """The sizes that are not None, by name; the width where it has one."""
+def sizes_given(sized: UnitSize) -> dict[str, Any]:
+    """The sizes that are not None, whole numbers by name; the width where it has one."""
     values = {name: getattr(sized, name, None) for name in SIZES}
     return {name: value for name, value in values.items() if value is not None}

@@ -5,15 +5,18 @@
     constant_popcount  lanes with constant weights share what they have in common
     counter, popcounts with a mask or without weights: no more than an accumulator, XNOR-popcounts and ANDs
 
-A table that does not price them together prices them apart.
+A table that does not price them together prices them apart. A multiplier is no block on standard cells: it takes what
+its factors need (`of_gates`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from abcost.core.adders.signed_digits import signed_digits
 from abcost.core.bits import popcount_bits
 from abcost.cost.organisation import Unit, masks
+from abcost.cost.table import CostTable
 
 MOST_WORDS = 1024
 """Deepest ROM that the laws of a unit reach; deeper ones are several."""
@@ -47,11 +50,33 @@ def apart(unit: Unit) -> tuple[Unit, ...]:
         return (
             Unit("add", count, sums),
             Unit("register", count, sums),
-            Unit("multiply", count, width),
+            Unit("multiply", count, width, gates=unit.gates),
         )
     if unit.op == "counter":
         return (replace(unit, op="accumulate"),)
     return _popcount_apart(unit)
+
+
+def of_gates(unit: Unit, table: CostTable) -> tuple[Unit, ...]:
+    """What a multiplier is made of where the table prices products of gates; else itself, as all other units."""
+    if unit.op != "multiply" or unit.gates is None or not table.has("product"):
+        return (unit,)
+    return tuple(replace(part, count=part.count * unit.count) for part in unit.gates)
+
+
+def product_of(width: int, other: int) -> tuple[Unit, ...]:
+    """A product of two factors of these widths, of gates."""
+    return (Unit("product", 1, max(2, width, other), bits=max(2, min(width, other))),)
+
+
+def constant_product(width: int, constant: int) -> tuple[Unit, ...]:
+    """A factor of that width times a constant, of gates: an addition less than it has signed digits.
+
+    Where all of them are negative one more, for the first is subtracted too.
+    """
+    digits = signed_digits(constant)
+    adds = len(digits) - any(digit > 0 for _, digit in digits)
+    return (Unit("add", adds, width + 1),) if adds else ()
 
 
 def _popcount_apart(unit: Unit) -> tuple[Unit, ...]:

@@ -48,12 +48,15 @@ class Unit(UnitSize):
 
     lone: 1 of a register whose input is no LUT's result: a cell of its own where each LUT has one flip-flop beside it.
     No size, and the same price.
+    gates: what one multiplier is where it is made of gates, which its factors' own widths or a constant factor decide
+    (a block of an FPGA has one size); None: as wide as it says.
     """
 
     op: str
     count: int
     width: int
     lone: int = field(default=0, compare=False, kw_only=True)
+    gates: tuple[Unit, ...] | None = field(default=None, kw_only=True)
 
     @property
     def size(self) -> dict[str, int]:

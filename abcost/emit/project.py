@@ -57,13 +57,16 @@ def project(
     return Project(unit.name, design, Bench(test.top, sources), {**sources, **extra})
 
 
-def written(design: EngineDesign, place: str | None = None) -> Unit:
-    """The module of an engine. place: of its weights, block or lutram (LUTs); None: what is worth less."""
+def written(design: EngineDesign, place: str | None = None, *, gates: bool = False) -> Unit:
+    """The module of an engine. place: of its weights, block, lutram (LUTs) or rom (gates); None: what is worth less.
+
+    gates: for standard cells.
+    """
     name = identifier(design.engine.name)
     word = stored_word(design.engine, design.number)
     words = weight_words(design)
     where = place or Memory("weights", word * words.shape[1], len(words), 0).preferred(family_of(None)).place
-    return engine_unit(name, design, packed(words, word), f"{name}_weights.hex", where)
+    return engine_unit(name, design, packed(words, word), f"{name}_weights.hex", where, gates=gates)
 
 
 def _makefile(test: Bench, top: str) -> str:

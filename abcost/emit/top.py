@@ -74,8 +74,11 @@ def top_of(
     header: str,
     name: str = "top",
     argmax: bool = False,
+    gates: bool = False,
 ) -> Top:
-    """The top module. places: of weights, by stage name, block or lutram. argmax: the largest logit's number comes out.
+    """The top module. places: of weights, by stage name, block, lutram or rom. argmax: the largest logit's number.
+
+    gates: for standard cells.
 
     Raises UsageError for equal names, or logits that come several at once where their largest is asked for.
     """
@@ -87,7 +90,7 @@ def top_of(
     if argmax:
         number = NumberFormat((net.logits.map.elements - 1).bit_length() + 1, 0)
         out = replace(out, edge=replace(net.logits, number=number, map=Map(1, 1, 1)))
-    writer = _Writer(net, buffers, places, out)
+    writer = _Writer(net, buffers, places, out, gates=gates)
     body = "\n".join(f"    {line}" if line else "" for line in writer.lines())
     first, last = buffers[net.readers(None)[0]], out
     taken, given = slot(first.edge.bits), slot(last.edge.bits)
@@ -112,10 +115,16 @@ def top_of(
 
 class _Writer:
     def __init__(
-        self, net: NetworkDesign, buffers: Mapping[Edge, Buffer], places: Mapping[str, str], out: Buffer
+        self,
+        net: NetworkDesign,
+        buffers: Mapping[Edge, Buffer],
+        places: Mapping[str, str],
+        out: Buffer,
+        *,
+        gates: bool,
     ) -> None:
         """out: the FIFO at the end."""
-        self.net, self.buffers, self.places, self.out = net, buffers, places, out
+        self.net, self.buffers, self.places, self.out, self.gates = net, buffers, places, out, gates
         self.modules: dict[str, Unit] = {}
         self.names = [identifier(stage.name) for stage in net.stages]
         twice = {name for name in self.names if self.names.count(name) > 1}
@@ -252,9 +261,8 @@ class _Writer:
         design = stage.design
         word = stored_word(design.engine, design.number)
         words = stage.words
-        unit = engine_unit(
-            name, design, packed(words, word), f"{name}_weights.hex", self.places.get(stage.name, "block")
-        )
+        place = self.places.get(stage.name, "block")
+        unit = engine_unit(name, design, packed(words, word), f"{name}_weights.hex", place, gates=self.gates)
         self._add(unit)
         return unit
 

@@ -269,10 +269,20 @@ def _no_model(_values: Values) -> dict[str, Tensor]:
 
 
 def engine_unit(
-    name: str, design: EngineDesign, words: Sequence[int], file: str, place: str = "block"
+    name: str,
+    design: EngineDesign,
+    words: Sequence[int],
+    file: str,
+    place: str = "block",
+    *,
+    gates: bool = False,
 ) -> Unit:
-    """The engine: modules of its dot product, of the way to fewer lanes, and of its chain; wires between them."""
-    closed = many_multipliers([*design.sums.parts, *design.turn.parts, *design.chain.parts])
+    """The engine: modules of its dot product, of the way to fewer lanes, and of its chain; wires between them.
+
+    gates: for standard cells, where a multiplier is no block and as small as what it is between.
+    """
+    every = [*design.sums.parts, *design.turn.parts, *design.chain.parts]
+    closed = not gates and many_multipliers(every)
     inputs = _free(design.sums)
     given, taken = _of_sums(design.sums.sums), _of_sums(design.turn.sums)
     sums = module(

@@ -55,6 +55,18 @@ class StandardCells:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
+    def clock_pj(self) -> float:
+        """Energy of one clock cycle of a flip-flop that keeps its state, in pJ: both edges at its clock pin.
+
+        2 * (1/2 C V**2 + internal power of the pin), as `abcost.synth.activity` counts it.
+        """
+        cell = self.library.cells[self.flip_flop]
+        if cell.flip_flop is None:
+            raise AssertionError(f"{self.flip_flop} is no flip-flop")
+        pin = cell.pins[cell.flip_flop.clocked_on.names[0]]
+        return pin.capacitance * self.library.voltage**2 + 2 * pin.energy(pin.capacitance)
+
+    @property
     def provenance(self) -> str:
         """Files and digests, as a cost table cites them."""
         return "; ".join(f"{name}, sha256 {digest}" for name, digest in self.sources)

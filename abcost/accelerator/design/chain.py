@@ -9,6 +9,7 @@ A new operation is one function, entered in `OPERATIONS`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,7 @@ from abcost.classify.counts import exponents_of
 from abcost.core.exponents import seen, sizes_of
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
+from abcost.cost.fused import constant_product, product_of
 from abcost.cost.organisation import Lanes, Unit, units_of
 from abcost.rtl.units.exponents import Selection, distinct, prelu_selection
 
@@ -186,19 +188,32 @@ def _scale(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     """floor(x * c / 2**fraction of x): the product has the fractions of both, the result keeps the chain's."""
     (x,) = inputs
     number = c.number
+    gates = _gates(c, node, x.width)
     x = x if x.width == number.width else c.d.extend(x, number.width)
     factor = c.parameter(node, "factor", lambda: on_grid(node.consts["factor"], number), number.width, x)
-    priced = Unit("multiply", c.lanes, number.width)
+    whole = Unit("multiply", 1, number.width)
     if node is c.engine.scale:
-        priced = replace(priced, op="scale_dot", bits=c.engine.taps)
+        whole = replace(whole, op="scale_dot", bits=c.engine.taps)
+    priced = [replace(whole, count=count, gates=of) for of, count in gates.items()]
     full = Net("product", 2 * number.width, fraction_bits=x.fraction_bits + number.fraction_bits)
     product = c.d.unit(
-        "multiply", c.lanes, {"a": x, "b": factor}, full, "p", [priced], parameters={"width": number.width},
+        "multiply", c.lanes, {"a": x, "b": factor}, full, "p", priced, parameters={"width": number.width},
         end="none",
     )  # fmt: skip
     like = Net("scaled", number.width, fraction_bits=number.fraction_bits)
     scaled = c.d.wire("cut", product, "scaled", like, places=x.fraction_bits, width=number.width)
     return c.d.delay(scaled, scaled.age + 1)
+
+
+def _gates(c: Chain, node: OpNode, width: int) -> Counter[tuple[Unit, ...]]:
+    """What the multipliers of a scale are of gates, and how many of each; a factor that is not read is a constant."""
+    number = c.number
+    if c.stream.groups > 1 and varies(node, "factor"):
+        stored = parameter_bits(node, "factor", number.width, number.fraction_bits)
+        return Counter({product_of(width, stored): c.lanes})
+    constants = on_grid(node.consts["factor"], number)
+    each = constants if len(constants) == c.lanes else constants[:1] * c.lanes
+    return Counter(constant_product(width, constant) for constant in each)
 
 
 def _shift(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:

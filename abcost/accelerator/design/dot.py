@@ -17,7 +17,7 @@ block takes as long as a unit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, gcd, prod
 
@@ -31,6 +31,7 @@ from abcost.accelerator.folding import Folding
 from abcost.core.bits import popcount_bits
 from abcost.core.exponents import sizes_of
 from abcost.core.kinds import DotArithmetic, OpKind
+from abcost.cost.fused import product_of
 from abcost.cost.organisation import Lanes, Unit, units_of
 
 POPCOUNTED = frozenset({DotArithmetic.XNOR, DotArithmetic.MASKED, DotArithmetic.PLANES})
@@ -350,8 +351,11 @@ def _digit_sums(d: Describer, folding: Folding, leaf: Leaf, a: Net, w: Net, digi
 def _products(d: Describer, engine: Engine, folding: Folding, a: Net, w: Net) -> list[Net]:
     """Registered products, as wide as both factors together."""
     width = max(a.width, w.width)
+    gates = product_of(a.width, w.width)
     priced = [
-        u for u in units_of(engine.dot, engine.counts, Lanes(folding.pe, folding.simd)) if u.op != "add"
+        replace(u, gates=gates if u.op == "multiply" else None)
+        for u in units_of(engine.dot, engine.counts, Lanes(folding.pe, folding.simd))
+        if u.op != "add"
     ]
     out = Net("product", a.width + w.width, fraction_bits=a.fraction_bits + w.fraction_bits)
     found = []

@@ -4,12 +4,14 @@
     ROM             reads * energy of a read, of the one that is read of several behind each other
     register file   reads or writes, whichever are more, * energy of its cycle, in which both happen and all of its
                     registers are clocked; at least, registers are clocked when they are written alone and a read is
-                    that of a ROM; at most, all files behind each other are clocked
+                    that of a ROM; at most, all files behind each other work
+    waiting         flip-flops * cycles in which their unit or memory does nothing * energy of a clock cycle, where the
+                    table has it; at least nothing, for their clock could be held
     outside         what is read from there, as for FPGAs
     macro           reads * read energy + writes * write energy + the other cycles * energy of an idle cycle
     leakage         leakage power of all cells and macros * time between two inferences
 
-Registers that wait are taken as not clocked. A macro reads and writes its whole word, whatever is used of it.
+A macro reads and writes its whole word, whatever is used of it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from abcost.accelerator.energy import flip_flops, operation, units_energy, working
 from abcost.accelerator.energy import memory_energy as of_placed
-from abcost.accelerator.energy import operation, units_energy, working
 from abcost.accelerator.engine import engines
 from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.result import Organised
@@ -26,7 +28,7 @@ from abcost.accelerator.silicon.memories import REGISTERS, Held
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.spent import Power, Spent
 from abcost.core.graph import OpGraph
-from abcost.cost.fused import apart
+from abcost.cost.fused import apart, of_gates
 from abcost.cost.organisation import Unit
 from abcost.cost.price import unit_cost
 from abcost.cost.table import CostTable
@@ -45,12 +47,17 @@ def memory_energy(found: Held, interval: int, table: CostTable) -> Spent:
     accesses = max(memory.reads, memory.writes)
     every = _cycle(found.units, table).times(accesses)
     one = every.times(1 / found.banks)
+    waiting = 0.0
+    if table.clock is not None:
+        files = sum(flip_flops(unit) for unit in found.units)
+        cycles = max(0.0, interval - accesses / found.banks)  # of a file among those behind each other
+        waiting = files * cycles * table.clock.energy_pj * _UJ
     if memory.place != REGISTERS:
-        return one
+        return Spent(one.value + waiting, one.low, one.high + waiting, one.missing)
     read = _cycle([replace(u, op="rom") if u.op == "register_file" else u for u in found.units], table)
     written = _cycle(found.units, table)
     gated = (written.low * memory.writes + read.low * memory.reads) / found.banks
-    return Spent(one.value, min(one.low, gated), every.high, every.missing)
+    return Spent(one.value + waiting, min(one.low, gated), every.high + waiting, every.missing)
 
 
 def _cycle(units: Iterable[Unit], table: CostTable) -> Spent:
@@ -98,8 +105,9 @@ def leakage_nw(
 
 
 def _leakage(unit: Unit, table: CostTable) -> float | None:
-    parts = apart(unit)
-    if table.has(unit.op) or parts == (unit,):
+    gates = of_gates(unit, table)
+    parts = apart(unit) if gates == (unit,) else gates
+    if gates == (unit,) and (table.has(unit.op) or parts == (unit,)):
         try:
             return unit_cost(unit, table).leakage_nw
         except CostError:

@@ -13,7 +13,7 @@ from abcost.core.bits import popcount_bits
 from abcost.core.integer import popcount
 from abcost.core.lazy import torch
 from abcost.errors import UsageError
-from abcost.rtl.forms import Each, Interpolated
+from abcost.rtl.forms import Each, Interpolated, Terms
 from abcost.rtl.sweep import Sample, Sweep
 from abcost.rtl.unit import Port, Unit, Values, template
 from abcost.rtl.units.xnor_popcount import plain_popcount
@@ -22,6 +22,8 @@ CONSTANT_BITS = (4, 8, 9, 16, 24, 32, 36, 64)
 QUICK_CONSTANT_BITS = (4, 16, 36)
 CONSTANT_LANES = (1, 2, 4, 8, 16, 32, 64)
 HELD_CONSTANT = ((12, 4), (18, 16), (20, 1), (30, 8), (27, 2))
+CELL_BITS, QUICK_CELL_BITS = (4, 9, 16, 24, 36), (4, 16, 36)
+CELL_LANES, QUICK_CELL_LANES = (1, 2, 4, 8, 16, 64), (1, 4, 16)
 MOST_CONSTANT = 1200
 """Most bits times lanes that are measured but of 36 bits: larger ones take minutes each."""
 
@@ -55,7 +57,19 @@ def _sweep(*, quick: bool) -> Sweep:
         for n, lanes in sizes
         for draw in range(DRAWS if n * lanes <= MOST_DRAWN else 1)
     ]
-    return Sweep(Each("choices", Interpolated("bits")), tuple(samples))
+    return Sweep(Each("choices", Interpolated("bits")), tuple(samples), cells=_on_cells(quick=quick))
+
+
+def _on_cells(*, quick: bool) -> Sweep:
+    """Fewer sizes, for gates follow a law: lanes share the less the more bits there are."""
+    bits, lanes = (QUICK_CELL_BITS, QUICK_CELL_LANES) if quick else (CELL_BITS, CELL_LANES)
+    grid = [((n, count), False) for n in bits for count in lanes if n * count <= MOST_CONSTANT]
+    sizes = [*grid, *((size, True) for size in HELD_CONSTANT)]
+    samples = tuple(
+        Sample({"bits": n, "choices": count}, {"bits": n, "words": constant_words(n, count)}, out)
+        for (n, count), out in sizes
+    )
+    return Sweep(Terms(("max(0, bits - 4) ** 1.2 * choices ** 0.8", "choices ** 0.4")), samples)
 
 
 @template(

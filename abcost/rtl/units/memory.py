@@ -10,10 +10,10 @@ from abcost.errors import UsageError
 from abcost.rtl.forms import Factors
 from abcost.rtl.sweep import DelaySweep, Sample
 from abcost.rtl.unit import Port, Unit, template
-from abcost.rtl.units.rom import BANK, random_words, rom
+from abcost.rtl.units.rom import BANK, MOST_BITS, random_words, rom
 
-STYLES = {"block": "block", "lutram": "logic"}
-"""Where a memory goes -> the value of the synthesis attributes `rom_style` and `ram_style`.
+STYLES = {"block": "block", "lutram": "logic", "rom": "logic"}
+"""Where a memory goes (`rom`: into gates) -> the value of the synthesis attributes `rom_style` and `ram_style`.
 
 To Yosys "distributed" is RAM of LUTs, which holds nothing at the start: an error for what is never written.
 """
@@ -50,8 +50,11 @@ def memory(*, bits: int, words: tuple[int, ...], place: str = "block", file: str
         clocked=True,
         protocol=lambda rows: {"address": rows["address"] % len(words)},
     )
+    if place == "rom":
+        return _in_groups(unit, bits, words, MOST_BITS)
     if place == "lutram" and len(words) > MOST_SHARING:
-        return _in_groups(unit, bits, words)
+        whole = len(words) // BANK * BANK
+        return _in_groups(unit, bits, words[:whole] + _repeated(words[whole:]), GROUP)
     name, style = file or f"memory_{digest}.hex", STYLES[place]
     return replace(
         unit,
@@ -66,14 +69,12 @@ def memory(*, bits: int, words: tuple[int, ...], place: str = "block", file: str
     )
 
 
-def _in_groups(unit: Unit, bits: int, words: tuple[int, ...]) -> Unit:
-    """The unit made of tables in LUTs that synthesis keeps apart, each with its own register."""
-    whole = len(words) // BANK * BANK
-    every = words[:whole] + _repeated(words[whole:])
+def _in_groups(unit: Unit, bits: int, words: tuple[int, ...], group: int) -> Unit:
+    """The unit made of tables of `group` bits that synthesis keeps apart, each with its own register."""
     tables, lines = {}, []
-    for low in range(0, bits, GROUP):
-        width = min(GROUP, bits - low)
-        table = rom(width=width, contents=tuple(word >> low & (1 << width) - 1 for word in every))
+    for low in range(0, bits, group):
+        width = min(group, bits - low)
+        table = rom(width=width, contents=tuple(word >> low & (1 << width) - 1 for word in words))
         tables[table.name] = replace(table, keep=True)
         place = f"data[{low + width - 1}:{low}]" if bits > 1 else "data"
         lines.append(f"    {table.name} bits{low} (.clk(clk), .address(address), .data({place}));")

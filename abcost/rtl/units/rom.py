@@ -17,6 +17,8 @@ BANK = 256
 register, and a multiplexer behind them: one large table maps to up to 1.8 times as many LUTs.
 """
 
+MOST_BITS = 32
+"""Widest that is measured; wider memories are several side by side."""
 
 DEPTHS = (2, 3, 4, 5, 6, 8, 12, 16, 32, 64, 96, 128, 192, 256, 320, 512, 640, 1024)
 HELD_DEPTHS = (7, 10, 28, 56, 112, 232, 448, 900)
