@@ -33,7 +33,7 @@ KITS = [
 MOST = {"area_um2": 0.04, "leakage_nw": 0.08, "energy_pj": 0.08}
 """Mean error of a unit's law over the points held out."""
 UNFORETOLD = {("asic-sky130", "saturate", "leakage_nw")}
-"""What no law foretells, so that the table has none: ABC takes one of two gates in turn, and one leaks 2.7 times as much."""
+"""What no law foretells, and the table has not: ABC takes one of two gates in turn, and one leaks 2.7 times as much."""
 MOST_DELAY = 0.08
 
 
