@@ -32,6 +32,8 @@ KITS = [
 ]
 MOST = {"area_um2": 0.04, "leakage_nw": 0.08, "energy_pj": 0.08}
 """Mean error of a unit's law over the points held out."""
+UNFORETOLD = {("asic-sky130", "saturate", "leakage_nw")}
+"""What no law foretells, and the table has not: ABC takes one of two gates in turn, and one leaks 2.7 times as much."""
 MOST_DELAY = 0.08
 
 
@@ -135,6 +137,9 @@ def test_units_of_open_kits_hold_what_was_held_out(target, field):
             measured[row["unit"], size, draw].append(float(row[field]))
     errors = defaultdict(list)
     for (unit, size, _), values in measured.items():
+        if (target, unit, field) in UNFORETOLD:
+            assert (unit, field) not in table.figures
+            continue
         mean = sum(values) / len(values)
         said = table.price(unit, **{"width": 16, **dict(size)}).details[field].value
         errors[unit].append(abs(said - mean) / mean)

@@ -131,7 +131,8 @@ def test_units_by_hand():
             Unit("mux", 1, 10): 4 - 1,  # sums one after another: the last one is only loaded
             Unit("register", 1, 10): 4,
             # 2p - K and the scale of the weights; alpha = 2**-2 is wiring, and so is K, 64 times the positions
-            Unit("scale_dot", 1, 16, bits=576): 1,
+            # of gates: -576 … 576 times the scale
+            Unit("scale_dot", 1, 16, bits=576, gates=(Unit("product", 1, 11, bits=stored["factor"]),)): 1,
             Unit("add", 1, 16): 1 + 2,  # residual, biases
             Unit("compare", 1, 16): 1,
             # -7 … 2, of which 1 and 0 are 1 + 2 below the largest

@@ -276,7 +276,8 @@ def test_reports_hold_what_the_command_makes(files):
         "imagenet_node.md",
     }
     measured |= {"search.md", "search_untrained.csv", "fuzzing.md", "fuzzing.csv", "energy.md", "energy.csv"}
-    measured |= {"routed.md", "build.md", "fixed_point.md", "cell_energy.md"}
+    measured |= {"routed.md", "build.md", "fixed_point.md", "cell_energy.md", "mapped_blocks.md"}
+    measured |= {"mapped_blocks.csv"}
     assert {path.name for path in REPORTS.iterdir()} - measured == set(files)
     for name, text in files.items():
         assert text.encode() == (REPORTS / name).read_bytes(), f"{name} has drifted: make reports"

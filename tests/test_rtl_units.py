@@ -182,7 +182,8 @@ def cases_of(op: str) -> list[dict[str, object]]:
     sweep = templates.get(op).sweep
     if op in UNITS or sweep is None:
         return UNITS[op]
-    samples = sweep(quick=True).samples
+    found = sweep(quick=True)
+    samples = found.samples or (found.cells and found.cells.samples) or ()
     return [dict(sample.parameters) for sample in samples[:: -(-len(samples) // 12)]]
 
 

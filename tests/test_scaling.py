@@ -207,7 +207,7 @@ def test_refuses_what_no_factor_scales(tmp_path):
         scale(str(mine), Corner(16, 0.8), from_node=None, from_voltage=None)
     with pytest.raises(UnknownName):
         scale("asic-46nm", Corner(16, 0.8), from_node=None, from_voltage=None)
-    formula = " + ".join(["width"] * 59)
+    formula = " + ".join(["width"] * 119)
     assert len(formula) < MAX_LENGTH  # before it is scaled
     long = f'energy_pj = "{formula}"\nvalid_width = [8, 32]'
     mine.write_text(re.sub(r'(op = "add"\n)(.*\n)*?(source)', rf"\1{long}\n\3", text, count=1))

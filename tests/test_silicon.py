@@ -307,6 +307,11 @@ def test_what_cannot_be_is_one_line(capsys, arguments, reason):
     assert reason in err
 
 
+def test_macros_of_unknown_energy_are_not_built_in():
+    assert hardware_of(CostTable.load("asic-sky130"), None, 100).macros is None
+    assert hardware_of(CostTable.load("asic-sg13g2"), None, 100).macros is not None
+
+
 def test_circuits_and_searches_are_for_fpgas_and_say_so(capsys, tmp_path):
     for command in (
         ["build", *TINY, "--device", "caravel-sky130", "--out", str(tmp_path / "out")],

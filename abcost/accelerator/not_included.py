@@ -12,7 +12,7 @@ _FPGA = (
     "what placement and routing add: copies of registers, LUTs that route through, cells that cannot share a slice",
 )
 _SILICON = (
-    "wires, buffers, the clock tree and clock gates: registers that wait are taken as not clocked",
+    "wires, buffers, the clock tree and clock gates: registers that wait are clocked, but for the low end",
     "the ring around macros, power straps, tap and fill cells other than by the share that cells fill",
     "converters of width between layers, and FIFOs between layers other than those where branches meet",
     "the interface to a host, control and status registers, clock generation and reset, pads",

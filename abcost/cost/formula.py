@@ -18,7 +18,7 @@ from abcost.core.unit_size import SIZES
 from abcost.errors import CostError
 
 MAX_LENGTH = 960  # characters; of the bundled ones, the longest has some 620
-MAX_TERMS = 250  # nodes of the syntax tree; keeps the recursion below shallow
+MAX_TERMS = 500  # nodes of the syntax tree; keeps the recursion below shallow
 
 _Value = Callable[[Mapping[str, int]], float]
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {

@@ -327,7 +327,7 @@ def _blocks(rows: Sequence[Block]) -> Grid:
         notes=(
             "An engine for each layer; weights in ROMs of gates, what is written in register files and, where the "
             "process has them, SRAM macros. Cells fill half of the area beside macros. TOPS/W: two operations for each "
-            "multiply-accumulate, energy with leakage. Before placement: no wires, clock tree or pads; registers that "
-            "wait are taken as not clocked. Untrained: slopes are wiring here and multiplexers in a trained network.",
+            "multiply-accumulate, energy with leakage. Before placement: no wires, clock tree or pads. Untrained: "
+            "slopes are wiring here and multiplexers in a trained network.",
         ),
     )

@@ -78,6 +78,13 @@ class Silicon:
 
 
 def macros_of(table: CostTable) -> sram.Macros | None:
-    """The macros bundled for the process of a table; None where there are none."""
+    """The macros bundled for the process of a table, whose accesses are known in energy and time; None without any.
+
+    A block with others in it would have neither a clock nor an energy; register files have both.
+    """
     name = f"sram-{table.target.removeprefix('asic-')}"
-    return sram.Macros.load(name) if name in sram.names() else None
+    if name not in sram.names():
+        return None
+    found = sram.Macros.load(name)
+    known = tuple(m for m in found.macros if None not in (m.read_pj, m.write_pj, m.idle_pj, m.access_ns))
+    return replace(found, macros=known) if known else None
