@@ -46,7 +46,7 @@ DELAYS = {
 
 
 @cache
-def cells(tmp="", without=""):
+def cells(tmp="", without="", clock_pj=None):
     def valid(text, most=RANGES):
         names = [name for name in most if name in text]
         return "".join(f"valid_{name} = [{most[name][0]}, {most[name][1]}]\n" for name in names)
@@ -67,6 +67,8 @@ def cells(tmp="", without=""):
         'schema = 1\ntarget = "asic-hand"\ntitle = "Cells of this test"\nnode = "none"\ntechnology = "asic"\n'
         "default_width = 16\n\n"
     )
+    if clock_pj is not None:
+        head += f'[clock]\nenergy_pj = {clock_pj}\nsource = "hand"\nconfidence = "derived"\nnote = "hand"\n\n'
     timing = f'[timing]\npart = "hand"\nsource = "hand"\nnote = "hand"\n\n{delays}'
     path = Path(tmp) / "asic-hand.toml"
     path.write_text(f'{head}{entries}{timing}[source.hand]\ntitle = "laws of this test"\nwhere = "here"\n')
@@ -76,6 +78,12 @@ def cells(tmp="", without=""):
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     return cells(str(tmp_path_factory.mktemp("cells")))
+
+
+@pytest.fixture(scope="module")
+def clocked(tmp_path_factory):
+    """The same cells, whose flip-flops take 2 fJ in a cycle in which they wait."""
+    return cells(str(tmp_path_factory.mktemp("clocked")), clock_pj=0.002)
 
 
 def sram(words, bits, area, **figures):
@@ -159,6 +167,21 @@ def test_energy_of_memories_by_hand(table):
     assert memory_energy(silent, 5000, table).missing == {"ram64x16"}
 
 
+def test_registers_that_wait_are_clocked_but_for_the_low_end(clocked):
+    prices = Prices.of_table(clocked)
+    file = memory_energy(held(LINES, prices, None, 0.5, SLOW), 5000, clocked)
+    # 20 words of 8 bits and the word that is read, in the 4,700 cycles in which none is
+    waiting = 21 * 8 * 4700 * 0.002e-6
+    assert file.value == file.high == pytest.approx(300 * 1.6e-6 + waiting)
+    assert file.low == pytest.approx((40 * 1.6 + 300 * 0.16) * 1e-6)
+
+
+def test_energy_without_a_clocks_figure_says_so(table):
+    found = block(table, fps=1e4, clock_mhz=50)
+    assert "clock of registers that wait" in found.energy.missing
+    assert found.power.to_dict()["total_mw"] is None
+
+
 def test_weights_from_outside_cost_what_dram_does_and_take_no_area(table):
     prices = Prices.of_table(table)
     outside = held(replace(WEIGHTS, place="external"), prices, None, 0.5, SLOW)
@@ -171,9 +194,9 @@ def test_weights_from_outside_cost_what_dram_does_and_take_no_area(table):
 def test_leakage_is_that_of_all_cells_and_macros(table):
     prices = Prices.of_table(table)
     stored = [held(WEIGHTS, prices, None, 0.5, SLOW), held(LINES, prices, macros(sram(64, 16, 1)), 0.5, SLOW)]
-    assert leakage_nw([Unit("add", 3, 16)], stored, table) == (pytest.approx(3 * 6.4 + 80 + 7), frozenset())
+    assert leakage_nw([Unit("add", 3, 16)], stored, prices) == (pytest.approx(3 * 6.4 + 80 + 7), frozenset())
     unknown = held(LINES, prices, macros(sram(64, 16, 1, leakage_nw=None)), 0.5, SLOW)
-    assert leakage_nw([], [unknown], table)[1] == {"leakage of ram64x16"}
+    assert leakage_nw([], [unknown], prices)[1] == {"leakage of ram64x16"}
 
 
 def test_a_read_waits_for_the_macro_the_selects_and_a_register(table):
@@ -222,8 +245,8 @@ def LAW(unit):
     return sum(LAW(replace(unit, op=part)) for part in parts[unit.op])
 
 
-def test_power_is_energy_by_time_and_two_operations_a_product(table):
-    found = block(table, fps=1e4, clock_mhz=50)
+def test_power_is_energy_by_time_and_two_operations_a_product(clocked):
+    found = block(clocked, fps=1e4, clock_mhz=50)
     power = found.power.to_dict()
     period = found.interval / 50e6
     assert power["total_mw"] == pytest.approx(found.energy.value * 1e-6 / period * 1e3)
@@ -239,8 +262,7 @@ def test_power_is_energy_by_time_and_two_operations_a_product(table):
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(1e-3, 0.3), st.floats(1.01, 3))
-def test_more_area_is_never_slower(area, factor):
-    table = cells("/tmp")  # noqa: S108 - written once, read at once
+def test_more_area_is_never_slower(table, area, factor):
     small, large = (block(table, device=Die("here", size)) for size in (area, factor * area))
     if small.fits:
         assert small.resources["area_um2"] <= area * 1e6 * (1 + 1e-9)

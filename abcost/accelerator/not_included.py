@@ -13,6 +13,7 @@ _FPGA = (
 )
 _SILICON = (
     "wires, buffers, the clock tree and clock gates: registers that wait are clocked, but for the low end",
+    "windows as a circuit has them: as deep as a power of two, also where one pixel is read; the FIFO of the logits",
     "the ring around macros, power straps, tap and fill cells other than by the share that cells fill",
     "converters of width between layers, and FIFOs between layers other than those where branches meet",
     "the interface to a host, control and status registers, clock generation and reset, pads",

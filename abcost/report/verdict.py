@@ -252,7 +252,7 @@ def _unknown(report: Report) -> list[str]:
 
 
 def _unspent(name: str) -> str:
-    return name if name.startswith("leakage") else f"energy of {name}"
+    return name if name.startswith(("leakage", "clock")) else f"energy of {name}"
 
 
 def _listed(names: Iterable[str], nothing: str) -> str:

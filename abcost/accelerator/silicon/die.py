@@ -36,7 +36,6 @@ class Die:
     source: str = ""
     confidence: str = ""
     note: str = ""
-    board: str = ""
 
     def __post_init__(self) -> None:
         if self.area_mm2 is not None and not 0 < self.area_mm2 <= MOST_MM2:
@@ -56,7 +55,7 @@ class Die:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "board"}
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 ANYWHERE = Die("any area")

@@ -23,16 +23,14 @@ from abcost.accelerator.energy import flip_flops, operation, units_energy, worki
 from abcost.accelerator.energy import memory_energy as of_placed
 from abcost.accelerator.engine import engines
 from abcost.accelerator.hardware import hardware_of
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Organised, Prices
 from abcost.accelerator.silicon.memories import REGISTERS, Held
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.spent import Power, Spent
 from abcost.core.graph import OpGraph
-from abcost.cost.fused import apart, of_gates
 from abcost.cost.organisation import Unit
-from abcost.cost.price import unit_cost
+from abcost.cost.sram import Bank
 from abcost.cost.table import CostTable
-from abcost.errors import CostError
 
 _UJ = 1e-6  # of a picojoule
 
@@ -43,7 +41,7 @@ def memory_energy(found: Held, interval: int, table: CostTable) -> Spent:
     if memory.place == "external":
         return of_placed(memory, table)
     if found.bank is not None:
-        return _macro_energy(found, interval)
+        return _macro_energy(found, found.bank, interval)
     accesses = max(memory.reads, memory.writes)
     every = _cycle(found.units, table).times(accesses)
     one = every.times(1 / found.banks)
@@ -65,11 +63,9 @@ def _cycle(units: Iterable[Unit], table: CostTable) -> Spent:
     return sum((operation(unit, table).times(unit.count) for unit in units), Spent())
 
 
-def _macro_energy(found: Held, interval: int) -> Spent:
-    """A bank; where a word of a macro is two of the memory, half as many accesses."""
-    bank, memory = found.bank, found.memory
-    if bank is None:
-        return Spent()
+def _macro_energy(found: Held, bank: Bank, interval: int) -> Spent:
+    """A memory in its bank; where a word of a macro is two of the memory, half as many accesses."""
+    memory = found.memory
     reads, writes = memory.reads / found.words, memory.writes / found.words
     idle = max(0.0, interval - reads - writes)
     macro = bank.macro
@@ -82,14 +78,14 @@ def _macro_energy(found: Held, interval: int) -> Spent:
 
 
 def leakage_nw(
-    units: Iterable[Unit], memories: Sequence[Held], table: CostTable
+    units: Iterable[Unit], memories: Sequence[Held], prices: Prices
 ) -> tuple[float, frozenset[str]]:
     """Leakage power of units and memories in nanowatt, of what has a figure; and the names of what has none."""
-    if not table.leaks:
+    if not prices.table.leaks:
         return 0.0, frozenset({"leakage of cells"})
     total, missing = 0.0, set[str]()
     for unit in (*units, *(unit for found in memories for unit in found.units)):
-        each = _leakage(unit, table)
+        each = prices.of(unit).leakage_nw
         if each is None:
             missing.add(f"leakage of {unit.op}")
         else:
@@ -102,19 +98,6 @@ def leakage_nw(
         else:
             total += found.bank.leakage_nw
     return total, frozenset(missing)
-
-
-def _leakage(unit: Unit, table: CostTable) -> float | None:
-    gates = of_gates(unit, table)
-    parts = apart(unit) if gates == (unit,) else gates
-    if gates == (unit,) and (table.has(unit.op) or parts == (unit,)):
-        try:
-            return unit_cost(unit, table).leakage_nw
-        except CostError:
-            if parts == (unit,):
-                raise
-    each = [(_leakage(part, table), part.count / unit.count) for part in parts]
-    return None if any(found is None for found, _ in each) else sum((found or 0.0) * n for found, n in each)
 
 
 def with_power(
@@ -132,11 +115,13 @@ def with_power(
         stored = [silicon.held(memory) for memory in layer.memories]
         dynamic += units_energy(active, interval=interval, table=table)
         dynamic = sum((memory_energy(found, interval, table) for found in stored), dynamic)
-        power, unknown = leakage_nw(layer.units, stored, table)
+        power, unknown = leakage_nw(layer.units, stored, silicon.prices)
         leaking, missing = leaking + power, missing | unknown
     period = interval / (organised.clock_mhz * 1e6)
     leaked = leaking * 1e-9 * period * 1e6  # nanowatt and seconds to microjoule
     leakage = Spent(leaked, leaked, leaked, missing)
     energy = dynamic + leakage
+    if table.clock is None:  # registers that wait are clocked too
+        energy += Spent(missing=frozenset({"clock of registers that wait"}))
     macs = sum(engine.macs for engine in engines(graph, width))
     return replace(organised, energy=energy, power=Power(energy, leakage, period, 2 * macs))
