@@ -22,8 +22,9 @@ from abcost.calibrate.measure import measure
 from abcost.calibrate.plan import plan
 from abcost.calibrate.point import Measured, Point
 from abcost.calibrate.points import points_csv
-from abcost.calibrate.residual import residual
-from abcost.calibrate.run import calibrate, jobs_count, load_text
+from abcost.calibrate.laws import Fitted
+from abcost.calibrate.residual import Residual, residual
+from abcost.calibrate.run import LEAKAGE, calibrate, jobs_count, load_text, without_wrong_leakage
 from abcost.calibrate.table import Provenance
 from abcost.calibrate.targets import TARGETS
 from abcost.cli import run
@@ -547,3 +548,20 @@ note = "n"
 title = "t"
 where = "w"
 """
+
+
+def test_leakage_that_no_law_follows_is_left_out_of_a_unit_and_said():
+    laws = {"area_um2": "2 * width", LEAKAGE: "3 * width"}
+    entries = [(op, Fitted({"width": (1, 8)}, laws)) for op in ("add", "mux")]
+    near, far = Residual(4, 0.02, 0.05), Residual(4, 0.26, 0.9)
+    residuals = {
+        ("add", "area_um2"): (near, near), ("add", LEAKAGE): (near, near),
+        ("mux", "area_um2"): (near, far), ("mux", LEAKAGE): (near, far),
+    }  # fmt: skip
+    kept, left, said = without_wrong_leakage(entries, residuals)
+    assert {op: set(fitted.laws) for op, fitted in kept} == {
+        "add": {"area_um2", LEAKAGE},
+        "mux": {"area_um2"},
+    }
+    assert set(left) == set(residuals) - {("mux", LEAKAGE)}  # what misses an area still refuses the table
+    assert said == {"mux": "; leakage_nw: unknown, for a law misses its 4 held-out points by 26% on average"}

@@ -159,7 +159,7 @@ def tabulate(
     ]
     draft = load_text(table_text(target, entries, provenance, {}))
     residuals = _residuals(sweeps, found, draft)
-    entries, residuals, left_out = _without_wrong_leakage(entries, residuals)
+    entries, residuals, left_out = without_wrong_leakage(entries, residuals)
     beyond = beyond_limit(
         residuals
     )  # of what was measured; energies of FPGAs, below, are estimates with bounds
@@ -181,7 +181,7 @@ def tabulate(
     )
 
 
-def _without_wrong_leakage(
+def without_wrong_leakage(
     entries: Sequence[tuple[str, Fitted]], residuals: Residuals
 ) -> tuple[list[tuple[str, Fitted]], Residuals, dict[str, str]]:
     """Entries and errors without the leakage of units that misses its held-out points, and what to say of those units.
