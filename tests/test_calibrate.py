@@ -18,11 +18,11 @@ import pytest
 import fake_yosys
 from abcost.calibrate import switching as counting
 from abcost.calibrate import toggles
+from abcost.calibrate.laws import Fitted
 from abcost.calibrate.measure import measure
 from abcost.calibrate.plan import plan
 from abcost.calibrate.point import Measured, Point
 from abcost.calibrate.points import points_csv
-from abcost.calibrate.laws import Fitted
 from abcost.calibrate.residual import Residual, residual
 from abcost.calibrate.run import LEAKAGE, calibrate, jobs_count, load_text, without_wrong_leakage
 from abcost.calibrate.table import Provenance
