@@ -30,7 +30,7 @@ from abcost.cost.provenance import figures_used
 from abcost.cost.table import CostTable
 from abcost.crosscheck import analysis_macs, formula_macs
 from abcost.errors import UsageError
-from abcost.models.stir import stir
+from abcost.models.randomise import randomise_parameters
 from abcost.models.subject import Request, Subject, resolve
 from abcost.registry import unknown_name
 from abcost.report.report import Report, Stage
@@ -206,7 +206,7 @@ def double_stages(
     """
     model = double_copy(subject.model, owned=owned)
     if not subject.trained:
-        stir(model)
+        randomise_parameters(model)
     return model, _in_double(model, subject.inputs, rewriting)
 
 
@@ -214,7 +214,7 @@ def double_trace(subject: Subject) -> Traced:
     """What `double_stages` rewrites, for whoever rewrites it in several ways (`stages_of`, in `float64_only`)."""
     model = double_copy(subject.model)
     if not subject.trained:
-        stir(model)
+        randomise_parameters(model)
     with float64_only():
         return trace(model, tuple(_double(spec) for spec in subject.inputs))
 

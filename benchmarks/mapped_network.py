@@ -20,7 +20,7 @@ from abcost.circuit.simulate import expected_logits
 from abcost.core.inputs import InputSpec
 from abcost.cost.table import CostTable
 from abcost.models.factory import build
-from abcost.models.stir import stir
+from abcost.models.randomise import randomise_parameters
 from abcost.models.subject import Subject
 from abcost.synth.flows import Flow
 from abcost.synth.netlist import netlist_of
@@ -39,7 +39,7 @@ def circuit_of(target: str) -> tuple[Circuit, CostTable, torch.Tensor]:
     """ReActNet-18 for digits, base width 8, blocks 1,1, stirred; its table, without macros; and images."""
     torch.manual_seed(0)
     model = build("reactnet_18", stem="cifar", num_classes=10, base_width=8, blocks=(1, 1))
-    stir(model.eval())
+    randomise_parameters(model.eval())
     subject = Subject(model, "reactnet_18 digits", None, (InputSpec((1, *SHAPE)),), trained=False)
     images = torch.randn((IMAGES, *SHAPE), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     table = CostTable.load(target)

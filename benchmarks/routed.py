@@ -53,7 +53,7 @@ from abcost.emit.make import find_engine
 from abcost.emit.project import written
 from abcost.errors import ToolError
 from abcost.models.factory import build
-from abcost.models.stir import stir
+from abcost.models.randomise import randomise_parameters
 from abcost.nn import QuantizedPReLU
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
@@ -87,7 +87,7 @@ def network(name: str, exponents: tuple[int, ...]) -> OpGraph:
         shape, model = (1, 3, 32, 32), build("reactnet_18", stem="cifar", num_classes=10)
     else:
         shape, model = (1, 3, 224, 224), build("reactnet_a")
-    stir(model.eval())
+    randomise_parameters(model.eval())
     chosen, generator = torch.tensor(exponents, dtype=torch.float32), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for module in model.modules():

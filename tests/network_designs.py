@@ -19,7 +19,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.core.interpret import FixedPoint, execute
 from abcost.core.kinds import DOTS
-from abcost.models.stir import stir
+from abcost.models.randomise import randomise_parameters
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import double_stages
 from abcost.rewrite import RewriteOptions
@@ -68,7 +68,7 @@ def lowered(name, fraction_bits):
     """The graph after all rewrites, as `evaluate --as fixed-point` takes it."""
     subject = resolve(REQUESTS[name])
     if name not in ("own", "residual"):
-        stir(subject.model)
+        randomise_parameters(subject.model)
     options = OPTIONS.get(name, RewriteOptions())
     rewritten = double_stages(subject, replace(options, fraction_bits=fraction_bits))[1].stages[-1].graph
     return join_branches(rewritten)

@@ -26,7 +26,7 @@ from abcost.cli import run
 from abcost.data import load
 from abcost.emit.c import golden_model
 from abcost.errors import ToolError, UsageError
-from abcost.models.stir import stir
+from abcost.models.randomise import randomise_parameters
 from abcost.models.subject import Request, resolve
 from abcost.rewrite import RewriteOptions
 from network_designs import REQUESTS, case
@@ -65,7 +65,7 @@ def lines_with_products(text):
 def test_multiplications_are_those_of_the_report():
     # stem: real weights; a scale behind every binary layer; classifier. Power-of-two scales leave stem and classifier
     subject = resolve(REQUESTS["reactnet_18"])
-    stir(subject.model)
+    randomise_parameters(subject.model)
     images = torch.randn(4, 3, 8, 8)
     exact = make_golden(subject, images, Form(16), Written())
     rounded = make_golden(subject, images, Form(16, None, RewriteOptions(weight_scale="po2")), Written())
@@ -148,7 +148,7 @@ def test_the_command(tmp_path, capfd):
 def test_a_whole_test_split(name, images):
     data = load(name)
     subject = resolve(Request("reactnet_18", preset=name, base_width=16, blocks=(2, 2, 2)))
-    stir(subject.model)  # as if trained: no slope or bias is that of its start
+    randomise_parameters(subject.model)  # as if trained: no slope or bias is that of its start
     pixels = next(data.test.batches(torch.arange(len(data.test)), len(data.test), epoch=0, augment=False))[0]
     assert len(pixels) == images
     golden = make_golden(subject, pixels[:64], Form(18), Written())

@@ -16,7 +16,7 @@ from abcost.cost.bundled import cost_models_dir
 from abcost.cost.organisation import Lanes
 from abcost.cost.table import CostTable
 from abcost.errors import UnknownName
-from abcost.models.stir import stir
+from abcost.models.randomise import randomise_parameters
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import analyze, analyze_subject, stage_graphs
 from abcost.rewrite import RewriteOptions
@@ -31,7 +31,7 @@ SMALL = {"preset": "digits", "base_width": 16, "blocks": (2, 2)}
 def subject_of(name, preset, width=None, blocks=None):
     """With parameters that differ from channel to channel, so that ROMs are as wide as in a trained network."""
     subject = resolve(Request(name, preset=preset, base_width=width, blocks=blocks))
-    stir(subject.model)
+    randomise_parameters(subject.model)
     return subject
 
 

@@ -10,7 +10,7 @@ from torch import nn
 _SPREAD = {"gain": (1.0, 0.1), "bias": (0.0, 0.3)}  # last part of the name -> mean, standard deviation
 
 
-def stir(model: nn.Module) -> None:
+def randomise_parameters(model: nn.Module) -> None:
     """Overwrite biases, gains and slopes in place, the same way in every run.
 
     biases ~ N(0, 0.3), gains ~ N(1, 0.1), slope exponents uniform in -7 … 2 (what trained CIFAR networks
