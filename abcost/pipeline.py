@@ -12,9 +12,9 @@ from torch import nn
 
 from abcost.accelerator.energy import energy_of
 from abcost.accelerator.parts import check_part
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Accelerator
 from abcost.accelerator.silicon.energy import with_power
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.accelerator.unrolled import Unrolled, organise_unrolled
 from abcost.classify.suspicions import suspicions
 from abcost.classify.tally import tally
@@ -117,12 +117,12 @@ def analyze(
     input_shape: Sequence[int] | None = None,
     width: int | None = None,
     organisation: Lanes | None = None,
-    accelerator: Wishes | None = None,
+    accelerator: AcceleratorGoal | None = None,
     rewriting: RewriteOptions | None = None,
     verify: bool = False,
     **request: Any,
 ) -> Report:
-    """Analyse one model on one target: `abcost.analyze` for those who have lanes, wishes and options as values.
+    """Analyse one model on one target: `abcost.analyze` for those who have lanes, a goal and options as values.
 
     model: a zoo name, "file.py:factory", "package.module:factory", "model.pt2", "model.onnx", or an nn.Module.
     target: a bundled table's name or the path of a .toml file.
@@ -167,7 +167,7 @@ def analyze_subject(
     width: int | None,
     organisation: Lanes,
     rewriting: RewriteOptions,
-    accelerator: Wishes | None = None,
+    accelerator: AcceleratorGoal | None = None,
     verify: bool = False,
 ) -> list[Report]:
     """One report per table; the model is traced and rewritten once."""
@@ -247,7 +247,7 @@ class _Settings:
 
     width: int
     organisation: Lanes
-    accelerator: Wishes | None
+    accelerator: AcceleratorGoal | None
     rewriting: RewriteOptions
 
 
@@ -319,7 +319,7 @@ def priced_stage(
     table: CostTable,
     *,
     width: int,
-    accelerator: Wishes | None,
+    accelerator: AcceleratorGoal | None,
     rewriting: RewriteOptions,
 ) -> Stage:
     """One stage on one target: what `analyze_subject` makes of it, for those who need no other.
@@ -388,18 +388,18 @@ def _slopes(rewriting: RewriteOptions) -> dict[str, Any]:
 
 def _organised(
     graph: OpGraph, table: CostTable, settings: _Settings
-) -> tuple[Organised | None, tuple[Unrolled, ...]]:
+) -> tuple[Accelerator | None, tuple[Unrolled, ...]]:
     """The accelerator, and binary layers that are unrolled whole, where graphs of adders were asked for."""
     if settings.accelerator is None:
         return None, ()
     width, fraction_bits = settings.width, settings.rewriting.fraction_bits
-    wishes, layers = settings.accelerator, tuple[Unrolled, ...]()
+    goal, layers = settings.accelerator, tuple[Unrolled, ...]()
     if settings.rewriting.constant_multiply == "graph":
         graph, found, layers = organise_unrolled(
-            graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes
+            graph, table, width=width, fraction_bits=fraction_bits, goal=goal
         )
     else:
-        found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
+        found = organise(graph, table, width=width, fraction_bits=fraction_bits, goal=goal)
     if table.technology == "asic":
         return with_power(graph, table, found, width=width, fraction_bits=fraction_bits), layers
     spent = energy_of(graph, table, found, width=width, fraction_bits=fraction_bits)

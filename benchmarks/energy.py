@@ -20,7 +20,7 @@ from torch import nn
 
 import finn_networks
 from abcost.accelerator.devices import device
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.pipeline import analyze
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,11 +82,11 @@ class Row:
 
 def row(published: Published) -> Row:
     """The estimate of one published design on `TARGET`, organised for its frame rate where its part is 7-series."""
-    wishes = None
+    goal = None
     if published.part:
-        wishes = Wishes(device(published.part), published.fps, published.clock_mhz)
+        goal = AcceleratorGoal(device(published.part), published.fps, published.clock_mhz)
     report = analyze(
-        published.build(), target=TARGET, input_shape=published.image, accelerator=wishes
+        published.build(), target=TARGET, input_shape=published.image, accelerator=goal
     ).to_dict()
     last = report["stages"][-1]
     value, low, high = (

@@ -34,7 +34,7 @@ from abcost.accelerator.energy import active_units, units_energy
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import memories, running_results
 from abcost.accelerator.folding import Folding
-from abcost.accelerator.result import Prices
+from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.die import ANYWHERE
 from abcost.accelerator.silicon.energy import memory_energy
 from abcost.accelerator.silicon.memories import Held
@@ -152,7 +152,7 @@ def described(case: Case) -> Described:
 def estimated(found: Described, table: CostTable) -> tuple[float, Spent]:
     """Square micrometres, and microjoule of one inference."""
     units, held = found.designer.units(found.engine, found.folding), found.held(table)
-    areas = [Prices(table).total(units)["area_um2"], *(one.cells_um2 for one in held)]
+    areas = [UnitCosts(table).total(units)["area_um2"], *(one.cells_um2 for one in held)]
     if None in areas:
         raise AbcostError(f"the table {table.target} lacks areas of {found.engine.name}")
     active = active_units(found.designer, found.engine, found.folding)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from abcost.accelerator.hardware import hardware_of
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Accelerator
 from abcost.accelerator.silicon.energy import with_power
 from abcost.accelerator.silicon.silicon import Silicon
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.circuit.bench import images_hex
 from abcost.circuit.estimate import built, ends
 from abcost.circuit.make import Circuit, Form, make_circuit
@@ -46,20 +46,20 @@ def circuit_of(target: str) -> tuple[Circuit, CostTable, torch.Tensor]:
     silicon = hardware_of(table, None, CLOCK_MHZ)
     assert isinstance(silicon, Silicon)
     silicon.macros = None  # which are read from their Liberty file, not mapped
-    wishes = Wishes(fps=FPS, clock_mhz=CLOCK_MHZ)
-    return make_circuit(subject, images, wishes, table, Form(WIDTH)), table, images
+    goal = AcceleratorGoal(fps=FPS, clock_mhz=CLOCK_MHZ)
+    return make_circuit(subject, images, goal, table, Form(WIDTH)), table, images
 
 
-def spent(circuit: Circuit, table: CostTable) -> Organised:
+def spent(circuit: Circuit, table: CostTable) -> Accelerator:
     """The organisation with its energy, its windows and FIFOs as they are written."""
     number, net, plan = circuit.number, circuit.net, circuit.schedule
-    *layers, last = built(net, plan, circuit.organised)
+    *layers, last = built(net, plan, circuit.accelerator)
     units, memories = ends(net, plan)
     last = replace(last, units=(*last.units, *units), memories=(*last.memories, *memories))
     return with_power(
         circuit.graph,
         table,
-        replace(circuit.organised, layers=(*layers, last)),
+        replace(circuit.accelerator, layers=(*layers, last)),
         width=number.width,
         fraction_bits=number.fraction_bits,
     )
@@ -68,7 +68,7 @@ def spent(circuit: Circuit, table: CostTable) -> Organised:
 def measure_network(target: str, cells: StandardCells, synthesizer: Synthesizer, apart: Flow) -> Row:
     """Map and simulate it. Across units it is not mapped: every word of a memory would be a run of ABC."""
     circuit, table, images = circuit_of(target)
-    top, organised = circuit.top, spent(circuit, table)
+    top, accelerator = circuit.top, spent(circuit, table)
     source = "\n".join([*top.verilog.values(), top.text])
     answer = synthesizer.run(Job("network", top.name, source, apart, keep_netlist=True))
     assert answer.netlist is not None
@@ -76,21 +76,21 @@ def measure_network(target: str, cells: StandardCells, synthesizer: Synthesizer,
     ports["clk"] = ports.pop("aclk")
     netlist = netlist_of(answer.netlist, top.name, cells.library)
     beats, answers = _streams(circuit, images)
-    energy, clock = network_energy(netlist, cells.library, beats, answers, organised.interval, 3)
-    assert organised.energy is not None
-    assert organised.power is not None
-    leakage = organised.power.leakage.value
+    energy, clock = network_energy(netlist, cells.library, beats, answers, accelerator.interval, 3)
+    assert accelerator.energy is not None
+    assert accelerator.power is not None
+    leakage = accelerator.power.leakage.value
     nano = 1e3
     areas = [layer[name] for layer in circuit.estimate.values() for name in ("logic_um2", "memory_um2")]
     estimate = sum(area for area in areas if area is not None)
     assert None not in areas
     return Row(
         target=target, set="network", block="network", what="ReActNet-18 for digits, base width 8, blocks 1,1",
-        cycles=organised.interval, estimate_um2=round(estimate, 1),
+        cycles=accelerator.interval, estimate_um2=round(estimate, 1),
         mapped_um2=round(answer.resources["area_um2"], 1), flat_um2=0.0,
-        flip_flops=answer.cells[cells.flip_flop], estimate_nj=round((organised.energy.value - leakage) * nano, 4),
-        estimate_low_nj=round((organised.energy.low - leakage) * nano, 4),
-        estimate_high_nj=round((organised.energy.high - leakage) * nano, 4),
+        flip_flops=answer.cells[cells.flip_flop], estimate_nj=round((accelerator.energy.value - leakage) * nano, 4),
+        estimate_low_nj=round((accelerator.energy.low - leakage) * nano, 4),
+        estimate_high_nj=round((accelerator.energy.high - leakage) * nano, 4),
         mapped_nj=round(energy.value / 1e3, 4), mapped_low_nj=round(energy.low / 1e3, 4),
         mapped_high_nj=round(energy.high / 1e3, 4), clock_nj=round(clock / 1e3, 4),
         tool=str(synthesizer.yosys), library=cells.provenance, date=time.strftime("%Y-%m-%d"),

@@ -43,7 +43,7 @@ from abcost.accelerator.engine_memory import memories, running_results
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.placing import place
-from abcost.accelerator.result import Prices, resources_of
+from abcost.accelerator.result import UnitCosts, resources_of
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.cost.bundled import bundled_targets as targets
@@ -192,7 +192,7 @@ def stored(case: Case) -> list[Memory]:
     """Its memories where they go on the part: weights, and what pools keep; line buffers stand outside."""
     graph, engine, folding, designer = described(case)
     chosen = part(case.part)
-    logic = Prices(CostTable.load(table_of(case))).total(designer.units(engine, folding))
+    logic = UnitCosts(CostTable.load(table_of(case))).total(designer.units(engine, folding))
     weights = [m for m in memories(engine, folding, graph, NUMBER) if m.role == "weights"]
     lanes = chain_lanes(engine, folding)
     pools = [m for work in engine.chain for m in running_results(work.node, graph, lanes, NUMBER.width)]
@@ -229,8 +229,8 @@ def estimate(case: Case) -> Estimate:
     chosen = part(case.part)
     table = CostTable.load(table_of(case))
     units = designer.units(engine, folding)
-    logic = Prices(table).total(units)
-    assert None not in logic.values(), Prices(table).missing(units)
+    logic = UnitCosts(table).total(units)
+    assert None not in logic.values(), UnitCosts(table).missing(units)
     placed, found = stored(case), device(DEVICES[chosen.family])
     total = resources_of(logic, placed, found)
     amounts = {name: total[name] or 0.0 for name in ("luts", "ffs", "dsps", "blocks")}

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from abcost.accelerator.devices import device
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.accelerator.variants import offering
 from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
@@ -34,7 +34,7 @@ from abcost.cost.table import CostTable
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
-from abcost.searching.pricing import Hardware, Pricer, quantities
+from abcost.searching.pricing import Hardware, SpacePricer, quantities
 from abcost.searching.space import Space, groups_of
 from fixed_work import machine
 
@@ -127,14 +127,14 @@ def main() -> None:
     subject = resolve(Request(arguments.model, preset=arguments.preset))
     graph = stage_graphs(subject.model, subject.inputs, RewriteOptions()).stages[-1].graph
     space = Space(groups_of(graph, "layer"))
-    wishes = Wishes(device(arguments.device), arguments.fps)
-    for name, organised in (
+    goal = AcceleratorGoal(device(arguments.device), arguments.fps)
+    for name, accelerator in (
         ("units of every node", None),
-        (f"{arguments.device}, {arguments.fps:g} fps", wishes),
+        (f"{arguments.device}, {arguments.fps:g} fps", goal),
     ):
-        hardware = Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), organised)
+        hardware = Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), accelerator)
         start = time.process_time()
-        pricer = Pricer(graph, space, hardware)
+        pricer = SpacePricer(graph, space, hardware)
         setup = time.process_time() - start
         structures = len(set(pricer.encode([space.uniform(s) for s in space.sets()])[:, 0]))
         batch = np.random.default_rng(0).integers(0, structures, (arguments.candidates, len(space.groups)))
@@ -143,7 +143,7 @@ def main() -> None:
             start = time.process_time()
             pricer.price_encoded(batch)
             times.append(time.process_time() - start)
-        alone = Pricer(graph, space, hardware)
+        alone = SpacePricer(graph, space, hardware)
         one_by_one = []
         for row in np.random.default_rng(1).integers(0, structures, (SINGLE, len(space.groups))):
             start = time.process_time()

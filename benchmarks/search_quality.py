@@ -33,9 +33,9 @@ from scipy.stats import ttest_rel
 from abcost.cost.table import CostTable
 from abcost.rewrite import RewriteOptions
 from abcost.searching.baselines import FREE, cost_of
+from abcost.searching.evaluator import Design, Evaluator, design_of
 from abcost.searching.explore import Explorer, judged
 from abcost.searching.finals import Finals, all_done, enqueue, plan
-from abcost.searching.lab import Design, Lab, design_of
 from abcost.searching.points import NOISE, Point, Result, result_of
 from abcost.searching.problem import Problem, network_graph
 from abcost.searching.proposals import first_proposals, parameters
@@ -46,9 +46,9 @@ from abcost.searching.storage import sqlite_url
 from abcost.searching.studies import Studies, begin
 from abcost.searching.worker import START, digest_of
 from abcost.training.files import write_text
+from abcost.training.listener import SilentListener
 from abcost.training.recipes import configs
 from abcost.training.run import images
-from abcost.training.watch import Nobody
 
 MODEL = "reactnet_18"
 NETWORKS: Mapping[
@@ -97,14 +97,14 @@ def settings_of(data: str, seed: int, sampler: str, *, trials: int, epochs: tupl
     )
 
 
-def opened(settings: Settings, folder: Path, *, proposals: bool) -> tuple[Problem, Studies, Lab]:
+def opened(settings: Settings, folder: Path, *, proposals: bool) -> tuple[Problem, Studies, Evaluator]:
     """The problem, its start trained, and its studies in the folder. The start is that of all methods of a seed."""
     folder.mkdir(parents=True, exist_ok=True)
     data = settings.recipe["data"]
     steps = configs(MODEL, (1, 2), given={**NETWORKS[data], "data": data, "seed": settings.seed})
     start = folder.parent / f"{data}-{settings.seed}" / START
     start.parent.mkdir(parents=True, exist_ok=True)
-    train_start(start, steps, None, Nobody(), lambda: False)
+    train_start(start, steps, None, SilentListener(), lambda: False)
     problem = Problem(replace(settings, start=digest_of(start)), start)
     studies = begin(
         sqlite_url(folder), "search", problem.settings, len(problem.objectives), str(folder.resolve())
@@ -113,7 +113,7 @@ def opened(settings: Settings, folder: Path, *, proposals: bool) -> tuple[Proble
         trained = exponents_of_start(start)
         for candidate in first_proposals(problem.space, trained, settings.trials):
             studies.explore.enqueue_trial(parameters(candidate, problem.space))
-    return problem, studies, Lab(problem, folder)
+    return problem, studies, Evaluator(problem, folder)
 
 
 def hypervolume(points: Sequence[tuple[float, float]], corner: tuple[float, float]) -> float:
@@ -126,9 +126,9 @@ def hypervolume(points: Sequence[tuple[float, float]], corner: tuple[float, floa
     return area
 
 
-def corner_of(problem: Problem, lab: Lab) -> tuple[float, float]:
+def corner_of(problem: Problem, evaluator: Evaluator) -> tuple[float, float]:
     """LUTs of the start with the slopes that it was trained to, cross-entropy of guessing."""
-    luts = cost_of(FREE, lab.untrained(Design(), "free"), problem)["luts"]
+    luts = cost_of(FREE, evaluator.untrained(Design(), "free"), problem)["luts"]
     return luts or math.inf, math.log(len(problem.data.classes))
 
 
@@ -139,8 +139,8 @@ def untrained(folder: Path) -> list[dict[str, Any]]:
         for method, (sampler, proposals) in METHODS.items():
             settings = settings_of("mnist5k", seed, sampler, trials=EVALUATIONS, epochs=())
             place = folder / f"untrained-{method.replace(' ', '-')}-{seed}"
-            problem, studies, lab = opened(settings, place, proposals=proposals)
-            explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
+            problem, studies, evaluator = opened(settings, place, proposals=proposals)
+            explorer = Explorer(studies.explore, studies.storage, problem, evaluator, 0)
             while explorer.step():
                 pass
             trials = judged(studies.explore.get_trials(deepcopy=False))
@@ -151,9 +151,9 @@ def untrained(folder: Path) -> list[dict[str, Any]]:
                 ]
                 if not better:
                     candidate = problem.space.candidate(trial.user_attrs["sets"])
-                    found = lab.untrained(design_of(candidate, problem.space), f"front/{candidate.key}")
+                    found = evaluator.untrained(design_of(candidate, problem.space), f"front/{candidate.key}")
                     measured.append((trial.values[0], found.test_loss))
-            volume = hypervolume(measured, corner_of(problem, lab))
+            volume = hypervolume(measured, corner_of(problem, evaluator))
             rows.append({"method": method, "seed": seed, "evaluations": len(trials), "hypervolume": volume})
             print(f"{method}, seed {seed}: {len(trials)} evaluations, hypervolume {volume:.2f}", flush=True)
     return rows
@@ -170,21 +170,21 @@ def retrained(folder: Path, seed: int, method: str) -> tuple[tuple[float, float]
     sampler, proposals = METHODS[method]
     settings = settings_of("digits", seed, sampler, trials=10_000, epochs=EPOCHS)
     settings = replace(settings, trials=60)  # sets the size of a generation; epochs end the exploration
-    problem, studies, lab = opened(
+    problem, studies, evaluator = opened(
         settings, folder / f"retrained-{method.replace(' ', '-')}-{seed}", proposals=proposals
     )
-    explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
+    explorer = Explorer(studies.explore, studies.storage, problem, evaluator, 0)
     while epochs_of(studies) < EXPLORE_EPOCHS and explorer.step():
         pass
     if "planned" not in studies.finals.user_attrs:
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
-    finals = Finals(studies.finals, studies.storage, problem, lab)
+    finals = Finals(studies.finals, studies.storage, problem, evaluator)
     while not all_done(studies.finals):
         finals.step()
     finalists, baselines = points_of(studies, problem)
     count = len(judged(studies.explore.get_trials(deepcopy=False)))
     print(f"{method}, seed {seed}: {count} candidates, {epochs_of(studies)} epochs", flush=True)
-    return corner_of(problem, lab), result_of(finalists, baselines, problem.objectives, problem.budget)
+    return corner_of(problem, evaluator), result_of(finalists, baselines, problem.objectives, problem.budget)
 
 
 def untrained_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -47,21 +47,21 @@ from abcost.api.search import settings_of
 from abcost.core.exponents import ExponentSet
 from abcost.crosscheck import formula_macs
 from abcost.rewrite import RewriteOptions
+from abcost.searching.evaluator import Design, Evaluator, Training, design_of, retraining
 from abcost.searching.explore import Explorer, judged
-from abcost.searching.lab import Design, Lab, Training, design_of, retraining
+from abcost.searching.halving import front
 from abcost.searching.pricing import quantities
 from abcost.searching.problem import Problem, Variant, network_graph
 from abcost.searching.proposals import first_proposals, parameters
 from abcost.searching.run import train_start, trained_slopes
-from abcost.searching.rungs import front
 from abcost.searching.settings import Settings
 from abcost.searching.space import Candidate, shape_of
 from abcost.searching.storage import sqlite_url
 from abcost.searching.studies import Studies, begin
 from abcost.searching.tried import tried
 from abcost.searching.worker import START, digest_of_starts
+from abcost.training.listener import SilentListener
 from abcost.training.recipes import configs
-from abcost.training.watch import Nobody
 from fixed_work import machine
 from search_quality import hypervolume
 
@@ -197,7 +197,7 @@ def prepared(data: str, seed: int, folder: Path) -> Stage:
             problem.start_of(size),
             [replace(step, **shape_of(size)) for step in steps],
             None,
-            Nobody(),
+            SilentListener(),
             lambda: False,
         )
     settings = replace(settings, start=digest_of_starts(problem))
@@ -232,8 +232,8 @@ def explored(stage: Stage, method: str) -> tuple[list[Measured], dict[str, Any]]
     if method != "random" and not studies.explore.get_trials(deepcopy=False):
         for candidate in first_proposals(problem.space, trained_slopes(problem), settings.trials):
             studies.explore.enqueue_trial(parameters(candidate, problem.space))
-    lab = Lab(problem, folder)
-    explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
+    evaluator = Evaluator(problem, folder)
+    explorer = Explorer(studies.explore, studies.storage, problem, evaluator, 0)
     while spent(studies, stage) < stage.share and explorer.step():
         pass
     trials = judged(studies.explore.get_trials(deepcopy=False))
@@ -251,7 +251,7 @@ def explored(stage: Stage, method: str) -> tuple[list[Measured], dict[str, Any]]
         config = retraining(problem, design, epochs=stage.epochs[-1], seed=settings.seed)
         base = problem.space.base(designs[i].candidate)
         name = f"trials/{base.key}-{stage.epochs[-1]}"
-        (found,) = lab.trained([Training(config, name, design.size, forms=(design.form,))])
+        (found,) = evaluator.trained([Training(config, name, design.size, forms=(design.form,))])
         if isinstance(found, Exception):
             raise found
         measured.append(Measured(*points[i], found[0].test_loss, found[0].test_top1))
@@ -281,24 +281,24 @@ def exponents_only(stage: Stage, checkout: Path) -> tuple[list[Measured], dict[s
         raise SystemExit(f"the search of {checkout} failed:\n{ran.stderr[-2000:]}")
     said = json.loads(ran.stdout.splitlines()[-1])
     problem = stage.problem
-    lab = Lab(problem, folder / "again")
+    evaluator = Evaluator(problem, folder / "again")
     best: list[tuple[float, list[Measured]]] = []
     for fraction in FRACTIONS:
         points = []
         for held in said["designs"]:
             slopes = {layer: ExponentSet(values) for layer, values in held["slopes"].items()}
             design = Design(slopes, None, "none", size, 16, fraction)
-            points.append(measured_again(lab, problem, design, Path(held["checkpoint"])))
+            points.append(measured_again(evaluator, problem, design, Path(held["checkpoint"])))
         kept = [points[i] for i in front([(p.luts, p.loss) for p in points])]
         best.append((hypervolume([(p.luts, p.loss) for p in kept], stage.corner), kept))
     _, measured = max(best, key=lambda pair: pair[0])
     return measured, {"trained": said["spent"] * stage.macs[size], "trainings": said["trials"]}
 
 
-def measured_again(lab: Lab, problem: Problem, design: Design, checkpoint: Path) -> Measured:
+def measured_again(evaluator: Evaluator, problem: Problem, design: Design, checkpoint: Path) -> Measured:
     """A trained checkpoint, priced and judged bit by bit."""
     config = retraining(problem, design, epochs=problem.settings.epochs[-1], seed=problem.settings.seed)
-    (found,) = lab.measured(config, checkpoint, (design.form,))
+    (found,) = evaluator.measured(config, checkpoint, (design.form,))
     rewriting = problem.rewriting(design.scale, design.slopes, design.fraction)
     graph = network_graph(config, problem.data, rewriting, checkpoint)
     cost = quantities(graph, problem.hardware_for(design.width, design.fraction))

@@ -13,7 +13,7 @@ from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.devices import FAMILIES, Device
 from abcost.accelerator.hardware import LUTS_PER_DSP
 from abcost.accelerator.memory import LUTS_PER_BLOCK
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.core.edit import Edit
 from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
@@ -147,8 +147,8 @@ def residual(channels=8, size=8, batch=1):
     return net.done()
 
 
-def organised(graph, *, without=(), width=16, **wishes):
-    return organise(graph, table(without), width=width, fraction_bits=12, wishes=Wishes(**wishes))
+def accelerator(graph, *, without=(), width=16, **goal):
+    return organise(graph, table(without), width=width, fraction_bits=12, goal=AcceleratorGoal(**goal))
 
 
 def layers(found):

@@ -42,7 +42,7 @@ REQUESTS = {
 def prepared(name):
     """The model in float64, its inputs, and its graph after all rewrites.
 
-    Slopes, biases and gains are as if trained: abcost/models/stir.py for the zoo (2**-7 … 2**2), here for `own`.
+    Slopes, biases and gains are as if trained: abcost/models/randomise.py for the zoo (2**-7 … 2**2), here for `own`.
     """
     subject = resolve(REQUESTS[name])
     if name == "own":

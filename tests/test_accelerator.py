@@ -22,7 +22,7 @@ from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.cost import CostTable
 from abcost.errors import CostError, UsageError
-from accelerators import NUMBER, WIDTH, Net, device, layers, organised, residual, table
+from accelerators import NUMBER, WIDTH, Net, accelerator, device, layers, residual, table
 
 
 def engine_of(channels, taps, positions=1, arithmetic=DotArithmetic.XNOR):
@@ -58,7 +58,7 @@ def test_a_node_before_the_first_dot_product_belongs_to_the_first_engine():
 def test_a_batch_is_one_inference():
     one, four = (engines(residual(batch=n), WIDTH) for n in (1, 4))
     assert [e.positions for e in four] == [4 * e.positions for e in one]
-    fast, slow = (organised(residual(batch=n), fps=9e8) for n in (1, 4))
+    fast, slow = (accelerator(residual(batch=n), fps=9e8) for n in (1, 4))
     assert slow.interval == 4 * fast.interval == 4 * 64
 
 
@@ -77,7 +77,7 @@ def test_network_of_linear_layers_only():
     net = Net(1, 12)
     net.linear("first", "x", 6)
     net.linear("second", "first", 4)
-    found = organised(net.done(), fps=1e6)
+    found = accelerator(net.done(), fps=1e6)
     assert {name: layer.cycles * layer.pe * layer.simd for name, layer in layers(found).items()} == {
         "first": 12 * 6,
         "second": 6 * 4,
@@ -91,7 +91,7 @@ def test_network_without_a_dot_product_is_refused():
     with pytest.raises(
         UsageError, match="no convolution or linear layer to fold; leave --device and --fps out"
     ):
-        organised(net.done(), fps=1)
+        accelerator(net.done(), fps=1)
 
 
 # folding
@@ -282,7 +282,7 @@ def test_traffic_from_outside_is_every_word_read_and_its_energy_that_of_dram():
     net.sign("sign", "x")
     net.conv("conv", "sign", 64)
     part = device(luts=30_000, blocks=1, bandwidth=1)  # of 18432 bits: half of the weights
-    found = organised(net.done(), device=part, fps=100)
+    found = accelerator(net.done(), device=part, fps=100)
     weights = 64 * 64 * 9
     assert layers(found)["conv"].weights == "external"
     assert found.external_bits == weights * 16  # again for each of 4x4 positions
@@ -295,7 +295,7 @@ def test_traffic_from_outside_is_every_word_read_and_its_energy_that_of_dram():
     assert (data["low"], data["high"]) == found.external_energy_uj
     assert "Horowitz" in data["source"]
     assert data["confidence"] == "verified"
-    assert organised(net.done(), device=device(), fps=100).to_dict()["external_energy_uj"] is None
+    assert accelerator(net.done(), device=device(), fps=100).to_dict()["external_energy_uj"] is None
 
 
 # timing
@@ -305,7 +305,7 @@ def test_latency_of_two_layers():
     net = Net(1, 2, 4, 4)
     net.conv("first", "x", 2, binary_weight=False)
     net.conv("second", "first", 2, 1, binary_weight=False)
-    found = organised(net.done(), fps=1e4)
+    found = accelerator(net.done(), fps=1e4)
     first, second = (layers(found)[name].cycles for name in ("first", "second"))
     period = found.interval / 16
     # registers of each engine: of the weight memory, behind it, of the product, the accumulator, and one in front of

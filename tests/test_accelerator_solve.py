@@ -16,20 +16,20 @@ from abcost.accelerator.devices import devices
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, foldings
 from abcost.accelerator.hardware import Fpga
-from abcost.accelerator.live import live_bits
+from abcost.accelerator.live import peak_activation_bits
 from abcost.accelerator.parts import check_target
 from abcost.accelerator.pipelined import Pipelined
 from abcost.accelerator.result import RESOURCES
 from abcost.accelerator.shared import Shared
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.cost.memory import weight_bits
 from abcost.errors import UsageError
-from accelerators import WIDTH, Net, device, layers, organised, residual, table, worth
+from accelerators import WIDTH, Net, accelerator, device, layers, residual, table, worth
 
 
 def test_resources_are_the_sum_of_the_layers():
-    found = organised(residual(), fps=1000, device=device())
+    found = accelerator(residual(), fps=1000, device=device())
     for name in RESOURCES:
         assert found.resources[name] == pytest.approx(sum(layer.resources[name] for layer in found.layers))
     assert found.resources["luts"] > 0
@@ -68,7 +68,7 @@ def test_units_of_a_binary_engine_by_hand():
 @settings(max_examples=30)
 def test_wanted_rate_is_reached_by_the_least_worth(fps):
     graph = residual(4, 4)
-    found = organised(graph, fps=fps)
+    found = accelerator(graph, fps=fps)
     if not found.fits:
         assert found.interval == max(
             min(e.cycles(f.pe, f.simd) for f in foldings(e)) for e in engines(graph, WIDTH)
@@ -110,7 +110,7 @@ def test_rungs_are_those_of_a_scan_of_all_foldings():
 def test_most_that_fits_is_the_fastest_of_all_intervals(luts, dsps, blocks):
     part = device(luts=luts, dsps=dsps, blocks=blocks)
     graph = residual(4, 4)
-    found = organised(graph, device=part)
+    found = accelerator(graph, device=part)
     architecture = Pipelined(graph, table(), width=WIDTH, fraction_bits=12, hardware=Fpga(part))
     slowest = max(e.cycles(1, 1) for e in architecture.engines)
     tried = sorted({e.cycles(f.pe, f.simd) for e in architecture.engines for f in foldings(e)})
@@ -127,7 +127,7 @@ def test_most_that_fits_is_the_fastest_of_all_intervals(luts, dsps, blocks):
 
 
 def test_limit_names_what_is_exceeded_and_where():
-    found = organised(residual(), device=device(dsps=10), fps=1e6, without=("multiply_lut",))
+    found = accelerator(residual(), device=device(dsps=10), fps=1e6, without=("multiply_lut",))
     assert not found.fits
     (dsps,) = [v for name, v in found.resources.items() if name == "dsps"]
     assert dsps <= 10
@@ -137,7 +137,7 @@ def test_limit_names_what_is_exceeded_and_where():
 
 
 def test_without_a_device_only_the_unrolled_network_is_a_limit():
-    found = organised(residual(), fps=9e8)
+    found = accelerator(residual(), fps=9e8)
     assert found.limit == (
         f"at most {100e6 / 64:.6g} frames per second at 100 MHz: fully unrolled, stem needs 64 cycles"
     )
@@ -146,7 +146,7 @@ def test_without_a_device_only_the_unrolled_network_is_a_limit():
 def test_unknown_figures_are_neither_fit_nor_zero():
     """Without any popcount; unrolled, too, a binary product has one."""
     without = ("accumulate", "masked_popcount", "plain_popcount", "xnor_popcount")
-    found = organised(residual(), device=device(), fps=10, without=without)
+    found = accelerator(residual(), device=device(), fps=10, without=without)
     assert (found.fits, found.resources["luts"], found.utilisation["luts"]) == (False, None, None)
     missing = found.to_dict()["missing"]
     lacking = sorted({line.split()[0] for line in missing})
@@ -156,13 +156,13 @@ def test_unknown_figures_are_neither_fit_nor_zero():
     assert found.refusal == (
         f"whether it fits is unknown: the table lacks LUTs, flip-flops or DSPs of {', '.join(lacking)}"
     )
-    fastest = organised(residual(), device=device(), without=without)  # at another folding
+    fastest = accelerator(residual(), device=device(), without=without)  # at another folding
     assert not fastest.fits
     assert fastest.refusal.startswith("whether it fits is unknown: the table lacks ")
 
 
 def test_utilisation_of_what_a_device_lacks_is_unknown():
-    found = organised(residual(), device=device(uram=0), fps=10)
+    found = accelerator(residual(), device=device(uram=0), fps=10)
     assert found.utilisation["uram"] is None
     assert found.utilisation["luts"] == found.resources["luts"] / 10**6
 
@@ -170,7 +170,7 @@ def test_utilisation_of_what_a_device_lacks_is_unknown():
 @given(st.lists(st.floats(1, 1.5e6), min_size=2, max_size=6))
 @settings(max_examples=20)
 def test_raising_the_rate_never_makes_it_cheaper(rates):
-    made = [organised(residual(6, 4), fps=rate) for rate in sorted(rates)]
+    made = [accelerator(residual(6, 4), fps=rate) for rate in sorted(rates)]
     for slow, fast in pairwise(made):
         assert worth(fast) >= worth(slow)
         assert fast.resources["luts"] >= slow.resources["luts"]
@@ -190,9 +190,9 @@ def a_bigger_device_never_gives_less(kind, bandwidth, small, more):
     names = ("luts", "dsps", "blocks", "uram", "lutram")
     graph = residual(8, 8)
     part = device(**dict(zip(names, small, strict=True)), bandwidth=bandwidth)
-    little = organised(graph, device=part, kind=kind)
+    little = accelerator(graph, device=part, kind=kind)
     total = [a + b for a, b in zip(small, more, strict=True)]
-    large = organised(
+    large = accelerator(
         graph, device=device(**dict(zip(names, total, strict=True)), bandwidth=bandwidth), kind=kind
     )
     if not little.over:
@@ -216,7 +216,7 @@ def test_of_many_devices_a_bigger_one_never_gives_less(kind, bandwidth, small, m
 
 
 def test_without_a_wanted_rate_the_refusal_is_what_limits():
-    found = organised(residual(), device=device(luts=1))
+    found = accelerator(residual(), device=device(luts=1))
     assert not found.fits
     assert found.refusal == found.limit
     assert found.limit.startswith("nothing fits: even the smallest folding exceeds the device: ")
@@ -245,7 +245,7 @@ SETS = [
 
 @pytest.mark.parametrize("kind", ["pipelined", "shared"])
 def test_more_exponents_and_wider_spans_cost_more(kind):
-    luts = [organised(chain_of(chosen), fps=1000, kind=kind).resources["luts"] for chosen in SETS]
+    luts = [accelerator(chain_of(chosen), fps=1000, kind=kind).resources["luts"] for chosen in SETS]
     assert luts == sorted(set(luts))
 
 
@@ -274,8 +274,8 @@ def test_shared_time_is_the_sum_over_layers_and_takes_less():
     for name in "abcdefgh":
         last = net.conv(name, net.sign(f"sign_{name}", last), 16)
     graph = net.done()
-    shared = organised(graph, fps=50, kind="shared")
-    pipelined = organised(graph, fps=50)
+    shared = accelerator(graph, fps=50, kind="shared")
+    pipelined = accelerator(graph, fps=50)
     engine, *each = shared.layers
     assert shared.interval == sum(layer.cycles for layer in each) == shared.latency
     assert shared.fps >= 50
@@ -303,7 +303,7 @@ def test_shared_engine_selects_among_the_exponents_of_all_layers():
 def test_activations_of_a_residual_block_are_kept_together():
     graph = residual(channels=8, size=8)
     # while the stem runs: the input, its result for the addition, and the signs of it
-    assert live_bits(graph, WIDTH) == 3 * 64 * 16 + 8 * 64 * 16 + 8 * 64
+    assert peak_activation_bits(graph, WIDTH) == 3 * 64 * 16 + 8 * 64 * 16 + 8 * 64
     net = Net(1, 1, 8, 8)
     net.conv("stem", "x", 8, binary_weight=False)
     net.sign("sign", "stem")
@@ -311,7 +311,7 @@ def test_activations_of_a_residual_block_are_kept_together():
     net.conv("wide", "conv", 8, binary_weight=False)
     net.add("add", OpKind.ADD, net.shapes["stem"], ["wide", "stem"])
     # while `wide` runs: the stem's result is still kept, with 8 bits (2 * 72 - 72 and a sign) of `conv`, and the sum
-    assert live_bits(net.done(), WIDTH) == 8 * 64 * (16 + 8 + 16)
+    assert peak_activation_bits(net.done(), WIDTH) == 8 * 64 * (16 + 8 + 16)
 
 
 def test_shared_weights_are_padded_to_the_array():
@@ -326,11 +326,11 @@ def test_shared_weights_are_padded_to_the_array():
         assert stored[1].bits >= sum(weight_bits(graph.node(name), WIDTH) for name in ("conv", "last"))
 
 
-# wishes
+# goals
 
 
 @pytest.mark.parametrize(
-    ("wishes", "reason"),
+    ("goal", "reason"),
     [
         ({}, "an accelerator needs --device, --fps, or both"),
         ({"fps": 0}, r"--fps must be at least 1e-06 and below 1e9, got 0$"),
@@ -339,9 +339,9 @@ def test_shared_weights_are_padded_to_the_array():
         ({"fps": 1, "kind": "systolic"}, "--organisation 'systolic' is unknown; choose pipelined or shared"),
     ],
 )
-def test_wishes_that_make_no_sense(wishes, reason):
+def test_wishes_that_make_no_sense(goal, reason):
     with pytest.raises(UsageError, match=reason):
-        Wishes(**wishes)
+        AcceleratorGoal(**goal)
 
 
 def test_tables_and_devices_of_different_families_are_refused():
@@ -360,7 +360,11 @@ def test_tables_and_devices_of_different_families_are_refused():
 
 def test_ice40_part_with_a_table_of_its_own():
     found = organise(
-        residual(4, 4), table(), width=WIDTH, fraction_bits=12, wishes=Wishes(devices()["iCE40UP5K"], fps=30)
+        residual(4, 4),
+        table(),
+        width=WIDTH,
+        fraction_bits=12,
+        goal=AcceleratorGoal(devices()["iCE40UP5K"], fps=30),
     )
     data = found.to_dict()
     assert (found.fits, data["memory_block"]) == (True, "EBR 4k")

@@ -20,9 +20,9 @@ from abcost.nn.integer_conv import MULTIPLIES_BYTES, convolve_signs
 from abcost.nn.small_maps import convolve_taps
 from abcost.training import run, runtime
 from abcost.training.config import Config
+from abcost.training.context import RunContext
 from abcost.training.runtime import start
 from abcost.training.side_by_side import Run, train_side_by_side
-from abcost.training.surroundings import Surroundings
 from training import Losses, noise
 
 ROUNDING = 2**-8  # of a number to 8 significant bits, relative to it, at most
@@ -207,9 +207,9 @@ TIMES = {"seconds", "images_per_second"}
 
 def trained(config, folder, monkeypatch, **more):
     monkeypatch.setattr(run, "load", lambda *_, **__: noise(64, classes=10))
-    watch = Losses()
-    run.train([config], folder, watch=watch, **more)
-    return watch.losses
+    listener = Losses()
+    run.train([config], folder, listener=listener, **more)
+    return listener.losses
 
 
 def log(folder):
@@ -260,8 +260,8 @@ def test_stopped_and_gone_on_with_to_the_bit(tmp_path, monkeypatch):
     whole = trained(CONFIG, tmp_path / "whole", monkeypatch)
     first, second = Stopping(), Losses()
     with pytest.raises(KeyboardInterrupt):
-        run.train([CONFIG], tmp_path / "stopped", watch=first, stop=first.stop)
-    run.train([CONFIG], tmp_path / "stopped", resume=True, watch=second)
+        run.train([CONFIG], tmp_path / "stopped", listener=first, stop=first.stop)
+    run.train([CONFIG], tmp_path / "stopped", resume=True, listener=second)
     assert (len(first.losses), len(whole)) == (6, 8)
     assert first.losses + second.losses == whole
     assert log(tmp_path / "stopped") == log(tmp_path / "whole")
@@ -313,12 +313,12 @@ def test_the_bits_do_not_depend_on_what_stands_beside(width, tmp_path, monkeypat
             folder.mkdir()
             own = replace(config, seed=seed)
             runs.append(
-                Run(own, Surroundings(start(own), noise(64, seed=seed), folder, Losses(), lambda: False))
+                Run(own, RunContext(start(own), noise(64, seed=seed), folder, Losses(), lambda: False))
             )
         train_side_by_side(runs)
         for each in runs:
-            losses[name, each.config.seed] = each.around.watch.losses
-            states[name, each.config.seed] = read_checkpoint(each.around.folder / "last.pt").tensors
+            losses[name, each.config.seed] = each.context.listener.losses
+            states[name, each.config.seed] = read_checkpoint(each.context.folder / "last.pt").tensors
     for one, other in ((("three", 0), ("two", 0)), (("three", 2), ("two", 2)), (("three", 0), ("one", 0))):
         assert losses[one] == losses[other]
         assert all(torch.equal(tensor, states[other][name]) for name, tensor in states[one].items())

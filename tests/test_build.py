@@ -14,7 +14,7 @@ import torch
 
 import fake_nextpnr
 from abcost.accelerator.devices import device
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.circuit.make import Form, make_circuit
 from abcost.circuit.project import files_of, write_circuit
 from abcost.circuit.simulate import Ends, expected_logits, find_simulator, simulate_images, trace_image
@@ -59,8 +59,8 @@ def made(name="residual", *, fps=50_000.0, form=WIDE, clock_mhz=100.0, count=4):
     subject = resolve(REQUESTS[name])
     shape = subject.inputs[0].shape[1:]
     images = torch.randn((count, *shape), generator=torch.Generator().manual_seed(2))
-    wishes = Wishes(device("lfe5u-85f"), fps, clock_mhz, weights="on-chip")
-    circuit = make_circuit(subject, images, wishes, "fpga-ecp5", form)
+    goal = AcceleratorGoal(device("lfe5u-85f"), fps, clock_mhz, weights="on-chip")
+    circuit = make_circuit(subject, images, goal, "fpga-ecp5", form)
     return circuit, images, expected_logits(subject, circuit.rewriting, form.width, images)
 
 

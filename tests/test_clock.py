@@ -13,7 +13,7 @@ import pytest
 from abcost.accelerator.clock import Delays, leaf_for, timed_for
 from abcost.accelerator.devices import device
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.accelerator.spread import SPREADS, Spread
 from abcost.cli import run
 from abcost.cost.organisation import Unit
@@ -64,15 +64,19 @@ def timed(without=()):
         return CostTable.load(str(path))
 
 
-def organised(without=(), **wishes):
+def accelerator(without=(), **goal):
     return organise(
-        residual(), timed(without), width=WIDTH, fraction_bits=12, wishes=Wishes(**{"fps": 1000, **wishes})
+        residual(),
+        timed(without),
+        width=WIDTH,
+        fraction_bits=12,
+        goal=AcceleratorGoal(**{"fps": 1000, **goal}),
     )
 
 
 def test_the_slowest_unit_sets_the_clock():
     """A multiplier of 7 ns is slower than any other unit: 8-bit adders 2.8, accumulators 4, leaves at most 10."""
-    found = organised(clock_mhz=130)  # 7.7 ns: leaves of (7.7 - 2) * 4 = 22 bits, 4 inputs in 7 ns
+    found = accelerator(clock_mhz=130)  # 7.7 ns: leaves of (7.7 - 2) * 4 = 22 bits, 4 inputs in 7 ns
     assert found.fmax.value == pytest.approx(1000 / 7)
     assert (found.fmax.low, found.fmax.high) == pytest.approx((1000 / (1.2 * 7), 1000 / (0.9 * 7)))
     assert "multiply" in found.fmax.limited_by
@@ -81,27 +85,27 @@ def test_the_slowest_unit_sets_the_clock():
 
 
 def test_a_clock_that_is_not_met_is_no_fit_and_says_what_limits_it():
-    found = organised(clock_mhz=150)
+    found = accelerator(clock_mhz=150)
     assert (found.clock_met, found.fits) == (False, False)
     assert found.refusal.startswith("a clock of 150 MHz is not met: 142.9 MHz (119 to 158.7), limited by ")
     assert "multiply" in found.refusal
 
 
 def test_the_fastest_clock_is_that_of_the_slowest_unit():
-    found = organised(fastest=True)
+    found = accelerator(fastest=True)
     assert found.clock_mhz == pytest.approx(1000 / 7)
     assert found.clock_met is True
 
 
 def test_a_unit_without_a_delay_makes_the_clock_unknown():
-    found = organised(without=("multiply",), clock_mhz=150)
+    found = accelerator(without=("multiply",), clock_mhz=150)
     assert (found.fmax.value, found.fmax.missing, found.clock_met) == (None, ("multiply",), None)
     assert found.fits  # as far as it is known
 
 
 def test_a_table_without_delays_knows_no_clock():
     plain = organise(
-        residual(), table(), width=WIDTH, fraction_bits=12, wishes=Wishes(fps=1000, clock_mhz=9000)
+        residual(), table(), width=WIDTH, fraction_bits=12, goal=AcceleratorGoal(fps=1000, clock_mhz=9000)
     )
     assert (plain.fmax, plain.clock_met) == (None, None)
 
@@ -111,7 +115,11 @@ def test_delays_of_a_slower_process_are_not_those_of_a_device():
     ice40 = CostTable.load("fpga-ice40")
     up5k, hx8k = (
         organise(
-            residual(4, 4), ice40, width=WIDTH, fraction_bits=12, wishes=Wishes(device(name), 30.0, 10.0)
+            residual(4, 4),
+            ice40,
+            width=WIDTH,
+            fraction_bits=12,
+            goal=AcceleratorGoal(device(name), 30.0, 10.0),
         )
         for name in ("iCE40UP5K", "iCE40HX8K")
     )

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from abcost.data import DATA, load
-from abcost.data.cut import hold_out
+from abcost.data.augment import Moves, draw
 from abcost.data.memory import MemorySplit
-from abcost.data.moves import Moves, draw
+from abcost.data.split import hold_out
 from abcost.errors import DataError, MissingExtra, UnknownName, UsageError
 
 MEAN = np.array([0.485, 0.456, 0.406]).reshape(3, 1, 1)

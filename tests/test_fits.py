@@ -23,15 +23,15 @@ from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import in_luts, within_dsps
 from abcost.accelerator.not_included import not_included
 from abcost.accelerator.placing import Places, place
-from abcost.accelerator.result import BANDWIDTH, Prices
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.result import BANDWIDTH, UnitCosts
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.accelerator.variants import Variants, offering, slope_nodes
 from abcost.core.edit import Edit
 from abcost.cost.bundled import cost_models_dir
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 from abcost.errors import UsageError
-from accelerators import WIDTH, Net, device, organised, residual, table
+from accelerators import WIDTH, Net, accelerator, device, residual, table
 
 WEIGHTS = Memory("weights", 36, 512, 512)  # one block, or 512 * 36 / 57 = 324 LUTs
 BUFFER = Memory("line buffer", 36, 320, 0)  # one block, or 5 * 36 = 180 LUTs
@@ -174,7 +174,7 @@ def streamed(bandwidth):
     net = Net(1, 64, 4, 4)
     net.sign("sign", "x")
     net.conv("conv", "sign", 64)
-    return organised(net.done(), device=device(luts=30_000, blocks=1, bandwidth=bandwidth), fps=100)
+    return accelerator(net.done(), device=device(luts=30_000, blocks=1, bandwidth=bandwidth), fps=100)
 
 
 def test_bandwidth_is_weights_times_frames_per_second():
@@ -198,7 +198,7 @@ def test_too_much_bandwidth_does_not_fit_and_says_so():
         part = device(
             luts=30_000, bandwidth=bandwidth
         )  # unrolled the weights were constants, and 73,728 LUTs
-        return organised(net.done(), device=part, fps=1, weights="external")
+        return accelerator(net.done(), device=part, fps=1, weights="external")
 
     rate = made(1.0).fps
     needed = 64 * 576 * 16 * rate / 8e9
@@ -220,7 +220,7 @@ def test_as_fast_as_the_memory_outside_allows():
     net.conv("conv", "sign", 64, 1)
     for bandwidth, interval in ((0.1, 8192), (0.2, 4096)):
         part = device(luts=4000, bandwidth=bandwidth)  # unrolled they were constants, and 5056 LUTs
-        found = organised(net.done(), device=part, weights="external")
+        found = accelerator(net.done(), device=part, weights="external")
         assert (found.interval, found.bandwidth_gb_s) == (interval, pytest.approx(bandwidth))
         assert "GB/s from outside" in found.limit
 
@@ -229,10 +229,12 @@ def test_weights_outside_need_a_memory_there():
     with pytest.raises(
         UsageError, match=r"--weights external: mine has no memory outside; .* bandwidth_gb_s"
     ):
-        Wishes(device(), weights="external")
+        AcceleratorGoal(device(), weights="external")
     with pytest.raises(UsageError, match=r"--weights 'outside' is unknown; choose on-chip or external"):
-        Wishes(device(), weights="outside")
-    assert organised(residual(), fps=100, weights="external").external_bits > 0  # no device: nothing to check
+        AcceleratorGoal(device(), weights="outside")
+    assert (
+        accelerator(residual(), fps=100, weights="external").external_bits > 0
+    )  # no device: nothing to check
 
 
 # multipliers
@@ -248,10 +250,10 @@ def real(channels):
 def test_multipliers_go_to_luts_one_by_one_as_dsps_run_out():
     """Unrolled 4 x 4 and 4 x 4 products: 32 multipliers, of one DSP and a LUT, or of 16 * 16 LUTs."""
     graph = real(4)
-    full = organised(graph, device=device(dsps=32))
+    full = accelerator(graph, device=device(dsps=32))
     assert (full.resources["dsps"], full.lut_multipliers) == (32, {})
     for dsps in (31, 20, 1, 0):
-        found = organised(graph, device=device(dsps=dsps))
+        found = accelerator(graph, device=device(dsps=dsps))
         assert found.fits
         assert found.interval == full.interval
         assert found.resources["dsps"] == dsps
@@ -259,19 +261,19 @@ def test_multipliers_go_to_luts_one_by_one_as_dsps_run_out():
         assert found.resources["luts"] - full.resources["luts"] == (32 - dsps) * (16 * 16 - 1)
         by_layer = {layer["name"]: layer["lut_multipliers"] for layer in found.to_dict()["layers"]}
         assert {name: n for name, n in by_layer.items() if n} == found.lut_multipliers
-    shared = organised(graph, device=device(dsps=1), kind="shared")
+    shared = accelerator(graph, device=device(dsps=1), kind="shared")
     assert shared.fits
     assert shared.resources["dsps"] <= 1
 
 
 def test_without_the_law_of_a_lut_multiplier_dsps_are_what_limits():
-    found = organised(real(4), device=device(dsps=31), without=("multiply_lut",))
+    found = accelerator(real(4), device=device(dsps=31), without=("multiply_lut",))
     assert found.lut_multipliers == {}
     assert "of 31 DSP slices" in found.limit
 
 
 def test_those_that_take_fewest_luts_per_dsp_go_first():
-    prices = Prices(table())
+    prices = UnitCosts(table())
     groups = [[Unit("multiply", 3, 16)], [Unit("multiply", 2, 8), Unit("add", 1, 8)], [Unit("prelu", 1, 4)]]
     after = within_dsps(groups, prices, 2)  # 6 DSPs: the PReLU's 16 + 4 - 4 LUTs, 8 * 8 = 64 twice, 256
     assert [in_luts(group) for group in after] == [1, 2, 1]
@@ -331,30 +333,30 @@ def test_registers_that_no_lut_feeds_are_lone():
 def test_a_part_with_logic_cells_is_full_before_its_luts_are():
     """Cells, not LUTs, must have a place: 5 % more than 1.03 L and the flip-flops that no LUT feeds."""
     graph = residual(4, 4)
-    fitting = organised(graph, device=device(family="iCE40", luts=10**6), fps=1000)
+    fitting = accelerator(graph, device=device(family="iCE40", luts=10**6), fps=1000)
     luts, cells = fitting.resources["luts"], fitting.to_dict()["logic_cells"]
     lone = sum(unit.count * unit.width for layer in fitting.layers for unit in layer.units if unit.lone)
     value = max(1.03 * luts + lone, fitting.resources["ffs"])
     assert cells["value"] == pytest.approx(value)
     assert (cells["low"], cells["high"]) == pytest.approx((0.95 * value, 1.05 * value))
     exact = math.ceil(cells["high"])
-    assert organised(graph, device=device(family="iCE40", luts=exact, blocks=10**4), fps=1000).fits
-    short = organised(graph, device=device(family="iCE40", luts=exact - 1), fps=1000)
+    assert accelerator(graph, device=device(family="iCE40", luts=exact, blocks=10**4), fps=1000).fits
+    short = accelerator(graph, device=device(family="iCE40", luts=exact - 1), fps=1000)
     assert not short.fits or short.to_dict()["logic_cells"]["high"] <= exact - 1  # by another folding
-    tiny = organised(graph, device=device(family="iCE40", luts=50))
+    tiny = accelerator(graph, device=device(family="iCE40", luts=50))
     assert " of 50 logic cells (" in tiny.limit
-    assert organised(graph, device=device(), fps=1000).to_dict()["logic_cells"] is None
+    assert accelerator(graph, device=device(), fps=1000).to_dict()["logic_cells"] is None
 
 
 def test_utilisation_of_logic_cells_is_not_that_of_luts():
-    found = organised(residual(4, 4), device=device(family="iCE40", luts=10**4), fps=1000)
+    found = accelerator(residual(4, 4), device=device(family="iCE40", luts=10**4), fps=1000)
     assert found.utilisation["luts"] == found.to_dict()["logic_cells"]["value"] / 10**4
 
 
 # candidates of a search
 
 
-def many(graph, wishes):
+def many(graph, goal):
     nodes = slope_nodes(graph)
     sets = [(-1,), (-1, -3), (-2, -4, 0), (1, -5)]
     variants = Variants(
@@ -362,7 +364,7 @@ def many(graph, wishes):
         table(),
         width=WIDTH,
         fraction_bits=12,
-        wishes=wishes,
+        goal=goal,
         layers=[n.layer for n in nodes],
         sets=sets,
     )
@@ -382,7 +384,7 @@ def network(exponents=((-1,), (-1,))):
 
 
 @pytest.mark.parametrize(
-    ("part", "wishes"),
+    ("part", "goal"),
     [
         ({"dsps": 3}, {"fps": 1e5}),
         ({"dsps": 5, "luts": 5000}, {}),
@@ -395,12 +397,12 @@ def network(exponents=((-1,), (-1,))):
     ],
 )
 @pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
-def test_candidates_are_organised_as_the_whole_analysis_does(part, wishes, share):
+def test_candidates_are_organised_as_the_whole_analysis_does(part, goal, share):
     """One candidate in so many, or all."""
-    found, sets = many(network(), Wishes(device(**part), **wishes))
+    found, sets = many(network(), AcceleratorGoal(device(**part), **goal))
     assert any(found.fits[::share])
     for index, chosen in list(enumerate(sets))[::share]:
-        made = organised(offered(network(), chosen), device=device(**part), **wishes)
+        made = accelerator(offered(network(), chosen), device=device(**part), **goal)
         assert bool(found.fits[index]) == made.fits
         if not made.fits:
             continue
@@ -424,7 +426,7 @@ def offered(graph, chosen):
 
 
 def test_what_is_not_included_is_listed_with_every_device():
-    found = organised(residual(), device=device(), fps=100).to_dict()
+    found = accelerator(residual(), device=device(), fps=100).to_dict()
     assert found["not_included"] == list(not_included(silicon=False))
     assert {"DMA", "converters", "host", "clock"} <= {
         w for text in not_included(silicon=False) for w in text.replace(",", "").split()

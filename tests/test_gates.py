@@ -7,7 +7,7 @@ import torch
 
 from abcost.accelerator.energy import flip_flops, units_energy
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import Prices
+from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.energy import memory_energy
 from abcost.accelerator.silicon.memories import REGISTERS, ROM, Held
 from abcost.cost import CostTable
@@ -18,7 +18,7 @@ from abcost.rtl.unit import build
 
 
 def area(table, *units):
-    return Prices(table).total(units)["area_um2"]
+    return UnitCosts(table).total(units)["area_um2"]
 
 
 def test_a_multiplier_of_gates_takes_what_its_factors_need():
@@ -30,7 +30,7 @@ def test_a_multiplier_of_gates_takes_what_its_factors_need():
 
 
 def test_a_block_of_an_fpga_has_one_size():
-    prices = Prices(CostTable.load("fpga-ecp5"))
+    prices = UnitCosts(CostTable.load("fpga-ecp5"))
     assert prices.total([Unit("multiply", 2, 16, gates=product_of(9, 4))]) == prices.total(
         [Unit("multiply", 2, 16)]
     )

@@ -114,7 +114,7 @@ class Transforms:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("abcost.data.crops.require", lambda *_: Transforms)
+    monkeypatch.setattr("abcost.data.imagenet_augment.require", lambda *_: Transforms)
     for name in ("a", "b"):
         for number in range(3):
             (tmp_path / name).mkdir(exist_ok=True)

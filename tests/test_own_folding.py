@@ -10,11 +10,11 @@ import pytest
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.folding_file import read_folding
 from abcost.accelerator.own_folding import Given, OwnFolding, layer_keys
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.cli import run
 from abcost.core.kinds import OpKind
 from abcost.errors import AbcostError, UsageError
-from accelerators import Net, device, layers, organised, residual
+from accelerators import Net, accelerator, device, layers, residual
 
 DATA = Path(__file__).parent / "data"
 CNV = (f"{DATA / 'finn_cnv.py'}:cnv", "--input-size", "1x3x32x32")
@@ -36,10 +36,10 @@ def nodes(*folded):
 
 def test_layers_are_folded_as_given_and_the_rest_is_found():
     """stem 8 x 27 products a position, conv 8 x 72, last 8 x 8, at 8 x 8 positions."""
-    found = organised(residual(), device=device(), fps=1e5, folding=own(conv=(2, 36)))
+    found = accelerator(residual(), device=device(), fps=1e5, folding=own(conv=(2, 36)))
     mine = layers(found)
     assert (mine["conv"].pe, mine["conv"].simd, mine["conv"].cycles) == (2, 36, 64 * 4 * 2)
-    free = layers(organised(residual(), device=device(), fps=1e5))
+    free = layers(accelerator(residual(), device=device(), fps=1e5))
     assert {n: (mine[n].pe, mine[n].simd) for n in ("stem", "last")} == {
         n: (free[n].pe, free[n].simd) for n in ("stem", "last")
     }
@@ -48,27 +48,27 @@ def test_layers_are_folded_as_given_and_the_rest_is_found():
         "given": ["conv"],
         "found": ["stem", "last"],
     }
-    assert organised(residual(), device=device()).to_dict()["folding"] is None
+    assert accelerator(residual(), device=device()).to_dict()["folding"] is None
 
 
 def test_a_folding_limits_the_frames_and_is_named_as_the_limit():
-    found = organised(residual(), device=device(), folding=own(conv=(1, 1)))
+    found = accelerator(residual(), device=device(), folding=own(conv=(1, 1)))
     assert found.interval == 64 * 8 * 72
     assert f"folded as given, conv needs {64 * 8 * 72:,} cycles" in found.limit
-    slow = organised(residual(), device=device(), fps=1e4, folding=own(conv=(1, 1)))
+    slow = accelerator(residual(), device=device(), fps=1e4, folding=own(conv=(1, 1)))
     assert not slow.fits
     assert "10000 frames per second at 100 MHz are not reached" in slow.refusal
 
 
 def test_a_whole_folding_that_exceeds_the_device_is_the_one_that_was_given():
     folding = own(stem=(8, 27), conv=(8, 72), last=(8, 8))
-    found = organised(residual(), device=device(luts=100), folding=folding)
+    found = accelerator(residual(), device=device(luts=100), folding=folding)
     assert (found.interval, found.fits) == (64, False)
     assert found.limit.startswith("nothing fits: the folding given exceeds the device: ")
 
 
 def test_nodes_of_finn_are_layers_in_the_order_of_execution():
-    found = layers(organised(residual(), device=device(), folding=nodes((4, 9), (2, 36), (8, 1))))
+    found = layers(accelerator(residual(), device=device(), folding=nodes((4, 9), (2, 36), (8, 1))))
     assert {name: (x.pe, x.simd) for name, x in found.items()} == {
         "stem": (4, 9),
         "conv": (2, 36),
@@ -106,7 +106,7 @@ def test_a_layer_that_is_run_twice_has_two_names():
 )
 def test_a_folding_that_a_layer_cannot_have_is_refused(folding, reason):
     with pytest.raises(AbcostError) as error:
-        organised(residual(), device=device(), folding=folding)
+        accelerator(residual(), device=device(), folding=folding)
     assert reason in str(error.value)
 
 
@@ -115,12 +115,12 @@ def test_a_dot_product_wider_than_what_was_measured_is_refused():
     net.sign("sign", "x")
     net.conv("conv", "sign", 4)
     with pytest.raises(UsageError, match="conv: SIMD 2304 is more than 1152, the widest that is priced"):
-        organised(net.done(), device=device(), folding=own(conv=(1, 2304)))
+        accelerator(net.done(), device=device(), folding=own(conv=(1, 2304)))
 
 
 def test_one_engine_for_all_layers_has_no_folding_of_each():
     with pytest.raises(UsageError, match="--organisation shared has one engine for all layers: leave one"):
-        Wishes(device(), kind="shared", folding=own(conv=(1, 1)))
+        AcceleratorGoal(device(), kind="shared", folding=own(conv=(1, 1)))
 
 
 def test_depthwise_layers_are_vvau():
@@ -130,7 +130,7 @@ def test_depthwise_layers_are_vvau():
     graph = net.done()
     assert [node.kind for node in graph if node.kind is OpKind.CONV] == [OpKind.CONV] * 2
     given = (Given("VVAU_rtl_0", Folding(2, 3), True), Given("MVAU_rtl_0", Folding(4, 2), False))
-    found = organised(graph, device=device(), folding=OwnFolding("f", given, in_order=True))
+    found = accelerator(graph, device=device(), folding=OwnFolding("f", given, in_order=True))
     assert [(x.name, x.pe, x.simd, x.depthwise) for x in found.layers] == [
         ("deep", 2, 3, True),
         ("wide", 4, 2, False),

@@ -123,7 +123,7 @@ DEVICE = ["--device", "lfe5u-85f", "--fps", "1000"]
 
 
 def test_all_engines_as_the_accelerator_is_priced(tmp_path, capsys):
-    """A folder each, folded as `analyze` says for the same wishes; each is simulated."""
+    """A folder each, folded as `analyze` says for the same goal; each is simulated."""
     need_simulator()
     out = tmp_path / "all"
     assert run([*CALL, *DEVICE, "--simulate", "--out", str(out)]) == 0

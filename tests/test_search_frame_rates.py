@@ -72,7 +72,7 @@ def quantities_at_most(found):
     """Frames per second of the most parallel engines: those of a rate that cannot be reached."""
     hardware = found.hardware_for(fps=1e8)
     graph = network_graph(found.config, found.data, found.rewriting())
-    return quantities(graph, replace(hardware, wishes=replace(hardware.wishes, fps=1e8)))["fps"]
+    return quantities(graph, replace(hardware, goal=replace(hardware.goal, fps=1e8)))["fps"]
 
 
 def test_whole(tmp_path, capsys):

@@ -15,11 +15,12 @@ from optuna.trial import TrialState
 from abcost.api.search import settings_of
 from abcost.cli import run as cli
 from abcost.errors import UsageError
-from abcost.searching import heartbeat, storage
+from abcost.searching import heartbeats as heartbeat
+from abcost.searching import storage
 from abcost.searching.claim import held_group
+from abcost.searching.evaluator import Evaluator
 from abcost.searching.explore import Explorer, judged
 from abcost.searching.finals import Finals, all_done, enqueue, plan, results
-from abcost.searching.lab import Lab
 from abcost.searching.problem import Problem
 from abcost.searching.proposals import first_proposals, parameters
 from abcost.searching.run import exponents_of_start
@@ -77,11 +78,11 @@ def opened(
     if not studies.explore.get_trials(deepcopy=False):
         for candidate in first_proposals(problem.space, exponents_of_start(problem.start), trials):
             studies.explore.enqueue_trial(parameters(candidate, problem.space))
-    return problem, studies, Lab(problem, folder, stop)
+    return problem, studies, Evaluator(problem, folder, stop)
 
 
-def explored(problem, studies, lab):
-    explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
+def explored(problem, studies, evaluator):
+    explorer = Explorer(studies.explore, studies.storage, problem, evaluator, 0)
     while explorer.step():
         pass
     found = [
@@ -95,10 +96,10 @@ def explored(problem, studies, lab):
 def test_transactions_of_a_candidate(init, tmp_path, monkeypatch):
     """What workers wait for each other for: 4 to take it, 1 to end it, and a few of each group."""
     monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 1e6)  # which would add some on a slow machine
-    problem, studies, lab = opened(tmp_path, init, group=4, sampler="random", trials=8, keep=1.0)
+    problem, studies, evaluator = opened(tmp_path, init, group=4, sampler="random", trials=8, keep=1.0)
     begun = []
     sqlalchemy.event.listen(studies.storage.engine, "begin", begun.append)
-    found = explored(problem, studies, lab)
+    found = explored(problem, studies, evaluator)
     assert len(found) >= 8
     assert len(begun) <= 10 * len(found)
 
@@ -139,19 +140,19 @@ def test_gradients_in_bfloat16_and_a_worker_that_has_none(init, tmp_path, monkey
     """Side by side as in float32; a worker on another processor is refused before it takes a trial."""
     monkeypatch.setattr(runtime, "MULTIPLIES_BFLOAT16", True)
     asked = {"group": 4, "sampler": "random", "keep": 1.0, "trials": 4, "precision": "bf16-backward"}
-    problem, studies, lab = opened(tmp_path, init, **asked)
+    problem, studies, evaluator = opened(tmp_path, init, **asked)
     monkeypatch.setattr(runtime, "MULTIPLIES_BFLOAT16", False)
     with pytest.raises(UsageError, match="this processor has no products of bfloat16"):
         work(studies, tmp_path, 0, lambda: False)
     assert not {t.state for t in studies.explore.get_trials(deepcopy=False)} - {TrialState.WAITING}
     monkeypatch.setattr(runtime, "MULTIPLIES_BFLOAT16", True)
-    found = explored(problem, studies, lab)
+    found = explored(problem, studies, evaluator)
     assert [end for _, end, _ in found] == ["evaluated"] * 4
     assert all(0 < loss < 5 for _, _, rungs in found for loss in rungs)  # chance is log(10) = 2.3
 
 
-def explored_again(problem, studies, lab):
-    explorer = Explorer(studies.explore, studies.storage, problem, lab, 1)
+def explored_again(problem, studies, evaluator):
+    explorer = Explorer(studies.explore, studies.storage, problem, evaluator, 1)
     while explorer.step():
         pass
     trials = studies.explore.get_trials(deepcopy=False)
@@ -168,10 +169,10 @@ def test_finals_are_those_of_one_by_one(init, tmp_path):
     found = {}
     for group in (1, 8):
         asked = {"group": group, "sampler": "random", "trials": 2, "seeds": 1, "epochs": 1}
-        problem, studies, lab = opened(tmp_path / str(group), init, **asked)
-        explored(problem, studies, lab)
+        problem, studies, evaluator = opened(tmp_path / str(group), init, **asked)
+        explored(problem, studies, evaluator)
         enqueue(studies.finals, plan(studies.explore.get_trials(deepcopy=False), problem))
-        finals = Finals(studies.finals, studies.storage, problem, lab)
+        finals = Finals(studies.finals, studies.storage, problem, evaluator)
         while not all_done(studies.finals):
             assert finals.step()
         found[group] = {name: [j.loss for j in of] for name, of in results(studies.finals).items()}

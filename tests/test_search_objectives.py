@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from abcost.api.search import settings_of
 from abcost.cli import run as cli
 from abcost.searching.budget import Budget
-from abcost.searching.lab import Design, Judged
+from abcost.searching.evaluator import Design, Evaluation
 from abcost.searching.objectives import all_low, judge_of, parse_objectives, priced
 from abcost.searching.points import Point, noise_of, result_of
 from abcost.training.recipes import configs
@@ -54,7 +54,7 @@ def test_objectives_that_make_no_sense(init, tmp_path, capfd, text, reason):
 
 
 def point(name, luts, energy, loss, top1):
-    judged = Judged(loss, top1, loss, top1, (0.0, 1.0), 100, {}, Path("x.pt"))
+    judged = Evaluation(loss, top1, loss, top1, (0.0, 1.0), 100, {}, Path("x.pt"))
     return Point(name, Design(), {"luts": luts, "energy_uj": energy}, (judged,))
 
 
@@ -143,7 +143,7 @@ def test_noise_is_that_of_trainings_not_of_registers():
     path = Path("x.pt")
 
     def made(name, exponent, width, losses):
-        reached = tuple(Judged(x, 0.5, x, 0.5, (0.0, 1.0), 100, {}, path) for x in losses)
+        reached = tuple(Evaluation(x, 0.5, x, 0.5, (0.0, 1.0), 100, {}, path) for x in losses)
         design = Design({"a": (exponent,)}, width=width, fraction=4)
         return Point(name, design, {"luts": float(width)}, reached)
 

@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from abcost.accelerator.devices import device
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.core.inputs import InputSpec
 from abcost.cost.bundled import cost_models_dir
 from abcost.cost.organisation import Lanes
@@ -21,7 +21,7 @@ from abcost.models.subject import Request, resolve
 from abcost.pipeline import analyze, analyze_subject, stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import Budget
-from abcost.searching.pricing import Hardware, Pricer, quantities
+from abcost.searching.pricing import Hardware, SpacePricer, quantities
 from abcost.searching.space import Space, groups_of
 
 SMALL = {"preset": "digits", "base_width": 16, "blocks": (2, 2)}
@@ -48,7 +48,7 @@ def analysed(subject, hardware, sets):
         width=hardware.width,
         organisation=hardware.organisation,
         rewriting=RewriteOptions(slopes=sets),
-        accelerator=hardware.wishes,
+        accelerator=hardware.goal,
     )
     stage = report.stages[-1]
     found = {
@@ -74,18 +74,30 @@ def analysed(subject, hardware, sets):
 CASES = {  # network, table, wishes, candidates: 200 in all, which take minutes
     "nodes": (("reactnet_18", "cifar10"), "fpga-lut6", None, 30),
     "asic": (("reactnet_18", "digits", 16, (2, 2)), "asic-45nm", None, 60),
-    "pipeline": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", Wishes(None, 5000.0), 45),
-    "device": (("reactnet_18", "cifar10"), "fpga-lut6", Wishes(device("xc7z020"), 60.0), 4),
-    "fastest": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", Wishes(device("xc7a35t")), 20),
-    "tight": (("reactnet_18", "digits", 16, (2, 2)), "fpga-ice40", Wishes(device("iCE40UP5K"), 30.0), 12),
+    "pipeline": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", AcceleratorGoal(None, 5000.0), 45),
+    "device": (("reactnet_18", "cifar10"), "fpga-lut6", AcceleratorGoal(device("xc7z020"), 60.0), 4),
+    "fastest": (("reactnet_18", "digits", 16, (2, 2)), "fpga-lut6", AcceleratorGoal(device("xc7a35t")), 20),
+    "tight": (
+        ("reactnet_18", "digits", 16, (2, 2)),
+        "fpga-ice40",
+        AcceleratorGoal(device("iCE40UP5K"), 30.0),
+        12,
+    ),
     "on chip": (
         ("reactnet_18", "digits", 16, (2, 2)),
         "fpga-ecp5",
-        Wishes(replace(device("LFE5U-85F"), dsps=3, blocks=4, lutram=900, luts=12_000), weights="on-chip"),
+        AcceleratorGoal(
+            replace(device("LFE5U-85F"), dsps=3, blocks=4, lutram=900, luts=12_000), weights="on-chip"
+        ),
         6,
     ),
-    "ecp5": (("reactnet_18", "digits", 16, (2, 2)), "fpga-ecp5", Wishes(device("LFE5U-85F"), 2000.0), 16),
-    "reactnet_a": (("reactnet_a", "imagenet"), "fpga-lut6", Wishes(device("xczu9eg"), 60.0), 3),
+    "ecp5": (
+        ("reactnet_18", "digits", 16, (2, 2)),
+        "fpga-ecp5",
+        AcceleratorGoal(device("LFE5U-85F"), 2000.0),
+        16,
+    ),
+    "reactnet_a": (("reactnet_a", "imagenet"), "fpga-lut6", AcceleratorGoal(device("xczu9eg"), 60.0), 3),
     "reactnet_a nodes": (("reactnet_a", "imagenet"), "fpga-lut6", None, 4),
 }
 
@@ -104,14 +116,14 @@ def test_prices_are_those_of_the_whole_analysis(case):
 
 def check_prices(case, share):
     """Of one candidate in so many, or of all."""
-    network, target, wishes, count = CASES[case]
+    network, target, goal, count = CASES[case]
     subject = subject_of(*network)
-    hardware = Hardware(CostTable.load(target), 16, Lanes(), wishes)
+    hardware = Hardware(CostTable.load(target), 16, Lanes(), goal)
     graph = graph_of(subject)
     space = Space(groups_of(graph, "layer"))
     generator = random.Random(case)
     candidates = [space.random(generator) for _ in range(-(-count // share))]
-    priced = Pricer(graph, space, hardware).price(candidates)
+    priced = SpacePricer(graph, space, hardware).price(candidates)
     for index, candidate in enumerate(candidates):
         fits, expected = analysed(subject, hardware, space.layers(candidate))
         assert bool(priced.fits[index]) == fits
@@ -128,21 +140,21 @@ def check_prices(case, share):
 def test_layers_that_share_a_set_are_priced_together():
     subject = subject_of("reactnet_18", "digits", 16, (2, 2))
     graph = graph_of(subject)
-    hardware = Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), Wishes(None, 5000.0))
+    hardware = Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), AcceleratorGoal(None, 5000.0))
     stages = Space(groups_of(graph, "stage"))
     layers = Space(groups_of(graph, "layer"))
     sets = [(-3, -1), (-4, -2, 0, 1)]
     together = stages.candidate(sets)
     apart = layers.candidate([stages.layers(together)[layer] for (layer,) in layers.groups.values()])
-    assert Pricer(graph, stages, hardware).price([together]).of(0) == Pricer(graph, layers, hardware).price(
-        [apart]
-    ).of(0)
+    assert SpacePricer(graph, stages, hardware).price([together]).of(0) == SpacePricer(
+        graph, layers, hardware
+    ).price([apart]).of(0)
 
 
 def test_more_exponents_never_cost_less():
     graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
     space = Space(groups_of(graph, "layer"))
-    pricer = Pricer(graph, space, Hardware(CostTable.load("fpga-ice40"), 16, Lanes(), None))
+    pricer = SpacePricer(graph, space, Hardware(CostTable.load("fpga-ice40"), 16, Lanes(), None))
     chain = [space.uniform(s) for s in [(-3,), (-3, -1), (-4, -3, -1), (-4, -3, -1, 0)]]
     luts = pricer.price(chain).values["luts"]
     assert list(luts) == sorted(luts)
@@ -155,7 +167,7 @@ def test_a_whole_price_knows_what_the_table_does_not():
     assert found["energy_uj"] is None  # no figure of its block RAM is printed
     assert found["luts"] > 0
     space = Space(groups_of(graph, "layer"))
-    priced = Pricer(graph, space, Hardware(CostTable.load("fpga-ecp5"), 16, Lanes(), None)).price(
+    priced = SpacePricer(graph, space, Hardware(CostTable.load("fpga-ecp5"), 16, Lanes(), None)).price(
         [space.uniform((-3,))]
     )
     assert priced.of(0)["energy_uj"] is None
@@ -170,7 +182,7 @@ def test_energy_through_an_unknown_memory_is_within_no_budget(tmp_path):
     graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
     space = Space(groups_of(graph, "layer"))
     hardware = Hardware(CostTable.load(mine), 16, Lanes(), None)
-    priced = Pricer(graph, space, hardware).price([space.uniform((-3,))])
+    priced = SpacePricer(graph, space, hardware).price([space.uniform((-3,))])
     assert priced.of(0)["energy_uj"] is None
     assert quantities(graph, hardware)["energy_uj"] is None
     assert not priced.within(Budget({"energy_uj": 1e9}))[0]
@@ -185,13 +197,15 @@ def test_what_has_no_price_fits_no_device(tmp_path):
     )
     model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Sigmoid())
     for table, fits in ((mine, False), ("fpga-lut6", True)):
-        report = analyze(model, input_shape=(1, 4), target=table, accelerator=Wishes(device("xc7z020")))
+        report = analyze(
+            model, input_shape=(1, 4), target=table, accelerator=AcceleratorGoal(device("xc7z020"))
+        )
         made = report.stages[-1].organisation
         assert made.fits is fits
         assert (made.unknown == ()) is fits
     assert (
         "lacks LUTs, flip-flops or DSPs of rom"
-        in analyze(model, input_shape=(1, 4), target=mine, accelerator=Wishes(device("xc7z020")))
+        in analyze(model, input_shape=(1, 4), target=mine, accelerator=AcceleratorGoal(device("xc7z020")))
         .stages[-1]
         .organisation.refusal
     )

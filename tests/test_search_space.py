@@ -20,10 +20,10 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.errors import AbcostError, UnknownName, UsageError
 from abcost.searching.budget import Budget, parse_budget
-from abcost.searching.lab import Design, Judged
+from abcost.searching.evaluator import Design, Evaluation
+from abcost.searching.halving import dominates, front, passes
 from abcost.searching.points import Point, exponents_of, noise_of, result_of, rivals, standard_error
 from abcost.searching.proposals import first_proposals, parameters, random_unseen, suggest
-from abcost.searching.rungs import dominates, front, passes
 from abcost.searching.space import Space, groups_of
 
 SPACE = Space({"a": ("a",), "b": ("b1", "b2")}, -7, 2, 4)
@@ -231,7 +231,7 @@ def test_what_none_dominates_goes_on_and_of_others_the_share(points, keep):
 
 
 def judged(loss, top1=0.9):
-    return Judged(loss, 0.9, loss, top1, (0.8, 0.95), 100, {}, Path("x"))
+    return Evaluation(loss, 0.9, loss, top1, (0.8, 0.95), 100, {}, Path("x"))
 
 
 def point(name, luts, losses):

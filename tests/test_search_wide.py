@@ -27,23 +27,23 @@ from abcost.models import build
 from abcost.models.subject import Subject
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
+from abcost.searching.evaluator import Evaluator
 from abcost.searching.explore import Explorer, judged
 from abcost.searching.finals import Finals, all_done, enqueue, plan, results, spread
-from abcost.searching.lab import Lab
-from abcost.searching.pricing import Hardware, Pricer
+from abcost.searching.halving import passes, passes_any
+from abcost.searching.pricing import Hardware, SpacePricer
 from abcost.searching.problem import Problem
 from abcost.searching.proposals import all_of, first_proposals, parameters, suggest
 from abcost.searching.run import train_start, trained_slopes
-from abcost.searching.rungs import passes, passes_any
 from abcost.searching.space import Candidate, Space, groups_of, joined, key_of, shape_of
 from abcost.searching.storage import sqlite_url
 from abcost.searching.studies import begin, join
 from abcost.searching.tried import tried
 from abcost.searching.worker import START, digest_of_starts
 from abcost.training.files import copy_whole
+from abcost.training.listener import SilentListener
 from abcost.training.lowered import Lowered
 from abcost.training.recipes import configs
-from abcost.training.watch import Nobody
 from searching import WAIT_S, options, read_json, rows, run, start
 
 SIZES = {"4:1": ("a",), "8:1,1": ("a", "b")}
@@ -168,7 +168,7 @@ def test_what_is_merged_prices_and_computes_the_same(exponents, merged):
         space = Space(groups_of(graph, "network"), -12, 2, 1, width=width)
         hardware = Hardware(CostTable.load("fpga-lut6"), width, Lanes(fraction_bits=4), None)
         candidate = space.uniform((exponent,))
-        price = Pricer(graph, space, hardware).price([candidate]).of(0)
+        price = SpacePricer(graph, space, hardware).price([candidate]).of(0)
         found.setdefault(candidate.key, []).append((price["luts"], price["energy_uj"], logits))
     assert len(found) == 3  # -7 and below, -6, -5
     assert max(len(same) for same in found.values()) == merged
@@ -227,19 +227,19 @@ def opened(folder, starts, *, group=4, stop=lambda: False, trials=4):
         there = starts / problem.start_of(size).name
         if not there.exists():
             shaped = [replace(step, **shape_of(size)) for step in steps]
-            train_start(there, shaped, None, Nobody(), lambda: False)
+            train_start(there, shaped, None, SilentListener(), lambda: False)
         copy_whole(there, problem.start_of(size))
     problem = Problem(replace(settings, start=digest_of_starts(problem)), folder / START)
     studies = begin(sqlite_url(folder), "search", problem.settings, len(problem.objectives), str(folder))
     if not studies.explore.get_trials(deepcopy=False):
         for candidate in first_proposals(problem.space, trained_slopes(problem), trials):
             studies.explore.enqueue_trial(parameters(candidate, problem.space))
-    return problem, studies, Lab(problem, folder, stop)
+    return problem, studies, Evaluator(problem, folder, stop)
 
 
-def explored(problem, studies, lab):
+def explored(problem, studies, evaluator):
     """Key of a design -> its losses on all rungs."""
-    explorer = Explorer(studies.explore, studies.storage, problem, lab, 0)
+    explorer = Explorer(studies.explore, studies.storage, problem, evaluator, 0)
     while explorer.step():
         pass
     found = judged(studies.explore.get_trials(deepcopy=False))
@@ -253,8 +253,8 @@ def starts(tmp_path_factory):
 
 def test_an_interrupted_search_judges_as_one_that_is_not(starts, tmp_path):
     """To the bit, though what is gone on with has other neighbours; a training has two designs, judged both."""
-    problem, studies, lab = opened(tmp_path / "whole", starts)
-    whole = explored(problem, studies, lab)
+    problem, studies, evaluator = opened(tmp_path / "whole", starts)
+    whole = explored(problem, studies, evaluator)
     calls = iter(range(10_000))
     broken = opened(tmp_path / "broken", starts, stop=lambda: next(calls) == 3)
     with pytest.raises(KeyboardInterrupt):
@@ -269,7 +269,7 @@ def test_an_interrupted_search_judges_as_one_that_is_not(starts, tmp_path):
     # the finals: one training gives all designs of it that are on the front
     jobs = plan(studies.explore.get_trials(deepcopy=False), problem)
     enqueue(studies.finals, jobs)
-    finals = Finals(studies.finals, studies.storage, problem, lab)
+    finals = Finals(studies.finals, studies.storage, problem, evaluator)
     while not all_done(studies.finals):
         assert finals.step()
     designs = {v.key for job in jobs for v in job.variants}

@@ -16,13 +16,13 @@ from abcost.errors import TrainError
 from abcost.models.checkpoint import read_checkpoint
 from abcost.nn import QuantizedPReLU
 from abcost.training.config import Config
+from abcost.training.context import RunContext
 from abcost.training.groupable import check_groupable
 from abcost.training.grouped import Grouped, NotGroupable
 from abcost.training.loop import train_step
 from abcost.training.network import network
 from abcost.training.runtime import start
 from abcost.training.side_by_side import Run, alike, obstacle, train_alone, train_side_by_side
-from abcost.training.surroundings import Surroundings
 from training import Losses, noise
 
 SMALL = {
@@ -48,16 +48,16 @@ def with_sets(found, data=DATA):
 def run_of(found, folder, name, *, data=DATA, stop=lambda: False, first=None):
     folder = folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(found, Surroundings(start(found), data, folder, Losses(), stop), first)
+    return Run(found, RunContext(start(found), data, folder, Losses(), stop), first)
 
 
 def state(run):
-    return read_checkpoint(run.around.folder / "best.pt").tensors
+    return read_checkpoint(run.context.folder / "best.pt").tensors
 
 
 def log(run):
     """The log without what the clock says."""
-    with (run.around.folder / "log.csv").open() as file:
+    with (run.context.folder / "log.csv").open() as file:
         return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
 
 
@@ -90,12 +90,12 @@ def test_three_steps_are_those_of_separate_trainings(tmp_path, kind, monkeypatch
     alone = [run_of(c, tmp_path, f"alone-{c.seed}", data=d) for c, d in zip(configs, images, strict=True)]
     beside = [run_of(c, tmp_path, f"beside-{c.seed}", data=d) for c, d in zip(configs, images, strict=True)]
     for run in alone:
-        train_step(run.config, run.around)
+        train_step(run.config, run.context)
     assert obstacle(configs[0], images[0]) is None
     train_side_by_side(beside)
     for one, other in zip(alone, beside, strict=True):
-        assert len(one.around.watch.losses) == 3
-        assert other.around.watch.losses == pytest.approx(one.around.watch.losses, rel=1e-9)
+        assert len(one.context.listener.losses) == 3
+        assert other.context.listener.losses == pytest.approx(one.context.listener.losses, rel=1e-9)
         expected, found = state(one), state(other)
         assert expected.keys() == found.keys()
         for name, tensor in expected.items():
@@ -105,23 +105,23 @@ def test_three_steps_are_those_of_separate_trainings(tmp_path, kind, monkeypatch
 def test_sets_of_exponents_and_a_teacher(tmp_path):
     """All see the same images; the teacher too."""
     teacher = run_of(config(), tmp_path, "teacher")
-    train_step(teacher.config, teacher.around)
+    train_step(teacher.config, teacher.context)
     taught = config(
         precision="64",
         distillation=0.5,
-        teacher=str(teacher.around.folder / "best.pt"),
+        teacher=str(teacher.context.folder / "best.pt"),
         teacher_model="reactnet_18",
     )
-    first = teacher.around.folder / "best.pt"
+    first = teacher.context.folder / "best.pt"
     configs = with_sets(taught)
     assert alike(configs)
     alone = [run_of(c, tmp_path, f"alone-{i}", first=first) for i, c in enumerate(configs)]
     beside = [run_of(c, tmp_path, f"beside-{i}", first=first) for i, c in enumerate(configs)]
     for run in alone:
-        train_step(run.config, run.around, start=first)
+        train_step(run.config, run.context, start=first)
     train_side_by_side(beside)
     for one, other, exponents in zip(alone, beside, SETS, strict=True):
-        assert other.around.watch.losses == pytest.approx(one.around.watch.losses, rel=1e-9)
+        assert other.context.listener.losses == pytest.approx(one.context.listener.losses, rel=1e-9)
         found = state(other)["layer1.0.prelu.L_alpha"]
         assert set(found.tolist()) <= set(exponents)
         torch.testing.assert_close(found, state(one)["layer1.0.prelu.L_alpha"])
@@ -151,7 +151,7 @@ def test_stopped_and_gone_on_with_beside_others(tmp_path):
     broken = [run_of(c, tmp_path, f"broken-{i}", stop=lambda: next(asked)) for i, c in enumerate(configs[:2])]
     with pytest.raises(KeyboardInterrupt):
         train_side_by_side(broken)
-    assert not (broken[0].around.folder / "metrics.json").exists()
+    assert not (broken[0].context.folder / "metrics.json").exists()
     again = [run_of(c, tmp_path, f"broken-{i}") for i, c in enumerate(configs)]
     train_side_by_side([again[2], again[1], again[0]])
     for one, other in zip(whole, again, strict=True):
@@ -163,8 +163,8 @@ def test_stopped_and_gone_on_with_beside_others(tmp_path):
 def test_one_that_diverges_leaves_the_others_alone(tmp_path):
     """Its weights start so large that the loss is not finite."""
     first = run_of(config(), tmp_path, "start")
-    train_step(first.config, first.around)
-    good = first.around.folder / "best.pt"
+    train_step(first.config, first.context)
+    good = first.context.folder / "best.pt"
     content = torch.load(good, weights_only=True)
     signs = torch.tensor([1.0, -1.0, 1.0, -1.0])[:, None]
     content["state_dict"]["fc.weight"] = 3e38 * signs.expand_as(content["state_dict"]["fc.weight"])

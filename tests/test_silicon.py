@@ -17,11 +17,11 @@ import abcost
 from abcost.accelerator.clock import Delays
 from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import Prices
+from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.die import Die, dies
 from abcost.accelerator.silicon.energy import leakage_nw, memory_energy, with_power
 from abcost.accelerator.silicon.memories import MACRO, REGISTERS, ROM, held
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.cli import run
 from abcost.cost.bundled import cost_models_dir
 from abcost.cost.organisation import Unit
@@ -103,7 +103,7 @@ SLOW = 1000.0  # ns: any depth is read in time
 
 
 def test_constants_are_gates_and_the_rest_registers_where_macros_are_larger(table):
-    prices, large = Prices.of_table(table), macros(sram(1024, 32, 1e6))
+    prices, large = UnitCosts.of_table(table), macros(sram(1024, 32, 1e6))
     rom = held(WEIGHTS, prices, large, 0.5, SLOW)
     assert (rom.memory.place, rom.cells_um2, rom.macros) == (ROM, 8 * 100, 0)
     file = held(LINES, prices, large, 0.5, SLOW)
@@ -111,7 +111,7 @@ def test_constants_are_gates_and_the_rest_registers_where_macros_are_larger(tabl
 
 
 def test_a_macro_is_taken_where_cells_spread_over_the_rows_are_larger(table):
-    prices = Prices.of_table(table)
+    prices = UnitCosts.of_table(table)
     # 1,600 um2 of registers take 3,200 um2 of rows of which cells fill half
     assert held(LINES, prices, macros(sram(64, 16, 3300)), 0.5, SLOW).memory.place == REGISTERS
     found = held(LINES, prices, macros(sram(64, 16, 3100)), 0.5, SLOW)
@@ -119,7 +119,7 @@ def test_a_macro_is_taken_where_cells_spread_over_the_rows_are_larger(table):
 
 
 def test_one_port_holds_pairs_of_words_of_what_is_written_and_read_at_once(table):
-    prices, small = Prices.of_table(table), macros(sram(10, 16, 1))
+    prices, small = UnitCosts.of_table(table), macros(sram(10, 16, 1))
     assert held(LINES, prices, small, 0.5, SLOW).macros == 1  # 20 words of 8 bits are 10 of 16
     rests = replace(LINES, rests=True)
     assert held(rests, prices, small, 0.5, SLOW).macros == 2  # 20 words in two macros of 10
@@ -128,7 +128,7 @@ def test_one_port_holds_pairs_of_words_of_what_is_written_and_read_at_once(table
 
 
 def test_deep_roms_are_several_as_the_clock_and_the_laws_want(table):
-    prices = Prices.of_table(table)
+    prices = UnitCosts.of_table(table)
     # 0.01 ns a word: 50 words in 0.5 ns, so that 100 words are two ROMs, a select of 8 bits and a register
     found = held(WEIGHTS, prices, None, 0.5, 0.5)
     assert found.banks == 2
@@ -142,13 +142,13 @@ def test_deep_roms_are_several_as_the_clock_and_the_laws_want(table):
 
 def test_a_memory_without_any_figure_is_unknown_and_not_nothing(table, tmp_path):
     without = cells(str(tmp_path), "register_file")
-    assert held(LINES, Prices.of_table(without), None, 0.5, SLOW).cells_um2 is None
+    assert held(LINES, UnitCosts.of_table(without), None, 0.5, SLOW).cells_um2 is None
     silicon = hardware_of(without, Die("here"), 100)
     assert silicon.resources({"area_um2": 5.0}, [LINES])["area_um2"] is None
 
 
 def test_energy_of_memories_by_hand(table):
-    prices = Prices.of_table(table)
+    prices = UnitCosts.of_table(table)
     rom = held(WEIGHTS, prices, None, 0.5, SLOW)
     assert memory_energy(rom, 5000, table).value == pytest.approx(1000 * 0.8e-6)
     file = memory_energy(held(LINES, prices, None, 0.5, SLOW), 5000, table)
@@ -168,7 +168,7 @@ def test_energy_of_memories_by_hand(table):
 
 
 def test_registers_that_wait_are_clocked_but_for_the_low_end(clocked):
-    prices = Prices.of_table(clocked)
+    prices = UnitCosts.of_table(clocked)
     file = memory_energy(held(LINES, prices, None, 0.5, SLOW), 5000, clocked)
     # 20 words of 8 bits and the word that is read, in the 4,700 cycles in which none is
     waiting = 21 * 8 * 4700 * 0.002e-6
@@ -183,7 +183,7 @@ def test_energy_without_a_clocks_figure_says_so(table):
 
 
 def test_weights_from_outside_cost_what_dram_does_and_take_no_area(table):
-    prices = Prices.of_table(table)
+    prices = UnitCosts.of_table(table)
     outside = held(replace(WEIGHTS, place="external"), prices, None, 0.5, SLOW)
     assert (outside.cells_um2, outside.macros) == (0, 0)
     # 1,000 reads of 8 bits; DRAM in print: 640 pJ for 32 bits to 2.6 nJ for 64 (Horowitz 2014)
@@ -192,7 +192,7 @@ def test_weights_from_outside_cost_what_dram_does_and_take_no_area(table):
 
 
 def test_leakage_is_that_of_all_cells_and_macros(table):
-    prices = Prices.of_table(table)
+    prices = UnitCosts.of_table(table)
     stored = [held(WEIGHTS, prices, None, 0.5, SLOW), held(LINES, prices, macros(sram(64, 16, 1)), 0.5, SLOW)]
     assert leakage_nw([Unit("add", 3, 16)], stored, prices) == (pytest.approx(3 * 6.4 + 80 + 7), frozenset())
     unknown = held(LINES, prices, macros(sram(64, 16, 1, leakage_nw=None)), 0.5, SLOW)
@@ -200,7 +200,7 @@ def test_leakage_is_that_of_all_cells_and_macros(table):
 
 
 def test_a_read_waits_for_the_macro_the_selects_and_a_register(table):
-    delays, prices = Delays(table), Prices.of_table(table)
+    delays, prices = Delays(table), UnitCosts.of_table(table)
     bank = held(replace(LINES, rests=True, depth=40), prices, macros(sram(10, 8, 1)), 0.5, SLOW)
     (read,) = delays.held("layer", bank)
     assert read.delay.value == pytest.approx(
@@ -211,9 +211,9 @@ def test_a_read_waits_for_the_macro_the_selects_and_a_register(table):
     assert behind.delay.value == pytest.approx(0.5 + 0.25)
 
 
-def block(table, **wishes):
+def block(table, **goal):
     graph = residual(8, 8)
-    found = organise(graph, table, width=16, fraction_bits=12, wishes=Wishes(**wishes))
+    found = organise(graph, table, width=16, fraction_bits=12, goal=AcceleratorGoal(**goal))
     return with_power(graph, table, found, width=16, fraction_bits=12)
 
 

@@ -20,9 +20,9 @@ WIDER = replace(CONFIG, base_width=32, batch_size=64)
 
 def losses(config, folder, monkeypatch):
     monkeypatch.setattr(run, "load", lambda *_, **__: noise(5 * config.batch_size))
-    watch = Losses()
-    run.train([config], folder, watch=watch)
-    return watch.losses
+    listener = Losses()
+    run.train([config], folder, listener=listener)
+    return listener.losses
 
 
 def test_mixed_precision_trains_alike(tmp_path, monkeypatch):

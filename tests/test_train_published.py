@@ -14,10 +14,10 @@ from abcost.models import build
 from abcost.searching.settings import Settings
 from abcost.training import loop
 from abcost.training.config import Config
+from abcost.training.context import RunContext
 from abcost.training.recipes import configs
 from abcost.training.run import resumed, stored
 from abcost.training.runtime import start
-from abcost.training.surroundings import Surroundings
 from training import Losses, noise
 
 SMALL = {"base_width": 4, "blocks": (1, 1), "batch_size": 8, "threads": 1}
@@ -124,7 +124,7 @@ class Scores:
 def test_which_of_equal_epochs_is_kept(ties, scores, best, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "evaluate", Scores(*scores))
     config = Config(model="reactnet_18", step=1, epochs=4, ties=ties, **SMALL)
-    found = loop.train_step(config, Surroundings(start(config), noise(16), tmp_path, Losses(), lambda: False))
+    found = loop.train_step(config, RunContext(start(config), noise(16), tmp_path, Losses(), lambda: False))
     assert found["best_epoch"] == best
     assert found["selected_top1"] == scores[best - 1][0]
     assert torch.load(tmp_path / "best.pt", weights_only=True)["epoch"] == best
@@ -157,7 +157,7 @@ def test_the_teacher_is_made_before_the_network(tmp_path, monkeypatch):
     config = Config(
         model="reactnet_18", step=1, seed=7, epochs=1, teacher="resnet34", distillation=1.0, **SMALL
     )
-    loop.train_step(config, Surroundings(start(config), noise(16), tmp_path, Losses(), lambda: False))
+    loop.train_step(config, RunContext(start(config), noise(16), tmp_path, Losses(), lambda: False))
     torch.manual_seed(7)
     teacher()
     wanted = build("reactnet_18", step=1, stem="cifar", num_classes=4, base_width=4, blocks=(1, 1))

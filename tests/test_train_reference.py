@@ -9,9 +9,9 @@ from torch import nn
 import plain_recipe
 from abcost.training import loop
 from abcost.training.config import Config
+from abcost.training.context import RunContext
 from abcost.training.recipes import CIFAR, IMAGENET, WEIGHT_DECAY
 from abcost.training.runtime import start
-from abcost.training.surroundings import Surroundings
 from training import Losses, noise
 
 WIDTHS, BLOCKS, CLASSES = (8, 16), (2, 2), 4
@@ -45,9 +45,9 @@ def test_twenty_steps(setting, step, tmp_path, monkeypatch):
         threads=1,
         **recipe,
     )
-    watch = Losses()
-    around = Surroundings(start(config), data, tmp_path, watch, lambda: False)
-    loop.train_step(config, around, start=tmp_path / "start.pt")
+    listener = Losses()
+    context = RunContext(start(config), data, tmp_path, listener, lambda: False)
+    loop.train_step(config, context, start=tmp_path / "start.pt")
 
     orders = data.train.read
     assert [len(set(order.tolist())) for order in orders] == [BATCHES * SIZE] * EPOCHS  # 3 are left out
@@ -62,7 +62,7 @@ def test_twenty_steps(setting, step, tmp_path, monkeypatch):
         teacher=(lambda images: linear(images.flatten(1)).detach()) if imagenet else None,
     )  # fmt: skip
     assert len(losses) == 20
-    assert watch.losses == pytest.approx(losses, rel=0, abs=1e-9)
+    assert listener.losses == pytest.approx(losses, rel=0, abs=1e-9)
     trained = torch.load(tmp_path / "last.pt", weights_only=True)["state_dict"]
     assert list(trained) != []
     assert set(trained) == set(p)

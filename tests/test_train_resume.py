@@ -148,12 +148,12 @@ class StopAfter(Losses):
 def test_stopped_by_the_user_and_continued(batches, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "load", lambda *_, **__: noise(48))
     undisturbed = Losses()
-    run.train(killed.steps()[:1], tmp_path / "whole", watch=undisturbed)
+    run.train(killed.steps()[:1], tmp_path / "whole", listener=undisturbed)
     first, second = StopAfter(batches), Losses()
     with pytest.raises(KeyboardInterrupt):
-        run.train(killed.steps()[:1], tmp_path / "stopped", watch=first, stop=first.stop)
+        run.train(killed.steps()[:1], tmp_path / "stopped", listener=first, stop=first.stop)
     assert len(first.losses) == batches
-    run.train(killed.steps()[:1], tmp_path / "stopped", resume=True, watch=second)
+    run.train(killed.steps()[:1], tmp_path / "stopped", resume=True, listener=second)
     assert first.losses + second.losses == undisturbed.losses  # every batch once, every loss to the bit
     assert log(tmp_path / "stopped") == log(tmp_path / "whole")
 
@@ -248,15 +248,15 @@ def test_a_diverged_training_keeps_the_last_good_checkpoint(tmp_path, monkeypatc
     data = noise(48)
     monkeypatch.setattr(run, "load", lambda *_, **__: data)
     (one, _) = killed.steps()
-    watch = Losses()
+    listener = Losses()
 
     def spoil():  # asked after every batch: the images of the second epoch are no numbers
-        if len(watch.losses) == 6:
+        if len(listener.losses) == 6:
             data.train.images = data.train.images * math.nan
         return False
 
     with pytest.raises(
         TrainError, match=r"the loss is nan in epoch 2 of step 1: training diverged; lower --lr"
     ):
-        run.train([one], tmp_path, watch=watch, stop=spoil)
+        run.train([one], tmp_path, listener=listener, stop=spoil)
     assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1

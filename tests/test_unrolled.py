@@ -13,7 +13,7 @@ from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding, foldings, whole
 from abcost.accelerator.own_folding import Given, OwnFolding
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.accelerator.unrolled import organise_unrolled
 from abcost.core.adders.of_node import graph_of, in_adders
 from abcost.core.adders.widths import adders_by_bits
@@ -34,15 +34,15 @@ def binary_layer(padding):
     return made.network()
 
 
-def organised(net, target, pe=6, simd=36):
-    wishes = Wishes(fps=1.0, folding=OwnFolding("here", (Given("dot", Folding(pe, simd)),)))
+def accelerator(net, target, pe=6, simd=36):
+    goal = AcceleratorGoal(fps=1.0, folding=OwnFolding("here", (Given("dot", Folding(pe, simd)),)))
     table = CostTable.load(target)
-    return table, organise_unrolled(net.graph, table, width=WIDTH, fraction_bits=FRACTION_BITS, wishes=wishes)
+    return table, organise_unrolled(net.graph, table, width=WIDTH, fraction_bits=FRACTION_BITS, goal=goal)
 
 
 def test_a_padded_layer_is_smaller_as_a_graph_and_built_so():
     net = binary_layer(padding=1)
-    table, (graph, found, (layer,)) = organised(net, "fpga-ecp5")
+    table, (graph, found, (layer,)) = accelerator(net, "fpga-ecp5")
     node = graph.node("dot")
     assert (layer.layer, layer.inputs, layer.outputs, layer.smaller) == ("dot", 36, 6, "graph")
     assert in_adders(node)
@@ -59,7 +59,7 @@ def test_a_padded_layer_is_smaller_as_a_graph_and_built_so():
 
 
 def test_without_a_figure_of_constant_popcounts_the_smaller_is_unknown():
-    _, (graph, _, (layer,)) = organised(binary_layer(padding=0), "fpga-lut6")
+    _, (graph, _, (layer,)) = accelerator(binary_layer(padding=0), "fpga-lut6")
     assert (layer.smaller, layer.why) == (None, "the table has no figure of constant_popcount")
     assert not in_adders(graph.node("dot"))
     assert layer.to_dict()["smaller"] is None
@@ -67,13 +67,13 @@ def test_without_a_figure_of_constant_popcounts_the_smaller_is_unknown():
 
 def test_a_layer_that_is_folded_is_none_of_it():
     net = binary_layer(padding=1)
-    _, (graph, _, layers) = organised(net, "fpga-ecp5", pe=3)
+    _, (graph, _, layers) = accelerator(net, "fpga-ecp5", pe=3)
     assert layers == ()
     assert graph is net.graph
 
 
 def test_a_graph_of_adders_has_one_folding():
-    _, (graph, _, _) = organised(binary_layer(padding=1), "fpga-ecp5")
+    _, (graph, _, _) = accelerator(binary_layer(padding=1), "fpga-ecp5")
     (engine,) = [e for e in engines(graph, WIDTH) if e.name == "dot"]
     assert foldings(engine) == [Folding(6, 36)] == [whole(engine)]
     assert engine.cycles(6, 36) == 5 * 5

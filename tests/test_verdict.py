@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from abcost.accelerator.devices import device
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.cli import run
 from abcost.cost.organisation import Lanes
 from abcost.models import build
@@ -231,10 +231,10 @@ def test_forms_of_a_report(report):
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 @pytest.mark.parametrize(
-    "wishes", [None, Wishes(device("xc7z020"), fps=1e9 - 1)], ids=["lanes", "accelerator"]
+    "goal", [None, AcceleratorGoal(device("xc7z020"), fps=1e9 - 1)], ids=["lanes", "accelerator"]
 )
-def test_a_verdict_has_at_most_twelve_lines(report, width, wishes):
-    other = report if wishes is None else analyze(Named(), input_shape=(1, 1, 5, 5), accelerator=wishes)
+def test_a_verdict_has_at_most_twelve_lines(report, width, goal):
+    other = report if goal is None else analyze(Named(), input_shape=(1, 1, 5, 5), accelerator=goal)
     lines = verdict_text([other], width).splitlines()
     assert len(lines) <= MOST_LINES
     assert max(map(len, lines)) <= width
@@ -262,7 +262,9 @@ def test_cycles_of_lanes_by_hand(lanes, simd, binary, scale):
 
 
 def test_a_clock_without_delays_is_unknown():
-    found = analyze(Named(), input_shape=(1, 1, 5, 5), accelerator=Wishes(device("xc7z020"), fps=1000))
+    found = analyze(
+        Named(), input_shape=(1, 1, 5, 5), accelerator=AcceleratorGoal(device("xc7z020"), fps=1000)
+    )
     last = found.stages[-1]
     without = replace(last, organisation=replace(last.organisation, fmax=None))
     text = replace(found, stages=(*found.stages[:-1], without)).summary()

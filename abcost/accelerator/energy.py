@@ -23,7 +23,7 @@ from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import Layer, Organised
+from abcost.accelerator.result import Accelerator, Layer
 from abcost.accelerator.spent import Spent
 from abcost.core.graph import OpGraph
 from abcost.cost.entry import Detail
@@ -41,27 +41,27 @@ Active = tuple[Unit, int]
 
 
 def energy_of(
-    graph: OpGraph, table: CostTable, organised: Organised, *, width: int, fraction_bits: int
+    graph: OpGraph, table: CostTable, accelerator: Accelerator, *, width: int, fraction_bits: int
 ) -> Spent | None:
     """Of a layer pipeline on an FPGA; None for one engine that all layers share, whose duty is not known here.
 
     Raises CostError outside the valid range of the table.
     """
-    if organised.kind != "pipelined":
+    if accelerator.kind != "pipelined":
         return None
     found = Spent()
-    for units, layer in working(graph, organised, width=width, fraction_bits=fraction_bits):
-        found += units_energy(units, interval=organised.interval, table=table)
+    for units, layer in working(graph, accelerator, width=width, fraction_bits=fraction_bits):
+        found += units_energy(units, interval=accelerator.interval, table=table)
         found = sum((memory_energy(memory, table) for memory in layer.memories), found)
     return found
 
 
 def working(
-    graph: OpGraph, organised: Organised, *, width: int, fraction_bits: int
+    graph: OpGraph, accelerator: Accelerator, *, width: int, fraction_bits: int
 ) -> Iterator[tuple[list[Active], Layer]]:
     """The layers of a pipeline, each with its units and the cycles of an inference in which they work."""
     designer = Designer(graph, NumberFormat(width, fraction_bits))
-    for engine, layer in zip(engines(graph, width), organised.layers, strict=True):
+    for engine, layer in zip(engines(graph, width), accelerator.layers, strict=True):
         planned = active_units(designer, engine, Folding(layer.pe, layer.simd))
         yield as_built(planned, layer.units, layer.cycles), layer
 

@@ -67,7 +67,7 @@ def running_results(node: OpNode, graph: OpGraph, lanes: int, width: int) -> Ite
         return
     bits = graph.precision(node).width(width)
     groups = -(-source.shape[1] // lanes)
-    depth = 1 << ((window.kept - 1).bit_length() + (groups - 1).bit_length())
+    depth = 1 << ((window.line_buffer_pixels - 1).bit_length() + (groups - 1).bit_length())
     step = (
         ("add", "mux", "mux") if node.kind is OpKind.MAX_POOL else ("add", "mux")
     )  # max: by a difference's sign
@@ -116,7 +116,7 @@ def _line_buffer(node: OpNode, graph: OpGraph, elements: int, width: int, reads:
     window = window_of(node, source)
     if window is None or window.single or window.separate:
         return
-    kept = window.kept * source.shape[1]
+    kept = window.line_buffer_pixels * source.shape[1]
     word = min(elements, kept)
     bits = graph.precision(source).width(width)
     yield Memory("line buffer", word * bits, -(-kept // word), reads, writes=-(-source.elements // word))

@@ -12,7 +12,7 @@ from abcost.accelerator.devices import Device
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.multipliers import within_dsps
 from abcost.accelerator.placing import Weights, place
-from abcost.accelerator.result import Part, Prices, resources_of
+from abcost.accelerator.result import Part, UnitCosts, resources_of
 from abcost.accelerator.silicon.die import ANYWHERE, Die
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.cost.organisation import Unit
@@ -39,7 +39,7 @@ class Hardware(Protocol):
     def too_large(self, logic: Sequence[Amounts]) -> bool:
         """Whether these engines alone, without memories, are certain to exceed the part."""
 
-    def within(self, groups: Sequence[Sequence[Unit]], prices: Prices) -> list[list[Unit]]:
+    def within(self, groups: Sequence[Sequence[Unit]], prices: UnitCosts) -> list[list[Unit]]:
         """The units, some made otherwise where the part has too few of something."""
 
     def place(
@@ -70,7 +70,7 @@ class Fpga:
             return False
         return sum(amounts["luts"] or 0.0 for amounts in logic) > self.part.luts * (1 + 1e-9)
 
-    def within(self, groups: Sequence[Sequence[Unit]], prices: Prices) -> list[list[Unit]]:
+    def within(self, groups: Sequence[Sequence[Unit]], prices: UnitCosts) -> list[list[Unit]]:
         """Multipliers of LUTs where there are too few DSPs."""
         return within_dsps(groups, prices, None if self.part is None else self.part.dsps)
 

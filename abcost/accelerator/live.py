@@ -6,7 +6,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
 
 
-def live_bits(graph: OpGraph, width: int) -> int:
+def peak_activation_bits(graph: OpGraph, width: int) -> int:
     """Most bits of tensors that are live during one engine.
 
     A tensor that a later engine reads lives from the engine that makes it to the last that reads it; what stays

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from abcost.accelerator.result import Prices
+from abcost.accelerator.result import UnitCosts
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.errors import CostError
@@ -32,7 +32,7 @@ class _Offer:
 
 
 def within_dsps(
-    groups: Sequence[Sequence[Unit]], prices: Prices, available: float | None
+    groups: Sequence[Sequence[Unit]], prices: UnitCosts, available: float | None
 ) -> list[list[Unit]]:
     """The units with as many multipliers of LUTs as the available DSPs make necessary; None: any number is there.
 
@@ -68,7 +68,7 @@ def in_luts(units: Sequence[Unit]) -> int:
     return sum(unit.count for unit in units if unit.op == IN_LUTS)
 
 
-def _offer(group: int, index: int, unit: Unit, prices: Prices) -> _Offer | None:
+def _offer(group: int, index: int, unit: Unit, prices: UnitCosts) -> _Offer | None:
     """None where it has no DSP, or a figure is missing."""
     one = replace(unit, count=1)
     parts = _without_dsp(one)

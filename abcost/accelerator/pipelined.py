@@ -22,7 +22,7 @@ from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import in_luts
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
 from abcost.accelerator.placing import Weights
-from abcost.accelerator.result import Layer, Organised, Prices
+from abcost.accelerator.result import Accelerator, Layer, UnitCosts
 from abcost.accelerator.timing import delays, fifos, latency
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Unit
@@ -98,7 +98,7 @@ class Pipelined:
     ) -> None:
         self.graph, self.streamed = graph, streamed
         self.hardware = hardware or Fpga(None)
-        self.prices = Prices.of_table(table)
+        self.prices = UnitCosts.of_table(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
@@ -207,7 +207,7 @@ class Pipelined:
         """The smallest foldings with at most so many cycles per frame; of engines that have none the fastest."""
         return [smallest(rungs, interval) or rungs[0][1] for rungs in self._ladders]
 
-    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Organised:
+    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Accelerator:
         """The smallest foldings with at most so many cycles per frame; engines that cannot are at their fastest."""
         chosen = self._chosen(interval)
         cycles = [e.cycles(f.pe, f.simd) for e, f in zip(self.engines, chosen, strict=True)]
@@ -237,7 +237,7 @@ class Pipelined:
                 self.engines, chosen, cycles, built, held, strict=True
             )
         )
-        return Organised(
+        return Accelerator(
             kind=self.kind,
             clock_mhz=clock_mhz,
             device=self.hardware.part,

@@ -130,7 +130,7 @@ class GivenPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Organised:
+class Accelerator:
     """A network on hardware at one clock.
 
     interval: cycles between two inferences of the whole input, batch included; latency: cycles of one.
@@ -355,7 +355,7 @@ class Organised:
         }
 
 
-class Prices:
+class UnitCosts:
     """What one unit of a table takes, remembered: organisations are made of few different units, many times."""
 
     def __init__(self, table: CostTable) -> None:
@@ -364,9 +364,9 @@ class Prices:
         self._known: dict[Unit, Cost] = {}
 
     @staticmethod
-    def of_table(table: CostTable) -> Prices:
+    def of_table(table: CostTable) -> UnitCosts:
         """Of a table, the same for all who ask."""
-        found: Prices = table.remembered.setdefault(("prices of units",), Prices(table))
+        found: UnitCosts = table.remembered.setdefault(("prices of units",), UnitCosts(table))
         return found
 
     def of(self, unit: Unit) -> Cost:

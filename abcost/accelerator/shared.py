@@ -22,12 +22,12 @@ from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import stored_word, weight_word
 from abcost.accelerator.folding import MOST_SIMD, Folding
 from abcost.accelerator.hardware import Fpga, Hardware
-from abcost.accelerator.live import live_bits
+from abcost.accelerator.live import peak_activation_bits
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import in_luts
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
 from abcost.accelerator.placing import Weights
-from abcost.accelerator.result import Layer, Organised, Prices
+from abcost.accelerator.result import Accelerator, Layer, UnitCosts
 from abcost.classify.counts import exponents_of
 from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph
@@ -61,7 +61,7 @@ class Shared:
     ) -> None:
         self.graph = graph
         self.hardware = hardware or Fpga(None)
-        self.prices = Prices.of_table(table)
+        self.prices = UnitCosts.of_table(table)
         self.width = width
         self.fraction_bits = fraction_bits
         self.engines = engines(graph, width)
@@ -91,7 +91,7 @@ class Shared:
         """False: it is built to see."""
         return False
 
-    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Organised:
+    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Accelerator:
         """The smallest arrays with at most so many cycles per frame, or the largest; time is shared as products are."""
         chosen = next((c for c in self._growth if self._total(c) <= interval), self._growth[-1])
         (units,) = self.hardware.within([self._units(chosen)], self.prices)
@@ -131,7 +131,7 @@ class Shared:
             memories=tuple(stored),
         )
         total = self._total(chosen)
-        return Organised(
+        return Accelerator(
             kind=self.kind,
             clock_mhz=clock_mhz,
             device=self.hardware.part,
@@ -250,7 +250,7 @@ class Shared:
             yield Memory("parameters", word, sum(-(-bits // word) for _, bits in parameters), reads=0)
         read = max(f.simd * max(e.bits[0] for e in self._groups[kind]) for kind, f in chosen.items())
         word = max(64, read)
-        depth = -(-live_bits(self.graph, self.width) // word)
+        depth = -(-peak_activation_bits(self.graph, self.width) // word)
         yield Memory("activations", word, depth, reads=0, rests=2 * read <= word)
 
     def _stored(self, kind: DotArithmetic) -> list[Engine]:

@@ -1,4 +1,4 @@
-"""From wishes (device, clock, frames per second) to an organisation, or the most that fits and what limits it."""
+"""From a goal (device, clock, frames per second) to an accelerator, or the most that fits and what limits it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding
 from abcost.accelerator.pipelined import Pipelined
 from abcost.accelerator.placing import WEIGHTS, Weights
-from abcost.accelerator.result import BANDWIDTH, Organised, Part, name_of
+from abcost.accelerator.result import BANDWIDTH, Accelerator, Part, name_of
 from abcost.accelerator.shared import Shared
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.core.graph import OpGraph
@@ -29,7 +29,7 @@ _ROUNDING = 1 + 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class AcceleratorGoal:
     """What the user asked of the hardware; `fps` None: as fast as the device allows.
 
     weights: where they are kept; None: on the chip, and outside what does not fit where the device has a memory there.
@@ -88,31 +88,31 @@ class Architecture(Protocol):
     def too_large(self, interval: float) -> bool:
         """Whether what `build` makes is certain to exceed the part; False where only building tells."""
 
-    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Organised:
+    def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Accelerator:
         """The smallest one that is at least so fast, or the fastest."""
 
 
 def organise(
-    graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, wishes: Wishes
-) -> Organised:
+    graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, goal: AcceleratorGoal
+) -> Accelerator:
     """The smallest organisation that does what is wished; else the fastest that fits, with `limit` saying why.
 
     All intervals are tried in order: which resources are short changes from one to the next, and a faster
     organisation may fit where a slower one does not. At each, foldings are those worth least by fixed rates of LUTs
     per DSP and block: a device short of one of them could be served a little better by others.
     """
-    delays = Delays(table, wishes.device)
-    if not wishes.fastest:
-        return _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, wishes=wishes)
+    delays = Delays(table, goal.device)
+    if not goal.fastest:
+        return _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, goal=goal)
     check_timed(table)
-    wanted = replace(wishes, fastest=False, clock_mhz=MOST_CLOCK_MHZ)
+    wanted = replace(goal, fastest=False, clock_mhz=MOST_CLOCK_MHZ)
     for _ in range(
         _TRIES
     ):  # leaves as narrow as the clock wants; then as wide as the clock that is met allows
-        found = _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, wishes=wanted)
+        found = _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, goal=wanted)
         if found.fmax is None or found.fmax.value is None:
             default = replace(wanted, clock_mhz=DEFAULT_CLOCK_MHZ)
-            found = _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, wishes=default)
+            found = _at_clock(graph, delays, width=width, fraction_bits=fraction_bits, goal=default)
             return replace(found, limit=_unknown_clock(found))
         if found.clock_met:
             break
@@ -120,20 +120,22 @@ def organise(
     return found
 
 
-def _unknown_clock(found: Organised) -> str:
+def _unknown_clock(found: Accelerator) -> str:
     why = "" if found.fmax is None else found.fmax.unknown
     return f"the highest clock is unknown, {found.clock_mhz:g} MHz is the default: {why}"
 
 
-def _at_clock(graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int, wishes: Wishes) -> Organised:
+def _at_clock(
+    graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int, goal: AcceleratorGoal
+) -> Accelerator:
     """At one clock, with leaves as wide as it allows."""
     table = delays.table
-    leaf = leaf_for(table, wishes.clock_mhz, width)
-    own: dict[str, Any] = {} if wishes.folding is NO_FOLDING else {"folding": wishes.folding}
-    if wishes.streamed:
+    leaf = leaf_for(table, goal.clock_mhz, width)
+    own: dict[str, Any] = {} if goal.folding is NO_FOLDING else {"folding": goal.folding}
+    if goal.streamed:
         own["streamed"] = True
-    hardware = hardware_of(table, wishes.device, wishes.clock_mhz)
-    architecture: Architecture = KINDS[wishes.kind](
+    hardware = hardware_of(table, goal.device, goal.clock_mhz)
+    architecture: Architecture = KINDS[goal.kind](
         graph,
         table,
         width=width,
@@ -144,13 +146,13 @@ def _at_clock(graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int,
     )
     intervals = architecture.intervals
 
-    def build(interval: float) -> Organised:
-        made = architecture.build(interval, clock_mhz=wishes.clock_mhz, weights=wishes.weights)
-        return replace(made, wanted_fps=wishes.fps)
+    def build(interval: float) -> Accelerator:
+        made = architecture.build(interval, clock_mhz=goal.clock_mhz, weights=goal.weights)
+        return replace(made, wanted_fps=goal.fps)
 
     found = None
-    if wishes.fps is not None:
-        longest = longest_interval(wishes.fps, wishes.clock_mhz)
+    if goal.fps is not None:
+        longest = longest_interval(goal.fps, goal.clock_mhz)
         enough = [interval for interval in reversed(intervals) if interval <= longest]
         tried = (build(interval) for interval in enough if not architecture.too_large(interval))
         found = next((made for made in tried if not made.over), None)
@@ -165,7 +167,7 @@ def longest_interval(fps: float, clock_mhz: float) -> float:
     return clock_mhz * 1e6 / fps * _ROUNDING
 
 
-def _most(intervals: Sequence[int], build: _Build, too_large: _TooLarge, slowest: str) -> Organised:
+def _most(intervals: Sequence[int], build: _Build, too_large: _TooLarge, slowest: str) -> Accelerator:
     """The fastest that fits the device, and what keeps it from being faster."""
     refused: int | None = None
     for interval in intervals:
@@ -187,16 +189,16 @@ def _most(intervals: Sequence[int], build: _Build, too_large: _TooLarge, slowest
     return replace(smallest, limit=f"nothing fits: {which} exceeds the device: {_excess(smallest)}")
 
 
-_Build = Callable[[float], Organised]
+_Build = Callable[[float], Accelerator]
 _TooLarge = Callable[[float], bool]
 
 
-def _excess(refused: Organised) -> str:
+def _excess(refused: Accelerator) -> str:
     """What exceeds the device, and which layer takes most of it."""
     return "; ".join(_too_much(name, refused) for name in refused.over)
 
 
-def _too_much(name: str, refused: Organised) -> str:
+def _too_much(name: str, refused: Accelerator) -> str:
     of_device = name_of(name, refused.device)
     available = getattr(refused.device, name)
     if name == BANDWIDTH:

@@ -4,7 +4,8 @@ All engines work at the frame interval, the cycles of the slowest: pixels of a t
 pixel of the input comes at 0. A result waits for the last input pixel that it needs; a dot product adds its own
 cycles per position:
 
-    delay(node) = max over inputs of delay + waited / pixels of the input * frame interval + own cycles / positions
+    delay(node) = max over inputs of (delay + pixels before the first window / pixels of the input * frame interval)
+                  + own cycles / positions
                   + pipeline registers of the engine
 
 A product of two computed tensors waits for all of its second operand. Where branches with different delays meet,
@@ -85,4 +86,4 @@ def _waited(node: OpNode, graph: OpGraph) -> Fraction:
     window = window_of(node, source)
     if window is None:
         return Fraction(0)
-    return Fraction(min(window.waited, pixels_of(source) - 1), pixels_of(source))
+    return Fraction(min(window.pixels_before_first, pixels_of(source) - 1), pixels_of(source))

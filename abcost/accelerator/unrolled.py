@@ -20,8 +20,8 @@ from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.energy import units_energy
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import Folding, whole
-from abcost.accelerator.result import Organised, Prices
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.result import Accelerator, UnitCosts
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.accelerator.spent import Spent
 from abcost.core.adders.of_node import ATTRIBUTE, constant_matrix
 from abcost.core.adders.shared import refusal, shared
@@ -75,13 +75,13 @@ class Unrolled:
 
 
 def organise_unrolled(
-    graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, wishes: Wishes
-) -> tuple[OpGraph, Organised, tuple[Unrolled, ...]]:
+    graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, goal: AcceleratorGoal
+) -> tuple[OpGraph, Accelerator, tuple[Unrolled, ...]]:
     """As `organise`; binary layers that are unrolled whole become graphs of adders where those are smaller.
 
     The graph that comes back says of which layers that is so. Raises as `organise`.
     """
-    found = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
+    found = organise(graph, table, width=width, fraction_bits=fraction_bits, goal=goal)
     if found.kind != "pipelined":
         return graph, found, ()
     designer = Designer(graph, NumberFormat(width, fraction_bits))
@@ -94,7 +94,7 @@ def organise_unrolled(
     if all(layer.smaller != "graph" for layer in layers):
         return graph, found, tuple(layers)
     changed = edit.freeze()
-    again = organise(changed, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
+    again = organise(changed, table, width=width, fraction_bits=fraction_bits, goal=goal)
     return changed, again, tuple(layers)
 
 
@@ -127,4 +127,4 @@ def _price(units: list[Unit], engine: Engine, table: CostTable) -> tuple[float |
     """LUTs, and the energy of an inference."""
     cycles = engine.positions
     active = [(unit, cycles) for unit in units]
-    return Prices.of_table(table).total(units)["luts"], units_energy(active, interval=cycles, table=table)
+    return UnitCosts.of_table(table).total(units)["luts"], units_energy(active, interval=cycles, table=table)

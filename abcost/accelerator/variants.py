@@ -22,8 +22,8 @@ from abcost.accelerator.multipliers import MULTIPLYING, within_dsps
 from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.pipelined import PRELU_UNITS, Pipelined
 from abcost.accelerator.placing import Places
-from abcost.accelerator.result import LOGIC, Prices, resources_of
-from abcost.accelerator.solve import Wishes, longest_interval
+from abcost.accelerator.result import LOGIC, UnitCosts, resources_of
+from abcost.accelerator.solve import AcceleratorGoal, longest_interval
 from abcost.classify.counts import counts_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -76,18 +76,18 @@ class Variants:
         *,
         width: int,
         fraction_bits: int,
-        wishes: Wishes,
+        goal: AcceleratorGoal,
         layers: Sequence[str],
         sets: Sequence[Sequence[int]],
     ) -> None:
-        self._device = fpga_of(wishes.device)
-        self._delays = Delays(table, wishes.device)
-        leaf = leaf_for(self._delays.table, wishes.clock_mhz, width)
+        self._device = fpga_of(goal.device)
+        self._delays = Delays(table, goal.device)
+        leaf = leaf_for(self._delays.table, goal.clock_mhz, width)
         self._base = Pipelined(
-            graph, table, width=width, fraction_bits=fraction_bits, folding=wishes.folding, leaf=leaf
+            graph, table, width=width, fraction_bits=fraction_bits, folding=goal.folding, leaf=leaf
         )
         self._graph, self._width = graph, width
-        self.wishes, self._sets = wishes, sets
+        self.goal, self._sets = goal, sets
         column = {layer: i for i, layer in enumerate(layers)}
         self._columns = [
             sorted({column[w.node.layer] for w in engine.chain if _chosen(w, column)})
@@ -127,9 +127,9 @@ class Variants:
     def _intervals(self, cycles: set[int]) -> list[float]:
         """As they are tried: with frames to reach, the slowest that reaches them first."""
         fastest_first = sorted(cycles)
-        if self.wishes.fps is None:
+        if self.goal.fps is None:
             return [float(c) for c in fastest_first]
-        longest = longest_interval(self.wishes.fps, self.wishes.clock_mhz)
+        longest = longest_interval(self.goal.fps, self.goal.clock_mhz)
         return [longest, *(float(c) for c in reversed(fastest_first) if c <= longest)]
 
     def _codes(self, number: int, chosen: Chosen) -> _Codes:
@@ -193,7 +193,7 @@ class Variants:
 
     def _clocked(self, values: Mapping[str, Numbers]) -> NDArray[np.bool_]:
         """Which are not known to miss the clock."""
-        found: NDArray[np.bool_] = ~(values["period_ns"] > 1000 / self.wishes.clock_mhz * (1 + 1e-9))
+        found: NDArray[np.bool_] = ~(values["period_ns"] > 1000 / self.goal.clock_mhz * (1 + 1e-9))
         return found
 
     def _build(self, interval: float, codes: Sequence[_Codes], which: Chosen) -> dict[str, Numbers]:
@@ -229,7 +229,7 @@ class Variants:
         """What depends on the foldings: memories, which give way to logic, and times."""
         stored = self._stored.get(foldings)
         if stored is None:
-            stored = self._stored[foldings] = _Stored(self._base, foldings, self.wishes)
+            stored = self._stored[foldings] = _Stored(self._base, foldings, self.goal)
         values["interval"][mine], values["latency"][mine] = stored.interval, stored.latency
         device = self._device
         if device is not None:
@@ -263,7 +263,7 @@ class Variants:
             if device.lutram is not None:
                 wrong.append(values["lutram"] > device.lutram)
             if device.bandwidth_gb_s is not None:
-                bits = values["external_bits"] * self.wishes.clock_mhz * 1e6 / values["interval"]
+                bits = values["external_bits"] * self.goal.clock_mhz * 1e6 / values["interval"]
                 wrong.append(bits / 8e9 > device.bandwidth_gb_s * (1 + 1e-9))
         over: NDArray[np.bool_] = np.any(wrong, axis=0)
         return over
@@ -298,15 +298,15 @@ class _Stored:
     interval, latency: cycles. places: see `abcost.accelerator.placing.Places`.
     """
 
-    def __init__(self, base: Pipelined, foldings: Sequence[Folding], wishes: Wishes) -> None:
+    def __init__(self, base: Pipelined, foldings: Sequence[Folding], goal: AcceleratorGoal) -> None:
         self._base = base
         self._pairs = list(zip(base.engines, foldings, strict=True))
         cycles = {e.dot.name: e.cycles(f.pe, f.simd) for e, f in self._pairs}
         self.interval = max(cycles.values())
         self.latency = base.latency(foldings, cycles, self.interval)
-        self._device = fpga_of(wishes.device)
+        self._device = fpga_of(goal.device)
         memories = [m for e, f in self._pairs for m in base.memories(e, f)]
-        self.places = Places(memories, self._device, wishes.weights)
+        self.places = Places(memories, self._device, goal.weights)
         self._placed: dict[int, dict[str, float]] = {}
         self._blocks: dict[int, list[Memory]] = {}
         self._multiplying: list[list[Unit]] | None = None
@@ -359,7 +359,7 @@ class _Stored:
         return known
 
 
-def _amount(name: str, groups: Sequence[Sequence[Unit]], prices: Prices) -> float:
+def _amount(name: str, groups: Sequence[Sequence[Unit]], prices: UnitCosts) -> float:
     """One of `_FIELDS` of units: those of a dot product and those of its post-processing in turn."""
     units = [unit for group in groups for unit in group]
     if name == "post_luts":

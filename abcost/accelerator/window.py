@@ -35,13 +35,13 @@ class Window:
         return prod(self.spans) == 1
 
     @property
-    def waited(self) -> int:
+    def pixels_before_first(self) -> int:
         """Pixels that come before the last one of the first window."""
         missing = (max(0, k - 1 - p) for k, p in zip(self.spans, self.padding, strict=True))
         return sum(n * step for n, step in zip(missing, self._steps, strict=True))
 
     @property
-    def kept(self) -> int:
+    def line_buffer_pixels(self) -> int:
         """Pixels of overlapping windows, or partial results of separate ones, per channel."""
         if self.separate:
             return prod(-(-n // k) for n, k in zip(self.sizes[1:], self.spans[1:], strict=True))

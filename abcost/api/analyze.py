@@ -45,14 +45,14 @@ def analyze(
     table = CostTable.load(
         target or default_target(options.get("device"))
     )  # a bad target fails before the slow trace
-    wishes, clock = wishes_and_clock(options, [table])
+    goal, clock = wishes_and_clock(options, [table])
     rewriting = rewriting_of(options, model if isinstance(model, str) else type(model).__name__)
     (report,) = analyze_subject(
         subject_of(model, options, late=not verify),
         [table],
         width=width,
         organisation=Lanes(lanes, simd),
-        accelerator=wishes,
+        accelerator=goal,
         rewriting=rewriting,
         verify=verify,
     )

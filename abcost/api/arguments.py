@@ -10,7 +10,7 @@ from abcost.errors import UsageError
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
-    from abcost.accelerator.solve import Wishes
+    from abcost.accelerator.solve import AcceleratorGoal
     from abcost.cost import CostTable
     from abcost.rewrite import RewriteOptions
 
@@ -56,7 +56,7 @@ def accelerator(
     *,
     area_mm2: float | None = None,
     utilisation: float | None = None,
-) -> Wishes | None:
+) -> AcceleratorGoal | None:
     """The accelerator that the user asked for; None without --device, --fps and --area-mm2.
 
     All else: None where the user did not say. Raises UsageError or UnknownName.
@@ -66,7 +66,7 @@ def accelerator(
     from abcost.accelerator.parts import part
     from abcost.accelerator.placing import WEIGHTS
     from abcost.accelerator.silicon.die import die_of
-    from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, Wishes
+    from abcost.accelerator.solve import DEFAULT_CLOCK_MHZ, KINDS, AcceleratorGoal
 
     choice("--organisation", organisation or "pipelined", tuple(KINDS))
     where = None if weights is None else choice("--weights", weights, WEIGHTS)
@@ -81,7 +81,7 @@ def accelerator(
     found = None if device is None else part(device)
     if area_mm2 is not None or utilisation is not None:
         found = die_of(found, area_mm2, utilisation)
-    return Wishes(
+    return AcceleratorGoal(
         found,
         fps,
         DEFAULT_CLOCK_MHZ if clock_mhz in (None, FASTEST) else _megahertz(str(clock_mhz)),
@@ -103,7 +103,7 @@ def accelerator_or_clock(
     *,
     area_mm2: float | None = None,
     utilisation: float | None = None,
-) -> tuple[Wishes | None, float | None]:
+) -> tuple[AcceleratorGoal | None, float | None]:
     """As `accelerator`; or the clock of lanes in MHz, where one is stated for cells without a device or a rate.
 
     What leaks is a power: it is an energy by the time of an inference. Raises UsageError or UnknownName.
@@ -117,7 +117,7 @@ def accelerator_or_clock(
     clock = None if clock_mhz is None or not plain else _megahertz(str(clock_mhz))
     if clock is not None and not 0 < clock < float("inf"):
         raise UsageError(f"--clock-mhz must be above 0, got {clock:g}")
-    wishes = accelerator(
+    goal = accelerator(
         device,
         fps,
         None if clock is not None else clock_mhz,
@@ -127,7 +127,7 @@ def accelerator_or_clock(
         area_mm2=area_mm2,
         utilisation=utilisation,
     )
-    return wishes, clock
+    return goal, clock
 
 
 def _megahertz(text: str) -> float:

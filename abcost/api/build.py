@@ -44,7 +44,7 @@ class Built:
         routed = "" if self.routed is None else f", {self.routed.routed.luts:,.0f} LUTs routed"
         return (
             f"<Built {self.circuit.subject.name[-40:]}: {self.cycles_per_image:,} cycles an image, "
-            f"{self.fps:,.1f} images/s at {self.circuit.organised.clock_mhz:g} MHz{equal}{routed}>"
+            f"{self.fps:,.1f} images/s at {self.circuit.accelerator.clock_mhz:g} MHz{equal}{routed}>"
         )
 
     @property
@@ -55,7 +55,7 @@ class Built:
     @property
     def fps(self) -> float:
         """Images per second at the clock that was asked for."""
-        return self.circuit.organised.clock_mhz * 1e6 / self.cycles_per_image
+        return self.circuit.accelerator.clock_mhz * 1e6 / self.cycles_per_image
 
     @property
     def holds(self) -> bool:
@@ -98,11 +98,11 @@ def build(
     check_number_format(width, fraction_bits)
     folder = Path(out)
     check_folder(folder)
-    wishes = accelerator(device, fps, clock_mhz, None, "on-chip", None if folding is None else Path(folding))
+    goal = accelerator(device, fps, clock_mhz, None, "on-chip", None if folding is None else Path(folding))
     part = part_of(device) if route else None
     if simulate is not None:
         find_simulator()
-    if wishes is None:
+    if goal is None:
         raise AssertionError("a device was given")
     subject, loaded = subject_and_data(
         named_request(model, network), data, None if data_root is None else Path(data_root)
@@ -110,7 +110,7 @@ def build(
     form = Form(width, fraction_bits, rewriting(weight_scale, constant_multiply, fraction_bits or 12))
     checkpoint = network.get("checkpoint")
     circuit = make_circuit(
-        subject, samples_of(subject, loaded), wishes, target or default_target(device), form, argmax=argmax,
+        subject, samples_of(subject, loaded), goal, target or default_target(device), form, argmax=argmax,
         written=Written(checkpoint=None if checkpoint is None else Path(checkpoint)),
     )  # fmt: skip
     write_circuit(circuit, folder)
@@ -119,7 +119,7 @@ def build(
     )
     placed = None
     if part is not None:
-        placed = route_circuit(circuit, folder, Routing(part), clock_mhz=circuit.organised.clock_mhz)
+        placed = route_circuit(circuit, folder, Routing(part), clock_mhz=circuit.accelerator.clock_mhz)
     return Built(folder, circuit, simulated, placed)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from abcost.accelerator.folding_file import finn_text
 from abcost.accelerator.parts import fpga_of, target_of
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.api.arguments import choice
 from abcost.api.checked import call
 from abcost.api.options import AcceleratorOptions, AnalysisOptions, rewriting_of, subject_of, wishes_of
@@ -45,7 +45,7 @@ class Exported:
 class Sizing:
     """The accelerator whose folding is written: what is asked of it, its target, and its width in bits."""
 
-    wishes: Wishes
+    goal: AcceleratorGoal
     target: str | Path
     width: int | None = None
 
@@ -95,7 +95,7 @@ def format_of(asked: str | None, out: Path) -> str:
 
 
 def sizing_of(
-    form: str, wishes: Wishes | None, target: str | Path | None, width: int | None, given: list[str]
+    form: str, goal: AcceleratorGoal | None, target: str | Path | None, width: int | None, given: list[str]
 ) -> Sizing | None:
     """The accelerator of a folding, None of other formats. given: options that only a folding has a use for.
 
@@ -107,14 +107,14 @@ def sizing_of(
                 f"--{given[0].replace('_', '-')} does nothing with --format {form}: leave it out"
             )
         return None
-    if wishes is None:
+    if goal is None:
         raise UsageError("--format folding writes the folding of an accelerator: add --device or --fps")
-    if wishes.kind != "pipelined":
+    if goal.kind != "pipelined":
         raise UsageError(
             "--format folding: one engine for all layers has no folding of each: --organisation pipelined has"
         )
-    own = target_of(fpga_of(wishes.device))
-    return Sizing(wishes, target or own, width)
+    own = target_of(fpga_of(goal.device))
+    return Sizing(goal, target or own, width)
 
 
 def exported(
@@ -145,7 +145,7 @@ def _folding(
 ) -> tuple[bytes, tuple[str, ...]]:
     (report,) = analyze_subject(
         subject, [CostTable.load(sizing.target)], width=sizing.width, organisation=Lanes(), rewriting=rewriting,
-        accelerator=sizing.wishes,
+        accelerator=sizing.goal,
     )  # fmt: skip
     organised = report.stages[number].organisation
     if organised is None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from torch import nn
 
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.api.arguments import accelerator, accelerator_or_clock, rewriting
 from abcost.core.inputs import InputSpec
 from abcost.cost import CostTable
@@ -163,12 +163,12 @@ def rewriting_of(given: LoweringOptions | SlopeOptions, model: str = "") -> Rewr
 
 def wishes_and_clock(
     given: AcceleratorOptions, tables: Sequence[CostTable]
-) -> tuple[Wishes | None, float | None]:
+) -> tuple[AcceleratorGoal | None, float | None]:
     """As `wishes_of`; or the clock of lanes, see `accelerator_or_clock`."""
     return accelerator_or_clock(tables, *_asked(given), **_silicon(given))
 
 
-def wishes_of(given: AcceleratorOptions) -> Wishes | None:
+def wishes_of(given: AcceleratorOptions) -> AcceleratorGoal | None:
     """The accelerator that is to be sized; None where none is. Raises UnknownName or UsageError."""
     return accelerator(*_asked(given), **_silicon(given))
 

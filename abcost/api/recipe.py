@@ -10,10 +10,10 @@ from abcost.api.arguments import choice
 from abcost.errors import UsageError
 from abcost.models.network import FormOptions, held
 from abcost.training.config import Config
+from abcost.training.context import CONFIG
 from abcost.training.network import check_steps, steps_for
 from abcost.training.recipes import asked_for, configs
 from abcost.training.run import resumed, stored
-from abcost.training.surroundings import CONFIG
 
 
 class RecipeOptions(FormOptions, total=False):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from abcost.accelerator.devices import device as part_of
 from abcost.accelerator.parts import check_target
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.api.arguments import choice, default_target
 from abcost.api.checked import call
 from abcost.cost.table import CostTable
@@ -30,8 +30,8 @@ from abcost.searching.page import write_page
 from abcost.searching.plot import write_plots
 from abcost.searching.points import Point
 from abcost.searching.problem import network_graph
-from abcost.searching.progress import Progress, Watch
-from abcost.searching.run import Outcome, Place, train_start
+from abcost.searching.progress import SearchListener, SearchProgress
+from abcost.searching.run import Outcome, RunLocation, train_start
 from abcost.searching.run import search as run
 from abcost.searching.settings import Settings
 from abcost.searching.space import (
@@ -47,12 +47,11 @@ from abcost.searching.space import (
 from abcost.searching.storage import check_extra, sqlite_url
 from abcost.training.config import Config
 from abcost.training.interrupt import catching
+from abcost.training.listener import SilentListener, TrainingListener
 from abcost.training.network import network, steps_for
 from abcost.training.recipes import configs
 from abcost.training.run import images as data_of
 from abcost.training.runtime import check_precision
-from abcost.training.watch import Nobody
-from abcost.training.watch import Watch as TrainWatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,14 +207,19 @@ def search(
         "devices": tuple(devices), "frame_rates": tuple(frame_rates),
     }  # fmt: skip
     settings = settings_of(steps[-1], asked, space, granularity, None if epochs is None else tuple(epochs))
-    place = Place(
+    place = RunLocation(
         folder, storage or sqlite_url(folder), study, executor, workers or cores(), cpus_per_trial, gpus_per_trial,
         None if init is None else Path(init),
     )  # fmt: skip
     EXECUTORS.get(executor)
     with catching() as stop:
         return searched(
-            settings, place, steps, watch=_Silent(), training=nullcontext(Nobody()), stop=lambda: stop.asked
+            settings,
+            place,
+            steps,
+            listener=_Silent(),
+            training=nullcontext(SilentListener()),
+            stop=lambda: stop.asked,
         )
 
 
@@ -225,7 +229,7 @@ class _Silent:
     def note(self, text: str) -> None:
         """Nothing."""
 
-    def moved(self, progress: Progress) -> None:
+    def moved(self, progress: SearchProgress) -> None:
         """Nothing."""
 
 
@@ -311,7 +315,7 @@ def _frame_rates(choices: Mapping[str, Any], least: float | None) -> tuple[float
     """Frames per second to fold engines for. Raises UsageError for those that no accelerator can be asked for."""
     found = tuple(dict.fromkeys(float(rate) for rate in choices.get("frame_rates", ())))
     for rate in found:
-        Wishes(fps=rate)
+        AcceleratorGoal(fps=rate)
         if least is not None and rate < least:
             raise UsageError(
                 f"--frame-rates {rate:g} is below the {least:g} frames/s of --budget: leave one out"
@@ -334,11 +338,11 @@ def _sizes(choices: Mapping[str, Any], config: Config) -> tuple[str, ...]:
 
 def searched(
     settings: Settings,
-    place: Place,
+    place: RunLocation,
     steps: tuple[Config, ...],
     *,
-    watch: Watch,
-    training: AbstractContextManager[TrainWatch],
+    listener: SearchListener,
+    training: AbstractContextManager[TrainingListener],
     stop: Callable[[], bool],
 ) -> Search:
     """Search, or go on, and write all results. Raises Impossible, KeyboardInterrupt, and as `searching.run.search`."""
@@ -353,7 +357,7 @@ def searched(
             "trained first: leave one out"
         )
 
-    outcome = run(settings, place, start=start, watch=watch, stop=stop)
+    outcome = run(settings, place, start=start, listener=listener, stop=stop)
     write_results(outcome, place.folder)
     write_plots(outcome, place.folder)
     write_page(outcome, place.folder)

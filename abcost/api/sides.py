@@ -112,7 +112,7 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     device, fps = asked.get("device"), asked.get("fps")
     table = CostTable.load(asked.get("target") or default_target(device))
     folding = asked.get("folding")
-    wishes = accelerator(
+    goal = accelerator(
         device, fps, asked.get("clock_mhz"), asked.get("organisation"), asked.get("weights"),
         None if folding is None else Path(folding),
     )  # fmt: skip
@@ -129,6 +129,6 @@ def _analysed(name: str, asked: dict[str, Any]) -> dict[str, Any]:
     )
     (report,) = analyze_subject(
         resolve(request), [table], width=asked.get("width"), organisation=Lanes(), rewriting=lowering,
-        accelerator=wishes,
+        accelerator=goal,
     )  # fmt: skip
     return report.to_dict()

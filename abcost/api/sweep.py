@@ -119,8 +119,8 @@ def _combinations(
         for table in tables or [CostTable.load(default_target(device))]:
             for width in dict.fromkeys(widths) or (table.default_width,):
                 found += [
-                    Combination(table, width, wishes, None if file is None else Path(file))
-                    for wishes, file in wanted
+                    Combination(table, width, goal, None if file is None else Path(file))
+                    for goal, file in wanted
                 ]
     return found
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from abcost.api.checked import call
 from abcost.api.recipe import RecipeOptions, steps_of, values_of
+from abcost.training.context import BEST, LOG
 from abcost.training.interrupt import catching
 from abcost.training.run import metrics
 from abcost.training.run import train as run
-from abcost.training.surroundings import BEST, LOG
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from abcost.accelerator.design.schedule import Schedule
 from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.parts import fpga_of
-from abcost.accelerator.result import Layer, Organised, Prices, resources_of
+from abcost.accelerator.result import Accelerator, Layer, UnitCosts, resources_of
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.core.kinds import DotArithmetic
 from abcost.cost.organisation import Unit
@@ -22,14 +22,14 @@ RESOURCES = ("luts", "ffs", "dsps", "blocks")
 
 
 def estimate(
-    net: NetworkDesign, plan: Schedule, organised: Organised, table: CostTable
+    net: NetworkDesign, plan: Schedule, accelerator: Accelerator, table: CostTable
 ) -> dict[str, dict[str, float | None]]:
     """Layer -> LUTs, flip-flops, DSPs and blocks; "logits" -> what is behind the last one and at both ends.
 
     On silicon areas, see `abcost.accelerator.silicon.memories.resources`.
     """
-    prices, hardware = Prices(table), hardware_of(table, organised.device, organised.clock_mhz)
-    device = None if isinstance(hardware, Silicon) else fpga_of(organised.device)
+    prices, hardware = UnitCosts(table), hardware_of(table, accelerator.device, accelerator.clock_mhz)
+    device = None if isinstance(hardware, Silicon) else fpga_of(accelerator.device)
     found = {}
 
     def amount(units: list[Unit], memories: list[Memory]) -> dict[str, float | None]:
@@ -39,16 +39,16 @@ def estimate(
         blocks = sum(m.blocks(family_of(device)) for m in memories if m.place == "block")
         return {**{name: every[name] for name in RESOURCES}, "blocks": blocks}
 
-    for layer in built(net, plan, organised):
+    for layer in built(net, plan, accelerator):
         found[layer.name] = amount(list(layer.units), list(layer.memories))
     units, memories = ends(net, plan)
     found["logits"] = amount(units, memories)
     return found
 
 
-def built(net: NetworkDesign, plan: Schedule, organised: Organised) -> Iterator[Layer]:
+def built(net: NetworkDesign, plan: Schedule, accelerator: Accelerator) -> Iterator[Layer]:
     """The layers with the units and memories that are written: windows and FIFOs as deep as the schedule has them."""
-    for stage, layer in zip(net.stages, organised.layers, strict=True):
+    for stage, layer in zip(net.stages, accelerator.layers, strict=True):
         buffer = plan.buffers[stage.source]
         zeros = stage.window.padded and stage.design.engine.arithmetic is not DotArithmetic.XNOR
         units = [*layer.units, *window_units(buffer, stage.window, stage.passes, stage.folds, zeros=zeros)]

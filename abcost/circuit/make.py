@@ -18,8 +18,8 @@ from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import family_of
 from abcost.accelerator.parts import fpga_of
-from abcost.accelerator.result import Organised
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.result import Accelerator
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.accelerator.unrolled import organise_unrolled
 from abcost.circuit.estimate import estimate
 from abcost.circuit.joined import join_branches
@@ -65,7 +65,7 @@ class Circuit:
     number: NumberFormat
     net: NetworkDesign
     schedule: Schedule
-    organised: Organised
+    accelerator: Accelerator
     top: Top
     estimate: Mapping[str, Mapping[str, float | None]]  # layer -> resources, as the cost table says
 
@@ -79,7 +79,7 @@ class Circuit:
 def make_circuit(
     subject: Subject,
     samples: Tensor,
-    wishes: Wishes,
+    goal: AcceleratorGoal,
     target: str | CostTable,
     form: Form,
     *,
@@ -94,35 +94,35 @@ def make_circuit(
     rewriting, graph = in_format(subject, samples, form)
     number = NumberFormat(width, rewriting.fraction_bits)
     table = target if isinstance(target, CostTable) else CostTable.load(target)
-    wishes, fraction_bits = replace(wishes, streamed=True), number.fraction_bits
+    goal, fraction_bits = replace(goal, streamed=True), number.fraction_bits
     if rewriting.constant_multiply == "graph":
-        graph, organised, _ = organise_unrolled(
-            graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes
+        graph, accelerator, _ = organise_unrolled(
+            graph, table, width=width, fraction_bits=fraction_bits, goal=goal
         )
     else:
-        organised = organise(graph, table, width=width, fraction_bits=fraction_bits, wishes=wishes)
-    if organised.refusal:
-        raise UsageError(f"there is no such circuit: {organised.refusal}")
-    outside = [layer.name for layer in organised.layers if layer.weights in ("external", "uram", "spram")]
+        accelerator = organise(graph, table, width=width, fraction_bits=fraction_bits, goal=goal)
+    if accelerator.refusal:
+        raise UsageError(f"there is no such circuit: {accelerator.refusal}")
+    outside = [layer.name for layer in accelerator.layers if layer.weights in ("external", "uram", "spram")]
     if outside:
         raise UsageError(
             f"weights of {', '.join(outside)} are not in memory that Verilog can initialise: take a larger --device, "
             "or a smaller network"
         )
-    foldings = [Folding(layer.pe, layer.simd) for layer in organised.layers]
-    leaf = leaf_for(timed_for(table, wishes.device), organised.clock_mhz, width)
+    foldings = [Folding(layer.pe, layer.simd) for layer in accelerator.layers]
+    leaf = leaf_for(timed_for(table, goal.device), accelerator.clock_mhz, width)
     net = describe_network(graph, engines(graph, width), foldings, number, leaf)
-    plan = schedule(net, family_of(fpga_of(wishes.device)))
+    plan = schedule(net, family_of(fpga_of(goal.device)))
     places = {
         stage.name: layer.weights
-        for stage, layer in zip(net.stages, organised.layers, strict=True)
+        for stage, layer in zip(net.stages, accelerator.layers, strict=True)
         if layer.weights in STYLES
     }
-    header = _header(subject, net, plan, organised, written)
+    header = _header(subject, net, plan, accelerator, written)
     gates = table.technology == "asic"
     top = top_of(net, plan.buffers, places, header=header, argmax=argmax, gates=gates)
-    layers = estimate(net, plan, organised, table)
-    return Circuit(subject, rewriting, graph, number, net, plan, organised, top, layers)
+    layers = estimate(net, plan, accelerator, table)
+    return Circuit(subject, rewriting, graph, number, net, plan, accelerator, top, layers)
 
 
 def in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOptions, OpGraph]:
@@ -172,7 +172,7 @@ def _header(
     subject: Subject,
     net: NetworkDesign,
     plan: Schedule,
-    organised: Organised,
+    accelerator: Accelerator,
     written: Written,
 ) -> str:
     weights = "untrained weights"
@@ -181,8 +181,8 @@ def _header(
     lines = [
         f"{subject.name}, {weights}.",
         f"Values: {net.number.width} bits, {net.number.fraction_bits} behind the point; weights' signs: 1 is +1.",
-        f"An image takes {plan.interval} cycles, {organised.clock_mhz * 1e6 / plan.interval:.5g} images/s at "
-        f"{organised.clock_mhz:g} MHz; a single one {plan.latency} cycles from its first beat to its last logit.",
+        f"An image takes {plan.interval} cycles, {accelerator.clock_mhz * 1e6 / plan.interval:.5g} images/s at "
+        f"{accelerator.clock_mhz:g} MHz; a single one {plan.latency} cycles from its first beat to its last logit.",
         *(f"  {stage.name}: PE {stage.design.folding.pe}, SIMD {stage.design.folding.simd}, {stage.cycles} cycles"
           for stage in net.stages),
         *([f"Written by: {written.command}"] if written.command else []),

@@ -27,10 +27,13 @@ def files_of(circuit: Circuit) -> dict[str, str]:
 
 def scripts(circuit: Circuit) -> dict[str, str]:
     """Name -> text of the scripts for tools of its device."""
-    top, organised = circuit.top, circuit.organised
+    top, accelerator = circuit.top, circuit.accelerator
     verilog = ["top.v", *sorted(f"rtl/{name}.v" for name in top.verilog)]
     return scripts_of(
-        fpga_of(organised.device), verilog, sorted(f"rtl/{name}" for name in top.files), organised.clock_mhz
+        fpga_of(accelerator.device),
+        verilog,
+        sorted(f"rtl/{name}" for name in top.files),
+        accelerator.clock_mhz,
     )
 
 

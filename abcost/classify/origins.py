@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from abcost.classify.reach import POINTWISE, Reach
+from abcost.classify.neighbourhood import POINTWISE, Neighbourhood
 from abcost.core.dots import MOST_CODE_BITS
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, DotArithmetic, OpKind
@@ -16,13 +16,13 @@ _OF_ROLE = {"weight_scale": Origin.WEIGHT_SCALE, "avg_pool": Origin.AVG_POOL, "q
 """Scales that say themselves where they come from; "avg_pool": 1/taps of windows of unequal sizes."""
 
 
-def origin_of(reach: Reach, node: OpNode) -> Origin:
+def origin_of(reach: Neighbourhood, node: OpNode) -> Origin:
     """Origin of the multiplications of `node` of the graph of `reach`, also where it has none left."""
     rule = _RULES.get(node.kind)
     return rule(reach, node) if rule else Origin.OTHER
 
 
-def _scale(reach: Reach, node: OpNode) -> Origin:
+def _scale(reach: Neighbourhood, node: OpNode) -> Origin:
     role = node.attrs.get("role")
     if role in _OF_ROLE:
         return _OF_ROLE[role]
@@ -37,7 +37,7 @@ def _scale(reach: Reach, node: OpNode) -> Origin:
     return Origin.OTHER
 
 
-def _scales_channels(reach: Reach, node: OpNode) -> bool:
+def _scales_channels(reach: Neighbourhood, node: OpNode) -> bool:
     """A factor per channel right behind a product with few-valued weights."""
     dot = _few_valued_product(reach, node)
     (source,) = reach.graph.sources(node)
@@ -45,24 +45,24 @@ def _scales_channels(reach: Reach, node: OpNode) -> bool:
     return dot is not None and bare and node.consts["factor"].count > 1
 
 
-def _scales_product(reach: Reach, node: OpNode) -> bool:
+def _scales_product(reach: Neighbourhood, node: OpNode) -> bool:
     """Any other factor right behind such a product that is no residual scale."""
     return _few_valued_product(reach, node) is not None and not reach.reaches_sum(node)
 
 
-def _few_valued_product(reach: Reach, node: OpNode) -> OpNode | None:
+def _few_valued_product(reach: Neighbourhood, node: OpNode) -> OpNode | None:
     """The dot product right in front of `node`, if its weights are few-valued or its activations are."""
     dot = reach.is_behind(node)
     return dot if dot is not None and dot.const("weight") and _has_binary_operand(reach.graph, dot) else None
 
 
-def _is_residual(reach: Reach, node: OpNode) -> bool:
+def _is_residual(reach: Neighbourhood, node: OpNode) -> bool:
     """On the way from a dot product that is not the stem to a sum."""
     dot = reach.upstream_dot(node)
     return dot is not None and not reach.is_stem(dot) and reach.reaches_sum(node)
 
 
-def _is_of_quantiser(reach: Reach, node: OpNode) -> bool:
+def _is_of_quantiser(reach: Neighbourhood, node: OpNode) -> bool:
     """In front of a rounding, or behind what has few values."""
     graph = reach.graph
     grid = graph.values(node).grid
@@ -75,13 +75,13 @@ def _has_binary_operand(graph: OpGraph, dot: OpNode) -> bool:
     return graph.dot_arithmetic(dot) is not DotArithmetic.REAL
 
 
-def _multiply(reach: Reach, node: OpNode) -> Origin:
+def _multiply(reach: Neighbourhood, node: OpNode) -> Origin:
     if reach.excites(node):
         return Origin.SQUEEZE_EXCITE
     return Origin.ACTIVATION_FUNCTION if reach.is_gated(node) else Origin.OTHER
 
 
-def _dot(reach: Reach, node: OpNode) -> Origin:
+def _dot(reach: Neighbourhood, node: OpNode) -> Origin:
     if reach.excites(node):
         return Origin.SQUEEZE_EXCITE
     if node.kind is OpKind.LINEAR and reach.makes_output(node):
@@ -100,7 +100,7 @@ def _is_pointwise(conv: OpNode) -> bool:
     return all(k == 1 for k in conv.consts["weight"].values.shape[2:])
 
 
-def _is_shortcut(reach: Reach, node: OpNode) -> bool:
+def _is_shortcut(reach: Neighbourhood, node: OpNode) -> bool:
     """A 1x1 convolution added to a longer branch, or to one whose own convolution is not a real 1x1."""
     graph = reach.graph
     if not _is_pointwise(node):
@@ -139,7 +139,7 @@ def _branch(graph: OpGraph, node: OpNode) -> tuple[int, OpNode]:
     return dots, node
 
 
-def _longest(reach: Reach, fork: OpNode, end: OpNode) -> list[OpNode]:
+def _longest(reach: Neighbourhood, fork: OpNode, end: OpNode) -> list[OpNode]:
     """Dot products on the way from `fork` to `end` that passes most of them; [] if no way leads there."""
     graph = reach.graph
     found: dict[str, list[OpNode]] = {fork.name: []}
@@ -150,14 +150,14 @@ def _longest(reach: Reach, fork: OpNode, end: OpNode) -> list[OpNode]:
     return found.get(end.name, [])
 
 
-def _avg_pool(_reach: Reach, node: OpNode) -> Origin:
+def _avg_pool(_reach: Neighbourhood, node: OpNode) -> Origin:
     """A mean over positions, over windows, or over something else (channels, the batch)."""
     if node.attrs["whole"]:
         return Origin.GLOBAL_POOL
     return Origin.OTHER if "axes" in node.attrs else Origin.AVG_POOL
 
 
-_CONTEXTS: tuple[tuple[Origin, Callable[[Reach, OpNode], bool]], ...] = (
+_CONTEXTS: tuple[tuple[Origin, Callable[[Neighbourhood, OpNode], bool]], ...] = (
     (Origin.SQUEEZE_EXCITE, lambda reach, node: reach.excites(node)),
     (Origin.QUANTISER, _is_of_quantiser),
     (Origin.WEIGHT_SCALE, _scales_channels),
@@ -168,7 +168,7 @@ _CONTEXTS: tuple[tuple[Origin, Callable[[Reach, OpNode], bool]], ...] = (
 )
 """What a scale that is none of a batch norm, of weights or in front of a sign can be, first match first."""
 
-_RULES: dict[OpKind, Callable[[Reach, OpNode], Origin]] = {
+_RULES: dict[OpKind, Callable[[Neighbourhood, OpNode], Origin]] = {
     OpKind.SCALE: _scale,
     OpKind.CONV: _dot,
     OpKind.LINEAR: _dot,

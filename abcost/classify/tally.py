@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from abcost.classify.counts import Count, counts_of
+from abcost.classify.neighbourhood import Neighbourhood
 from abcost.classify.origins import origin_of
-from abcost.classify.reach import Reach
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS
 from abcost.core.node import OpNode
@@ -70,7 +70,7 @@ def sum_by_class(counts: Iterable[Count]) -> dict[OpClass, int]:
 
 def tally(graph: OpGraph, real_width: int) -> Tally:
     """Count every node of `graph`; a real element has `real_width` bits."""
-    rows, reach = [], Reach(graph)
+    rows, reach = [], Neighbourhood(graph)
     for node in graph:
         for count in counts_of(graph, node, real_width):
             origin = origin_of(reach, node) if count.primitive is Primitive.MULTIPLY else None

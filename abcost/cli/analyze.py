@@ -20,7 +20,7 @@ from abcost.core.writing import write_bytes
 from abcost.errors import UsageError
 
 if TYPE_CHECKING:
-    from abcost.accelerator.solve import Wishes
+    from abcost.accelerator.solve import AcceleratorGoal
     from abcost.report.report import Report
 
 
@@ -139,7 +139,7 @@ def analyze(
     from abcost.report.format import FORMATS
 
     _prepare(model, chosen_format, executed=verify)
-    wishes, clock = options.accelerator_or_clock(
+    goal, clock = options.accelerator_or_clock(
         tables,
         device,
         fps,
@@ -150,7 +150,7 @@ def analyze(
         area_mm2=area_mm2,
         utilisation=utilisation,
     )
-    _check_writing(foldings, wishes, len(tables))
+    _check_writing(foldings, goal, len(tables))
     rewriting = options.rewriting(
         weight_scale, constant_multiply, fraction_bits, slopes, model, leave_out_softmax=leave_out_softmax
     )
@@ -170,7 +170,7 @@ def analyze(
                 width=width,
                 organisation=Lanes(lanes, simd),
                 rewriting=rewriting,
-                accelerator=wishes,
+                accelerator=goal,
                 verify=verify,
             )
         ]
@@ -210,14 +210,14 @@ def _warn(reports: Sequence[Report]) -> None:
         note(f"warning: {warning}")
 
 
-def _check_writing(foldings: Mapping[str, Path | None], wishes: Wishes | None, targets: int) -> None:
+def _check_writing(foldings: Mapping[str, Path | None], goal: AcceleratorGoal | None, targets: int) -> None:
     """Raises UsageError where there is no folding of one engine per layer to write, or several."""
     for option, path in foldings.items():
         if path is None:
             continue
-        if wishes is None:
+        if goal is None:
             raise UsageError(f"{option} writes the folding of an accelerator: add --device or --fps")
-        if wishes.kind != "pipelined":
+        if goal.kind != "pipelined":
             raise UsageError(f"{option}: one engine for all layers has no folding of each: pipelined has")
         if targets > 1:
             raise UsageError(f"{option}: every target has a folding of its own: name one --target")

@@ -120,9 +120,9 @@ def build(
         _golden(subject, loaded, form, written, out, simulate)
         return
     clock = clock_mhz if "clock_mhz" in given(context) else None
-    wishes = options.accelerator(device, fps, clock, None, "on-chip", folding)
-    chosen = None if wishes is None else wishes.device
-    if wishes is None or chosen is None:
+    goal = options.accelerator(device, fps, clock, None, "on-chip", folding)
+    chosen = None if goal is None else goal.device
+    if goal is None or chosen is None:
         raise AssertionError("a device was given")
     routing = _routing(chosen.part, mapping, seed, pins) if route else None
     if routing is None:
@@ -135,7 +135,7 @@ def build(
         subject, loaded = subject_and_data(asked, data, data_root)
         images, labels = test_images(subject, loaded, simulate)
         circuit = make_circuit(
-            subject, samples_of(subject, loaded), wishes, target or options.default_target(device),
+            subject, samples_of(subject, loaded), goal, target or options.default_target(device),
             form, argmax=argmax, written=written,
         )  # fmt: skip
     _write(circuit, out)
@@ -256,7 +256,7 @@ def _facts(circuit: Circuit, checkpoint: Path | None) -> dict[str, Any]:
     from abcost.circuit.make import hash_of
     from abcost.circuit.project import scripts
 
-    organised, plan = circuit.organised, circuit.schedule
+    organised, plan = circuit.accelerator, circuit.schedule
     return {
         "schema": 1,
         "model": circuit.subject.name,
@@ -346,7 +346,7 @@ def _route(circuit: Circuit, out: Path, asked: Routing) -> dict[str, Any]:
     from abcost.synth.parts import PARTS
 
     packer = find_packer(PARTS[asked.part])
-    clock = circuit.organised.clock_mhz
+    clock = circuit.accelerator.clock_mhz
     placed = route_circuit(circuit, out, asked, clock_mhz=clock, configured=packer is not None)
     total = {name: getattr(placed.routed, name) for name in RESOURCES}
     layers = [{"name": name, **counts} for name, counts in placed.layers.items()]

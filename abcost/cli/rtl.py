@@ -17,7 +17,7 @@ from abcost.cli.waiting import Waiting
 from abcost.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from abcost.accelerator.solve import Wishes
+    from abcost.accelerator.solve import AcceleratorGoal
     from abcost.emit.make import Network
     from abcost.emit.project import Project
     from abcost.rtl.testbench import Bench
@@ -82,10 +82,10 @@ def rtl(
     _check_choice(there, layer, device, fps)
     _check_numbers(pe, simd, windows, width, fraction_bits)
     _check_folder(out)
-    wishes = None
+    goal = None
     if layer is None:
         clock = clock_mhz if "clock_mhz" in there else None
-        wishes = options.accelerator(device, fps, clock, None, None, folding)
+        goal = options.accelerator(device, fps, clock, None, None, folding)
     from abcost.emit.make import default_folding, make, prepare
     from abcost.models.subject import resolve
 
@@ -93,11 +93,11 @@ def rtl(
     with quiet(), Waiting(f"making engines of {model}"):
         subject = resolve(asked)
         prepared = prepare(subject, width=width, fraction_bits=fraction_bits, layer=layer)
-        if wishes is None:
+        if goal is None:
             engine = prepared.engines[0]
             projects = {out: make(prepared, engine, default_folding(engine, pe, simd), windows=windows)}
         else:
-            found = _all(prepared, wishes, target or options.default_target(device), windows)
+            found = _all(prepared, goal, target or options.default_target(device), windows)
             projects = {out / top: project for top, project in found.items()}
     for folder, project in projects.items():
         _check_same(project, folder)
@@ -137,7 +137,7 @@ def _simulate(projects: Mapping[Path, Project]) -> None:
         raise typer.Exit(1)
 
 
-def _all(network: Network, wishes: Wishes, target: str, windows: int) -> dict[str, Project]:
+def _all(network: Network, goal: AcceleratorGoal, target: str, windows: int) -> dict[str, Project]:
     """Every engine as the accelerator is priced, by module. Raises UsageError for one without Verilog."""
     from abcost.accelerator.clock import leaf_for, timed_for
     from abcost.accelerator.folding import Folding
@@ -152,7 +152,7 @@ def _all(network: Network, wishes: Wishes, target: str, windows: int) -> dict[st
         table,
         width=number.width,
         fraction_bits=number.fraction_bits,
-        wishes=wishes,
+        goal=goal,
     )
     if organised.refusal:
         raise UsageError(f"there is no such accelerator: {organised.refusal}")
@@ -162,7 +162,7 @@ def _all(network: Network, wishes: Wishes, target: str, windows: int) -> dict[st
             f"weights of {', '.join(outside)} are not in memory that Verilog can initialise; give --weights on-chip "
             "to analyze to see what fits, and a larger --device here"
         )
-    leaf = leaf_for(timed_for(table, wishes.device), organised.clock_mhz, number.width)
+    leaf = leaf_for(timed_for(table, goal.device), organised.clock_mhz, number.width)
     found: dict[str, Project] = {}
     for engine, layer in zip(network.engines, organised.layers, strict=True):
         place = layer.weights if layer.weights in STYLES else None

@@ -16,7 +16,7 @@ from abcost.errors import UsageError
 from abcost.models.network import REDUCTIONS
 
 if TYPE_CHECKING:
-    from abcost.searching.run import Place
+    from abcost.searching.run import RunLocation
     from abcost.searching.settings import Settings
     from abcost.training.config import Config
 
@@ -219,10 +219,10 @@ def search(
     with quiet():
         settings = settings_of(steps[-1], asked, space, granularity, _epochs(epochs))
     from abcost.searching.executors.executor import EXECUTORS
-    from abcost.searching.run import Place
+    from abcost.searching.run import RunLocation
 
     EXECUTORS.get(executor)
-    place = Place(
+    place = RunLocation(
         run_dir, storage or sqlite_url(run_dir), study, executor, workers or cores(), cpus_per_trial,
         gpus_per_trial, init,
     )  # fmt: skip
@@ -241,7 +241,7 @@ def _refuse_twice(there: frozenset[str]) -> None:
 
 def _check_used(
     there: frozenset[str],
-    organised: str | None,
+    accelerator: str | None,
     budget: str | None,
     executor: str,
     epochs: str | None,
@@ -251,7 +251,7 @@ def _check_used(
     from abcost.api.search import check_shares
     from abcost.searching.budget import parse_budget
 
-    if organised is None and not (budget and parse_budget(budget).fps):
+    if accelerator is None and not (budget and parse_budget(budget).fps):
         refuse(there, ["clock_mhz"], "without --device, --frame-rates or a budget of fps>=…")
     if executor != "ray":
         refuse(there, ["cpus_per_trial", "gpus_per_trial"], "without --executor ray")
@@ -290,22 +290,24 @@ def _epochs(text: str | None) -> tuple[int, ...] | None:
     return () if found == (0,) else found
 
 
-def _run(settings: Settings, place: Place, steps: tuple[Config, ...]) -> None:
+def _run(settings: Settings, place: RunLocation, steps: tuple[Config, ...]) -> None:
     from abcost.api.search import searched
     from abcost.cli.searching import SearchConsole, show
     from abcost.cli.training import Console
     from abcost.searching.run import Impossible
     from abcost.training.interrupt import catching
 
-    with quiet(), catching() as stop, SearchConsole() as watch:
+    with quiet(), catching() as stop, SearchConsole() as listener:
         try:
-            found = searched(settings, place, steps, watch=watch, training=Console(), stop=lambda: stop.asked)
+            found = searched(
+                settings, place, steps, listener=listener, training=Console(), stop=lambda: stop.asked
+            )
         except Impossible as answer:
-            watch.close()
+            listener.close()
             note(f"no: {answer}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            watch.close()
+            listener.close()
             note(f"stopped; the same command continues; all results so far are in {place.folder}")
             raise
     show(found.outcome, place)

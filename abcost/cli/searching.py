@@ -15,13 +15,13 @@ from abcost.cli.output import note, view, write
 if TYPE_CHECKING:
     from abcost.searching import progress as state
     from abcost.searching.points import Point
-    from abcost.searching.run import Outcome, Place
+    from abcost.searching.run import Outcome, RunLocation
 
 _LINE_EVERY_S = 20.0  # without a terminal
 
 
 class SearchConsole:
-    """Watches a search (see `abcost.searching.progress.Watch`): a bar on a terminal, else a line now and then."""
+    """Shows a search (a `SearchListener`): a bar on a terminal, else a line now and then."""
 
     def __init__(self) -> None:
         columns = (
@@ -54,7 +54,7 @@ class SearchConsole:
         """A line."""
         self._progress.console.print(text, highlight=False)
 
-    def moved(self, progress: state.Progress) -> None:
+    def moved(self, progress: state.SearchProgress) -> None:
         """Move the bar, or say how far it is."""
         text = _text(progress)
         if self._terminal:
@@ -68,7 +68,7 @@ class SearchConsole:
             note(f"{progress.phase}: {progress.done} of {progress.wanted}, {text}")
 
 
-def show(outcome: Outcome, place: Place) -> None:
+def show(outcome: Outcome, place: RunLocation) -> None:
     """The summary on stdout."""
     from rich.console import Group
 
@@ -78,7 +78,7 @@ def show(outcome: Outcome, place: Place) -> None:
     write(tables + _summary(outcome, place), None)  # commands are one line each, to be copied
 
 
-def _text(progress: state.Progress) -> str:
+def _text(progress: state.SearchProgress) -> str:
     parts = []
     if progress.phase == "explore":
         parts += [f"{progress.stopped} stopped early", f"{progress.over} over budget"]
@@ -156,7 +156,7 @@ def _sensitivity(outcome: Outcome) -> Table:
     return table
 
 
-def _summary(outcome: Outcome, place: Place) -> str:
+def _summary(outcome: Outcome, place: RunLocation) -> str:
     from abcost.searching.files import commands
     from abcost.searching.points import exponents_of, rivals
 

@@ -113,10 +113,10 @@ def sweep(
     }  # fmt: skip
     several = (targets, devices, *numbers, foldings)
     each = count_of(*(len(dict.fromkeys(one)) for one in several))
-    with quiet(), SweepConsole(len(dict.fromkeys(models)) * each) as watch:
+    with quiet(), SweepConsole(len(dict.fromkeys(models)) * each) as listener:
         found = swept(
             models, *several, clock_mhz=clock_mhz, axes=[] if axes is None else axes.split(","), options=common,
-            progress=watch.moved,
+            progress=listener.moved,
         )  # fmt: skip
     drawn = None if form is None else picture(found, form, inches)
     write(render(found, view("block", output)), output)

@@ -165,11 +165,17 @@ def train(
     with quiet(), catching() as stop, Console() as console:
         try:
             if several is None:
-                run(steps, run_dir, resume=resume, watch=console, stop=lambda: stop.asked)
+                run(steps, run_dir, resume=resume, listener=console, stop=lambda: stop.asked)
             else:
                 note(f"seeds {several[0]} to {several[-1]}; what follows is said of seed {several[0]}")
                 found = train_seeds(
-                    steps, several, run_dir, resume=resume, watch=console, note=note, stop=lambda: stop.asked
+                    steps,
+                    several,
+                    run_dir,
+                    resume=resume,
+                    listener=console,
+                    note=note,
+                    stop=lambda: stop.asked,
                 )
                 note(seeds_text(found, run_dir))
         except KeyboardInterrupt:

@@ -19,7 +19,7 @@ _READ_EVERY = 0.5  # seconds between two looks at the loss, for reading it waits
 
 
 class Console:
-    """Watches a training (`abcost.training.watch.Watch`); a context manager, so that the bar is always taken away."""
+    """Shows a training (a `TrainingListener`); a context manager, so that the bar is always taken away."""
 
     def __init__(self) -> None:
         columns = (

@@ -103,7 +103,7 @@ def side_of(report: Mapping[str, Any], name: str) -> Side:
 
 
 def _stage(stage: Mapping[str, Any]) -> Quantities:
-    organised = stage.get("organisation") or {}
+    accelerator = stage.get("organisation") or {}
     return _flat(
         {
             "ops": stage["ops"],
@@ -111,20 +111,20 @@ def _stage(stage: Mapping[str, Any]) -> Quantities:
             "cost": stage["cost"],
             **({"cost_known": stage["cost_known"]} if "cost_known" in stage else {}),
             **_sparse("unpriced", stage.get("unpriced")),
-            **({"organisation": _accelerator(organised)} if organised else {}),
+            **({"organisation": _accelerator(accelerator)} if accelerator else {}),
         }
     )
 
 
-def _accelerator(organised: Mapping[str, Any]) -> dict[str, Any]:
+def _accelerator(accelerator: Mapping[str, Any]) -> dict[str, Any]:
     """Of the whole accelerator; `fits` is 1 or 0. What an older report does not say is unknown."""
-    fits = organised.get("fits")
+    fits = accelerator.get("fits")
     return {
-        **{key: organised.get(key) for key in ("fps", "latency_ms", "interval_cycles")},
-        "energy_uj": (organised.get("energy_uj") or {}).get("value"),
-        "fmax_mhz": (organised.get("fmax_mhz") or {}).get("value"),
+        **{key: accelerator.get(key) for key in ("fps", "latency_ms", "interval_cycles")},
+        "energy_uj": (accelerator.get("energy_uj") or {}).get("value"),
+        "fmax_mhz": (accelerator.get("fmax_mhz") or {}).get("value"),
         "fits": None if fits is None else int(fits),
-        "resources": organised["resources"],
+        "resources": accelerator["resources"],
     }
 
 

@@ -19,9 +19,9 @@ from abcost.core.cost import Cost
 from abcost.core.graph import OpGraph
 from abcost.core.node import OpNode
 from abcost.core.primitives import Primitive
+from abcost.cost.bound import Bound
 from abcost.cost.organisation import Unit
 from abcost.cost.price import price_counts
-from abcost.cost.side import Side
 from abcost.cost.table import CostTable
 
 
@@ -31,7 +31,7 @@ class Adders:
 
     adders: int
     bits: int
-    costs: Mapping[Side, Cost]
+    costs: Mapping[Bound, Cost]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a cost that the target has no figure of is None."""

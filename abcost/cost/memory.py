@@ -17,8 +17,8 @@ from abcost.core.constants import constant_values
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
 from abcost.core.node import Constant, OpNode
+from abcost.cost.bound import Bound, at_bound
 from abcost.cost.entry import Memory, MemoryLevel
-from abcost.cost.side import Side, at
 from abcost.cost.stored import stored_elsewhere
 
 _WINDOWS = DOTS | {OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL}
@@ -36,7 +36,7 @@ class Traffic:
     read_bits: int
     activation_bits: int
 
-    def energy_pj(self, memory: Memory, side: Side = "value") -> float | None:
+    def energy_pj(self, memory: Memory, side: Bound = "value") -> float | None:
         """Energy of one inference in picojoule; None where bits go through a memory that the table does not know.
 
         energy = read parameter bits x pJ per weight bit + activation_bits x pJ per activation bit
@@ -53,23 +53,23 @@ class Traffic:
         """Bits through memories without a figure."""
         return (0 if memory.weights else self.read_bits) + (0 if memory.activations else self.activation_bits)
 
-    def _parts(self, memory: Memory, side: Side) -> tuple[float | None, float | None]:
+    def _parts(self, memory: Memory, side: Bound) -> tuple[float | None, float | None]:
         return (
             _energy(self.read_bits, memory.weights, side),
             _energy(self.activation_bits, memory.activations, side),
         )
 
 
-def _energy(bits: int, level: MemoryLevel | None, side: Side) -> float | None:
+def _energy(bits: int, level: MemoryLevel | None, side: Bound) -> float | None:
     """Of so many bits through a memory; nothing through any memory costs nothing."""
     if level is None:
         return None if bits else 0.0
     return bits * _per_bit(level, side)
 
 
-def _per_bit(level: MemoryLevel, side: Side) -> float:
+def _per_bit(level: MemoryLevel, side: Bound) -> float:
     """Picojoule per bit moved."""
-    return at(side, level.energy_pj, level.low_pj, level.high_pj) / level.access_bits
+    return at_bound(side, level.energy_pj, level.low_pj, level.high_pj) / level.access_bits
 
 
 def traffic_of(graph: OpGraph, node: OpNode, real_width: int) -> Traffic:

@@ -24,10 +24,10 @@ from abcost.core.graph import OpGraph
 from abcost.core.node import OpNode
 from abcost.core.primitives import FREE
 from abcost.core.unit_size import SIZES, sizes_given
+from abcost.cost.bound import Bound, at_bound
 from abcost.cost.entry import UnitPrice
 from abcost.cost.memory import Traffic, traffic_of
 from abcost.cost.organisation import Lanes, Unit, cycles_of, units_of
-from abcost.cost.side import Side, at
 from abcost.cost.table import CostTable
 
 
@@ -72,7 +72,7 @@ class PricedNode:
         """By the figures' values."""
         return self.value.memory_energy_pj
 
-    def reading(self, side: Side) -> Reading:
+    def reading(self, side: Bound) -> Reading:
         """One of the three."""
         return {"value": self.value, "low": self.low, "high": self.high}[side]
 
@@ -133,7 +133,7 @@ def unpriced(nodes: Sequence[PricedNode], table: CostTable) -> dict[str, dict[st
     return {field: dict(sorted(names.items())) for field, names in found.items() if names}
 
 
-def unit_cost(unit: Unit, table: CostTable, side: Side = "value") -> Cost:
+def unit_cost(unit: Unit, table: CostTable, side: Bound = "value") -> Cost:
     """Cost of one instance of `unit`: resources and area; energy is counted per operation instead."""
     key = ("unit", side, unit.op, *_sizes(unit))
     known = table.remembered.get(key)
@@ -150,13 +150,13 @@ _sizes = attrgetter(*SIZES)
 _operation = attrgetter("primitive", *SIZES)
 
 
-def read(price: UnitPrice, side: Side) -> Cost:
+def read(price: UnitPrice, side: Bound) -> Cost:
     """A unit's cost by one reading of its figures; fields without a figure stay None."""
     if side == "value":
         return price.cost
     details = {name: price.details.get(name) for name in FIELDS}
     return Cost(
-        **{name: None if d is None else at(side, d.value, d.low, d.high) for name, d in details.items()}
+        **{name: None if d is None else at_bound(side, d.value, d.low, d.high) for name, d in details.items()}
     )
 
 
@@ -210,7 +210,7 @@ class _Readings:
 def _readings(
     counts: tuple[Count, ...], units: tuple[Unit, ...], traffic: Traffic, table: CostTable
 ) -> _Readings:
-    def reading(side: Side) -> Reading:
+    def reading(side: Bound) -> Reading:
         memory = traffic.energy_pj(table.memory, side) if table.memory is not None else None
         cost = total(_times(unit_cost(unit, table, side), unit.count) for unit in units)
         energies = [*(_energy(count, table, side) for count in counts), *([memory] if table.memory else [])]
@@ -229,7 +229,9 @@ def _readings(
     )
 
 
-def price_counts(counts: tuple[Count, ...], units: tuple[Unit, ...], table: CostTable) -> Mapping[Side, Cost]:
+def price_counts(
+    counts: tuple[Count, ...], units: tuple[Unit, ...], table: CostTable
+) -> Mapping[Bound, Cost]:
     """Energy of the counts and resources of the units, by each reading of the figures; no memory. Raises as `price`."""
     found = _readings(counts, units, Traffic(0, 0, 0), table)
     return {"low": found.low.cost, "value": found.value.cost, "high": found.high.cost}
@@ -247,7 +249,7 @@ def _known(counts: Sequence[Count], units: Sequence[Unit], moved: float | None, 
     return Cost(sum(known) if known else None, *_values(built)[1:])
 
 
-def _energy(count: Count, table: CostTable, side: Side) -> float | None:
+def _energy(count: Count, table: CostTable, side: Bound) -> float | None:
     if count.primitive in FREE:
         return 0.0
     key = ("energy", side, *_operation(count))

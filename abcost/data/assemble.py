@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from abcost.data.cut import hold_out
 from abcost.data.dataset import DataSet, Split
 from abcost.data.options import Options
+from abcost.data.split import hold_out
 
 TEST = 0.2  # of all images, where a set comes without a test split
 VALIDATION = 0.2  # of what is left then

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from abcost.core.usercode import made_by
 from abcost.data.assemble import from_one
+from abcost.data.augment import Moves
 from abcost.data.dataset import DataSet
 from abcost.data.folder import preset_for
 from abcost.data.memory import MemorySplit
-from abcost.data.moves import Moves
 from abcost.data.options import Options
 from abcost.errors import DataError, one_line
 

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from abcost.core.reading import check_regular
-from abcost.data.draws import number
 from abcost.data.normalize import normalize
+from abcost.data.seeded import number
 from abcost.errors import DataError
 
 if TYPE_CHECKING:
-    from abcost.data.crops import Crops
+    from abcost.data.imagenet_augment import Crops
 
 
 class FileSplit:

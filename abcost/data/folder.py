@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from abcost.data.assemble import from_one, from_two
-from abcost.data.crops import Crops
 from abcost.data.dataset import DataSet
 from abcost.data.files import FileSplit
+from abcost.data.imagenet_augment import Crops
 from abcost.data.listing import Listing, listing, same_classes
 from abcost.data.options import Options
 from abcost.errors import DataError, UsageError

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from abcost.data.moves import Draws, Moves, apply, draw
+from abcost.data.augment import Draws, Moves, apply, draw
 from abcost.data.normalize import normalize
 
 

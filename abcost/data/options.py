@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from abcost.data.augment import Moves
 from abcost.data.lighting import LIGHTINGS
-from abcost.data.moves import Moves
 from abcost.errors import UsageError
 from abcost.registry import unknown_name
 

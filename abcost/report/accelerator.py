@@ -9,7 +9,7 @@ from rich.table import Table
 from abcost.accelerator.devices import Device
 from abcost.accelerator.external import source
 from abcost.accelerator.not_included import not_included
-from abcost.accelerator.result import Organised, name_of
+from abcost.accelerator.result import Accelerator, name_of
 from abcost.accelerator.silicon.die import Die
 from abcost.accelerator.unrolled import Unrolled
 from abcost.report import quantity
@@ -22,12 +22,12 @@ _MOST_LAYERS = 60
 def accelerator_tables(report: Report, stages: Sequence[Stage]) -> list[Table]:
     """Nothing where no accelerator was asked for."""
     found = [stage for stage in report.stages if stage.name in {s.name for s in stages}]
-    organised = [stage.organisation for stage in found if stage.organisation is not None]
-    if not organised:
+    accelerator = [stage.organisation for stage in found if stage.organisation is not None]
+    if not accelerator:
         return []
     return [
-        _summary(found, organised),
-        _folding(organised[-1], found[-1].name),
+        _summary(found, accelerator),
+        _folding(accelerator[-1], found[-1].name),
         *_unrolled(report, found[-1].unrolled),
     ]
 
@@ -49,8 +49,8 @@ def _unrolled(report: Report, layers: Sequence[Unrolled]) -> list[Table]:
     return [table]
 
 
-def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
-    last = organised[-1]
+def _summary(stages: Sequence[Stage], accelerator: Sequence[Accelerator]) -> Table:
+    last = accelerator[-1]
     where = last.device.part if last.device else "no device given"
     table = grid(
         f"Accelerator, {last.kind}: {where} at {last.clock_mhz:g} MHz",
@@ -58,41 +58,41 @@ def _summary(stages: Sequence[Stage], organised: Sequence[Organised]) -> Table:
         *(s.name for s in stages),
         "change",
     )
-    if any(o.fmax is not None for o in organised):
-        table.add_row("Fmax, MHz", *map(fmax_text, organised), "")
-    table.add_row("frames/s", *(quantity.three_digits(o.fps) for o in organised), "")
-    table.add_row("cycles/frame", *(f"{o.interval:,}" for o in organised), "")
+    if any(o.fmax is not None for o in accelerator):
+        table.add_row("Fmax, MHz", *map(fmax_text, accelerator), "")
+    table.add_row("frames/s", *(quantity.three_digits(o.fps) for o in accelerator), "")
+    table.add_row("cycles/frame", *(f"{o.interval:,}" for o in accelerator), "")
     table.add_row(
-        "latency, ms", *(quantity.three_digits(o.latency / o.clock_mhz / 1e3) for o in organised), ""
+        "latency, ms", *(quantity.three_digits(o.latency / o.clock_mhz / 1e3) for o in accelerator), ""
     )
-    table.add_row("bottleneck", *(o.bottleneck for o in organised), "")
+    table.add_row("bottleneck", *(o.bottleneck for o in accelerator), "")
     for name in last.resources:
-        values = [o.resources[name] for o in organised]
+        values = [o.resources[name] for o in accelerator]
         if name in _RARE and not any(values):
             continue
         if name == "luts" and last.logic_cells is not None:
             table.add_row("LUTs", *map(quantity.amount, values), quantity.change(values[0], values[-1]))
-            table.add_row(name_of(name, last.device), *map(_cells, organised), "")
+            table.add_row(name_of(name, last.device), *map(_cells, accelerator), "")
             continue
-        texts = [_used(o, name, quantity.amount) for o in organised]
+        texts = [_used(o, name, quantity.amount) for o in accelerator]
         table.add_row(name_of(name, last.device), *texts, quantity.change(values[0], values[-1]))
-    if any(o.external_bits for o in organised):
-        table.add_row("DRAM, GB/s", *map(_bandwidth, organised), "")
-        table.add_row("DRAM, uJ/frame", *map(_energy, organised), "")
-    if any(o.energy is not None for o in organised):
-        table.add_row("uJ/frame", *map(_spent, organised), "")
-        table.add_row("  low to high", *map(_spent_ends, organised), "")
-    if any(o.power is not None for o in organised):
-        table.add_row("mW", *(_power(o, "total_mw") for o in organised), "")
-        table.add_row("  of it leakage, mW", *(_power(o, "leakage_mw") for o in organised), "")
-        table.add_row("TOPS/W", *(_power(o, "tops_per_w") for o in organised), "")
-    table.add_row("fits", *map(_fits, organised), "")
-    table.caption, table.caption_justify = "\n".join(_notes(stages[-1].name, organised)), "left"
+    if any(o.external_bits for o in accelerator):
+        table.add_row("DRAM, GB/s", *map(_bandwidth, accelerator), "")
+        table.add_row("DRAM, uJ/frame", *map(_energy, accelerator), "")
+    if any(o.energy is not None for o in accelerator):
+        table.add_row("uJ/frame", *map(_spent, accelerator), "")
+        table.add_row("  low to high", *map(_spent_ends, accelerator), "")
+    if any(o.power is not None for o in accelerator):
+        table.add_row("mW", *(_power(o, "total_mw") for o in accelerator), "")
+        table.add_row("  of it leakage, mW", *(_power(o, "leakage_mw") for o in accelerator), "")
+        table.add_row("TOPS/W", *(_power(o, "tops_per_w") for o in accelerator), "")
+    table.add_row("fits", *map(_fits, accelerator), "")
+    table.caption, table.caption_justify = "\n".join(_notes(stages[-1].name, accelerator)), "left"
     return table
 
 
-def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
-    last = organised[-1]
+def _notes(stage: str, accelerator: Sequence[Accelerator]) -> list[str]:
+    last = accelerator[-1]
     reason = last.refusal if last.unknown else last.limit
     notes = [f"{stage}: {reason}"] if reason else []
     if last.fmax is None:
@@ -106,7 +106,7 @@ def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
     if last.lut_multipliers:
         each = ", ".join(f"{name} {count}" for name, count in last.lut_multipliers.items())
         notes.append(f"multipliers in LUTs, for want of DSPs: {each}")
-    if any(o.external_bits for o in organised):
+    if any(o.external_bits for o in accelerator):
         cited = source()
         notes += [
             "DRAM: weights read from outside in every frame, of the peak of the memory",
@@ -118,7 +118,7 @@ def _notes(stage: str, organised: Sequence[Organised]) -> list[str]:
         notes += _of_silicon(last.device)
     elif last.device:
         notes.append(f"device figures: {last.device.source} ({last.device.confidence})")
-    outside = any(o.external_bits for o in organised)
+    outside = any(o.external_bits for o in accelerator)
     if isinstance(last.device, Device) and outside and last.device.memory_source:
         memory = last.device
         notes.append(f"memory: {memory.memory}; {memory.memory_source} ({memory.memory_confidence})")
@@ -138,7 +138,7 @@ def _of_silicon(die: Die) -> list[str]:
     return notes
 
 
-def _power(o: Organised, name: str) -> str:
+def _power(o: Accelerator, name: str) -> str:
     return "-" if o.power is None else quantity.three_digits(o.power.to_dict()[name])
 
 
@@ -146,7 +146,7 @@ _RARE = ("lutram", "uram", "spram", "macro_um2", "macros")
 """Rows that stand only where something is used."""
 
 
-def _cells(o: Organised) -> str:
+def _cells(o: Accelerator) -> str:
     """Likely and most logic cells, and the share of the device that the most are."""
     cells = o.logic_cells
     if cells is None or not isinstance(o.device, Device):
@@ -157,29 +157,29 @@ def _cells(o: Organised) -> str:
     return f"{quantity.amount(cells['value'])}-{quantity.amount(cells['high'])} ({share:.0%})"
 
 
-def _bandwidth(o: Organised) -> str:
+def _bandwidth(o: Accelerator) -> str:
     available = o.device.bandwidth_gb_s if isinstance(o.device, Device) else None
     share = "" if available is None else f" ({o.bandwidth_gb_s / available:.0%})"
     return quantity.three_digits(o.bandwidth_gb_s) + share
 
 
-def fmax_text(o: Organised) -> str:
+def fmax_text(o: Accelerator) -> str:
     """The highest clock, from its least to its most."""
     if o.fmax is None or o.fmax.value is None or o.fmax.low is None or o.fmax.high is None:
         return "unknown"
     return f"{o.fmax.value:.4g} ({o.fmax.low:.4g} to {o.fmax.high:.4g})"
 
 
-def _fits(o: Organised) -> str:
+def _fits(o: Accelerator) -> str:
     return "yes" if o.fits else "unknown" if o.unknown else "no"
 
 
-def _energy(o: Organised) -> str:
+def _energy(o: Accelerator) -> str:
     ends = o.external_energy_uj
     return "-" if ends is None else "-".join(map(quantity.three_digits, ends))
 
 
-def _spent(o: Organised) -> str:
+def _spent(o: Accelerator) -> str:
     """By the figures' values; "known" is the sum of the parts that have one."""
     if o.energy is None:
         return "-"
@@ -190,18 +190,18 @@ def _spent(o: Organised) -> str:
     )
 
 
-def _spent_ends(o: Organised) -> str:
+def _spent_ends(o: Accelerator) -> str:
     if o.energy is None or o.energy.missing:
         return "-"
     return f"{quantity.three_digits(o.energy.low)}-{quantity.three_digits(o.energy.high)}"
 
 
-def _used(o: Organised, name: str, text_of: Callable[[float | None], str]) -> str:
+def _used(o: Accelerator, name: str, text_of: Callable[[float | None], str]) -> str:
     share = o.utilisation[name]
     return text_of(o.resources[name]) + (f" ({share:.0%})" if share is not None else "")
 
 
-def _folding(o: Organised, stage: str) -> Table:
+def _folding(o: Accelerator, stage: str) -> Table:
     if isinstance(o.device, Die):
         taken = {
             "logic_um2": "logic um2",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from abcost.accelerator.result import Organised, name_of
+from abcost.accelerator.result import Accelerator, name_of
 from abcost.core.primitives import Origin
 from abcost.html.chart import COLOURS, Chart
 from abcost.report import quantity
@@ -17,9 +17,9 @@ RESOURCES = ("luts", "ffs", "dsps", "blocks", "uram")
 SILICON = ("area_um2", "logic_um2", "memory_um2", "macro_um2", "macros")
 
 
-def resources(organised: Organised) -> tuple[str, ...]:
+def resources(accelerator: Accelerator) -> tuple[str, ...]:
     """What is shown of an accelerator: of an FPGA the usual resources, of silicon the areas."""
-    return SILICON if "area_um2" in organised.resources else RESOURCES
+    return SILICON if "area_um2" in accelerator.resources else RESOURCES
 
 
 _ROW_PX = 24
@@ -101,10 +101,10 @@ def cost_by_block(report: Report) -> list[Chart]:
 
 def utilisation(report: Report, stages: Sequence[Stage]) -> Chart:
     """Share of the device, one bar per resource and stage."""
-    organised = [(s.name, s.organisation) for s in stages if s.organisation is not None]
-    device = organised[-1][1].device
+    accelerator = [(s.name, s.organisation) for s in stages if s.organisation is not None]
+    device = accelerator[-1][1].device
     data = []
-    for i, (name, o) in enumerate(organised):
+    for i, (name, o) in enumerate(accelerator):
         shares = {resource: o.utilisation[resource] for resource in resources(o)}
         known = {resource: share for resource, share in shares.items() if share is not None}
         names = [name_of(resource, device) for resource in known]
@@ -123,10 +123,10 @@ def utilisation(report: Report, stages: Sequence[Stage]) -> Chart:
     )  # fmt: skip
 
 
-def cycles(report: Report, organised: Organised) -> Chart:
+def cycles(report: Report, accelerator: Accelerator) -> Chart:
     """Cycles of each layer's engine; the longest is what limits frames per second."""
-    layers = [layer for layer in organised.layers if layer.cycles]
-    colours = [COLOURS[1] if layer.name == organised.bottleneck else COLOURS[0] for layer in layers]
+    layers = [layer for layer in accelerator.layers if layer.cycles]
+    colours = [COLOURS[1] if layer.name == accelerator.bottleneck else COLOURS[0] for layer in layers]
     bar = _bar(
         [layer.name for layer in layers], [layer.cycles for layer in layers], "cycles", COLOURS[0],
         hover="%{y:,} cycles",
@@ -134,8 +134,8 @@ def cycles(report: Report, organised: Organised) -> Chart:
     bar["marker"] = {"color": colours}
     return Chart(
         f"cycles-{_slug(report)}",
-        f"Cycles per frame of each layer; {organised.bottleneck} is the bottleneck",
-        f"Bars for {len(layers)} layers; the longest, {organised.bottleneck}, takes {organised.interval:,} cycles.",
+        f"Cycles per frame of each layer; {accelerator.bottleneck} is the bottleneck",
+        f"Bars for {len(layers)} layers; the longest, {accelerator.bottleneck}, takes {accelerator.interval:,} cycles.",
         [bar],
         {"showlegend": False, "yaxis": {"title": {"text": "cycles per frame"}}},
     )

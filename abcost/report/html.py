@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from abcost.accelerator.not_included import not_included
-from abcost.accelerator.result import Layer, Organised, name_of
+from abcost.accelerator.result import Accelerator, Layer, name_of
 from abcost.accelerator.silicon.die import Die
 from abcost.core.primitives import OpClass, Origin
-from abcost.cost.side import Side
+from abcost.cost.bound import Bound
 from abcost.html.page import Note, Section, render_page
 from abcost.html.table import Cell, Table, number, rows, text
 from abcost.report import adders, charts, quantity
@@ -19,7 +19,7 @@ from abcost.report.report import Report
 from abcost.report.rows import distinct, rows_of, sums
 from abcost.report.slopes import slope_exponents
 
-_SIDES: tuple[Side, ...] = ("low", "value", "high")
+_SIDES: tuple[Bound, ...] = ("low", "value", "high")
 _COSTS = ("energy_pj", "luts", "ffs", "dsps", "area_um2")
 
 
@@ -183,11 +183,11 @@ def _layers(report: Report) -> Table:
     )  # fmt: skip
 
 
-def _left_out(o: Organised) -> str:
+def _left_out(o: Accelerator) -> str:
     return f"not included: {', '.join(not_included(silicon=isinstance(o.device, Die)))}"
 
 
-def _spared(o: Organised) -> str:
+def _spared(o: Accelerator) -> str:
     each = ", ".join(f"{name} {count}" for name, count in o.lut_multipliers.items())
     given = "" if o.folding is None else f"folding: {o.folding.text()}"
     return "; ".join(filter(None, (given, each and f"multipliers in LUTs, for want of DSPs: {each}")))
@@ -199,34 +199,34 @@ _POWER = {"total_mw": "mW", "leakage_mw": "of it leakage, mW", "tops_per_w": "TO
 
 def _accelerator(report: Report) -> Section:
     stages = [s for s in report.stages if s.organisation]
-    organised = [s.organisation for s in stages if s.organisation]
-    last = organised[-1]
-    latency = [o.latency / o.clock_mhz / 1e3 for o in organised]
+    accelerator = [s.organisation for s in stages if s.organisation]
+    last = accelerator[-1]
+    latency = [o.latency / o.clock_mhz / 1e3 for o in accelerator]
     found: list[tuple[Cell, ...]] = [
-        (text("frames/s"), *(number(o.fps, f"{o.fps:,.1f}") for o in organised)),
-        (text("cycles/frame"), *(number(o.interval) for o in organised)),
+        (text("frames/s"), *(number(o.fps, f"{o.fps:,.1f}") for o in accelerator)),
+        (text("cycles/frame"), *(number(o.interval) for o in accelerator)),
         (text("latency, ms"), *(number(ms, f"{ms:.3g}") for ms in latency)),
-        (text("bottleneck"), *(text(o.bottleneck) for o in organised)),
-        (text("Fmax, MHz"), *(text(fmax_text(o)) for o in organised)),
+        (text("bottleneck"), *(text(o.bottleneck) for o in accelerator)),
+        (text("Fmax, MHz"), *(text(fmax_text(o)) for o in accelerator)),
     ]  # fmt: skip
     for name in charts.resources(last):
-        cells = [_share(o.resources[name], o.utilisation[name]) for o in organised]
+        cells = [_share(o.resources[name], o.utilisation[name]) for o in accelerator]
         counted = name_of(name, last.device) if name != "luts" else "LUTs"
         found.append((text(counted), *cells))
     if last.logic_cells is not None:
-        most = [(o.most("luts"), getattr(o.device, "luts", None)) for o in organised]
+        most = [(o.most("luts"), getattr(o.device, "luts", None)) for o in accelerator]
         found.append((text("logic cells, at most"), *(_share(n, n / a if a else None) for n, a in most)))
-    if any(o.external_bits for o in organised):
-        needed = [(o.bandwidth_gb_s, o.device and o.device.bandwidth_gb_s) for o in organised]
+    if any(o.external_bits for o in accelerator):
+        needed = [(o.bandwidth_gb_s, o.device and o.device.bandwidth_gb_s) for o in accelerator]
         found.append((text("GB/s from outside"), *(_share(n, n / a if a else None) for n, a in needed)))
-    if any(o.energy is not None for o in organised):
-        spent = [None if o.energy is None or o.energy.missing else o.energy.value for o in organised]
+    if any(o.energy is not None for o in accelerator):
+        spent = [None if o.energy is None or o.energy.missing else o.energy.value for o in accelerator]
         found.append((text("uJ/frame"), *(number(x, quantity.three_digits(x)) for x in spent)))
-    powers = [o.power.to_dict() for o in organised if o.power is not None]
+    powers = [o.power.to_dict() for o in accelerator if o.power is not None]
     for name, label in _POWER.items() if powers else ():
         found.append((text(label), *(number(p[name], quantity.three_digits(p[name])) for p in powers)))
     found.append(
-        (text("fits"), *(text("yes" if o.fits else "unknown" if o.unknown else "no") for o in organised))
+        (text("fits"), *(text("yes" if o.fits else "unknown" if o.unknown else "no") for o in accelerator))
     )
     part = last.device.part if last.device else "no device given"
     identifier = report.table.target

@@ -92,16 +92,16 @@ _OF_ACCELERATOR = {
 def _costs(report: Report) -> _Table:
     """Energy, then the resources: of the accelerator if there is one, else of lanes."""
     stages, target = report.stages, report.table.target
-    organised = [stage.organisation for stage in stages if stage.organisation is not None]
+    accelerator = [stage.organisation for stage in stages if stage.organisation is not None]
     rows = [("energy of operations and memory", *(quantity.energy(s.cost.energy_pj) for s in stages))]
-    if organised:
+    if accelerator:
         for name, label in _OF_ACCELERATOR.items():
-            if name in organised[-1].resources:
-                rows.append((label, *(quantity.amount(o.resources[name]) for o in organised)))
-        rows.append(("frames/s", *(quantity.three_digits(o.fps) for o in organised)))
-        part = organised[-1].device
+            if name in accelerator[-1].resources:
+                rows.append((label, *(quantity.amount(o.resources[name]) for o in accelerator)))
+        rows.append(("frames/s", *(quantity.three_digits(o.fps) for o in accelerator)))
+        part = accelerator[-1].device
         title = f"Cost on {target}: accelerator{'' if part is None else f' on {part.part}'}"
-        title += f" at {organised[-1].clock_mhz:g} MHz"
+        title += f" at {accelerator[-1].clock_mhz:g} MHz"
     else:
         fpga = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSPs"}
         for name, label in (fpga if report.table.technology == "fpga" else {"area_um2": "area, um2"}).items():

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Accelerator
 from abcost.accelerator.unrolled import Unrolled
 from abcost.classify.tally import Tally, sum_by_class
 from abcost.core.cost import Cost
@@ -17,10 +17,10 @@ from abcost.core.log import LogEntry
 from abcost.core.primitives import OpClass
 from abcost.core.unit_size import SIZES
 from abcost.cost.adders import SharedAdders
+from abcost.cost.bound import Bound
 from abcost.cost.organisation import Unit
 from abcost.cost.price import PricedNode, known_total, total, unit_cost
 from abcost.cost.provenance import Used
-from abcost.cost.side import Side
 from abcost.cost.table import CostTable
 from abcost.report.conventions import CONVENTIONS
 from abcost.report.format import FORMATS, View
@@ -48,7 +48,7 @@ class Stage:
     exact: bool
     log: tuple[LogEntry, ...]
     max_abs_error: float | None = None
-    organisation: Organised | None = None  # of a whole accelerator, where one was asked for
+    organisation: Accelerator | None = None  # of a whole accelerator, where one was asked for
     unpriced: Mapping[str, Mapping[str, int]] = field(
         default_factory=dict
     )  # as `abcost.cost.price.unpriced` has it
@@ -93,7 +93,7 @@ class Stage:
                 found.setdefault(name, count)
         return dict(sorted(found.items()))
 
-    def cost_at(self, side: Side) -> Cost:
+    def cost_at(self, side: Bound) -> Cost:
         """The cost by the figures' values, or by the least or most that their sources say."""
         return total(node.reading(side).cost for node in self.nodes)
 
@@ -108,7 +108,7 @@ class Stage:
         """The part of the energy that is memory traffic, None without a memory table."""
         return self.memory_energy_at("value")
 
-    def memory_energy_at(self, side: Side) -> float | None:
+    def memory_energy_at(self, side: Bound) -> float | None:
         """Energy of memory traffic by one reading of the figures, None without a memory table."""
         parts = [node.reading(side).memory_energy_pj for node in self.nodes]
         return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
@@ -332,7 +332,7 @@ def leaking_pj(report: Report, stage: Stage) -> float | None:
     return None if power is None or clock is None else power * stage.slowest[1] / float(clock) / 1000
 
 
-def _cost(stage: Stage, side: Side) -> dict[str, float | None]:
+def _cost(stage: Stage, side: Bound) -> dict[str, float | None]:
     return _in_order(stage.cost_at(side), stage.weight_bits, stage.memory_energy_at(side))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from abcost.accelerator.devices import Device
-from abcost.accelerator.result import Organised, name_of
+from abcost.accelerator.result import Accelerator, name_of
 from abcost.accelerator.silicon.die import ANYWHERE, Die
 from abcost.core.primitives import OpClass
 from abcost.report import quantity
@@ -61,28 +61,28 @@ def facts(reports: Sequence[Report]) -> list[tuple[str, str]]:
 
 
 def _of_one(report: Report) -> list[tuple[str, str]]:
-    organised = report.stages[-1].organisation
+    accelerator = report.stages[-1].organisation
     unknown = ("unknown", _listed(_unknown(report), "nothing"))
-    if organised is None:
+    if accelerator is None:
         rate = "unknown without a device or a wanted rate: no clock is assumed"
         return [("energy", _energy(report)), ("area", _area(report)), ("frames/s", rate), unknown]
     return [
-        ("answer", _answer(organised)),
-        ("accelerator", _resources(organised)),
-        ("frames/s", _rate(organised)),
-        ("energy", _spent(organised)),
+        ("answer", _answer(accelerator)),
+        ("accelerator", _resources(accelerator)),
+        ("frames/s", _rate(accelerator)),
+        ("energy", _spent(accelerator)),
         unknown,
     ]
 
 
 def _in_short(report: Report) -> str:
-    organised = report.stages[-1].organisation
+    accelerator = report.stages[-1].organisation
     lacking = _unknown(report)
     without = f"; unknown: {_listed(lacking, '')}" if lacking else ""
-    if organised is None:
+    if accelerator is None:
         return f"{_energy(report)}; {_area(report)}{without}"
-    answer = "fits" if organised.fits else "no"
-    return f"{answer}; {_resources(organised)}; {_rate(organised)}; {_spent(organised)}{without}"
+    answer = "fits" if accelerator.fits else "no"
+    return f"{answer}; {_resources(accelerator)}; {_rate(accelerator)}; {_spent(accelerator)}{without}"
 
 
 def _model(reports: Sequence[Report]) -> str:
@@ -159,41 +159,43 @@ def _area(report: Report) -> str:
     return f"{', '.join(parts)}; {each}, {cycles:,} cycles an inference ({layer or 'model'})"
 
 
-def _answer(organised: Organised) -> str:
+def _answer(accelerator: Accelerator) -> str:
     """Whether it fits, is fast enough and meets its clock, and what limits it."""
-    if organised.fits:
-        unlimited = organised.device is None or organised.device == ANYWHERE
+    if accelerator.fits:
+        unlimited = accelerator.device is None or accelerator.device == ANYWHERE
         found = "yes: fast enough" if unlimited else "yes: it fits"
-        text = f"{found}; {organised.limit}" if organised.limit else found
+        text = f"{found}; {accelerator.limit}" if accelerator.limit else found
     else:
-        text = organised.refusal if organised.refusal.startswith("whether") else f"no: {organised.refusal}"
+        text = (
+            accelerator.refusal if accelerator.refusal.startswith("whether") else f"no: {accelerator.refusal}"
+        )
     return text.replace("frames per second", "frames/s")
 
 
-def _resources(organised: Organised) -> str:
-    device = organised.device
+def _resources(accelerator: Accelerator) -> str:
+    device = accelerator.device
     if isinstance(device, Die):
-        return _silicon(organised, device)
+        return _silicon(accelerator, device)
     where = "no device given" if device is None else device.part
     parts = []
-    for name in organised.resources:
-        used, share = organised.resources[name], organised.utilisation[name]
+    for name in accelerator.resources:
+        used, share = accelerator.resources[name], accelerator.utilisation[name]
         if used == 0 and name != "luts":
             continue
         parts.append(f"{quantity.amount(used)} {'LUTs' if name == 'luts' else name_of(name, device)}")
-        if share is not None and not (name == "luts" and organised.logic_cells is not None):
+        if share is not None and not (name == "luts" and accelerator.logic_cells is not None):
             parts[-1] += f" ({share:.0%})"
-    cells = organised.logic_cells
+    cells = accelerator.logic_cells
     if cells is not None and cells["value"] is not None and isinstance(device, Device):
         most = cells["high"] / device.luts
         parts.insert(1, f"{cells['value']:,.0f}-{cells['high']:,.0f} logic cells ({most:.0%})")
-    return f"{where}, {organised.kind}: {', '.join(parts)}"
+    return f"{where}, {accelerator.kind}: {', '.join(parts)}"
 
 
-def _silicon(organised: Organised, die: Die) -> str:
+def _silicon(accelerator: Accelerator, die: Die) -> str:
     """Square millimetres, and what stands on them."""
-    used = organised.resources
-    share = organised.utilisation["area_um2"]
+    used = accelerator.resources
+    share = accelerator.utilisation["area_um2"]
     area = used["area_um2"]
     total = "unknown area" if area is None else f"{quantity.three_digits(area / 1e6)} mm2"
     parts = [
@@ -205,23 +207,23 @@ def _silicon(organised: Organised, die: Die) -> str:
             f"{quantity.amount(used['macros'])} SRAM macros {quantity.amount(used['macro_um2'])} um2"
         )
     return (
-        f"{die.part}, {organised.kind}: {total}{'' if share is None else f' ({share:.0%})'} with cells on "
+        f"{die.part}, {accelerator.kind}: {total}{'' if share is None else f' ({share:.0%})'} with cells on "
         f"{die.utilisation:.0%} of the rows: {', '.join(parts)}"
     )
 
 
-def _rate(organised: Organised) -> str:
-    met = {True: "met", False: "NOT met", None: "unknown"}[organised.clock_met]
-    fmax = organised.fmax
+def _rate(accelerator: Accelerator) -> str:
+    met = {True: "met", False: "NOT met", None: "unknown"}[accelerator.clock_met]
+    fmax = accelerator.fmax
     if fmax is not None and fmax.value is not None:
         met += f" (Fmax {fmax.value:.4g}, {fmax.low or 0.0:.3g}-{fmax.high or 0.0:.3g})"
-    latency = quantity.three_digits(organised.latency / organised.clock_mhz / 1e3)
-    fps = quantity.three_digits(organised.fps)
-    return f"{fps} at {organised.clock_mhz:g} MHz, clock {met}; latency {latency} ms"
+    latency = quantity.three_digits(accelerator.latency / accelerator.clock_mhz / 1e3)
+    fps = quantity.three_digits(accelerator.fps)
+    return f"{fps} at {accelerator.clock_mhz:g} MHz, clock {met}; latency {latency} ms"
 
 
-def _spent(organised: Organised) -> str:
-    spent = organised.energy
+def _spent(accelerator: Accelerator) -> str:
+    spent = accelerator.energy
     if spent is None:
         return "unknown: it was not computed"
     value = quantity.energy(1e6 * spent.value)
@@ -230,9 +232,9 @@ def _spent(organised: Organised) -> str:
             f"unknown: no figure for {_listed(sorted(spent.missing), '')}; what is known is {value} a frame"
         )
     text = f"{value} a frame ({quantity.energy_interval(1e6 * spent.low, 1e6 * spent.high)})"
-    if organised.power is None:
+    if accelerator.power is None:
         return text
-    power = organised.power.to_dict()
+    power = accelerator.power.to_dict()
     return (
         f"{text}, {quantity.three_digits(power['total_mw'])} mW, of it leakage "
         f"{quantity.three_digits(power['leakage_mw'])}; {quantity.three_digits(power['tops_per_w'])} TOPS/W"
@@ -241,14 +243,16 @@ def _spent(organised: Organised) -> str:
 
 def _unknown(report: Report) -> list[str]:
     """What has no figure: of the accelerator, where there is one, else of the units."""
-    organised = report.stages[-1].organisation
-    if organised is None:
+    accelerator = report.stages[-1].organisation
+    if accelerator is None:
         return report.lacking
-    energy = () if organised.energy is None else sorted(organised.energy.missing)
+    energy = () if accelerator.energy is None else sorted(accelerator.energy.missing)
     delays = (
-        ("all delays",) if organised.fmax is None else (f"delay of {name}" for name in organised.fmax.missing)
+        ("all delays",)
+        if accelerator.fmax is None
+        else (f"delay of {name}" for name in accelerator.fmax.missing)
     )
-    return [*organised.missing, *map(_unspent, energy), *delays]
+    return [*accelerator.missing, *map(_unspent, energy), *delays]
 
 
 def _unspent(name: str) -> str:

@@ -25,7 +25,7 @@ UNIT = "xnor_popcount"
 
 
 @dataclass(frozen=True, slots=True)
-class Accelerator:
+class PublishedAccelerator:
     """A row of print. node_nm, voltage_v: None where its source does not say."""
 
     name: str
@@ -55,12 +55,12 @@ class Operation:
     factor: float | None = None
 
 
-def accelerators() -> tuple[Accelerator, ...]:
+def accelerators() -> tuple[PublishedAccelerator, ...]:
     """The rows of cost_models/published/bnn_accelerators.csv."""
     path = cost_models_dir() / "published" / "bnn_accelerators.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return tuple(
-            Accelerator(
+            PublishedAccelerator(
                 row["name"], float(row["fj_per_op"]), row["derivation"],
                 int(row["node_nm"]) if row["node_nm"] else None,
                 float(row["voltage_v"]) if row["voltage_v"] else None,
@@ -70,7 +70,7 @@ def accelerators() -> tuple[Accelerator, ...]:
         )  # fmt: skip
 
 
-def operations(printed: Sequence[Accelerator]) -> tuple[Operation, ...]:
+def operations(printed: Sequence[PublishedAccelerator]) -> tuple[Operation, ...]:
     """Of every bundled table of standard cells with an energy for the unit, as it is and at the corners of print."""
     found = []
     for name in TARGETS.names():
@@ -101,7 +101,7 @@ def corner(node: str) -> Corner | None:
     return None if nm is None or volt is None else Corner(int(nm[1]), float(volt[1]))
 
 
-def _corners(printed: Sequence[Accelerator]) -> list[Corner]:
+def _corners(printed: Sequence[PublishedAccelerator]) -> list[Corner]:
     return [
         Corner(a.node_nm, a.voltage_v) for a in printed if a.node_nm is not None and a.voltage_v is not None
     ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from abcost.accelerator.result import Organised
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.result import Accelerator
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.cost import TARGETS, CostTable
 from abcost.cost.organisation import Lanes
 from abcost.models.network import NetworkSpec
@@ -48,7 +48,7 @@ def blocks() -> tuple[Block, ...]:
         tables,
         width=None,
         organisation=Lanes(),
-        accelerator=Wishes(fps=FPS, clock_mhz=CLOCK_MHZ),
+        accelerator=AcceleratorGoal(fps=FPS, clock_mhz=CLOCK_MHZ),
         rewriting=RewriteOptions(),
     )
     return tuple(
@@ -63,7 +63,7 @@ def _whole(table: CostTable) -> bool:
     return table.technology == "asic" and table.has("register_file")
 
 
-def _block(table: CostTable, stage: str, found: Organised) -> Block:
+def _block(table: CostTable, stage: str, found: Accelerator) -> Block:
     area, energy = found.resources["area_um2"], found.energy
     power = {} if found.power is None else found.power.to_dict()
     known = energy if energy is not None and not energy.missing else None

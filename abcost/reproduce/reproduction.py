@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from abcost.core.primitives import Origin
-from abcost.reproduce.accelerators import BITS, Accelerator, Operation, accelerators, operations
+from abcost.reproduce.accelerators import BITS, Operation, PublishedAccelerator, accelerators, operations
 from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, Block, blocks
 from abcost.reproduce.distribution import Share, distribution
 from abcost.reproduce.multiplications import ROWS, Multiplications, multiplications
@@ -27,7 +27,7 @@ class Reproduction:
     units: tuple[Unit, ...]
     one_layer: tuple[Saving, ...]
     parameters: tuple[Parameters, ...]
-    accelerators: tuple[Accelerator, ...]
+    accelerators: tuple[PublishedAccelerator, ...]
     operations: tuple[Operation, ...]
     blocks: tuple[Block, ...]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abcost.core.primitives import PUBLISHED_ORIGINS, Origin
-from abcost.reproduce.accelerators import BITS, Accelerator, Operation
+from abcost.reproduce.accelerators import BITS, Operation, PublishedAccelerator
 from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, Block
 from abcost.reproduce.distribution import PUBLISHED, Share
 from abcost.reproduce.multiplications import Multiplications
@@ -255,7 +255,7 @@ def _parameters(rows: Sequence[Parameters]) -> Grid:
     )
 
 
-def _accelerators(rows: Sequence[Accelerator]) -> Grid:
+def _accelerators(rows: Sequence[PublishedAccelerator]) -> Grid:
     return Grid(
         "Binary accelerators in print",
         ("accelerator", "includes", "stage", "node, nm", "V", "fJ per operation"),

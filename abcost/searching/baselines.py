@@ -16,7 +16,7 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.models.checkpoint import read_checkpoint
 from abcost.models.network import of_zoo
-from abcost.searching.lab import Design, Judged, Lab, Training, retraining
+from abcost.searching.evaluator import Design, Evaluation, Evaluator, Training, retraining
 from abcost.searching.pricing import quantities
 from abcost.searching.problem import Problem, network_graph
 from abcost.searching.space import Candidate
@@ -44,19 +44,21 @@ def design_of_baseline(name: str, problem: Problem, like: Candidate) -> Design:
     return Design(slopes, None, "none", like.size, like.width, like.fraction, like.device, like.fps)
 
 
-def baseline(name: str, seed: int, problem: Problem, lab: Lab, place: str, like: Candidate) -> Training:
+def baseline(
+    name: str, seed: int, problem: Problem, evaluator: Evaluator, place: str, like: Candidate
+) -> Training:
     """The training of a baseline, kept in `place`."""
     design = design_of_baseline(name, problem, like)
     config = retraining(problem, design, epochs=problem.settings.epochs[-1], seed=seed)
     if name != REAL:
         return Training(config, place, design.size, forms=(design.form,))
     config = replace(config, variant="bn-free")
-    start = lab.converted(config, design.size, _with_real_slopes)
+    start = evaluator.converted(config, design.size, _with_real_slopes)
     return Training(config, place, design.size, start, (design.form,))
 
 
 def cost_of(
-    name: str, reached: Judged, problem: Problem, like: Candidate | None = None
+    name: str, reached: Evaluation, problem: Problem, like: Candidate | None = None
 ) -> dict[str, float | None]:
     """Quantities of a baseline, with its trained weights; of free slopes, the exponents that training ended with.
 

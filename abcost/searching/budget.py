@@ -17,7 +17,7 @@ class Quantity:
 
     unit: str
     about: str
-    organised: bool = False
+    accelerator: bool = False
     least: bool = False  # a requirement: more is better
 
 
@@ -28,11 +28,11 @@ QUANTITIES: Mapping[str, Quantity] = {
     "area_um2": Quantity("um2", "silicon area of cells, square micrometres"),
     "energy_uj": Quantity("uJ", "energy per inference, microjoule"),
     "weight_kib": Quantity("KiB", "stored parameters, 1,024 bytes"),
-    "blocks": Quantity("blocks", "memory blocks of the family", organised=True),
-    "bram36": Quantity("BRAM36", "36 kbit block RAMs", organised=True),
-    "uram": Quantity("URAM", "288 kbit blocks", organised=True),
-    "latency_ms": Quantity("ms", "from the first pixel to the result, milliseconds", organised=True),
-    "fps": Quantity("frames/s", "frames per second", organised=True, least=True),
+    "blocks": Quantity("blocks", "memory blocks of the family", accelerator=True),
+    "bram36": Quantity("BRAM36", "36 kbit block RAMs", accelerator=True),
+    "uram": Quantity("URAM", "288 kbit blocks", accelerator=True),
+    "latency_ms": Quantity("ms", "from the first pixel to the result, milliseconds", accelerator=True),
+    "fps": Quantity("frames/s", "frames per second", accelerator=True, least=True),
 }
 _TERM = re.compile(r"\s*([A-Za-z_0-9]+)\s*(<=|>=|=)\s*([^\s]+)\s*")
 

@@ -1,4 +1,4 @@
-"""The exploration: trials of an Optuna study, each a candidate that goes up the rungs as far as it deserves.
+"""The exploration: trials of an Optuna study, each a candidate that is promoted from rung to rung (successive halving).
 
 Every trial says in its user attributes how it ended (`end`):
     evaluated    judged; `rungs` has its loss on each rung that it reached, the last of which is its value. Of what one
@@ -20,11 +20,11 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from abcost.errors import TrainError
-from abcost.searching.heartbeat import Beats
-from abcost.searching.lab import Judged, Lab, Training, design_of, retraining
+from abcost.searching.evaluator import Evaluation, Evaluator, Training, design_of, retraining
+from abcost.searching.halving import Costs, passes_any
+from abcost.searching.heartbeats import Heartbeats
 from abcost.searching.problem import Problem
 from abcost.searching.proposals import learns_now, parameters, random_unseen, sampler_of, suggest
-from abcost.searching.rungs import Costs, passes_any
 from abcost.searching.space import Candidate
 from abcost.searching.storage import ask, release_stale
 from abcost.searching.tried import described, tried
@@ -32,7 +32,7 @@ from abcost.searching.tried import described, tried
 if TYPE_CHECKING:
     import optuna
 
-    from abcost.searching.beating import BeatingStorage
+    from abcost.searching.heartbeat_storage import HeartbeatStorage
 
 JUDGED = ("evaluated", "diverged")
 EXHAUSTED = "exhausted"
@@ -64,7 +64,7 @@ class _Taken:
 
     @property
     def points(self) -> list[Costs]:
-        """Costs and loss of each variant, as far as it has climbed."""
+        """Costs and loss of each variant, as far as it has been promoted."""
         return [(*costs, loss) for costs, loss in zip(self.costs, self.losses[-1], strict=True)]
 
     @property
@@ -81,13 +81,18 @@ class Explorer:
     """
 
     def __init__(
-        self, study: optuna.Study, storage: BeatingStorage, problem: Problem, lab: Lab, salt: int
+        self,
+        study: optuna.Study,
+        storage: HeartbeatStorage,
+        problem: Problem,
+        evaluator: Evaluator,
+        salt: int,
     ) -> None:
         self._study = study
         self._storage = storage
-        self._beats = Beats(storage)
+        self._beats = Heartbeats(storage)
         self._problem = problem
-        self._lab = lab
+        self._evaluator = evaluator
         self._salt = salt
 
     def step(self) -> bool:
@@ -113,7 +118,7 @@ class Explorer:
                 if not group:
                     return True
                 trials = now or self._study.get_trials(deepcopy=False)
-            self._climb([taken for taken in group if taken.twin is None])
+            self._promote([taken for taken in group if taken.twin is None])
             for taken in group:
                 if taken.twin is not None:
                     self._end(taken, "known", taken.twin.values)
@@ -285,34 +290,34 @@ class Explorer:
         twin = any(t.user_attrs["key"] == trial.user_attrs["key"] for t in earlier)
         return twin or len(judged(others)) + len(earlier) >= self._problem.settings.trials
 
-    def _climb(self, group: Sequence[_Taken]) -> None:
+    def _promote(self, group: Sequence[_Taken]) -> None:
         """Judge the candidates on the rungs that they reach, those on a rung side by side."""
         settings, space = self._problem.settings, self._problem.space
         with self._storage.gathered():
             for taken in group:
                 designs = [design_of(variant, space) for variant in taken.variants]
-                self._reached(taken, self._lab.calibration_losses(designs))
-        climbing = list(group)
+                self._reached(taken, self._evaluator.calibration_losses(designs))
+        promoted = list(group)
         for rung, epochs in enumerate(settings.epochs):
             trials = self._study.get_trials(deepcopy=False)
-            climbing = [taken for taken in climbing if self._passes(taken, rung, group, trials)]
+            promoted = [taken for taken in promoted if self._passes(taken, rung, group, trials)]
             jobs = []
-            for taken in climbing:
+            for taken in promoted:
                 design = design_of(taken.candidate, space)
                 config = retraining(self._problem, design, epochs=epochs, seed=settings.seed)
                 forms = tuple(design_of(variant, space).form for variant in taken.variants)
                 name = f"trials/{taken.candidate.key}-{epochs}"
                 jobs.append(Training(config, name, design.size, forms=forms))
-            outcomes = self._lab.trained(jobs)
+            outcomes = self._evaluator.trained(jobs)
             with self._storage.gathered():
-                for taken, found in zip(climbing, outcomes, strict=True):
+                for taken, found in zip(promoted, outcomes, strict=True):
                     self._retrained(taken, found)
-            climbing = [taken for taken in climbing if not taken.ended]
+            promoted = [taken for taken in promoted if not taken.ended]
         for taken in group:
             if not taken.ended:
                 self._end(taken, "evaluated", taken.best)
 
-    def _retrained(self, taken: _Taken, found: tuple[Judged, ...] | TrainError) -> None:
+    def _retrained(self, taken: _Taken, found: tuple[Evaluation, ...] | TrainError) -> None:
         """Say what a training has reached; end the trial if it has diverged."""
         if isinstance(found, TrainError):
             taken.trial.set_user_attr("reason", str(found))

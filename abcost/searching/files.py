@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from abcost.errors import OutputError
 from abcost.models.slope_sets import SCHEMA as SLOPES_SCHEMA
 from abcost.searching.budget import QUANTITIES
+from abcost.searching.evaluator import Design
 from abcost.searching.explore import ended
-from abcost.searching.lab import Design
 from abcost.searching.points import Point
 from abcost.searching.problem import Problem
 from abcost.searching.run import Outcome

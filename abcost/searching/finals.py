@@ -17,11 +17,11 @@ from abcost.core.exponents import ExponentSet
 from abcost.errors import TrainError
 from abcost.searching.baselines import baseline, baselines_of, design_of_baseline
 from abcost.searching.bit_true import Form
+from abcost.searching.evaluator import Design, Evaluation, Evaluator, Training, design_of, retraining
 from abcost.searching.explore import judged
-from abcost.searching.heartbeat import Beats
-from abcost.searching.lab import Design, Judged, Lab, Training, design_of, retraining
+from abcost.searching.halving import front
+from abcost.searching.heartbeats import Heartbeats
 from abcost.searching.problem import Problem
-from abcost.searching.rungs import front
 from abcost.searching.space import Candidate, Space, key_of, slug
 from abcost.searching.storage import ask, release_stale
 from abcost.searching.tried import tried
@@ -29,7 +29,7 @@ from abcost.searching.tried import tried
 if TYPE_CHECKING:
     import optuna
 
-    from abcost.searching.beating import BeatingStorage
+    from abcost.searching.heartbeat_storage import HeartbeatStorage
 
 PLANNED = "planned"
 
@@ -137,12 +137,14 @@ def reopen(study: optuna.Study) -> None:
 class Finals:
     """Runs trainings of the finals in one process, as many at a time as the settings' `group` says."""
 
-    def __init__(self, study: optuna.Study, storage: BeatingStorage, problem: Problem, lab: Lab) -> None:
+    def __init__(
+        self, study: optuna.Study, storage: HeartbeatStorage, problem: Problem, evaluator: Evaluator
+    ) -> None:
         self._study = study
         self._storage = storage
-        self._beats = Beats(storage)
+        self._beats = Heartbeats(storage)
         self._problem = problem
-        self._lab = lab
+        self._evaluator = evaluator
 
     def step(self) -> bool:
         """Run the next trainings; False if none is waiting.
@@ -175,7 +177,7 @@ class Finals:
         taken[trial.number] = trial, job_of(attributes, self._problem.space)
         return True
 
-    def _end(self, trial: optuna.Trial, found: tuple[Judged, ...] | TrainError) -> None:
+    def _end(self, trial: optuna.Trial, found: tuple[Evaluation, ...] | TrainError) -> None:
         import optuna  # noqa: PLC0415
 
         with self._storage.gathered():
@@ -202,13 +204,14 @@ class Finals:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
 
-    def _judge(self, jobs: Sequence[Job]) -> Sequence[tuple[Judged, ...] | TrainError]:
+    def _judge(self, jobs: Sequence[Job]) -> Sequence[tuple[Evaluation, ...] | TrainError]:
         problem = self._problem
         if not problem.settings.epochs:
             return [
-                self._lab.untrained_forms(self._design(job), _place(job), self._forms(job)) for job in jobs
+                self._evaluator.untrained_forms(self._design(job), _place(job), self._forms(job))
+                for job in jobs
             ]
-        return self._lab.trained([self._training(job) for job in jobs])
+        return self._evaluator.trained([self._training(job) for job in jobs])
 
     def _design(self, job: Job) -> Design:
         if job.candidate is None:
@@ -223,7 +226,7 @@ class Finals:
     def _training(self, job: Job) -> Training:
         if job.candidate is None:
             like = job.like or Candidate(())
-            return baseline(job.baseline, job.seed, self._problem, self._lab, _place(job), like)
+            return baseline(job.baseline, job.seed, self._problem, self._evaluator, _place(job), like)
         design = self._design(job)
         config = retraining(self._problem, design, epochs=self._problem.settings.epochs[-1], seed=job.seed)
         return Training(config, _place(job), design.size, forms=self._forms(job))
@@ -265,12 +268,12 @@ def all_done(study: optuna.Study) -> bool:
     return set(study.user_attrs[PLANNED]) <= ended
 
 
-def results(study: optuna.Study) -> dict[str, list[Judged]]:
+def results(study: optuna.Study) -> dict[str, list[Evaluation]]:
     """Name of a design -> what its trainings reached, in the order of the seeds; those that diverged are left out.
 
     Its name is the key of its candidate, or the name of the baseline.
     """
-    found: dict[str, dict[int, Judged]] = {}
+    found: dict[str, dict[int, Evaluation]] = {}
     for t in study.get_trials(deepcopy=False):
         if "judged" in t.user_attrs and _ended(t):
             held = t.user_attrs["judged"]
@@ -282,11 +285,11 @@ def results(study: optuna.Study) -> dict[str, list[Judged]]:
     return {name: [of[seed] for seed in sorted(of)] for name, of in found.items()}
 
 
-def read(held: Mapping[str, Any]) -> Judged:
+def read(held: Mapping[str, Any]) -> Evaluation:
     """What `asdict` made of a judgement, as JSON gives it back."""
     exponents = {layer: ExponentSet(values) for layer, values in held["exponents"].items()}
     low, high = held["test_ci95"]
-    return Judged(
+    return Evaluation(
         **{
             **held,
             "exponents": exponents,

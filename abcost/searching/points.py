@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from abcost.searching.budget import Budget
-from abcost.searching.lab import Design, Judged
+from abcost.searching.evaluator import Design, Evaluation
+from abcost.searching.halving import front
 from abcost.searching.objectives import LOSS, all_low, to_be_low
-from abcost.searching.rungs import front
 
 NOISE = 2.0
 """Standard errors of a difference within which two losses are not told apart."""
@@ -27,7 +27,7 @@ class Point:
     name: str
     design: Design | None
     cost: Mapping[str, float | None]
-    reached: tuple[Judged, ...]
+    reached: tuple[Evaluation, ...]
 
     @property
     def loss(self) -> float:
@@ -50,11 +50,11 @@ class Point:
         return standard_error([j.test_top1 for j in self.reached])
 
     def merit(self, judge: str) -> float:
-        """Mean of what chooses, better the lower it is (see `Judged.merit`)."""
+        """Mean of what chooses, better the lower it is (see `Evaluation.merit`)."""
         return statistics.fmean(j.merit(judge) for j in self.reached)
 
     @property
-    def best(self) -> Judged:
+    def best(self) -> Evaluation:
         """The training with the lowest validation loss: its checkpoint is the design's."""
         return min(self.reached, key=lambda j: j.loss)
 
@@ -182,7 +182,7 @@ def result_of(
 ) -> Result:
     """The front, and the point to take: within the noise of the lowest loss, the cheapest by the first cost.
 
-    objectives: names of costs, one or more. judge: what stands for the loss (see `Judged.merit`).
+    objectives: names of costs, one or more. judge: what stands for the loss (see `Evaluation.merit`).
     """
     held = [p for p in finalists if budget.holds(p.cost)]
     costs = [(*all_low(objectives, p.cost), p.merit(judge)) for p in held]

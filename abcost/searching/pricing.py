@@ -17,7 +17,7 @@ from abcost.accelerator.devices import Device
 from abcost.accelerator.memory import family_of
 from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
-from abcost.accelerator.solve import Wishes, organise
+from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.accelerator.variants import Chosen, Numbers, Variants, offering, slope_nodes
 from abcost.core.exponents import ExponentSet, code_bits, selected, sizes_of
 from abcost.core.graph import OpGraph
@@ -34,17 +34,17 @@ _BATCH = 20_000  # candidates that are priced together
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What candidates are priced on. wishes: None without a device and frames per second to reach."""
+    """What candidates are priced on. goal: None without a device and frames per second to reach."""
 
     table: CostTable
     width: int
     organisation: Lanes
-    wishes: Wishes | None
+    goal: AcceleratorGoal | None
 
     @property
     def device(self) -> Device | None:
         """The part that must hold the design."""
-        return None if self.wishes is None else fpga_of(self.wishes.device)
+        return None if self.goal is None else fpga_of(self.goal.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Priced:
         }
 
 
-class Pricer:
+class SpacePricer:
     """Prices candidates of one space for one network; its graph is rewritten down to shifts and adds."""
 
     def __init__(self, graph: OpGraph, space: Space, hardware: Hardware) -> None:
@@ -101,13 +101,13 @@ class Pricer:
         self._tables = [np.zeros((len(self._sets), len(_FIELDS))) for _ in self._layers]
         self._known = np.zeros((len(self._layers), len(self._sets)), dtype=bool)
         self._variants: Variants | None = None
-        if hardware.wishes is not None:
+        if hardware.goal is not None:
             self._variants = Variants(
                 graph,
                 hardware.table,
                 width=hardware.width,
                 fraction_bits=hardware.organisation.fraction_bits,
-                wishes=hardware.wishes,
+                goal=hardware.goal,
                 layers=self._layers,
                 sets=self._sets,
             )
@@ -144,14 +144,14 @@ class Pricer:
         if self._variants is None:
             return Priced(np.ones(len(chosen), dtype=bool), values)
         made = self._variants.organise(chosen)
-        wishes = self._variants.wishes
-        per_bram36 = family_of(fpga_of(wishes.device)).blocks_per_bram36
+        goal = self._variants.goal
+        per_bram36 = family_of(fpga_of(goal.device)).blocks_per_bram36
         built = dict(made.values)
         interval, cycles = built.pop("interval"), built.pop("latency")
         values |= built
         values["bram36"] = built["blocks"] / per_bram36 if per_bram36 else np.full(len(chosen), np.nan)
-        values["latency_ms"] = cycles / wishes.clock_mhz / 1e3
-        values["fps"] = wishes.clock_mhz * 1e6 / interval
+        values["latency_ms"] = cycles / goal.clock_mhz / 1e3
+        values["fps"] = goal.clock_mhz * 1e6 / interval
         return Priced(made.fits, values)
 
     def _fixed_part(self) -> Numbers:
@@ -184,16 +184,16 @@ def kind_of(candidate: Candidate) -> Kind:
     return c.size, c.scale, c.width, c.fraction, c.device, c.fps
 
 
-class Prices:
+class CandidatePricer:
     """Prices candidates that choose more than exponents: a pricer for each of the other choices, once it is needed."""
 
-    def __init__(self, made: Callable[[Kind], Pricer]) -> None:
+    def __init__(self, made: Callable[[Kind], SpacePricer]) -> None:
         """made: what sets a pricer up."""
         self._made = made
-        self._pricers: dict[Kind, Pricer] = {}
+        self._pricers: dict[Kind, SpacePricer] = {}
 
     def price(self, candidates: Sequence[Candidate]) -> Priced:
-        """As `Pricer.price`; at least one candidate."""
+        """As `SpacePricer.price`; at least one candidate."""
         kinds: dict[Kind, list[int]] = {}
         for i, candidate in enumerate(candidates):
             kinds.setdefault(kind_of(candidate), []).append(i)
@@ -218,16 +218,16 @@ def quantities(graph: OpGraph, hardware: Hardware) -> dict[str, float | None]:
 
     Raises CostError where the table does not reach.
     """
-    table, lanes, wishes = hardware.table, hardware.organisation, hardware.wishes
+    table, lanes, goal = hardware.table, hardware.organisation, hardware.goal
     nodes = price(graph, table, width=hardware.width, organisation=lanes)
     sums = sum((_numbers(node, table) for node in nodes), np.zeros(len(_FIELDS)))
     found = {name: None if np.isnan(x) else float(x) for name, x in zip(_FIELDS, sums, strict=True)}
     energy, bits = found.pop("energy_pj"), found.pop("weight_bits")
     found["energy_uj"] = None if energy is None else energy / 1e6
     found["weight_kib"] = None if bits is None else bits / 8 / 1024
-    if wishes is None:
+    if goal is None:
         return found
-    made = organise(graph, table, width=hardware.width, fraction_bits=lanes.fraction_bits, wishes=wishes)
+    made = organise(graph, table, width=hardware.width, fraction_bits=lanes.fraction_bits, goal=goal)
     plain = made.to_dict()
     post = [layer.chain_luts for layer in made.layers]
     prelus = [layer.prelu_luts for layer in made.layers]

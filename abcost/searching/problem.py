@@ -9,7 +9,7 @@ from pathlib import Path
 
 from abcost.accelerator.devices import device
 from abcost.accelerator.parts import check_target
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.core.exponents import ExponentSet
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Lanes
@@ -20,9 +20,9 @@ from abcost.models.subject import resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
+from abcost.searching.halving import Costs
 from abcost.searching.objectives import all_low, judge_of, priced
-from abcost.searching.pricing import Hardware, Kind, Pricer, Prices
-from abcost.searching.rungs import Costs
+from abcost.searching.pricing import CandidatePricer, Hardware, Kind, SpacePricer
 from abcost.searching.settings import Settings
 from abcost.searching.space import SCALES, Candidate, Space, shape_of, slug
 from abcost.training.config import Config
@@ -50,12 +50,12 @@ def hardware_of(settings: Settings) -> Hardware:
     fps = next(iter(settings.space.get("frame_rates", ())), fps)
     asked = settings.device or next(iter(settings.space.get("devices", ())), None)
     part = None if asked is None else device(asked)
-    wishes = None
+    goal = None
     if part is not None or fps is not None:
         check_target(part, table.target, table.technology)
-        wishes = Wishes(part, fps, settings.clock_mhz)
+        goal = AcceleratorGoal(part, fps, settings.clock_mhz)
     lanes = Lanes(fraction_bits=settings.fraction_bits)
-    return Hardware(table, settings.width, lanes, wishes)
+    return Hardware(table, settings.width, lanes, goal)
 
 
 def network_graph(
@@ -138,14 +138,16 @@ class Problem:
         return self.start.with_stem(f"{self.start.stem}-{slug(size)}") if size else self.start
 
     @cached_property
-    def pricer(self) -> Prices:
+    def pricer(self) -> CandidatePricer:
         """Of the candidates of the space, with the weights of the starts as soon as there are any."""
-        return Prices(self._pricer)
+        return CandidatePricer(self._pricer)
 
-    def _pricer(self, kind: Kind) -> Pricer:
+    def _pricer(self, kind: Kind) -> SpacePricer:
         size, scale, width, fraction, part, fps = kind
         hardware = self.hardware_for(width, fraction, part, fps)
-        return Pricer(self._graph(size, scale, fraction), self.space.of_size(size, hardware.width), hardware)
+        return SpacePricer(
+            self._graph(size, scale, fraction), self.space.of_size(size, hardware.width), hardware
+        )
 
     def _graph(self, size: str, scale: str, fraction: int | None) -> OpGraph:
         if (size, scale, fraction) not in self._graphs:
@@ -178,10 +180,10 @@ class Problem:
             found = replace(found, width=width)
         if fraction is not None:
             found = replace(found, organisation=Lanes(fraction_bits=fraction))
-        if part is not None and found.wishes is not None:
-            found = replace(found, wishes=replace(found.wishes, device=device(part)))
-        if fps is not None and found.wishes is not None:
-            found = replace(found, wishes=replace(found.wishes, fps=fps))
+        if part is not None and found.goal is not None:
+            found = replace(found, goal=replace(found.goal, device=device(part)))
+        if fps is not None and found.goal is not None:
+            found = replace(found, goal=replace(found.goal, fps=fps))
         return found
 
     def rewriting(
@@ -236,7 +238,7 @@ class Problem:
         options = dict.fromkeys(self.budget.limits, "--budget")
         options |= dict.fromkeys(asked, "--objectives")
         for name, option in options.items():
-            if QUANTITIES[name].organised and self.hardware.wishes is None:
+            if QUANTITIES[name].accelerator and self.hardware.goal is None:
                 raise UsageError(
                     f"{option} {name}: only a whole accelerator has {QUANTITIES[name].about}; add --device or fps>=…"
                 )

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SearchProgress:
     """Candidates judged of those wanted; how many a rung stopped, were over budget, diverged; trainings of the finals.
 
-    best: the lowest loss (judged by accuracy: share of wrong images) of candidates that climbed all rungs, None before
-    one has. seconds: of this command.
+    best: the lowest loss (judged by accuracy: share of wrong images) of candidates that reached the last rung, None
+    before one has. seconds: of this command.
     """
 
     phase: str  # "explore" or "finals"
@@ -41,33 +41,33 @@ class Progress:
         return None if pace <= 0 else self.seconds / pace * (self.wanted - self.done)
 
 
-class Watch(Protocol):
+class SearchListener(Protocol):
     """What a search tells while it runs."""
 
     def note(self, text: str) -> None:
         """A line for people."""
 
-    def moved(self, progress: Progress) -> None:
+    def moved(self, progress: SearchProgress) -> None:
         """Called several times a second."""
 
 
 def explored(
     trials: Sequence[optuna.trial.FrozenTrial], settings: Settings, *, seconds: float, done_before: int
-) -> Progress:
+) -> SearchProgress:
     """Of the exploration."""
     good = judged(trials)
     ends = Counter(t.user_attrs["end"] for t in ended(trials))
     top = 1 + len(settings.epochs)
-    climbed = [t for t in good if len(t.user_attrs.get("rungs", ())) == top]
-    climbed = [t for t in climbed if t.user_attrs["end"] == "evaluated"]
-    return Progress(
+    finished = [t for t in good if len(t.user_attrs.get("rungs", ())) == top]
+    finished = [t for t in finished if t.user_attrs["end"] == "evaluated"]
+    return SearchProgress(
         phase="explore",
         done=len(good),
         wanted=settings.trials,
-        stopped=len(good) - len(climbed) - ends["diverged"],
+        stopped=len(good) - len(finished) - ends["diverged"],
         over=ends["over"],
         diverged=ends["diverged"],
-        best=min((t.values[-1] for t in climbed), default=None),
+        best=min((t.values[-1] for t in finished), default=None),
         seconds=seconds,
         done_before=done_before,
         judge=judge_of(settings.objectives),

@@ -15,28 +15,28 @@ from abcost.models.checkpoint import read_checkpoint, restore
 from abcost.searching.baselines import cost_of
 from abcost.searching.budget import QUANTITIES
 from abcost.searching.claim import check_folder, write_claim
-from abcost.searching.executors.executor import EXECUTORS, Crew
+from abcost.searching.evaluator import Evaluator, design_of, retraining
+from abcost.searching.executors.executor import EXECUTORS, WorkerSpec
 from abcost.searching.explore import EXHAUSTED, finished
 from abcost.searching.finals import all_done, enqueue, jobs_of, plan, reopen, results
-from abcost.searching.lab import Lab, design_of, retraining
 from abcost.searching.points import Point, Result, result_of
 from abcost.searching.pricing import Priced, quantities
 from abcost.searching.problem import Problem, network_graph
-from abcost.searching.progress import Progress, Watch, explored
+from abcost.searching.progress import SearchListener, SearchProgress, explored
 from abcost.searching.proposals import first_proposals, parameters
 from abcost.searching.sensitivity import Sensitivity, sensitivities
 from abcost.searching.settings import Settings
 from abcost.searching.space import Candidate, shape_of
-from abcost.searching.storage import open_storage, reported, sqlite_url
+from abcost.searching.storage import database_errors, open_storage, sqlite_url
 from abcost.searching.studies import Studies, begin
 from abcost.searching.worker import START, digest_of_starts
 from abcost.training.config import Config
+from abcost.training.context import BEST
 from abcost.training.files import alone, copy_whole, sweep
+from abcost.training.listener import TrainingListener
 from abcost.training.network import network
 from abcost.training.run import train
 from abcost.training.side_by_side import obstacle
-from abcost.training.surroundings import BEST
-from abcost.training.watch import Watch as TrainWatch
 
 _LOOK_S = 0.3
 _READ_EVERY = 3  # looks; reading trials that run takes the database some hundredths of a second
@@ -47,7 +47,7 @@ class Impossible(SearchError):  # noqa: N818 - an answer, not a fault
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunLocation:
     """Where a search runs and is kept: run folder, storage, name, and workers."""
 
     folder: Path
@@ -68,15 +68,15 @@ class Outcome:
     studies: Studies
     result: Result
     sensitivity: tuple[Sensitivity, ...]
-    progress: Progress
+    progress: SearchProgress
 
 
 def search(
     settings: Settings,
-    place: Place,
+    place: RunLocation,
     *,
     start: Callable[[Path, Mapping[str, Any]], None],
-    watch: Watch,
+    listener: SearchListener,
     stop: Callable[[], bool],
 ) -> Outcome:
     """Search, or go on with a search.
@@ -102,23 +102,25 @@ def search(
         open_storage(place.url)  # fails before the start is trained
         for size in problem.sizes:
             start(problem.start_of(size), shape_of(size))
-        return _from_start(replace(settings, start=digest_of_starts(problem)), place, watch, stop)
+        return _from_start(replace(settings, start=digest_of_starts(problem)), place, listener, stop)
 
 
-def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[], bool]) -> Outcome:
+def _from_start(
+    settings: Settings, place: RunLocation, listener: SearchListener, stop: Callable[[], bool]
+) -> Outcome:
     problem = Problem(settings, place.folder / START)
     check_budget(problem)  # again, with trained parameters
     studies = begin(
         place.url, place.study, problem.settings, len(problem.objectives), str(place.folder.resolve())
     )
-    with reported(place.url):
+    with database_errors(place.url):
         trained = trained_slopes(problem)
         if not studies.explore.get_trials(deepcopy=False):
             for candidate in first_proposals(problem.space, trained, settings.trials):
                 studies.explore.enqueue_trial(parameters(candidate, problem.space))
-        progress = _run(studies, problem, place, watch, stop)
+        progress = _run(studies, problem, place, listener, stop)
         points = points_of(studies, problem)
-    lab = Lab(problem, place.folder)
+    evaluator = Evaluator(problem, place.folder)
     result = result_of(points[0], points[1], problem.objectives, problem.budget, problem.judge)
     chosen = result.chosen and result.chosen.design
     size = chosen.size if chosen else problem.sizes[0]
@@ -126,7 +128,7 @@ def _from_start(settings: Settings, place: Place, watch: Watch, stop: Callable[[
         problem,
         studies,
         result,
-        sensitivities(problem, lab, trained if not problem.space.sizes else trained[size], size),
+        sensitivities(problem, evaluator, trained if not problem.space.sizes else trained[size], size),
         progress,
     )
 
@@ -166,11 +168,9 @@ def check_budget(problem: Problem) -> None:
     if not priced.fits[least]:
         broken.append(_misfit(problem, priced, least))
     exponent = next(e for s in singles[least].sets for e in s)
-    wishes = problem.hardware.wishes
+    goal = problem.hardware.goal
     hint = (
-        "; organised as fast as the device allows: add fps>=… for less"
-        if wishes and wishes.fps is None
-        else ""
+        "; organised as fast as the device allows: add fps>=… for less" if goal and goal.fps is None else ""
     )
     raise Impossible(
         f"no design of {problem.settings.model} meets --budget {budget}: the cheapest, {_told(singles[least])}every "
@@ -190,29 +190,33 @@ def _told(candidate: Candidate) -> str:
 
 def _misfit(problem: Problem, priced: Priced, index: int) -> str:
     """Why the device, at the frames per second that are asked for, does not hold the cheapest design."""
-    wishes = problem.hardware.wishes
+    goal = problem.hardware.goal
     values = priced.of(index)
-    if wishes is None or values["luts"] is None:
+    if goal is None or values["luts"] is None:
         return "more cycles per frame than the frames per second leave"
-    if wishes.device is None:
+    if goal.device is None:
         return "resources that the table has no figures for"
     used = [
-        f"{values[name]:,.0f} of the {getattr(wishes.device, name):,} {name} of {wishes.device.part}"
+        f"{values[name]:,.0f} of the {getattr(goal.device, name):,} {name} of {goal.device.part}"
         for name in ("luts", "ffs", "dsps", "blocks", "uram")
-        if (values[name] or 0) > getattr(wishes.device, name)
+        if (values[name] or 0) > getattr(goal.device, name)
     ]
     return "; ".join(used) or "resources that the table has no figures for"
 
 
 def train_start(
-    path: Path, steps: Sequence[Config], init: Path | None, watch: TrainWatch, stop: Callable[[], bool]
+    path: Path,
+    steps: Sequence[Config],
+    init: Path | None,
+    listener: TrainingListener,
+    stop: Callable[[], bool],
 ) -> None:
     """Put the start at `path`, unless it is there: a copy of `init`, or what the recipe's two steps give."""
     if path.exists():
         return
     if init is None:
         folder = path.with_suffix("")
-        train(steps, folder, resume=True, watch=watch, stop=stop)
+        train(steps, folder, resume=True, listener=listener, stop=stop)
         init = folder / BEST
     read_checkpoint(init)
     copy_whole(init, path)
@@ -232,8 +236,8 @@ def exponents_of_start(path: Path) -> dict[str, list[int]]:
 
 
 def _run(
-    studies: Studies, problem: Problem, place: Place, watch: Watch, stop: Callable[[], bool]
-) -> Progress:
+    studies: Studies, problem: Problem, place: RunLocation, listener: SearchListener, stop: Callable[[], bool]
+) -> SearchProgress:
     """Keep the workers at it until the finals are over."""
     began = time.monotonic()
     before = explored(studies.explore.get_trials(deepcopy=False), problem.settings, seconds=0, done_before=0)
@@ -242,10 +246,12 @@ def _run(
     if before.done < problem.settings.trials:
         reopen(studies.finals)
     if problem.settings.group > 1 and (reason := obstacle(problem.config, problem.data)):
-        watch.note(
+        listener.note(
             f"candidates are retrained one by one, not {problem.settings.group} side by side: {reason}"
         )
-    crew = Crew(place.url, place.study, str(place.folder.resolve()), place.workers, place.cpus, place.gpus)
+    crew = WorkerSpec(
+        place.url, place.study, str(place.folder.resolve()), place.workers, place.cpus, place.gpus
+    )
     executor = EXECUTORS.get(place.executor)(crew)
     try:
         while True:
@@ -253,7 +259,7 @@ def _run(
             now = explored(
                 trials, problem.settings, seconds=time.monotonic() - began, done_before=before.done
             )
-            watch.moved(now)
+            listener.moved(now)
             executor.check()
             if stop():
                 raise KeyboardInterrupt
@@ -261,19 +267,19 @@ def _run(
                 break
             _pause(stop)
         if studies.explore.user_attrs.get(EXHAUSTED):
-            watch.note(f"the space has no more candidates within the budget: {now.done} were judged")
+            listener.note(f"the space has no more candidates within the budget: {now.done} were judged")
         if not now.done:
             raise SearchError("no candidate within the budget was found")
         jobs = plan(trials, problem)
         enqueue(studies.finals, jobs)
-        watch.note(f"finals: {len(jobs)} trainings")
+        listener.note(f"finals: {len(jobs)} trainings")
         finals_began = time.monotonic()
         held = _ended(studies)
         while not all_done(studies.finals):
             executor.check()
             if stop():
                 raise KeyboardInterrupt
-            watch.moved(
+            listener.moved(
                 replace(
                     now,
                     phase="finals",

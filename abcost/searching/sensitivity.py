@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from abcost.core.exponents import ExponentSet
-from abcost.searching.lab import Design, Lab
+from abcost.searching.evaluator import Design, Evaluator
 from abcost.searching.problem import Problem
 
 
@@ -22,17 +22,17 @@ class Sensitivity:
 
 
 def sensitivities(
-    problem: Problem, lab: Lab, trained: Mapping[str, Sequence[int]], size: str = ""
+    problem: Problem, evaluator: Evaluator, trained: Mapping[str, Sequence[int]], size: str = ""
 ) -> tuple[Sensitivity, ...]:
     """One per group of a size of the network; the most sensitive first.
 
     trained: layer -> exponent of each channel of its start.
     """
-    base = lab.calibration_loss(Design(size=size))
+    base = evaluator.calibration_loss(Design(size=size))
     found = []
     for group, layers in problem.space.present(size).items():
         exponents = [e for layer in layers for e in trained[layer]]
         ((exponent, _),) = Counter(exponents).most_common(1)
-        loss = lab.calibration_loss(Design(dict.fromkeys(layers, ExponentSet([exponent])), size=size))
+        loss = evaluator.calibration_loss(Design(dict.fromkeys(layers, ExponentSet([exponent])), size=size))
         found.append(Sensitivity(group, len(exponents), exponent, loss - base))
     return tuple(sorted(found, key=lambda s: -s.loss_added))

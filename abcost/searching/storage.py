@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import optuna
     import sqlalchemy
 
-    from abcost.searching.beating import BeatingStorage
+    from abcost.searching.heartbeat_storage import HeartbeatStorage
 
 HEARTBEAT_S = 5
 GRACE_S = 20  # a worker that has not been heard of for so long is dead
@@ -40,13 +40,13 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{(folder / 'study.db').resolve()}"
 
 
-def open_storage(url: str) -> BeatingStorage:
+def open_storage(url: str) -> HeartbeatStorage:
     """The database at `url`, with heartbeats. Raises SearchError if it cannot be reached, UsageError, MissingExtra."""
     check_extra()
     import optuna  # noqa: PLC0415 - takes a second
     import sqlalchemy  # noqa: PLC0415
 
-    from abcost.searching.beating import BeatingStorage  # noqa: PLC0415
+    from abcost.searching.heartbeat_storage import HeartbeatStorage  # noqa: PLC0415
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     kind = url.split("://", maxsplit=1)[0].split("+", maxsplit=1)[0]
@@ -63,11 +63,11 @@ def open_storage(url: str) -> BeatingStorage:
     else:
         arguments = {"connect_args": {"timeout": _BUSY_S}}
         _listen()
-    with reported(url), warnings.catch_warnings():
+    with database_errors(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats, tested in abcost
         retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
         try:
-            storage = BeatingStorage(
+            storage = HeartbeatStorage(
                 url,
                 engine_kwargs=arguments,
                 heartbeat_interval=HEARTBEAT_S,
@@ -75,7 +75,7 @@ def open_storage(url: str) -> BeatingStorage:
                 heartbeat_stale_trial_callback=retry,
             )
         except (ValueError, ImportError, sqlalchemy.exc.ArgumentError) as error:
-            raise SearchError(f"cannot open --storage {hidden(url)}: {_reason(error)}") from error
+            raise SearchError(f"cannot open --storage {without_password(url)}: {_reason(error)}") from error
     if kind == "sqlite":
         sqlalchemy.event.listen(storage.engine, "begin", _lock)
     weakref.finalize(storage, storage.engine.dispose)  # whoever forgets the storage closes its connections
@@ -91,7 +91,7 @@ def release_stale(study: optuna.Study) -> None:
         optuna.storages.fail_stale_trials(study)
 
 
-def ask(study: optuna.Study, storage: BeatingStorage) -> optuna.Trial:
+def ask(study: optuna.Study, storage: HeartbeatStorage) -> optuna.Trial:
     """The next trial, whose heartbeat is the caller's business (see `heartbeat.Beats`).
 
     One that waits if there was one when trials were read last, and nobody else has taken it since; else a new one.
@@ -102,7 +102,7 @@ def ask(study: optuna.Study, storage: BeatingStorage) -> optuna.Trial:
 
 
 @contextlib.contextmanager
-def reported(url: str) -> Iterator[None]:
+def database_errors(url: str) -> Iterator[None]:
     """What goes wrong in the database, as one line. Raises OutputError for a full disk, else SearchError."""
     import optuna  # noqa: PLC0415
     import sqlalchemy.exc  # noqa: PLC0415
@@ -119,10 +119,10 @@ def reported(url: str) -> Iterator[None]:
         reason = _reason(found)
         if "disk is full" in reason or "No space left" in reason or "I/O error" in reason:
             raise OutputError(
-                f"cannot write {hidden(url)}: {reason}; all that is finished is kept: make room, and run the "
+                f"cannot write {without_password(url)}: {reason}; all that is finished is kept: make room, and run the "
                 "same command again"
             ) from error
-        raise SearchError(f"cannot reach --storage {hidden(url)}: {reason}") from error
+        raise SearchError(f"cannot reach --storage {without_password(url)}: {reason}") from error
 
 
 def _underlying(error: BaseException, kinds: tuple[type[Exception], ...]) -> BaseException | None:
@@ -133,7 +133,7 @@ def _underlying(error: BaseException, kinds: tuple[type[Exception], ...]) -> Bas
     return inner
 
 
-def hidden(url: str) -> str:
+def without_password(url: str) -> str:
     """A URL for messages: without a password."""
     import sqlalchemy  # noqa: PLC0415
 
@@ -163,7 +163,7 @@ def _lock(connection: sqlalchemy.Connection) -> None:
     Optuna takes a waiting trial by SELECT … FOR UPDATE, which SQLite does not know: unless the lock comes before the
     reading, two workers can take the same trial.
     """
-    from abcost.searching.beating import READING  # noqa: PLC0415 - imports Optuna
+    from abcost.searching.heartbeat_storage import READING  # noqa: PLC0415 - imports Optuna
 
     connection.exec_driver_sql("BEGIN DEFERRED" if READING.get() else "BEGIN IMMEDIATE")
 

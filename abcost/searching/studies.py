@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from abcost.errors import SearchError
 from abcost.searching.settings import Settings
-from abcost.searching.storage import hidden, open_storage, reported
+from abcost.searching.storage import database_errors, open_storage, without_password
 
 if TYPE_CHECKING:
     import optuna
 
-    from abcost.searching.beating import BeatingStorage
+    from abcost.searching.heartbeat_storage import HeartbeatStorage
 
 _SETTINGS, _FOLDER = "settings", "folder"
 _FINALS = " finals"  # ends the name of the second study
@@ -25,7 +25,7 @@ class Studies:
     url: str
     explore: optuna.Study
     finals: optuna.Study
-    storage: BeatingStorage  # of both
+    storage: HeartbeatStorage  # of both
 
     @property
     def settings(self) -> Settings:
@@ -44,16 +44,16 @@ def begin(url: str, name: str, settings: Settings, objectives: int, folder: str)
     import optuna  # noqa: PLC0415
 
     storage = open_storage(url)
-    with reported(url):
+    with database_errors(url):
         explore = optuna.create_study(
             storage=storage, study_name=name, directions=["minimize"] * (objectives + 1), load_if_exists=True
         )
         if _SETTINGS in explore.user_attrs:
             held = Settings.from_dict(explore.user_attrs[_SETTINGS], f"study {name!r}")
-            settings.check_same(held, f"study {name!r} at {hidden(url)}")
+            settings.check_same(held, f"study {name!r} at {without_password(url)}")
         elif explore.get_trials(deepcopy=False):
             raise SearchError(
-                f"study {name!r} at {hidden(url)} is not of abcost search: name another --study"
+                f"study {name!r} at {without_password(url)} is not of abcost search: name another --study"
             )
         explore.set_user_attr(_SETTINGS, settings.to_dict())
         explore.set_user_attr(_FOLDER, folder)
@@ -66,14 +66,16 @@ def join(url: str, name: str) -> Studies:
     import optuna  # noqa: PLC0415
 
     storage = open_storage(url)
-    with reported(url):
+    with database_errors(url):
         known = [n for n in optuna.get_all_study_names(storage) if not n.endswith(_FINALS)]
         if name not in known:
             there = ", ".join(map(repr, known)) or "none"
-            raise SearchError(f"no study {name!r} at {hidden(url)} (there: {there}); start it without --join")
+            raise SearchError(
+                f"no study {name!r} at {without_password(url)} (there: {there}); start it without --join"
+            )
         explore, finals = (optuna.load_study(study_name=n, storage=storage) for n in (name, name + _FINALS))
         if _SETTINGS not in explore.user_attrs:
             raise SearchError(
-                f"study {name!r} at {hidden(url)} is not of abcost search: name another --study"
+                f"study {name!r} at {without_password(url)} is not of abcost search: name another --study"
             )
         return Studies(url, explore, finals, storage)

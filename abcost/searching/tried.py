@@ -12,7 +12,7 @@ from abcost.searching.space import Candidate, Space
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A design, what it costs, and its loss (see `Judged.merit`) on each rung that its training has reached.
+    """A design, what it costs, and its loss (see `Evaluation.merit`) on each rung that its training has reached.
 
     validation_top1: after the last one, None before there was a training.
     """

@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 
 from abcost.errors import AbcostError, SearchError
+from abcost.searching.evaluator import Evaluator
 from abcost.searching.explore import Explorer
 from abcost.searching.finals import Finals, all_done
-from abcost.searching.lab import Lab
 from abcost.searching.problem import Problem
-from abcost.searching.storage import reported
+from abcost.searching.storage import database_errors
 from abcost.searching.studies import Studies, join
 from abcost.training.interrupt import catching
 from abcost.training.memory import keep_memory
@@ -36,23 +36,23 @@ def work(studies: Studies, folder: Path, salt: int, stop: Callable[[], bool]) ->
 
     Raises KeyboardInterrupt if asked to stop, after saving; SearchError, OutputError and what judging raises.
     """
-    _heed(stop)  # whoever started this worker may have died while it loaded
+    _check_stop(stop)  # whoever started this worker may have died while it loaded
     settings = studies.settings
     problem = Problem(settings, folder / START)
     check_starts(problem)
     torch.set_num_threads(1)
     check_precision(problem.config)  # a worker may have another processor than who began
     _ = problem.objectives  # loads prices: a trial is taken by who has all that it needs
-    lab = Lab(problem, folder, stop)
+    evaluator = Evaluator(problem, folder, stop)
     explorer, finals = (
-        Explorer(studies.explore, studies.storage, problem, lab, salt),
-        Finals(studies.finals, studies.storage, problem, lab),
+        Explorer(studies.explore, studies.storage, problem, evaluator, salt),
+        Finals(studies.finals, studies.storage, problem, evaluator),
     )
-    with reported(studies.url):
+    with database_errors(studies.url):
         while explorer.step():
-            _heed(stop)
+            _check_stop(stop)
         while not all_done(studies.finals):
-            _heed(stop)
+            _check_stop(stop)
             if not finals.step():
                 time.sleep(_WAIT_S)
 
@@ -83,7 +83,7 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _heed(stop: Callable[[], bool]) -> None:
+def _check_stop(stop: Callable[[], bool]) -> None:
     if stop():
         raise KeyboardInterrupt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.cost.table import CostTable
 from abcost.models.subject import Subject
 from abcost.rewrite import RewriteOptions
@@ -24,11 +24,11 @@ class Network:
 class Combination:
     """All of a row but its network.
 
-    width: bits of the residual path.  wishes: the accelerator; None prices one lane per node.
+    width: bits of the residual path.  goal: the accelerator; None prices one lane per node.
     folding: the file that gives its folding; None where that is looked for.
     """
 
     table: CostTable
     width: int
-    wishes: Wishes | None = None
+    goal: AcceleratorGoal | None = None
     folding: Path | None = None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from abcost.accelerator.result import Organised
+from abcost.accelerator.result import Accelerator
 from abcost.report.report import Stage
 from abcost.sweeping.plan import Combination
 
@@ -69,8 +69,8 @@ class Row:
 
 def priced_row(model: str, asked: Combination, stage: Stage, counts: dict[str, int]) -> Row:
     """What one stage costs. counts: macs, multiplications_traced and multiplications of the network."""
-    organised = stage.organisation
-    found = _lanes(stage) if organised is None else _accelerator(organised)
+    accelerator = stage.organisation
+    found = _lanes(stage) if accelerator is None else _accelerator(accelerator)
     found["weight_kib"] = stage.weight_bits / _BITS_IN_KIB
     return Row(**_key(model, asked) | counts | found)
 
@@ -81,15 +81,15 @@ def impossible_row(model: str, asked: Combination, reason: str, counts: dict[str
 
 
 def _key(model: str, asked: Combination) -> dict[str, Any]:
-    wishes = asked.wishes
-    device = None if wishes is None else wishes.device
+    goal = asked.goal
+    device = None if goal is None else goal.device
     return {
         "model": model,
         "target": asked.table.target,
         "device": None if device is None else device.part,
         "width_bits": asked.width,
         "folding": None if asked.folding is None else str(asked.folding),
-        "wanted_fps": None if wishes is None else wishes.fps,
+        "wanted_fps": None if goal is None else goal.fps,
     }
 
 
@@ -110,29 +110,29 @@ def _lanes(stage: Stage) -> dict[str, Any]:
     }
 
 
-def _accelerator(organised: Organised) -> dict[str, Any]:
-    used, fmax, spent = organised.resources, organised.fmax, organised.energy
-    shares = {name: share for name, share in organised.utilisation.items() if share is not None}
+def _accelerator(accelerator: Accelerator) -> dict[str, Any]:
+    used, fmax, spent = accelerator.resources, accelerator.fmax, accelerator.energy
+    shares = {name: share for name, share in accelerator.utilisation.items() if share is not None}
     scarcest = max(shares, key=lambda name: shares[name], default=None)
     known = spent if spent is not None and not spent.missing else None
     energies = () if spent is None else sorted(spent.missing)
     return {
-        "answer": "yes" if organised.fits else "unknown" if organised.unknown else "no",
-        "why": _OPTION.sub("", organised.refusal),
+        "answer": "yes" if accelerator.fits else "unknown" if accelerator.unknown else "no",
+        "why": _OPTION.sub("", accelerator.refusal),
         "resources_of": ACCELERATOR,
         **{name: used.get(name) for name in ("luts", "ffs", "dsps", "blocks", "uram", "area_um2")},
         "device_share": None if scarcest is None else shares[scarcest],
         "scarcest": scarcest,
-        "cycles": organised.interval,
-        "clock_mhz": organised.clock_mhz,
-        "clock_met": organised.clock_met,
+        "cycles": accelerator.interval,
+        "clock_mhz": accelerator.clock_mhz,
+        "clock_met": accelerator.clock_met,
         "fmax_mhz": None if fmax is None else fmax.value,
-        "fps": organised.fps,
-        "latency_ms": organised.latency / organised.clock_mhz / 1e3,
+        "fps": accelerator.fps,
+        "latency_ms": accelerator.latency / accelerator.clock_mhz / 1e3,
         "energy_uj": None if known is None else known.value,
         "energy_uj_low": None if known is None else known.low,
         "energy_uj_high": None if known is None else known.high,
-        "unknown": ", ".join([*organised.missing, *(f"energy of {name}" for name in energies)]),
+        "unknown": ", ".join([*accelerator.missing, *(f"energy of {name}" for name in energies)]),
     }
 
 

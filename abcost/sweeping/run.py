@@ -54,7 +54,7 @@ def _counts(first: StageGraph, last: StageGraph) -> dict[str, int]:
 def _row(network: Network, last: StageGraph, asked: Combination, counts: dict[str, int]) -> Row:
     try:
         stage = priced_stage(
-            last, asked.table, width=asked.width, accelerator=asked.wishes, rewriting=network.rewriting
+            last, asked.table, width=asked.width, accelerator=asked.goal, rewriting=network.rewriting
         )
     except AbcostError as error:
         return impossible_row(network.name, asked, str(error), counts)

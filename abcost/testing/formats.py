@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from abcost.accelerator.devices import device
-from abcost.accelerator.solve import Wishes
+from abcost.accelerator.solve import AcceleratorGoal
 from abcost.core.writing import write_bytes
 from abcost.pipeline import analyze
 from abcost.report.files import TEXTS, save
@@ -69,5 +69,7 @@ def _samples() -> tuple[list[Report], ...]:
     small: dict[str, Any] = {"preset": "digits", "base_width": 4, "blocks": (1,)}
     plain = [analyze("reactnet_18", target, **small) for target in ("fpga-lut6", "asic-45nm")]
     poor = analyze("reactnet_18", "abbnn-paper", **small)
-    sized = analyze("reactnet_18", "fpga-lut6", accelerator=Wishes(device("xc7z020"), 100.0), **small)
+    sized = analyze(
+        "reactnet_18", "fpga-lut6", accelerator=AcceleratorGoal(device("xc7z020"), 100.0), **small
+    )
     return plain[:1], plain, [poor], [sized]

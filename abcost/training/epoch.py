@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abcost.errors import TrainError
 from abcost.training.config import Config
+from abcost.training.context import BEST, LAST, LOG, RunContext
 from abcost.training.files import write_tensors, write_text
 from abcost.training.log import Row, log_csv
 from abcost.training.network import described
+from abcost.training.progress import Snapshot, TrainingProgress, checkpoint, save
 from abcost.training.schedule import learning_rate
-from abcost.training.standing import Snapshot, Standing, checkpoint, save
-from abcost.training.surroundings import BEST, LAST, LOG, Surroundings
 
 
 def epoch_row(
@@ -41,23 +41,23 @@ def diverged(config: Config, epoch: int, loss: float) -> TrainError:
     )
 
 
-def ended_better(config: Config, standing: Standing) -> bool:
+def ended_better(config: Config, progress: TrainingProgress) -> bool:
     """Whether an epoch has just ended, and is the best: by top-1; of equal ones the later, or that of less loss."""
-    if standing.batch != 0:
+    if progress.batch != 0:
         return False
-    if standing.best == 0:
+    if progress.best == 0:
         return True
     split = config.select_on
-    last, best = standing.rows[-1], standing.rows[standing.best - 1]
+    last, best = progress.rows[-1], progress.rows[progress.best - 1]
     if last[f"{split}_top1"] != best[f"{split}_top1"]:
         return last[f"{split}_top1"] > best[f"{split}_top1"]
     return config.ties == "later" or last[f"{split}_loss"] < best[f"{split}_loss"]
 
 
-def keep(config: Config, around: Surroundings, snapshot: Snapshot, standing: Standing) -> None:
+def keep(config: Config, context: RunContext, snapshot: Snapshot, progress: TrainingProgress) -> None:
     """best.pt if the epoch that has just ended is the best, then the log, then last.pt. Raises OutputError."""
-    folder, description = around.folder, described(config, around.data)
-    if standing.batch == 0 and standing.best == standing.epoch:
-        write_tensors(folder / BEST, checkpoint(config, description, snapshot.state, standing))
-    write_text(folder / LOG, log_csv(standing.rows))
-    save(folder / LAST, config, description, snapshot, standing)
+    folder, description = context.folder, described(config, context.data)
+    if progress.batch == 0 and progress.best == progress.epoch:
+        write_tensors(folder / BEST, checkpoint(config, description, snapshot.state, progress))
+    write_text(folder / LOG, log_csv(progress.rows))
+    save(folder / LAST, config, description, snapshot, progress)

@@ -20,8 +20,8 @@ from torch.optim import Optimizer
 
 from abcost.errors import AbcostError
 from abcost.nn import LearnableBias, QuantizedPReLU
+from abcost.training.progress import Snapshot
 from abcost.training.slopes import NearestExponent, NearestOfMember, latent_slopes, plain_state
-from abcost.training.standing import Snapshot
 
 _T = TypeVar("_T")
 _BLOCK = 32  # channels: four vectors of eight floats, also where there are wider ones

@@ -14,35 +14,37 @@ from abcost.core.exponents import ExponentSet
 from abcost.models.checkpoint import load_checkpoint
 from abcost.nn import QuantizedPReLU
 from abcost.training.config import Config
+from abcost.training.context import BEST, CONFUSION, METRICS, RunContext
 from abcost.training.evaluation import evaluate
 from abcost.training.files import write_json, write_text
 from abcost.training.groups import slope_parameters
 from abcost.training.network import network
-from abcost.training.standing import Standing
-from abcost.training.surroundings import BEST, CONFUSION, METRICS, Surroundings
+from abcost.training.progress import TrainingProgress
 from abcost.training.tally import Tally, wilson
 
 
-def test(config: Config, around: Surroundings, standing: Standing, model: nn.Module | None) -> dict[str, Any]:
+def test(
+    config: Config, context: RunContext, progress: TrainingProgress, model: nn.Module | None
+) -> dict[str, Any]:
     """Load best.pt as anybody would, evaluate it, and write confusion.csv, then metrics.json. Raises OutputError.
 
     model: to load it into, if there is one; its tensors are changed.
     """
-    fabric, data = around.fabric, around.data
+    fabric, data = context.fabric, context.data
     model = network(config, data) if model is None else model
-    load_checkpoint(model, around.folder / BEST)
+    load_checkpoint(model, context.folder / BEST)
     model.to(fabric.device)
     tally = evaluate(
         fabric, model, data.test, classes=len(data.classes), batch_size=config.batch_size, confusion=True
     )
-    return conclude(config, around, standing, model, tally)
+    return conclude(config, context, progress, model, tally)
 
 
 def conclude(
-    config: Config, around: Surroundings, standing: Standing, model: nn.Module, tally: Tally
+    config: Config, context: RunContext, progress: TrainingProgress, model: nn.Module, tally: Tally
 ) -> dict[str, Any]:
     """Write confusion.csv, then metrics.json, of the best epoch's network and what it reached. Raises OutputError."""
-    fabric, data, folder = around.fabric, around.data, around.folder
+    fabric, data, folder = context.fabric, context.data, context.folder
     found = {
         "schema": 1,
         "model": config.model,
@@ -53,8 +55,8 @@ def conclude(
         "parameters": sum(p.numel() for p in model.parameters()),
         "train_images": len(data.train),
         **_reached(tally),
-        **_chosen(config, standing),
-        **_speed(standing),
+        **_chosen(config, progress),
+        **_speed(progress),
         "slope_exponents": exponents(model),
         "exponents_by_layer": exponents_by_layer(model),
     }
@@ -62,7 +64,7 @@ def conclude(
         counts = [] if tally.confusion is None else tally.confusion.tolist()
         write_text(folder / CONFUSION, confusion_csv(data.classes, counts))
         write_json(folder / METRICS, found)
-        around.watch.tested(found, folder)
+        context.listener.tested(found, folder)
     fabric.barrier()
     return found
 
@@ -79,20 +81,20 @@ def _reached(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _chosen(config: Config, standing: Standing) -> dict[str, Any]:
+def _chosen(config: Config, progress: TrainingProgress) -> dict[str, Any]:
     """Which epoch was the best, and by what."""
     return {
-        "epochs": standing.epoch,
-        "best_epoch": standing.best,
+        "epochs": progress.epoch,
+        "best_epoch": progress.best,
         "selected_on": config.select_on,
-        "selected_top1": standing.rows[standing.best - 1][f"{config.select_on}_top1"],
-        "selected_loss": standing.rows[standing.best - 1][f"{config.select_on}_loss"],
+        "selected_top1": progress.rows[progress.best - 1][f"{config.select_on}_top1"],
+        "selected_loss": progress.rows[progress.best - 1][f"{config.select_on}_loss"],
     }
 
 
-def _speed(standing: Standing) -> dict[str, float]:
-    seconds = sum(row["seconds"] for row in standing.rows)
-    images = sum(row["images_per_second"] * row["seconds"] for row in standing.rows)
+def _speed(progress: TrainingProgress) -> dict[str, float]:
+    seconds = sum(row["seconds"] for row in progress.rows)
+    images = sum(row["images_per_second"] * row["seconds"] for row in progress.rows)
     return {"seconds": seconds, "images_per_second": images / seconds}
 
 

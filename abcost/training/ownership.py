@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from abcost.errors import UsageError
-from abcost.training.surroundings import BEST, BOARD, CONFIG, CONFUSION, LAST, LOG, METRICS
+from abcost.training.context import BEST, BOARD, CONFIG, CONFUSION, LAST, LOG, METRICS
 
 SEARCH = "search.json"  # what a search writes first
 TRAINED = (BEST, LAST, LOG, METRICS, CONFUSION, BOARD, "step1", "step2")

@@ -12,12 +12,12 @@ from abcost.core.reading import read_json
 from abcost.data import DataSet, load
 from abcost.errors import AbcostError, CheckpointError, OutputError, UsageError, one_line
 from abcost.training.config import NAMES, Config
+from abcost.training.context import BEST, CONFIG, METRICS, RunContext
 from abcost.training.files import alone, sweep, write_json
+from abcost.training.listener import SilentListener, TrainingListener
 from abcost.training.loop import check_step, train_step
 from abcost.training.ownership import TRAINED, check_owner
 from abcost.training.runtime import start
-from abcost.training.surroundings import BEST, CONFIG, METRICS, Surroundings
-from abcost.training.watch import Nobody, Watch
 
 SCHEMA = 1
 MOST_BYTES = 100_000_000  # of a JSON file in a run folder
@@ -30,7 +30,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
-    watch: Watch | None = None,
+    listener: TrainingListener | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train the steps in turn, each from the best checkpoint of the one before; returns metrics.json of the last.
@@ -58,8 +58,8 @@ def train(
             if (place / METRICS).exists():
                 found = metrics(place)
             else:
-                around = Surroundings(fabric, data, place, watch or Nobody(), stop)
-                found = train_step(config, around, start=before)
+                context = RunContext(fabric, data, place, listener or SilentListener(), stop)
+                found = train_step(config, context, start=before)
             before = place / BEST
         return found
 

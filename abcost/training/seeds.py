@@ -10,14 +10,14 @@ from typing import Any
 
 from abcost.errors import OutputError, TrainError, UsageError
 from abcost.training.config import Config
+from abcost.training.context import BEST, CONFIG, METRICS, RunContext
 from abcost.training.files import alone, write_json
+from abcost.training.listener import SilentListener, TrainingListener
 from abcost.training.loop import check_step
 from abcost.training.ownership import TRAINED, check_owner
 from abcost.training.run import check_folder, images, metrics, prepare
 from abcost.training.runtime import start
 from abcost.training.side_by_side import Outcome, Run, obstacle, train_alone, train_side_by_side
-from abcost.training.surroundings import BEST, CONFIG, METRICS, Surroundings
-from abcost.training.watch import Nobody, Watch
 
 REPORT = "seeds.json"
 GROUP = 8  # trainings side by side at most: with more, activations no longer fit into caches
@@ -30,15 +30,15 @@ def train_seeds(
     folder: Path,
     *,
     resume: bool = False,
-    watch: Watch | None = None,
+    listener: TrainingListener | None = None,
     note: Callable[[str], None] = lambda _text: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train the steps with every seed, each in a folder of its own as `run.train` leaves it; returns `seeds.json`.
 
-    folder: has `seed-0`, `seed-1`, … and, when all have ended, seeds.json with means and standard deviations. `watch`
-    sees the first seed. What a seed trains is what it trains alone, up to the rounding of sums in another order.
-    With `resume`, goes on. Raises as `run.train`; a seed that diverges is said in the report.
+    folder: has `seed-0`, `seed-1`, … and, when all have ended, seeds.json with means and standard deviations.
+    `listener` sees the first seed. What a seed trains is what it trains alone, up to the rounding of sums in another
+    order. With `resume`, goes on. Raises as `run.train`; a seed that diverges is said in the report.
     """
     fabric = start(steps[0])
     if fabric.world_size > 1:
@@ -67,10 +67,10 @@ def train_seeds(
             for seed in seeds:
                 place = _place(places[seed], steps, number)
                 if seed not in failed and not (place / METRICS).exists():
-                    seen = watch if watch is not None and seed == seeds[0] else Nobody()
-                    around = Surroundings(fabric, data[seed], place, seen, stop)
+                    seen = listener if listener is not None and seed == seeds[0] else SilentListener()
+                    context = RunContext(fabric, data[seed], place, seen, stop)
                     before = first if number == 0 else _place(places[seed], steps, number - 1) / BEST
-                    waiting[seed] = Run(each[seed][number], around, before)
+                    waiting[seed] = Run(each[seed][number], context, before)
             together = obstacle(config, data[seeds[0]]) is None
             outcomes = _trained(waiting, together=together)
             failed |= {seed: found for seed, found in outcomes.items() if isinstance(found, TrainError)}

@@ -25,6 +25,7 @@ from abcost.models.checkpoint import load_checkpoint
 from abcost.training.adam import Adam
 from abcost.training.agc import clip_
 from abcost.training.config import Config
+from abcost.training.context import BEST, BOARD, LAST, LOG, RunContext
 from abcost.training.epoch import diverged, ended_better, epoch_row
 from abcost.training.evaluation import evaluate
 from abcost.training.files import write_tensors, write_text
@@ -37,12 +38,11 @@ from abcost.training.losses import mixed_loss
 from abcost.training.network import described, network
 from abcost.training.order import epoch_order, share_of_batches
 from abcost.training.outcome import conclude
+from abcost.training.progress import TrainingProgress, checkpoint, restore, save
 from abcost.training.runtime import gradient_precision
 from abcost.training.schedule import learning_rate
 from abcost.training.slopes import restrict_slopes
 from abcost.training.splits import SideBySide
-from abcost.training.standing import Standing, checkpoint, restore, save
-from abcost.training.surroundings import BEST, BOARD, LAST, LOG, Surroundings
 from abcost.training.tally import Tally
 from abcost.training.teacher import load_teacher
 
@@ -52,7 +52,7 @@ class Run:
     """One training: what `train_step` is called with."""
 
     config: Config
-    around: Surroundings
+    context: RunContext
     start: Path | None = None
 
 
@@ -104,7 +104,7 @@ def train_side_by_side(runs: Sequence[Run]) -> list[Outcome]:
 def train_alone(run: Run) -> Outcome:
     """As `train_step`, with its TrainError as the outcome."""
     try:
-        return train_step(run.config, run.around, start=run.start)
+        return train_step(run.config, run.context, start=run.start)
     except TrainError as error:
         return error
 
@@ -117,20 +117,20 @@ class _Member:
     fresh: nn.Module  # as it is made, for whoever reads its checkpoint
     model: nn.Module
     adam: Adam
-    standing: Standing
+    progress: TrainingProgress
     failed: TrainError | None = None
     best: dict[str, Any] | None = None  # a checkpoint that is not yet written
 
     @property
     def place(self) -> tuple[int, int]:
-        return self.standing.epoch, self.standing.batch
+        return self.progress.epoch, self.progress.batch
 
 
 def _members(runs: Sequence[Run]) -> list[_Member]:
     """Made as `train_step` makes them; what starts from checkpoints needs to be made only once."""
     found: list[_Member] = []
     for run in runs:
-        config, data = run.config, run.around.data
+        config, data = run.config, run.context.data
         if run.start is not None and found:
             fresh = found[0].fresh
         else:
@@ -143,19 +143,19 @@ def _members(runs: Sequence[Run]) -> list[_Member]:
             load_checkpoint(model, run.start)
         restrict_slopes(model, config)
         adam = Adam(parameter_groups(model, config), fused=True)
-        last = run.around.folder / LAST
-        standing = restore(last, config, model, adam) if last.exists() else Standing()
-        found.append(_Member(run, fresh, model, adam, standing))
+        last = run.context.folder / LAST
+        progress = restore(last, config, model, adam) if last.exists() else TrainingProgress()
+        found.append(_Member(run, fresh, model, adam, progress))
     return found
 
 
 def _train(members: Sequence[_Member]) -> list[Outcome]:
     """Those that stand at the same batch, to the end."""
     first = members[0].run
-    config, fabric = first.config, first.around.fabric
+    config, fabric = first.config, first.context.fabric
     teacher = None
     if config.teacher and config.distillation:
-        teacher = load_teacher(config.teacher, config.teacher_model, first.around.data).to(config.dtype)
+        teacher = load_teacher(config.teacher, config.teacher_model, first.context.data).to(config.dtype)
         teacher = teacher.to(fabric.device)
     grouped = Grouped([m.model for m in members])
     adam = Adam(parameter_groups(grouped.network, config), fused=True)
@@ -163,16 +163,16 @@ def _train(members: Sequence[_Member]) -> list[Outcome]:
     runner, optimizer = fabric.setup(grouped, adam)
     trainer = _Trainer(members, grouped, runner, adam, optimizer, teacher)
     for m in members:
-        m.run.around.watch.started(m.run.config, epoch=m.standing.epoch, batches=trainer.batches())
-    boards = [Board(m.run.around.folder / BOARD, m.standing.epoch) for m in members]
+        m.run.context.listener.started(m.run.config, epoch=m.progress.epoch, batches=trainer.batches())
+    boards = [Board(m.run.context.folder / BOARD, m.progress.epoch) for m in members]
     try:
         while trainer.place[0] < config.epochs and not all(m.failed for m in members):
             trainer.epoch()
             for m, board in zip(members, boards, strict=True):
                 if m.failed is None:
-                    board.add(m.standing.rows[-1])
-                    m.run.around.watch.epoch(m.standing.rows[-1])
-            if trainer.place[0] < config.epochs and first.around.stop():
+                    board.add(m.progress.rows[-1])
+                    m.run.context.listener.epoch(m.progress.rows[-1])
+            if trainer.place[0] < config.epochs and first.context.stop():
                 trainer.save()
                 raise KeyboardInterrupt
     finally:
@@ -186,26 +186,26 @@ def _tested(members: Sequence[_Member]) -> list[Outcome]:
     whole = [m for m in members if m.failed is None]
     models = [deepcopy(m.fresh) for m in whole]
     for m, model in zip(whole, models, strict=True):
-        load_checkpoint(model, m.run.around.folder / BEST)
+        load_checkpoint(model, m.run.context.folder / BEST)
     reached: list[dict[str, Any]] = []
     if whole:
         tally = _evaluated(whole, Grouped(models), "test", confusion=True)
         for number, (m, model) in enumerate(zip(whole, models, strict=True)):
-            reached.append(conclude(m.run.config, m.run.around, m.standing, model, tally.member(number)))
+            reached.append(conclude(m.run.config, m.run.context, m.progress, model, tally.member(number)))
     outcomes = iter(reached)
     return [m.failed or next(outcomes) for m in members]
 
 
 def _evaluated(members: Sequence[_Member], grouped: Grouped, split: str, *, confusion: bool = False) -> Tally:
     """Networks of the members on a split, each on its own."""
-    around, size = members[0].run.around, members[0].run.config.batch_size
-    classes = len(around.data.classes)
+    context, size = members[0].run.context, members[0].run.config.batch_size
+    classes = len(context.data.classes)
     images = _split(members, split)
-    return evaluate(around.fabric, grouped, images, classes=classes, batch_size=size, confusion=confusion)
+    return evaluate(context.fabric, grouped, images, classes=classes, batch_size=size, confusion=confusion)
 
 
 def _split(members: Sequence[_Member], name: str) -> Split | SideBySide:
-    splits = [getattr(m.run.around.data, name) for m in members]
+    splits = [getattr(m.run.context.data, name) for m in members]
     return splits[0] if _one_seed(members) else SideBySide(splits)
 
 
@@ -213,7 +213,7 @@ def _one_seed(members: Sequence[_Member]) -> bool:
     """Whether all see the same images in the same order."""
     first = members[0].run
     return all(
-        m.run.around.data is first.around.data and m.run.config.seed == first.config.seed for m in members
+        m.run.context.data is first.context.data and m.run.config.seed == first.config.seed for m in members
     )
 
 
@@ -240,16 +240,16 @@ class _Trainer:
         A member whose loss is not finite has `failed`. Raises KeyboardInterrupt, after saving, if asked to stop.
         """
         first = self.members[0].run
-        config, fabric, data = first.config, first.around.fabric, first.around.data
+        config, fabric, data = first.config, first.context.fabric, first.context.data
         epoch, batch = self.place
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(group["start_lr"], epoch, config.epochs)
         tally = Tally(len(data.classes), fabric.device, members=len(self.members))
         tally.sums += torch.tensor(
-            [m.standing.sums for m in self.members], dtype=torch.float64, device=fabric.device
+            [m.progress.sums for m in self.members], dtype=torch.float64, device=fabric.device
         )
         began = time.monotonic()
-        before = [m.standing.seconds for m in self.members]
+        before = [m.progress.seconds for m in self.members]
 
         orders = self._orders(epoch)
         remaining = orders[..., batch * config.batch_size :]
@@ -261,12 +261,12 @@ class _Trainer:
         for pixels in unread if remaining.numel() else ():
             losses = self._batch(pixels, clipped, tally)
             for m, loss in zip(self.members, losses, strict=True):
-                m.standing.batch += 1
-                m.run.around.watch.batch(m.standing.batch, loss)
-            if first.around.stop():
+                m.progress.batch += 1
+                m.run.context.listener.batch(m.progress.batch, loss)
+            if first.context.stop():
                 share = (time.monotonic() - began) / len(self.members)
                 for m, sums, seconds in zip(self.members, tally.sums.tolist(), before, strict=True):
-                    m.standing.sums, m.standing.seconds = sums, seconds + share
+                    m.progress.sums, m.progress.seconds = sums, seconds + share
                 self.save()
                 raise KeyboardInterrupt
 
@@ -284,27 +284,27 @@ class _Trainer:
                 trained.images,
                 before[number] + share,
             )
-            m.standing.rows.append(row)
-            m.standing.finish_epoch()
+            m.progress.rows.append(row)
+            m.progress.finish_epoch()
         self._keep_best()
         if self.place[0] == config.epochs or time.monotonic() - self.saved >= _SAVE_S:
             self.save()
 
     def _keep_best(self) -> None:
         """Remember the networks whose best epoch has just ended."""
-        better = [m.failed is None and ended_better(m.run.config, m.standing) for m in self.members]
+        better = [m.failed is None and ended_better(m.run.config, m.progress) for m in self.members]
         if not any(better):
             return
         for m, is_better, state in zip(self.members, better, self.grouped.states(), strict=True):
             if is_better:
                 config = m.run.config
-                m.standing.best = m.standing.epoch
-                m.best = checkpoint(config, described(config, m.run.around.data), state, m.standing)
+                m.progress.best = m.progress.epoch
+                m.best = checkpoint(config, described(config, m.run.context.data), state, m.progress)
 
     def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: Tally) -> Tensor:
         """Forward, backward, clip, step; the loss of each, (K,)."""
         first = self.members[0].run
-        config, fabric = first.config, first.around.fabric
+        config, fabric = first.config, first.context.fabric
         images, labels = fabric.to_device(batch)
         with fabric.autocast(), gradient_precision(config):
             logits = self.runner(images)
@@ -331,7 +331,7 @@ class _Trainer:
         """In which images are read: (n,) where all have one seed, (K, n) else."""
         found = []
         for m in self.members[:1] if _one_seed(self.members) else self.members:
-            config, data = m.run.config, m.run.around.data
+            config, data = m.run.config, m.run.context.data
             order = epoch_order(len(data.train), seed=config.seed, step=config.step, epoch=epoch)
             found.append(share_of_batches(order, config.batch_size, rank=0, processes=1))
         return found[0] if _one_seed(self.members) else torch.stack(found)
@@ -339,12 +339,12 @@ class _Trainer:
     def save(self) -> None:
         """Write what all need to go on: best.pt, then the log, then last.pt, as `epoch.keep`. Raises OutputError."""
         for m, snapshot in zip(self.members, self.grouped.snapshots(self.adam), strict=True):
-            config, folder = m.run.config, m.run.around.folder
+            config, folder = m.run.config, m.run.context.folder
             if m.best is not None:
                 write_tensors(folder / BEST, m.best)
                 m.best = None
             if m.failed is not None:
                 continue
-            write_text(folder / LOG, log_csv(m.standing.rows))
-            save(folder / LAST, config, described(config, m.run.around.data), snapshot, m.standing)
+            write_text(folder / LOG, log_csv(m.progress.rows))
+            save(folder / LAST, config, described(config, m.run.context.data), snapshot, m.progress)
         self.saved = time.monotonic()

@@ -23,7 +23,7 @@ from abcost.accelerator.energy import flip_flops, operation, units_energy, worki
 from abcost.accelerator.energy import memory_energy as of_placed
 from abcost.accelerator.engine import engines
 from abcost.accelerator.hardware import hardware_of
-from abcost.accelerator.result import Organised, Prices
+from abcost.accelerator.result import Accelerator, UnitCosts
 from abcost.accelerator.silicon.memories import REGISTERS, Held
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.spent import Power, Spent
@@ -78,7 +78,7 @@ def _macro_energy(found: Held, bank: Bank, interval: int) -> Spent:
 
 
 def leakage_nw(
-    units: Iterable[Unit], memories: Sequence[Held], prices: Prices
+    units: Iterable[Unit], memories: Sequence[Held], prices: UnitCosts
 ) -> tuple[float, frozenset[str]]:
     """Leakage power of units and memories in nanowatt, of what has a figure; and the names of what has none."""
     if not prices.table.leaks:
@@ -101,27 +101,27 @@ def leakage_nw(
 
 
 def with_power(
-    graph: OpGraph, table: CostTable, organised: Organised, *, width: int, fraction_bits: int
-) -> Organised:
+    graph: OpGraph, table: CostTable, accelerator: Accelerator, *, width: int, fraction_bits: int
+) -> Accelerator:
     """A block with its energy and power. One engine that all layers share has none: its duty is not known here."""
-    if organised.kind != "pipelined":
-        return organised
-    silicon = hardware_of(table, organised.device, organised.clock_mhz)
+    if accelerator.kind != "pipelined":
+        return accelerator
+    silicon = hardware_of(table, accelerator.device, accelerator.clock_mhz)
     if not isinstance(silicon, Silicon):
-        raise TypeError(f"{organised.device} is no silicon")
-    interval = organised.interval
+        raise TypeError(f"{accelerator.device} is no silicon")
+    interval = accelerator.interval
     dynamic, leaking, missing = Spent(), 0.0, frozenset[str]()
-    for active, layer in working(graph, organised, width=width, fraction_bits=fraction_bits):
+    for active, layer in working(graph, accelerator, width=width, fraction_bits=fraction_bits):
         stored = [silicon.held(memory) for memory in layer.memories]
         dynamic += units_energy(active, interval=interval, table=table)
         dynamic = sum((memory_energy(found, interval, table) for found in stored), dynamic)
         power, unknown = leakage_nw(layer.units, stored, silicon.prices)
         leaking, missing = leaking + power, missing | unknown
-    period = interval / (organised.clock_mhz * 1e6)
+    period = interval / (accelerator.clock_mhz * 1e6)
     leaked = leaking * 1e-9 * period * 1e6  # nanowatt and seconds to microjoule
     leakage = Spent(leaked, leaked, leaked, missing)
     energy = dynamic + leakage
     if table.clock is None:  # registers that wait are clocked too
         energy += Spent(missing=frozenset({"clock of registers that wait"}))
     macs = sum(engine.macs for engine in engines(graph, width))
-    return replace(organised, energy=energy, power=Power(energy, leakage, period, 2 * macs))
+    return replace(accelerator, energy=energy, power=Power(energy, leakage, period, 2 * macs))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import Prices
+from abcost.accelerator.result import UnitCosts
 from abcost.cost.fused import MOST_COLUMNS, MOST_WORDS
 from abcost.cost.organisation import Unit
 from abcost.cost.sram import Bank, Macros
@@ -50,7 +50,9 @@ class Held:
         return 0 if self.bank is None else self.bank.count
 
 
-def held(memory: Memory, prices: Prices, macros: Macros | None, utilisation: float, period_ns: float) -> Held:
+def held(
+    memory: Memory, prices: UnitCosts, macros: Macros | None, utilisation: float, period_ns: float
+) -> Held:
     """The memory where it takes least area, cells spread over the rows by `utilisation`.
 
     One whose cells the table does not price is in macros, if there are any.
@@ -66,7 +68,7 @@ def held(memory: Memory, prices: Prices, macros: Macros | None, utilisation: flo
     return in_cells
 
 
-def _in_cells(memory: Memory, prices: Prices, period_ns: float) -> Held:
+def _in_cells(memory: Memory, prices: UnitCosts, period_ns: float) -> Held:
     op, most = ("rom", MOST_WORDS) if memory.constant else ("register_file", register_file.MOST_WORDS)
     depth = max(2, memory.depth)
     banks = -(-depth // min(most, _deepest(op, prices.table, period_ns)))

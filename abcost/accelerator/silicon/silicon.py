@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.placing import Weights
-from abcost.accelerator.result import Prices
+from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.die import Die
 from abcost.accelerator.silicon.memories import Held, held, resources
 from abcost.cost import sram
@@ -24,7 +24,7 @@ class Silicon:
     def __init__(self, die: Die, table: CostTable, clock_mhz: float) -> None:
         self.part = die
         self.period_ns = 1000 / clock_mhz
-        self.prices = Prices.of_table(table)
+        self.prices = UnitCosts.of_table(table)
         self.macros = macros_of(table)
         self._held: dict[tuple[object, ...], Held] = {}
 
@@ -55,7 +55,7 @@ class Silicon:
             return False
         return sum(area or 0.0 for area in areas) / self.part.utilisation > room * (1 + 1e-9)
 
-    def within(self, groups: Sequence[Sequence[Unit]], prices: Prices) -> list[list[Unit]]:  # noqa: ARG002
+    def within(self, groups: Sequence[Sequence[Unit]], prices: UnitCosts) -> list[list[Unit]]:  # noqa: ARG002
         """As they are: of cells there are as many as are placed."""
         return [list(group) for group in groups]
 

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from abcost.data.assemble import from_one
+from abcost.data.augment import Moves
 from abcost.data.dataset import DataSet
 from abcost.data.memory import MemorySplit
-from abcost.data.moves import Moves
 from abcost.data.options import Options
 from abcost.data.registry import DATA
 from abcost.data.shipped import refuse_root

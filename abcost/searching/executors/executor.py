@@ -9,7 +9,7 @@ from abcost.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class WorkerSpec:
     """Which workers are wanted: how many, for which study, and what each may use."""
 
     url: str
@@ -33,7 +33,7 @@ class Executor(Protocol):
 class Start(Protocol):
     """Starts a crew. Raises MissingExtra or SearchError."""
 
-    def __call__(self, crew: Crew) -> Executor:
+    def __call__(self, crew: WorkerSpec) -> Executor:
         """Running workers."""
         ...
 

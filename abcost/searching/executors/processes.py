@@ -10,7 +10,7 @@ import sys
 import time
 
 from abcost.errors import SearchError
-from abcost.searching.executors.executor import EXECUTORS, Crew
+from abcost.searching.executors.executor import EXECUTORS, WorkerSpec
 
 _SAVE_S = 30  # what a worker that is asked to stop may take to save
 _DEATHS = 5  # per worker: whoever dies more often will die again
@@ -19,7 +19,7 @@ _DEATHS = 5  # per worker: whoever dies more often will die again
 class Processes:
     """See `Executor`."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: WorkerSpec) -> None:
         self._crew = crew
         self._deaths = 0
         self._salt = int(time.time())  # another in every run, so that a resumed search proposes anew

@@ -8,13 +8,13 @@ from typing import Any
 
 from abcost.errors import SearchError
 from abcost.extras import require
-from abcost.searching.executors.executor import EXECUTORS, Crew
+from abcost.searching.executors.executor import EXECUTORS, WorkerSpec
 
 
 class RayTasks:
     """See `Executor`. A task whose process or machine dies is started again by Ray; its trial by heartbeat."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: WorkerSpec) -> None:
         require("ray", "ray", "--executor ray")
         import ray  # noqa: PLC0415 - takes seconds
 
@@ -45,7 +45,7 @@ class RayTasks:
         self._ray.shutdown()
 
 
-def _work(crew: Crew, salt: int) -> None:
+def _work(crew: WorkerSpec, salt: int) -> None:
     """Runs in the cluster."""
     from abcost.searching.studies import join  # noqa: PLC0415
     from abcost.searching.worker import work  # noqa: PLC0415

@@ -6,8 +6,8 @@ import torch
 
 from abcost.data import DATA, DataSet
 from abcost.data.assemble import from_one
+from abcost.data.augment import Moves
 from abcost.data.memory import MemorySplit
-from abcost.data.moves import Moves
 from abcost.data.options import Options
 from abcost.errors import UsageError
 

@@ -12,7 +12,7 @@ from abcost.training.config import Config
 from abcost.training.log import Row
 
 
-class Watch(Protocol):
+class TrainingListener(Protocol):
     """What a training tells while it runs; called in the first process only."""
 
     def started(self, config: Config, *, epoch: int, batches: int) -> None:
@@ -28,7 +28,7 @@ class Watch(Protocol):
         """The step is done; `found` is metrics.json, and its files are in `folder`."""
 
 
-class Nobody:
+class SilentListener:
     """Watches nothing."""
 
     def started(self, config: Config, *, epoch: int, batches: int) -> None:

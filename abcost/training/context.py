@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abcost.data import DataSet
-from abcost.training.watch import Watch
+from abcost.training.listener import TrainingListener
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -19,11 +19,11 @@ LOG, METRICS, CONFUSION, BOARD = "log.csv", "metrics.json", "confusion.csv", "te
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RunContext:
     """What a step runs in: runtime, data, the folder of its results, who watches, and whether to stop."""
 
     fabric: Fabric
     data: DataSet
     folder: Path
-    watch: Watch
+    listener: TrainingListener
     stop: Callable[[], bool]

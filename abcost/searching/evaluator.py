@@ -24,20 +24,20 @@ from abcost.searching.objectives import LOSS
 from abcost.searching.problem import Problem
 from abcost.searching.space import Candidate, Space, slug
 from abcost.training.config import Config
+from abcost.training.context import BEST, METRICS, RunContext
 from abcost.training.evaluation import evaluate
 from abcost.training.files import sweep, write_tensors
+from abcost.training.listener import SilentListener
 from abcost.training.losses import label_loss
 from abcost.training.lowered import Lowered
 from abcost.training.network import described, network
 from abcost.training.outcome import exponents_by_layer
+from abcost.training.progress import TrainingProgress, checkpoint
 from abcost.training.run import metrics
 from abcost.training.runtime import start as start_runtime
 from abcost.training.side_by_side import Outcome, Run, alike, obstacle, train_alone, train_side_by_side
 from abcost.training.slopes import plain_state, restrict_slopes
-from abcost.training.standing import Standing, checkpoint
-from abcost.training.surroundings import BEST, METRICS, Surroundings
 from abcost.training.tally import Tally, wilson
-from abcost.training.watch import Nobody
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -74,7 +74,7 @@ def design_of(candidate: Candidate, space: Space) -> Design:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Evaluation:
     """What a network reached. loss: cross-entropy on the validation split, which chooses; accuracies from 0 to 1.
 
     exponents: layer -> those that its channels have. checkpoint: the weights.
@@ -106,7 +106,7 @@ class Training:
     forms: tuple[Form, ...] = (Form(),)
 
 
-class Lab:
+class Evaluator:
     """Judges networks of one problem in one process; `stop` says whether to break off a training, after saving."""
 
     def __init__(self, problem: Problem, folder: Path, stop: Callable[[], bool] = lambda: False) -> None:
@@ -139,19 +139,19 @@ class Lab:
             found[form] = loss if self._problem.judge == LOSS else 1 - top1
         return [found[design.form] for design in designs]
 
-    def untrained(self, design: Design, name: str) -> Judged:
+    def untrained(self, design: Design, name: str) -> Evaluation:
         """`untrained_forms` of one design in its own form."""
         return self.untrained_forms(design, name, [design.form])[0]
 
-    def untrained_forms(self, design: Design, name: str, forms: Sequence[Form]) -> tuple[Judged, ...]:
+    def untrained_forms(self, design: Design, name: str, forms: Sequence[Form]) -> tuple[Evaluation, ...]:
         """The start with its slopes moved to the nearest allowed, on whole splits; its checkpoint is kept as `name`."""
         data, config, place = self._problem.data, self._config(design), self._place(name)
         model = self._restricted(config, design.size)
         state = plain_state(model)
-        write_tensors(place / BEST, checkpoint(config, described(config, data), state, Standing()))
+        write_tensors(place / BEST, checkpoint(config, described(config, data), state, TrainingProgress()))
         return self._measured(model, config, forms, place / BEST, 0.0)
 
-    def trained(self, jobs: Sequence[Training]) -> list[tuple[Judged, ...] | TrainError]:
+    def trained(self, jobs: Sequence[Training]) -> list[tuple[Evaluation, ...] | TrainError]:
         """Retrained, those that are alike side by side if the study says so; goes on where one was broken off.
 
         Each is measured in its forms, bit by bit in those that have registers; without registers but with weight scales
@@ -175,8 +175,8 @@ class Lab:
 
     def _run(self, job: Training, place: Path) -> Run:
         data = self._problem.data_with(job.config.seed)
-        around = Surroundings(self._fabric, data, place, Nobody(), self._stop)
-        return Run(job.config, around, job.start or self._problem.start_of(job.size))
+        context = RunContext(self._fabric, data, place, SilentListener(), self._stop)
+        return Run(job.config, context, job.start or self._problem.start_of(job.size))
 
     def _train(self, runs: Sequence[Run]) -> list[Outcome]:
         """Alike ones: side by side where that was asked for and can be, else one by one."""
@@ -192,7 +192,9 @@ class Lab:
             self._obstacles.append((bare, found))
         return found
 
-    def _judged(self, job: Training, found: dict[str, Any] | TrainError) -> tuple[Judged, ...] | TrainError:
+    def _judged(
+        self, job: Training, found: dict[str, Any] | TrainError
+    ) -> tuple[Evaluation, ...] | TrainError:
         if isinstance(found, TrainError):
             return found
         best = self._place(job.name) / BEST
@@ -202,7 +204,7 @@ class Lab:
 
     def measured(
         self, config: Config, checkpoint: Path, forms: Sequence[Form], seconds: float = 0.0
-    ) -> tuple[Judged, ...]:
+    ) -> tuple[Evaluation, ...]:
         """A trained checkpoint on the whole splits, in every form."""
         model = network(config, self._problem.data)
         restore(model, read_checkpoint(checkpoint))
@@ -216,7 +218,7 @@ class Lab:
         if not place.exists():
             description = described(config, self._problem.data)
             state = change(self._start(size).tensors)
-            write_tensors(place, checkpoint(config, description, state, Standing()))
+            write_tensors(place, checkpoint(config, description, state, TrainingProgress()))
         return place
 
     def _config(self, design: Design) -> Config:
@@ -246,17 +248,17 @@ class Lab:
 
     def _measured(
         self, model: nn.Module, config: Config, forms: Sequence[Form], checkpoint: Path, seconds: float
-    ) -> tuple[Judged, ...]:
+    ) -> tuple[Evaluation, ...]:
         """On the whole splits, in every form."""
         data, evaluate_in, exponents = (
             self._problem.data,
             self._evaluator(model, config),
             exponents_by_layer(model),
         )
-        found: dict[Form, Judged] = {}
+        found: dict[Form, Evaluation] = {}
         for form in dict.fromkeys(forms):
             chosen, tested = (evaluate_in(split, form) for split in (data.validation, data.test))
-            found[form] = Judged(
+            found[form] = Evaluation(
                 chosen.means()[0],
                 chosen.means()[1],
                 tested.means()[0],
@@ -298,10 +300,10 @@ class Lab:
         return tally
 
 
-def _judged(found: Mapping[str, Any], best: Path) -> Judged:
+def _judged(found: Mapping[str, Any], best: Path) -> Evaluation:
     """What metrics.json says."""
     low, high = found["test_top1_ci95"]
-    return Judged(
+    return Evaluation(
         loss=found["selected_loss"],
         validation_top1=found["selected_top1"],
         test_loss=found["test_loss"],

@@ -33,7 +33,7 @@ def _is_global_pool(node: OpNode) -> bool:
     return node.kind is OpKind.AVG_POOL and bool(node.attrs["whole"])
 
 
-class Reach:
+class Neighbourhood:
     """Answers for the nodes of one graph, each found once: networks may have 100,000 nodes."""
 
     def __init__(self, graph: OpGraph) -> None:

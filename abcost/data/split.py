@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from abcost.data.draws import number
+from abcost.data.seeded import number
 from abcost.errors import DataError
 
 

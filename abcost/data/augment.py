@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from abcost.data.draws import number
+from abcost.data.seeded import number
 from abcost.errors import UsageError
 
 

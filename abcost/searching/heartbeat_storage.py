@@ -38,7 +38,7 @@ class _Said:
     values: Sequence[float] = ()
 
 
-class BeatingStorage(optuna.storages.RDBStorage):
+class HeartbeatStorage(optuna.storages.RDBStorage):
     """As Optuna's; a trial is heard of as soon as it is taken.
 
     Optuna's first heartbeat comes after the sampler has proposed: a worker killed before would never be missed.

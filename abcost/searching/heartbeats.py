@@ -12,16 +12,16 @@ from abcost.searching.storage import HEARTBEAT_S
 if TYPE_CHECKING:
     import optuna
 
-    from abcost.searching.beating import BeatingStorage
+    from abcost.searching.heartbeat_storage import HeartbeatStorage
 
 
-class Beats:
+class Heartbeats:
     """While it is open, a thread beats for the trials that were added and not removed.
 
     Optuna's own does so for one trial at a time, in `Study.optimize`.
     """
 
-    def __init__(self, storage: BeatingStorage) -> None:
+    def __init__(self, storage: HeartbeatStorage) -> None:
         self._storage = storage
         self._ids: dict[int, int] = {}  # number -> id
         self._stop = threading.Event()

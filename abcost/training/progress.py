@@ -22,7 +22,7 @@ SCHEMA = 1
 
 
 @dataclass
-class Standing:
+class TrainingProgress:
     """Where a step stands: after `epoch` whole epochs and `batch` batches of the next one."""
 
     epoch: int = 0
@@ -39,7 +39,7 @@ class Standing:
 
 
 def checkpoint(
-    config: Config, description: Mapping[str, Any], state: Mapping[str, Tensor], standing: Standing
+    config: Config, description: Mapping[str, Any], state: Mapping[str, Tensor], progress: TrainingProgress
 ) -> dict[str, Any]:
     """What every checkpoint of abcost holds: weights that need no restriction of slopes, and how they came about."""
     return {
@@ -47,10 +47,10 @@ def checkpoint(
         "model": config.model,
         "variant": config.variant,
         "step": config.step,
-        "epoch": standing.epoch,
+        "epoch": progress.epoch,
         "state_dict": dict(state),
         "optimizer": None,
-        "metrics": dict(standing.rows[-1]) if standing.rows else {},
+        "metrics": dict(progress.rows[-1]) if progress.rows else {},
         "config": dict(description),
     }
 
@@ -70,24 +70,24 @@ class Snapshot:
 
 
 def save(
-    path: Path, config: Config, description: Mapping[str, Any], snapshot: Snapshot, standing: Standing
+    path: Path, config: Config, description: Mapping[str, Any], snapshot: Snapshot, progress: TrainingProgress
 ) -> None:
     """Write all that `restore` needs. Raises OutputError."""
-    content = checkpoint(config, description, snapshot.state, standing)
+    content = checkpoint(config, description, snapshot.state, progress)
     content["optimizer"] = snapshot.optimizer
     content["resume"] = {
-        "batch": standing.batch,
-        "sums": standing.sums,
-        "seconds": standing.seconds,
-        "rows": standing.rows,
-        "best": standing.best,
+        "batch": progress.batch,
+        "sums": progress.sums,
+        "seconds": progress.seconds,
+        "rows": progress.rows,
+        "best": progress.best,
         "latent": snapshot.latent,
         "random": torch.get_rng_state(),
     }
     write_tensors(path, content)
 
 
-def restore(path: Path, config: Config, model: nn.Module, optimizer: Optimizer) -> Standing:
+def restore(path: Path, config: Config, model: nn.Module, optimizer: Optimizer) -> TrainingProgress:
     """Put model, optimizer and torch's random numbers where they were. Raises CheckpointError."""
     read_checkpoint(path)  # finds damage that torch.load does not look for
     try:
@@ -96,7 +96,7 @@ def restore(path: Path, config: Config, model: nn.Module, optimizer: Optimizer) 
         load_state(model, content["state_dict"], held["latent"])
         optimizer.load_state_dict(content["optimizer"])
         torch.set_rng_state(held["random"])
-        standing = Standing(
+        progress = TrainingProgress(
             content["epoch"], held["batch"], held["sums"], held["seconds"], held["rows"], held["best"]
         )
     except Exception as error:  # a damaged file can fail in any way
@@ -107,4 +107,4 @@ def restore(path: Path, config: Config, model: nn.Module, optimizer: Optimizer) 
             f"cannot resume from {path}: it is step {content['step']} of {content['model']}, "
             f"not step {config.step} of {config.model}"
         )
-    return standing
+    return progress

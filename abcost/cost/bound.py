@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-Side = Literal["value", "low", "high"]
+Bound = Literal["value", "low", "high"]
 
 
-def at(side: Side, value: float, low: float | None, high: float | None) -> float:
+def at_bound(side: Bound, value: float, low: float | None, high: float | None) -> float:
     """The reading asked for. A figure without a bound counts with its value: nothing is made up.
 
     >>> at("high", 3.1, None, 12.7), at("low", 3.1, None, 12.7)
