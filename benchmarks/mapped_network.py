@@ -15,7 +15,7 @@ from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.solve import AcceleratorGoal
 from abcost.circuit.bench import images_hex
 from abcost.circuit.estimate import built, ends
-from abcost.circuit.make import Circuit, Form, make_circuit
+from abcost.circuit.make import Circuit, CircuitForm, make_circuit
 from abcost.circuit.simulate import expected_logits
 from abcost.core.inputs import InputSpec
 from abcost.cost.table import CostTable
@@ -47,7 +47,7 @@ def circuit_of(target: str) -> tuple[Circuit, CostTable, torch.Tensor]:
     assert isinstance(silicon, Silicon)
     silicon.macros = None  # which are read from their Liberty file, not mapped
     goal = AcceleratorGoal(fps=FPS, clock_mhz=CLOCK_MHZ)
-    return make_circuit(subject, images, goal, table, Form(WIDTH)), table, images
+    return make_circuit(subject, images, goal, table, CircuitForm(WIDTH)), table, images
 
 
 def spent(circuit: Circuit, table: CostTable) -> Accelerator:

@@ -34,7 +34,7 @@ from abcost.cost.table import CostTable
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import stage_graphs
 from abcost.rewrite import RewriteOptions
-from abcost.searching.pricing import Hardware, SpacePricer, quantities
+from abcost.searching.pricing import PricingHardware, SpacePricer, quantities
 from abcost.searching.space import Space, groups_of
 from fixed_work import machine
 
@@ -132,7 +132,7 @@ def main() -> None:
         ("units of every node", None),
         (f"{arguments.device}, {arguments.fps:g} fps", goal),
     ):
-        hardware = Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), accelerator)
+        hardware = PricingHardware(CostTable.load("fpga-lut6"), 16, Lanes(), accelerator)
         start = time.process_time()
         pricer = SpacePricer(graph, space, hardware)
         setup = time.process_time() - start

@@ -36,7 +36,7 @@ from abcost.searching.baselines import FREE, cost_of
 from abcost.searching.evaluator import Design, Evaluator, design_of
 from abcost.searching.explore import Explorer, judged
 from abcost.searching.finals import Finals, all_done, enqueue, plan
-from abcost.searching.points import NOISE, Point, Result, result_of
+from abcost.searching.points import NOISE, Result, TrainedDesign, result_of
 from abcost.searching.problem import Problem, network_graph
 from abcost.searching.proposals import first_proposals, parameters
 from abcost.searching.run import exponents_of_start, points_of, train_start
@@ -210,7 +210,7 @@ def untrained_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(kind: str, point: Point, *, chosen: bool = False) -> str:
+def _row(kind: str, point: TrainedDesign, *, chosen: bool = False) -> str:
     cost = point.cost
     name = f"{point.name}{' (chosen)' if chosen else ''}"
     return (

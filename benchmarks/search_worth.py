@@ -47,7 +47,7 @@ from abcost.api.search import settings_of
 from abcost.core.exponents import ExponentSet
 from abcost.crosscheck import formula_macs
 from abcost.rewrite import RewriteOptions
-from abcost.searching.evaluator import Design, Evaluator, Training, design_of, retraining
+from abcost.searching.evaluator import Design, Evaluator, Retraining, design_of, retraining
 from abcost.searching.explore import Explorer, judged
 from abcost.searching.halving import front
 from abcost.searching.pricing import quantities
@@ -251,7 +251,7 @@ def explored(stage: Stage, method: str) -> tuple[list[Measured], dict[str, Any]]
         config = retraining(problem, design, epochs=stage.epochs[-1], seed=settings.seed)
         base = problem.space.base(designs[i].candidate)
         name = f"trials/{base.key}-{stage.epochs[-1]}"
-        (found,) = evaluator.trained([Training(config, name, design.size, forms=(design.form,))])
+        (found,) = evaluator.trained([Retraining(config, name, design.size, forms=(design.form,))])
         if isinstance(found, Exception):
             raise found
         measured.append(Measured(*points[i], found[0].test_loss, found[0].test_top1))

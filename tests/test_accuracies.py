@@ -10,7 +10,7 @@ import torch
 from abcost.models import build
 from abcost.models.accuracies import published
 from abcost.models.subject import Request, resolve
-from abcost.training.assessment import Form, assess
+from abcost.training.assessment import EvaluationForm, assess
 from training import noise
 
 
@@ -18,13 +18,14 @@ def test_published_accuracies_stand_next_to_the_result():
     data = replace(noise(0, side=32, classes=10), name="cifar10")
     subject = resolve(Request("reactnet_18", preset="cifar10"))
     shown = [
-        (figure.percent, figure.row, figure.slopes) for figure in assess(subject, data, Form()).published
+        (figure.percent, figure.row, figure.slopes)
+        for figure in assess(subject, data, EvaluationForm()).published
     ]
     assert shown == [
         (91.94, "A&B", "quantized RPReLU"), (92.30, "A&B", "fixed 2^-3"), (92.07, "A&B", "fixed 2^-7"),
     ]  # fmt: skip
     reduced = resolve(Request("reactnet_18", preset="cifar10", base_width=4, blocks=(1,)))
-    assert assess(reduced, data, Form()).published == ()
+    assert assess(reduced, data, EvaluationForm()).published == ()
     small = resolve(Request("reactnet_18", preset="cifar10", base_width=4, blocks=(1,), alpha_exponent=-3))
     assert (small.network.step, small.network.alpha_exponent) == (2, -3)
 

@@ -15,7 +15,7 @@ import torch
 import fake_nextpnr
 from abcost.accelerator.devices import device
 from abcost.accelerator.solve import AcceleratorGoal
-from abcost.circuit.make import Form, make_circuit
+from abcost.circuit.make import CircuitForm, make_circuit
 from abcost.circuit.project import files_of, write_circuit
 from abcost.circuit.simulate import Ends, expected_logits, find_simulator, simulate_images, trace_image
 from abcost.cli import run
@@ -27,7 +27,7 @@ from network_designs import NO_MULTIPLIER, REQUESTS, USERS
 from test_synthesis import need_yosys
 
 MODEL = f"{USERS}/bnn_residual.py:factory"
-WIDE = Form(18, 8)
+WIDE = CircuitForm(18, 8)
 
 
 def need_tool(name=None, *, small=True):
@@ -163,7 +163,7 @@ def test_a_fifo_that_is_too_shallow_stops_the_circuit(circuit, tmp_path):
 @pytest.mark.parametrize("name", ["reactnet_18", "birealnet_18", "xnornet_18", "bnn_18"])
 @pytest.mark.slow
 def test_networks_of_the_zoo(name, tmp_path):
-    circuit = made(name, fps=20_000.0, form=Form(20, 9))
+    circuit = made(name, fps=20_000.0, form=CircuitForm(20, 9))
     write_circuit(circuit[0], tmp_path)
     plain = simulated(circuit, tmp_path, small=False)
     stalled = simulated(circuit, tmp_path, small=False, stalls=True, pause=circuit[0].schedule.interval)
@@ -174,12 +174,14 @@ def test_networks_of_the_zoo(name, tmp_path):
 def test_a_circuit_without_multipliers(tmp_path):
     """Scales are shifts, real weights signed digits: equal to the bit, and Yosys finds no product in the Verilog."""
     yosys = need_yosys()
-    circuit = made("reactnet_18, no multiplier", fps=10_000.0, form=Form(16, None, NO_MULTIPLIER), count=2)
+    circuit = made(
+        "reactnet_18, no multiplier", fps=10_000.0, form=CircuitForm(16, None, NO_MULTIPLIER), count=2
+    )
     write_circuit(circuit[0], tmp_path)
     found = simulated(circuit, tmp_path, small=False)
     assert (found.images, found.equal) == (2, 2)
     assert found.interval == circuit[0].schedule.interval
-    exact = made("reactnet_18", fps=10_000.0, form=Form(16))
+    exact = made("reactnet_18", fps=10_000.0, form=CircuitForm(16))
     assert products(yosys, files_of(circuit[0]), tmp_path / "none") == 0
     assert products(yosys, files_of(exact[0]), tmp_path / "some") > 0
 
@@ -224,7 +226,7 @@ def products(yosys, files, folder):
 @pytest.mark.parametrize("stalls", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_branches_side_by_side(tmp_path, stalls):
     """ReActNet-A doubles its channels by two convolutions of one input, whose shortcut is read twice."""
-    circuit = made("reactnet_a", fps=1_000.0, form=Form(16), clock_mhz=60.0, count=2)
+    circuit = made("reactnet_a", fps=1_000.0, form=CircuitForm(16), clock_mhz=60.0, count=2)
     assert {edge.passes for edge in circuit[0].net.edges} == {1, 2}
     write_circuit(circuit[0], tmp_path)
     plain = simulated(circuit, tmp_path, small=False)

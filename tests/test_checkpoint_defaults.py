@@ -9,7 +9,7 @@ import torch
 
 from abcost.cli import run
 from abcost.errors import CheckpointError, UsageError
-from abcost.models import Origin, build, read_checkpoint
+from abcost.models import TrainedAs, build, read_checkpoint
 from abcost.models.subject import Request, resolve
 from abcost.nn import BinaryConv2d, StandardizedConv2d
 
@@ -39,7 +39,7 @@ def checkpoint(tmp_path):
 
 
 def test_what_is_read(checkpoint):
-    assert read_checkpoint(checkpoint).origin == Origin(
+    assert read_checkpoint(checkpoint).origin == TrainedAs(
         model="reactnet_18", variant="bn-free", step=1, preset="digits", num_classes=3, base_width=4,
         blocks=(1, 2), input_shape=(3, 12, 10),
     )  # fmt: skip
@@ -48,8 +48,8 @@ def test_what_is_read(checkpoint):
 def test_published_checkpoints_say_nothing(tmp_path):
     torch.save(trained().state_dict(), tmp_path / "bare.h5")
     torch.save({"epoch": 256, "step": "one", "state_dict": trained().state_dict()}, tmp_path / "other.pt")
-    assert read_checkpoint(tmp_path / "bare.h5").origin == Origin()
-    assert read_checkpoint(tmp_path / "other.pt").origin == Origin()
+    assert read_checkpoint(tmp_path / "bare.h5").origin == TrainedAs()
+    assert read_checkpoint(tmp_path / "other.pt").origin == TrainedAs()
 
 
 def test_the_network_is_built_as_it_was_trained(checkpoint):

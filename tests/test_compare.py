@@ -18,7 +18,7 @@ import abcost
 from abcost.cli import run
 from abcost.comparing.condition import parse_condition
 from abcost.comparing.delta import Delta, compare, deltas
-from abcost.comparing.saved import Side, side_of
+from abcost.comparing.saved import ComparedSide, side_of
 from abcost.errors import UnknownName, UsageError
 
 SMALL = ("--preset", "digits", "--base-width", "4", "--blocks", "1,1", "--target", "fpga-lut6")
@@ -28,7 +28,7 @@ MODEL = "reactnet_18,preset=digits,base_width=4,blocks=1x1"
 def side(name="a", luts=100.0, dsps=4.0, energy=None, **layers):
     """One stage, and layers with a number of LUTs."""
     total = {"ops.multiply": 12.0, "cost.luts": luts, "cost.dsps": dsps, "cost.energy_pj": energy}
-    return Side(
+    return ComparedSide(
         name, {"as_written": total}, {layer: {"cost.luts": n} for layer, n in layers.items()}, {"width_bits": "16"}
     )  # fmt: skip
 
@@ -70,8 +70,12 @@ def test_unknown_is_no_difference_and_no_zero():
 
 
 def test_the_largest_changes_come_first_and_unknown_ones_last():
-    before = Side("a", {"s": {}}, {"x": {"luts": 100, "ffs": None}, "y": {"luts": 100}, "z": {"luts": 0}}, {})
-    after = Side("b", {"s": {}}, {"x": {"luts": 110, "ffs": 3}, "y": {"luts": 50}, "z": {"luts": 7}}, {})
+    before = ComparedSide(
+        "a", {"s": {}}, {"x": {"luts": 100, "ffs": None}, "y": {"luts": 100}, "z": {"luts": 0}}, {}
+    )
+    after = ComparedSide(
+        "b", {"s": {}}, {"x": {"luts": 110, "ffs": 3}, "y": {"luts": 50}, "z": {"luts": 7}}, {}
+    )
     assert [(layer, name) for layer, name, _ in compare(before, after).changes] == [
         ("z", "luts"),  # from nothing
         ("y", "luts"),  # -50 %

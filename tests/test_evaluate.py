@@ -20,7 +20,7 @@ from abcost.models import build
 from abcost.models.subject import Request, Subject, resolve
 from abcost.pipeline import double_stages
 from abcost.rewrite import RewriteOptions
-from abcost.training.assessment import Form, assess, trained_network
+from abcost.training.assessment import EvaluationForm, assess, trained_network
 from training import noise
 
 SMALL = ["--base-width", "8", "--blocks", "1,1"]
@@ -383,7 +383,7 @@ def test_a_model_that_fails_says_why():
     with pytest.raises(
         ModelError, match=r"^the model fails on images of shape \[13, 3, 8, 8\]: no such thing$"
     ):
-        assess(subject, noise(0), Form())
+        assess(subject, noise(0), EvaluationForm())
 
 
 def test_a_missing_extra_is_named(folder, monkeypatch, capfd):

@@ -20,7 +20,7 @@ from abcost.circuit.golden import (
     run_golden,
     write_golden,
 )
-from abcost.circuit.make import Form, Written
+from abcost.circuit.make import CircuitForm, Written
 from abcost.circuit.simulate import expected_logits
 from abcost.cli import run
 from abcost.data import load
@@ -67,8 +67,10 @@ def test_multiplications_are_those_of_the_report():
     subject = resolve(REQUESTS["reactnet_18"])
     randomise_parameters(subject.model)
     images = torch.randn(4, 3, 8, 8)
-    exact = make_golden(subject, images, Form(16), Written())
-    rounded = make_golden(subject, images, Form(16, None, RewriteOptions(weight_scale="po2")), Written())
+    exact = make_golden(subject, images, CircuitForm(16), Written())
+    rounded = make_golden(
+        subject, images, CircuitForm(16, None, RewriteOptions(weight_scale="po2")), Written()
+    )
     scales = [line for line in lines_with_products(exact.text) if "factor" in line]
     dots = [line for line in lines_with_products(exact.text) if "row[k]" in line]
     assert len(dots) == 2
@@ -151,5 +153,5 @@ def test_a_whole_test_split(name, images):
     randomise_parameters(subject.model)  # as if trained: no slope or bias is that of its start
     pixels = next(data.test.batches(torch.arange(len(data.test)), len(data.test), epoch=0, augment=False))[0]
     assert len(pixels) == images
-    golden = make_golden(subject, pixels[:64], Form(18), Written())
+    golden = make_golden(subject, pixels[:64], CircuitForm(18), Written())
     assert torch.equal(golden_logits(golden, pixels), expected_logits(subject, golden.rewriting, 18, pixels))

@@ -10,7 +10,7 @@ import torch
 import abcost
 from abcost.cli import run
 from abcost.errors import AbcostError, CheckpointError, ModelError, UnknownName, UsageError
-from abcost.models import NetworkSpec, Origin, build, read_checkpoint
+from abcost.models import NetworkSpec, TrainedAs, build, read_checkpoint
 from abcost.models.network import PROPERTIES, REDUCTIONS, FormOptions, ShapeOptions, parsed
 from abcost.models.subject import Request, resolve
 from abcost.training.config import Config
@@ -134,11 +134,11 @@ def test_a_request_and_a_config_are_networks():
 
 
 def test_merging_with_a_checkpoint():
-    trained = Origin("reactnet_18", variant="bn-free", base_width=4, blocks=(1, 2))
+    trained = TrainedAs("reactnet_18", variant="bn-free", base_width=4, blocks=(1, 2))
     assert NetworkSpec("reactnet_18", preset="digits").completed(trained, "best.pt") == NetworkSpec(
         "reactnet_18", preset="digits", variant="bn-free", base_width=4, blocks=(1, 2)
     )
-    assert SPEC.completed(Origin(), "bare.pt") == SPEC
+    assert SPEC.completed(TrainedAs(), "bare.pt") == SPEC
     with pytest.raises(
         UsageError,
         match=r"^--blocks 2 contradicts checkpoint 'best\.pt', which was trained with 1,2; leave --blocks",

@@ -2,12 +2,12 @@
 
 import optuna
 
-from abcost.searching.finals import Job, all_done, enqueue, reopen
+from abcost.searching.finals import FinalTraining, all_done, enqueue, reopen
 
 
 def test_who_explores_more_waits_until_the_finals_are_planned_anew():
     """Else a worker that has nothing left to explore sees those of the search before, all done, and goes."""
-    study, jobs = optuna.create_study(), [Job("uniform 2^-3", 0)]
+    study, jobs = optuna.create_study(), [FinalTraining("uniform 2^-3", 0)]
     assert not all_done(study)
     enqueue(study, jobs)
     assert not all_done(study)
@@ -17,5 +17,5 @@ def test_who_explores_more_waits_until_the_finals_are_planned_anew():
     assert not all_done(study)
     enqueue(study, jobs)
     assert all_done(study)
-    enqueue(study, [*jobs, Job("uniform 2^-2", 0)])
+    enqueue(study, [*jobs, FinalTraining("uniform 2^-2", 0)])
     assert not all_done(study)

@@ -15,7 +15,7 @@ from abcost.cli import run as cli
 from abcost.searching.budget import Budget
 from abcost.searching.evaluator import Design, Evaluation
 from abcost.searching.objectives import all_low, judge_of, parse_objectives, priced
-from abcost.searching.points import Point, noise_of, result_of
+from abcost.searching.points import TrainedDesign, noise_of, result_of
 from abcost.training.recipes import configs
 from searching import FEW_FINALS, options, read_json, run, trained
 
@@ -55,7 +55,7 @@ def test_objectives_that_make_no_sense(init, tmp_path, capfd, text, reason):
 
 def point(name, luts, energy, loss, top1):
     judged = Evaluation(loss, top1, loss, top1, (0.0, 1.0), 100, {}, Path("x.pt"))
-    return Point(name, Design(), {"luts": luts, "energy_uj": energy}, (judged,))
+    return TrainedDesign(name, Design(), {"luts": luts, "energy_uj": energy}, (judged,))
 
 
 figures = st.integers(0, 4).map(float)
@@ -145,7 +145,7 @@ def test_noise_is_that_of_trainings_not_of_registers():
     def made(name, exponent, width, losses):
         reached = tuple(Evaluation(x, 0.5, x, 0.5, (0.0, 1.0), 100, {}, path) for x in losses)
         design = Design({"a": (exponent,)}, width=width, fraction=4)
-        return Point(name, design, {"luts": float(width)}, reached)
+        return TrainedDesign(name, design, {"luts": float(width)}, reached)
 
     wide = [made("a", -3, 16, (0.50, 0.54)), made("b", -2, 16, (0.60, 0.62))]
     narrow = [made("c", -3, 8, (2.0, 5.0)), made("d", -2, 8, (6.0, 1.0))]

@@ -21,7 +21,7 @@ from abcost.models.subject import Request, resolve
 from abcost.pipeline import analyze, analyze_subject, stage_graphs
 from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import Budget
-from abcost.searching.pricing import Hardware, SpacePricer, quantities
+from abcost.searching.pricing import PricingHardware, SpacePricer, quantities
 from abcost.searching.space import Space, groups_of
 
 SMALL = {"preset": "digits", "base_width": 16, "blocks": (2, 2)}
@@ -118,7 +118,7 @@ def check_prices(case, share):
     """Of one candidate in so many, or of all."""
     network, target, goal, count = CASES[case]
     subject = subject_of(*network)
-    hardware = Hardware(CostTable.load(target), 16, Lanes(), goal)
+    hardware = PricingHardware(CostTable.load(target), 16, Lanes(), goal)
     graph = graph_of(subject)
     space = Space(groups_of(graph, "layer"))
     generator = random.Random(case)
@@ -140,7 +140,7 @@ def check_prices(case, share):
 def test_layers_that_share_a_set_are_priced_together():
     subject = subject_of("reactnet_18", "digits", 16, (2, 2))
     graph = graph_of(subject)
-    hardware = Hardware(CostTable.load("fpga-lut6"), 16, Lanes(), AcceleratorGoal(None, 5000.0))
+    hardware = PricingHardware(CostTable.load("fpga-lut6"), 16, Lanes(), AcceleratorGoal(None, 5000.0))
     stages = Space(groups_of(graph, "stage"))
     layers = Space(groups_of(graph, "layer"))
     sets = [(-3, -1), (-4, -2, 0, 1)]
@@ -154,7 +154,7 @@ def test_layers_that_share_a_set_are_priced_together():
 def test_more_exponents_never_cost_less():
     graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
     space = Space(groups_of(graph, "layer"))
-    pricer = SpacePricer(graph, space, Hardware(CostTable.load("fpga-ice40"), 16, Lanes(), None))
+    pricer = SpacePricer(graph, space, PricingHardware(CostTable.load("fpga-ice40"), 16, Lanes(), None))
     chain = [space.uniform(s) for s in [(-3,), (-3, -1), (-4, -3, -1), (-4, -3, -1, 0)]]
     luts = pricer.price(chain).values["luts"]
     assert list(luts) == sorted(luts)
@@ -163,11 +163,11 @@ def test_more_exponents_never_cost_less():
 
 def test_a_whole_price_knows_what_the_table_does_not():
     graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
-    found = quantities(graph, Hardware(CostTable.load("fpga-ecp5"), 16, Lanes(), None))
+    found = quantities(graph, PricingHardware(CostTable.load("fpga-ecp5"), 16, Lanes(), None))
     assert found["energy_uj"] is None  # no figure of its block RAM is printed
     assert found["luts"] > 0
     space = Space(groups_of(graph, "layer"))
-    priced = SpacePricer(graph, space, Hardware(CostTable.load("fpga-ecp5"), 16, Lanes(), None)).price(
+    priced = SpacePricer(graph, space, PricingHardware(CostTable.load("fpga-ecp5"), 16, Lanes(), None)).price(
         [space.uniform((-3,))]
     )
     assert priced.of(0)["energy_uj"] is None
@@ -181,7 +181,7 @@ def test_energy_through_an_unknown_memory_is_within_no_budget(tmp_path):
     mine.write_text(text.replace('weights = "dram"', 'weights = "unknown"'))
     graph = graph_of(subject_of("reactnet_18", "digits", 16, (2, 2)))
     space = Space(groups_of(graph, "layer"))
-    hardware = Hardware(CostTable.load(mine), 16, Lanes(), None)
+    hardware = PricingHardware(CostTable.load(mine), 16, Lanes(), None)
     priced = SpacePricer(graph, space, hardware).price([space.uniform((-3,))])
     assert priced.of(0)["energy_uj"] is None
     assert quantities(graph, hardware)["energy_uj"] is None

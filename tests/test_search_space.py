@@ -22,7 +22,7 @@ from abcost.errors import AbcostError, UnknownName, UsageError
 from abcost.searching.budget import Budget, parse_budget
 from abcost.searching.evaluator import Design, Evaluation
 from abcost.searching.halving import dominates, front, passes
-from abcost.searching.points import Point, exponents_of, noise_of, result_of, rivals, standard_error
+from abcost.searching.points import TrainedDesign, exponents_of, noise_of, result_of, rivals, standard_error
 from abcost.searching.proposals import first_proposals, parameters, random_unseen, suggest
 from abcost.searching.space import Space, groups_of
 
@@ -235,7 +235,7 @@ def judged(loss, top1=0.9):
 
 
 def point(name, luts, losses):
-    return Point(name, None, {"luts": luts}, tuple(judged(loss) for loss in losses))
+    return TrainedDesign(name, None, {"luts": luts}, tuple(judged(loss) for loss in losses))
 
 
 def test_noise_is_what_neither_design_nor_seed_explains():
@@ -288,7 +288,7 @@ def test_a_baseline_at_the_same_price_that_is_no_worse_is_told():
 
 def test_exponents_are_told_by_set():
     design = Design({"a.prelu": (-3, 0), "b.prelu": (-1,), "c.prelu": (0, -3)})
-    one = Point("x", design, {}, (judged(1.0),))
+    one = TrainedDesign("x", design, {}, (judged(1.0),))
     assert exponents_of(one) == ["-3, 0: a.prelu, c.prelu", "-1: b.prelu"]
     assert exponents_of(point("baseline", 1, (1.0,))) == []
 

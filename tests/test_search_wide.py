@@ -31,7 +31,7 @@ from abcost.searching.evaluator import Evaluator
 from abcost.searching.explore import Explorer, judged
 from abcost.searching.finals import Finals, all_done, enqueue, plan, results, spread
 from abcost.searching.halving import passes, passes_any
-from abcost.searching.pricing import Hardware, SpacePricer
+from abcost.searching.pricing import PricingHardware, SpacePricer
 from abcost.searching.problem import Problem
 from abcost.searching.proposals import all_of, first_proposals, parameters, suggest
 from abcost.searching.run import train_start, trained_slopes
@@ -166,7 +166,7 @@ def test_what_is_merged_prices_and_computes_the_same(exponents, merged):
         logits = Lowered(subject, rewriting, FixedPoint(4, width=width))(images)
         graph = stage_graphs(subject.model, subject.inputs, rewriting).stages[-1].graph
         space = Space(groups_of(graph, "network"), -12, 2, 1, width=width)
-        hardware = Hardware(CostTable.load("fpga-lut6"), width, Lanes(fraction_bits=4), None)
+        hardware = PricingHardware(CostTable.load("fpga-lut6"), width, Lanes(fraction_bits=4), None)
         candidate = space.uniform((exponent,))
         price = SpacePricer(graph, space, hardware).price([candidate]).of(0)
         found.setdefault(candidate.key, []).append((price["luts"], price["energy_uj"], logits))

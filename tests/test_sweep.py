@@ -20,7 +20,7 @@ from abcost.html.still import still
 from abcost.sweeping.chart import pareto
 from abcost.sweeping.format import SWEEP_FORMATS
 from abcost.sweeping.front import QUANTITIES, front, quantity, usual_axes
-from abcost.sweeping.row import ACCELERATOR, LANES, Row
+from abcost.sweeping.row import ACCELERATOR, LANES, SweepRow
 
 NETS = ("reactnet_18,base_width=4", "birealnet_18,base_width=4")
 TINY = {"preset": "digits", "blocks": (1,)}
@@ -187,7 +187,7 @@ def test_progress_tells_how_many_rows_are_done():
 
 
 def row(model="net", answer="yes", target="fpga-lut6", **values):
-    return Row(model, target, None, 16, None, None, answer, **values)
+    return SweepRow(model, target, None, 16, None, None, answer, **values)
 
 
 AXES = (QUANTITIES["fps"], QUANTITIES["luts"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from abcost.api.arguments import accelerator, check_number_format, default_target, rewriting
 from abcost.api.checked import call
 from abcost.api.options import NetworkOptions, named_request
-from abcost.circuit.make import Circuit, Form, Written, make_circuit
+from abcost.circuit.make import Circuit, CircuitForm, Written, make_circuit
 from abcost.circuit.project import check_folder, write_circuit
 from abcost.circuit.route import Placed, Routing, part_of, route_circuit
 from abcost.circuit.simulate import Ends, Simulated, expected_logits, find_simulator, largest, simulate_images
@@ -107,7 +107,7 @@ def build(
     subject, loaded = subject_and_data(
         named_request(model, network), data, None if data_root is None else Path(data_root)
     )
-    form = Form(width, fraction_bits, rewriting(weight_scale, constant_multiply, fraction_bits or 12))
+    form = CircuitForm(width, fraction_bits, rewriting(weight_scale, constant_multiply, fraction_bits or 12))
     checkpoint = network.get("checkpoint")
     circuit = make_circuit(
         subject, samples_of(subject, loaded), goal, target or default_target(device), form, argmax=argmax,

@@ -10,7 +10,7 @@ from abcost.api.checked import call
 from abcost.api.sides import check_common, side
 from abcost.comparing.answer import Compared, compared
 from abcost.comparing.condition import parse_condition
-from abcost.comparing.saved import Side, side_of
+from abcost.comparing.saved import ComparedSide, side_of
 from abcost.errors import UsageError
 from abcost.report.report import Report
 
@@ -50,7 +50,7 @@ def compare(
     common = {name: value for name, value in asked.items() if value is not None}
     check_common([str(one) for one in sides if not isinstance(one, Report)], common)
 
-    def side_called(one: str | Path | Report, number: int) -> Side:
+    def side_called(one: str | Path | Report, number: int) -> ComparedSide:
         if isinstance(one, Report):
             return side_of(one.to_dict(), f"{number}: {one.model} on {one.table.target}")
         return side(str(one), common)

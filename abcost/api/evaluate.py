@@ -13,7 +13,7 @@ from abcost.api.checked import call
 from abcost.api.options import EvaluateOptions, request_of, rewriting_of
 from abcost.data import DataSet, load
 from abcost.models.subject import Request
-from abcost.training.assessment import Assessment, Form, assess, trained_network
+from abcost.training.assessment import Assessment, EvaluationForm, assess, trained_network
 from abcost.training.recipes import RECIPES
 
 
@@ -47,7 +47,7 @@ def evaluate(
     0.958
     """
     asked = request_of(model, options, checkpoint)
-    wanted = Form(form, rewriting_of(options), width)
+    wanted = EvaluationForm(form, rewriting_of(options), width)
     return assessed(
         asked, wanted, data if isinstance(data, DataSet) else str(data), images=images, threads=threads,
         root=None if data_root is None else Path(data_root), image_size=image_size, workers=workers,
@@ -56,7 +56,7 @@ def evaluate(
 
 def assessed(
     asked: Request,
-    wanted: Form,
+    wanted: EvaluationForm,
     data: str | DataSet,
     *,
     root: Path | None = None,

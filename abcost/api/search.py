@@ -28,10 +28,10 @@ from abcost.searching.files import BEST, FRONT, SLOPES, write_results
 from abcost.searching.objectives import checked
 from abcost.searching.page import write_page
 from abcost.searching.plot import write_plots
-from abcost.searching.points import Point
+from abcost.searching.points import TrainedDesign
 from abcost.searching.problem import network_graph
 from abcost.searching.progress import SearchListener, SearchProgress
-from abcost.searching.run import Outcome, RunLocation, train_start
+from abcost.searching.run import RunLocation, SearchOutcome, train_start
 from abcost.searching.run import search as run
 from abcost.searching.settings import Settings
 from abcost.searching.space import (
@@ -69,7 +69,7 @@ class Search:
     """
 
     folder: Path
-    outcome: Outcome
+    outcome: SearchOutcome
 
     def __repr__(self) -> str:
         settings, chosen = self.outcome.problem.settings, self.chosen
@@ -81,12 +81,12 @@ class Search:
         return f"<Search of {settings.model}: {len(self.front)} designs on the front, {best}>"
 
     @property
-    def front(self) -> tuple[Point, ...]:
+    def front(self) -> tuple[TrainedDesign, ...]:
         """Designs that no other is better than in everything, cheapest first."""
         return self.outcome.result.front
 
     @property
-    def chosen(self) -> Point | None:
+    def chosen(self) -> TrainedDesign | None:
         """The cheapest whose loss is within the noise of the lowest; None if nothing meets the budget."""
         return self.outcome.result.chosen
 

@@ -12,7 +12,7 @@ from abcost.models.network import PROPERTIES, holds_weights, parsed
 from abcost.registry import unknown_name
 
 if TYPE_CHECKING:
-    from abcost.comparing.saved import Side
+    from abcost.comparing.saved import ComparedSide
 
 _SAVED = (".json", ".csv")  # endings of reports
 _PATHS = ("checkpoint", "slopes", "folding")
@@ -43,7 +43,7 @@ def _has_no(option: str, text: str) -> bool:
     return option == "preset" and holds_weights(text.split(",", maxsplit=1)[0])
 
 
-def side(text: str, common: Mapping[str, Any]) -> Side:
+def side(text: str, common: Mapping[str, Any]) -> ComparedSide:
     """A saved report, or an analysis made now."""
     from abcost.comparing.saved import read_report, side_of
     from abcost.comparing.saved_csv import side_of_csv

@@ -17,8 +17,8 @@ from abcost.cost import CostTable
 from abcost.errors import UsageError
 from abcost.models.network import holds_weights
 from abcost.pipeline import check_width
-from abcost.sweeping.front import Quantity, quantity, usual_axes
-from abcost.sweeping.plan import Combination, Network
+from abcost.sweeping.front import FrontQuantity, quantity, usual_axes
+from abcost.sweeping.plan import Combination, SweptNetwork
 from abcost.sweeping.result import Sweep
 from abcost.sweeping.run import Progress, rows_of
 
@@ -125,16 +125,16 @@ def _combinations(
     return found
 
 
-def _network(model: str | nn.Module, common: SweepOptions) -> Network:
+def _network(model: str | nn.Module, common: SweepOptions) -> SweptNetwork:
     if not isinstance(model, str):
         name = type(model).__name__
-        return Network(name, subject_of(model, common), rewriting_of(common, name))
+        return SweptNetwork(name, subject_of(model, common), rewriting_of(common, name))
     name, *given = model.split(",")
     own = _own(name, own_options(name, given))
     without = {"preset"} if holds_weights(name) else set()  # such a file says its input size itself
     fitting: Any = {option: value for option, value in common.items() if option not in without} | own
     options: SweepOptions = fitting
-    return Network(model, subject_of(name, options), rewriting_of(options, name))
+    return SweptNetwork(model, subject_of(name, options), rewriting_of(options, name))
 
 
 def _own(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _own(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _axes(names: Sequence[str]) -> tuple[Quantity, Quantity] | None:
+def _axes(names: Sequence[str]) -> tuple[FrontQuantity, FrontQuantity] | None:
     """None where nothing is said."""
     if not names:
         return None

@@ -16,7 +16,7 @@ from abcost.accelerator.design.network import NetworkDesign, describe_network
 from abcost.accelerator.design.network_interpret import quantised
 from abcost.accelerator.engine import engines
 from abcost.accelerator.folding import Folding
-from abcost.circuit.make import Form, Written, hash_of, in_format
+from abcost.circuit.make import CircuitForm, Written, hash_of, in_format
 from abcost.emit.c import golden_model
 from abcost.errors import OutputError, ToolError, UsageError
 from abcost.models.subject import Subject
@@ -42,7 +42,7 @@ class Golden:
         return self.net.number
 
 
-def make_golden(subject: Subject, samples: Tensor, form: Form, written: Written) -> Golden:
+def make_golden(subject: Subject, samples: Tensor, form: CircuitForm, written: Written) -> Golden:
     """The model of a network. samples: images whose values have to fit the number format.
 
     Foldings change no value, so each engine is described with one. Raises UsageError for what has no C, by its layer.

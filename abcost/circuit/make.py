@@ -39,7 +39,7 @@ _MOST_FRACTION_BITS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CircuitForm:
     """Bits of a value, those behind the point (None: the most at which all samples fit), and how it is lowered."""
 
     width: int
@@ -81,7 +81,7 @@ def make_circuit(
     samples: Tensor,
     goal: AcceleratorGoal,
     target: str | CostTable,
-    form: Form,
+    form: CircuitForm,
     *,
     argmax: bool = False,
     written: Written = Written(),
@@ -125,7 +125,7 @@ def make_circuit(
     return Circuit(subject, rewriting, graph, number, net, plan, accelerator, top, layers)
 
 
-def in_format(subject: Subject, samples: Tensor, form: Form) -> tuple[RewriteOptions, OpGraph]:
+def in_format(subject: Subject, samples: Tensor, form: CircuitForm) -> tuple[RewriteOptions, OpGraph]:
     """The rewriting whose fraction bits leave room for all values, and the graph of one image after it."""
     width, fraction_bits = form.width, form.fraction_bits
     bits = min(_MOST_FRACTION_BITS, width - 2) if fraction_bits is None else fraction_bits

@@ -8,7 +8,7 @@ from typing import Any
 from abcost.circuit.diagram import block_diagram
 from abcost.circuit.report import RESOURCES
 from abcost.html.page import Note, Picture, Section, render_page
-from abcost.html.table import Cell, Table, number, rows, text
+from abcost.html.table import Table, TableCell, number, rows, text
 
 _NAMES = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSPs", "blocks": "memory blocks"}
 
@@ -45,7 +45,7 @@ def _facts(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Placed and routed on {routed['part']} by {', '.join(routed['tools'])}, seed {routed['seed']}."
 
 
-def _both(estimated: float | None, found: float | None) -> tuple[Cell, Cell, Cell]:
+def _both(estimated: float | None, found: float | None) -> tuple[TableCell, TableCell, TableCell]:
     """Estimate, result, error."""
     error = None if estimated is None or not found else (estimated - found) / found
     shown = tuple("-" if v is None else f"{v:,.6g}" for v in (estimated, found))

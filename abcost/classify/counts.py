@@ -281,7 +281,7 @@ def _avg_pool(site: _Site) -> Iterator[Count]:
         yield site.of(Primitive.MULTIPLY, site.n, site.real_width)
 
 
-def _realised(site: _Site, elements: int, steps: Iterable[functions.Step]) -> Iterator[Count]:
+def _realised(site: _Site, elements: int, steps: Iterable[functions.FunctionStep]) -> Iterator[Count]:
     """The steps of so many elements. A table's words are real values, and no more than there are operands."""
     for step in steps:
         count = Count(step.primitive, elements * step.each, step.width or site.width, each=step.each)

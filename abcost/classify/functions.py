@@ -27,7 +27,7 @@ _LARGEST_POWER = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FunctionStep:
     """`each` operations of one primitive per element. width: bits if not those of the operand; depth: of a ROM."""
 
     primitive: Primitive
@@ -36,27 +36,27 @@ class Step:
     depth: int | None = None
 
 
-Steps = Iterator[Step]
+Steps = Iterator[FunctionStep]
 Formula = Callable[[OpNode, int], Steps]
 
 
-def steps_of(node: OpNode, width: int) -> tuple[Step, ...]:
+def steps_of(node: OpNode, width: int) -> tuple[FunctionStep, ...]:
     """Steps of one element of a FUNCTION node of `width` bits; Primitive.FUNCTION where no realisation is stated."""
     formula = REALISED.get(str(node.attrs.get("aten")), _unknown)
     return merged(formula(node, width))
 
 
-def merged(steps: Steps) -> tuple[Step, ...]:
+def merged(steps: Steps) -> tuple[FunctionStep, ...]:
     """One step per primitive, width and depth."""
     found: dict[tuple[Primitive, int | None, int | None], int] = {}
     for step in steps:
         key = (step.primitive, step.width, step.depth)
         found[key] = found.get(key, 0) + step.each
-    return tuple(Step(p, each, width, depth) for (p, width, depth), each in found.items() if each)
+    return tuple(FunctionStep(p, each, width, depth) for (p, width, depth), each in found.items() if each)
 
 
 def _unknown(_node: OpNode, _width: int) -> Steps:
-    yield Step(Primitive.FUNCTION)
+    yield FunctionStep(Primitive.FUNCTION)
 
 
 # parts
@@ -64,7 +64,7 @@ def _unknown(_node: OpNode, _width: int) -> Steps:
 
 def table(words: int = WORDS) -> Steps:
     """One read of a table."""
-    yield Step(Primitive.ROM, depth=words)
+    yield FunctionStep(Primitive.ROM, depth=words)
 
 
 def stages(width: int) -> int:
@@ -78,25 +78,25 @@ def stages(width: int) -> int:
 
 def normalise(width: int) -> Steps:
     """X -> m and e with x = m * 2**e; e is made of the answers."""
-    yield Step(Primitive.COMPARE, stages(width))
-    yield Step(Primitive.MUX, stages(width))
+    yield FunctionStep(Primitive.COMPARE, stages(width))
+    yield FunctionStep(Primitive.MUX, stages(width))
 
 
 def shift_back(width: int) -> Steps:
     """By an amount that was computed."""
-    yield Step(Primitive.MUX, stages(width))
+    yield FunctionStep(Primitive.MUX, stages(width))
 
 
 def negate_if() -> Steps:
     """-x or x."""
-    yield Step(Primitive.ADD)
-    yield Step(Primitive.MUX)
+    yield FunctionStep(Primitive.ADD)
+    yield FunctionStep(Primitive.MUX)
 
 
 def clamped(limits: int) -> Steps:
     """To a range with so many limits other than 0."""
-    yield Step(Primitive.COMPARE, limits)
-    yield Step(Primitive.MUX, limits)
+    yield FunctionStep(Primitive.COMPARE, limits)
+    yield FunctionStep(Primitive.MUX, limits)
 
 
 def reciprocal(width: int) -> Steps:
@@ -116,7 +116,7 @@ def logarithm(width: int) -> Steps:
     yield from normalise(width)
     yield from table()
     yield from table(width)
-    yield Step(Primitive.ADD)
+    yield FunctionStep(Primitive.ADD)
 
 
 def exp_below_0() -> Steps:
@@ -127,7 +127,7 @@ def exp_below_0() -> Steps:
 
 def exponential(width: int) -> Steps:
     """2**(x * log2(e))."""
-    yield Step(Primitive.MULTIPLY)
+    yield FunctionStep(Primitive.MULTIPLY)
     yield from power_of_two(width)
 
 
@@ -153,34 +153,34 @@ def _abs(_node: OpNode, _width: int) -> Steps:
 
 def _ceil(_node: OpNode, _width: int) -> Steps:
     """floor(x + 1 - 2**-F)."""
-    yield Step(Primitive.ADD)
+    yield FunctionStep(Primitive.ADD)
 
 
 def _round(_node: OpNode, _width: int) -> Steps:
     """floor(x + 1/2); where that ends in a tie (the dropped bits are then 0), the last bit is cleared: half to even."""
-    yield Step(Primitive.ADD)
-    yield Step(Primitive.COMPARE)
-    yield Step(Primitive.MUX, width=1)
+    yield FunctionStep(Primitive.ADD)
+    yield FunctionStep(Primitive.COMPARE)
+    yield FunctionStep(Primitive.MUX, width=1)
 
 
 def _trunc(_node: OpNode, _width: int) -> Steps:
     """floor(x + (1 - 2**-F where x < 0, else 0))."""
-    yield Step(Primitive.MUX)
-    yield Step(Primitive.ADD)
+    yield FunctionStep(Primitive.MUX)
+    yield FunctionStep(Primitive.ADD)
 
 
 def _hard_sigmoid(_node: OpNode, _width: int) -> Steps:
     """min(max(x + 3, 0), 6) / 6."""
-    yield Step(Primitive.ADD)
-    yield Step(Primitive.MUX)
+    yield FunctionStep(Primitive.ADD)
+    yield FunctionStep(Primitive.MUX)
     yield from clamped(1)
-    yield Step(Primitive.MULTIPLY)
+    yield FunctionStep(Primitive.MULTIPLY)
 
 
 def _hard_swish(node: OpNode, width: int) -> Steps:
     """X * hardsigmoid(x)."""
     yield from _hard_sigmoid(node, width)
-    yield Step(Primitive.MULTIPLY)
+    yield FunctionStep(Primitive.MULTIPLY)
 
 
 # tables
@@ -195,17 +195,17 @@ def _bounded(_node: OpNode, _width: int) -> Steps:
 def _remainder(node: OpNode, width: int) -> Steps:
     """A table of f(x) - max(x, 0), and max(x, 0) by the sign bit."""
     yield from _bounded(node, width)
-    yield Step(Primitive.MUX)
-    yield Step(Primitive.ADD)
+    yield FunctionStep(Primitive.MUX)
+    yield FunctionStep(Primitive.ADD)
 
 
 def _elu(node: OpNode, _width: int) -> Steps:
     """A table below 0, selected by the sign; x times the scale of SELU above. CELU is the same with other words."""
     yield from exp_below_0()
-    yield Step(Primitive.MUX)
+    yield FunctionStep(Primitive.MUX)
     scale = _plain(node, 2)
     if scale not in (None, 1):
-        yield Step(Primitive.MULTIPLY)
+        yield FunctionStep(Primitive.MULTIPLY)
 
 
 def _reciprocal(_node: OpNode, width: int) -> Steps:
@@ -220,7 +220,7 @@ def _divide(node: OpNode, width: int) -> Steps:
     """A * (1 / b); a numerator that is a power of two everywhere is a shift."""
     yield from _reciprocal(node, width)
     if not _power_of_two(node, _argument(node, 0)):
-        yield Step(Primitive.MULTIPLY)
+        yield FunctionStep(Primitive.MULTIPLY)
 
 
 def _sqrt(_node: OpNode, width: int) -> Steps:
@@ -239,7 +239,7 @@ def _log(_node: OpNode, width: int) -> Steps:
 
 
 def _log1p(_node: OpNode, width: int) -> Steps:
-    yield Step(Primitive.ADD)
+    yield FunctionStep(Primitive.ADD)
     yield from logarithm(width)
 
 
@@ -253,7 +253,7 @@ def _exp2(_node: OpNode, width: int) -> Steps:
 
 def _exp_minus_1(_node: OpNode, width: int) -> Steps:
     yield from exponential(width)
-    yield Step(Primitive.ADD)
+    yield FunctionStep(Primitive.ADD)
 
 
 def _log2(_node: OpNode, width: int) -> Steps:
@@ -276,7 +276,7 @@ def _whole_quotient(node: OpNode, width: int) -> Steps:
 
 def _wave(_node: OpNode, _width: int) -> Steps:
     """X / (2 * pi), of which the fraction addresses one period."""
-    yield Step(Primitive.MULTIPLY)
+    yield FunctionStep(Primitive.MULTIPLY)
     yield from table()
 
 
@@ -289,7 +289,7 @@ def _power(node: OpNode, width: int) -> Steps:
         yield from _rsqrt(node, width)
     elif exponent is not None and float(exponent).is_integer() and abs(exponent) <= _LARGEST_POWER:
         n = abs(int(exponent))
-        yield Step(Primitive.MULTIPLY, max(0, n.bit_length() - 1 + n.bit_count() - 1))
+        yield FunctionStep(Primitive.MULTIPLY, max(0, n.bit_length() - 1 + n.bit_count() - 1))
         if exponent < 0:
             yield from _reciprocal(node, width)
     else:
@@ -298,7 +298,7 @@ def _power(node: OpNode, width: int) -> Steps:
 
 def _any_power(_node: OpNode, width: int) -> Steps:
     yield from logarithm(width)
-    yield Step(Primitive.MULTIPLY)
+    yield FunctionStep(Primitive.MULTIPLY)
     yield from exponential(width)
 
 

@@ -16,7 +16,7 @@ from abcost.core.primitives import PUBLISHED_ORIGINS, OpClass, Origin, Primitive
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OperationCount:
     """What one node performs of one primitive. `origin` is set for multiplications only."""
 
     node: OpNode
@@ -39,7 +39,7 @@ class Macs:
 class Tally:
     """All rows of one stage, with its sums."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[OperationCount, ...]
     macs: Macs
 
     def by_class(self) -> dict[OpClass, int]:
@@ -74,7 +74,7 @@ def tally(graph: OpGraph, real_width: int) -> Tally:
     for node in graph:
         for count in counts_of(graph, node, real_width):
             origin = origin_of(reach, node) if count.primitive is Primitive.MULTIPLY else None
-            rows.append(Row(node, count, origin))
+            rows.append(OperationCount(node, count, origin))
     return Tally(tuple(rows), _macs(graph, real_width))
 
 

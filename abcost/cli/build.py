@@ -23,7 +23,7 @@ from abcost.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from abcost.circuit.make import Circuit, Form, Written
+    from abcost.circuit.make import Circuit, CircuitForm, Written
     from abcost.circuit.route import Placed, Routing
     from abcost.circuit.simulate import Simulated
     from abcost.data import DataSet
@@ -103,7 +103,7 @@ def build(
     """Write a network as one circuit with AXI4-Stream ends, or in C; simulate it, to the bit; place and route it."""
     check_number_format(width, fraction_bits)
     from abcost.api.build import samples_of, subject_and_data, test_images
-    from abcost.circuit.make import Form, Written, make_circuit
+    from abcost.circuit.make import CircuitForm, Written, make_circuit
     from abcost.circuit.project import check_folder, write_report
     from abcost.circuit.simulate import find_simulator
     from abcost.synth.parts import check_mapping
@@ -113,7 +113,10 @@ def build(
     _check_language(output_format, device, given(context))
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits or 12)
     asked = network.request(model)
-    form, written = Form(width, fraction_bits, rewriting), Written(_command(sys.argv[1:]), network.checkpoint)
+    form, written = (
+        CircuitForm(width, fraction_bits, rewriting),
+        Written(_command(sys.argv[1:]), network.checkpoint),
+    )
     if device is None:
         with quiet():
             subject, loaded = subject_and_data(asked, data, data_root)
@@ -173,7 +176,12 @@ def _check_language(language: str, device: str | None, there: frozenset[str]) ->
 
 
 def _golden(
-    subject: Subject, data: DataSet | None, form: Form, written: Written, out: Path, simulate: int | None
+    subject: Subject,
+    data: DataSet | None,
+    form: CircuitForm,
+    written: Written,
+    out: Path,
+    simulate: int | None,
 ) -> None:
     """Write the golden model; run it on images, if that is asked for. Exit 1 if one differs from the interpreter."""
     from abcost.api.build import samples_of, test_images

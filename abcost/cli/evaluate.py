@@ -93,12 +93,12 @@ def evaluate(
         )
     chosen = options.choice("--format", output_format, _FORMATS)
     from abcost.api.evaluate import assessed
-    from abcost.training.assessment import FORMS, Form
+    from abcost.training.assessment import FORMS, EvaluationForm
     from abcost.training.outcome import confusion_csv
     from abcost.training.told import summary
 
     rewriting = options.rewriting(weight_scale, constant_multiply, fraction_bits)
-    wanted = Form(options.choice("--as", form, FORMS), rewriting, width)
+    wanted = EvaluationForm(options.choice("--as", form, FORMS), rewriting, width)
     asked = network.request(model, checkpoint)
     with quiet(), _progress() as progress:
         found = assessed(

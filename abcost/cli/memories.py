@@ -23,7 +23,7 @@ _SHOWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MemoriesAnswer:
     """As JSON, and for people."""
 
     content: dict[str, Any]
@@ -31,7 +31,7 @@ class Answer:
     notes: Sequence[str]
 
 
-def listed(name: str | None) -> Answer:
+def listed(name: str | None) -> MemoriesAnswer:
     """All macros with their figures, and the laws between them."""
     every = _every(name)
     content = {
@@ -63,10 +63,10 @@ def listed(name: str | None) -> Answer:
         notes += [f"{macro.name}: unknown: {doubt}" for macro in found.macros for doubt in macro.doubts]
         notes.append(f"{found.name}: {', '.join(macro.name for macro in found.macros)}")
         notes.append(f"{found.name}: {found.note}")
-    return Answer({"schema": 1, "memories": content}, grids, notes)
+    return MemoriesAnswer({"schema": 1, "memories": content}, grids, notes)
 
 
-def banks(name: str | None, words: int, bits: int) -> Answer:
+def banks(name: str | None, words: int, bits: int) -> MemoriesAnswer:
     """The smallest bank of each process, and what one macro of that size would take by its laws."""
     title = f"{words:,} words of {bits} bits"
     grid = _grid(title, "memory", "macros")
@@ -90,7 +90,7 @@ def banks(name: str | None, words: int, bits: int) -> Answer:
     notes.append(
         "rows x columns: rows stand behind each other, of which one works at a time; what selects is not counted"
     )
-    return Answer({"schema": 1, "words": words, "bits": bits, "banks": answers}, [grid], notes)
+    return MemoriesAnswer({"schema": 1, "words": words, "bits": bits, "banks": answers}, [grid], notes)
 
 
 def _size(macro: Sram) -> str:

@@ -14,8 +14,8 @@ from abcost.cli.output import note, view, write
 
 if TYPE_CHECKING:
     from abcost.searching import progress as state
-    from abcost.searching.points import Point
-    from abcost.searching.run import Outcome, RunLocation
+    from abcost.searching.points import TrainedDesign
+    from abcost.searching.run import RunLocation, SearchOutcome
 
 _LINE_EVERY_S = 20.0  # without a terminal
 
@@ -68,7 +68,7 @@ class SearchConsole:
             note(f"{progress.phase}: {progress.done} of {progress.wanted}, {text}")
 
 
-def show(outcome: Outcome, place: RunLocation) -> None:
+def show(outcome: SearchOutcome, place: RunLocation) -> None:
     """The summary on stdout."""
     from rich.console import Group
 
@@ -95,7 +95,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _front(outcome: Outcome) -> Table:
+def _front(outcome: SearchOutcome) -> Table:
     from abcost.report.drawing import grid
     from abcost.searching.budget import QUANTITIES
 
@@ -122,7 +122,7 @@ def _front(outcome: Outcome) -> Table:
     return table
 
 
-def _row(point: Point, names: tuple[str, ...]) -> tuple[str, ...]:
+def _row(point: TrainedDesign, names: tuple[str, ...]) -> tuple[str, ...]:
     costs = ["unknown" if (cost := point.cost.get(name)) is None else f"{cost:,.6g}" for name in names]
     loss, top1 = f"{point.loss:.4f}", f"{point.test_top1:.2%}"
     if point.loss_se is not None and point.test_top1_se is not None:
@@ -130,7 +130,7 @@ def _row(point: Point, names: tuple[str, ...]) -> tuple[str, ...]:
     return (*costs, loss, top1)
 
 
-def _sizes(point: Point) -> str:
+def _sizes(point: TrainedDesign) -> str:
     from abcost.searching.points import made_as
 
     if point.design is None or point.design.slopes is None:
@@ -144,7 +144,7 @@ def _or_unknown(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def _sensitivity(outcome: Outcome) -> Table:
+def _sensitivity(outcome: SearchOutcome) -> Table:
     from abcost.report.drawing import grid
 
     table = grid(
@@ -156,7 +156,7 @@ def _sensitivity(outcome: Outcome) -> Table:
     return table
 
 
-def _summary(outcome: Outcome, place: RunLocation) -> str:
+def _summary(outcome: SearchOutcome, place: RunLocation) -> str:
     from abcost.searching.files import commands
     from abcost.searching.points import exponents_of, rivals
 

@@ -42,7 +42,7 @@ _UNIT_OF = {
 }
 
 
-class Format(str, Enum):  # noqa: UP042 - Typer shows the values of a str enumeration
+class AnswerFormat(str, Enum):  # noqa: UP042 - Typer shows the values of a str enumeration
     """How an answer is written."""
 
     RICH = "rich"
@@ -60,7 +60,7 @@ def _size(name: str, more: str = "") -> Any:
     return typer.Option(help=f"{text[0].upper()}{text[1:]}{more}.")
 
 
-_FORMAT = Annotated[Format, typer.Option("--format", help="rich: for people; json: for programs.")]
+_FORMAT = Annotated[AnswerFormat, typer.Option("--format", help="rich: for people; json: for programs.")]
 _TARGET = Annotated[str, typer.Argument(help="Bundled target, or the path of your own .toml file.")]
 
 
@@ -72,10 +72,10 @@ def targets(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_targets(output_format: _FORMAT = Format.RICH) -> None:
+def list_targets(output_format: _FORMAT = AnswerFormat.RICH) -> None:
     """List the targets: bundled tables and those of plug-ins."""
     tables = [CostTable.load(name) for name in TARGETS.names()]
-    if output_format is Format.JSON:
+    if output_format is AnswerFormat.JSON:
         head = ("target", "title", "technology", "node", "default_width", "note", "digest")
         _write_json([{**{key: getattr(t, key) for key in head}, "units": t.units()} for t in tables])
         return
@@ -86,12 +86,12 @@ def list_targets(output_format: _FORMAT = Format.RICH) -> None:
 
 
 @app.command("devices")
-def list_devices(output_format: _FORMAT = Format.RICH) -> None:
+def list_devices(output_format: _FORMAT = AnswerFormat.RICH) -> None:
     """List the parts, boards and dies that an accelerator can be sized for: --device of abcost analyze."""
     from abcost.accelerator.devices import boards, devices
     from abcost.accelerator.silicon.die import dies
 
-    if output_format is Format.JSON:
+    if output_format is AnswerFormat.JSON:
         parts = [found.to_dict() for found in devices().values()]
         _write_json([*parts, *(die.to_dict() for die in dies().values())])
         return
@@ -125,7 +125,7 @@ def list_memories(
     *,
     words: Annotated[int | None, typer.Option(help="Of the memory that is wanted.")] = None,
     bits: Annotated[int | None, typer.Option(help="Of a word of it.")] = None,
-    output_format: _FORMAT = Format.RICH,
+    output_format: _FORMAT = AnswerFormat.RICH,
 ) -> None:
     """List memory macros with area and energy of an access; with --words and --bits, banks of them."""
     from abcost.cli.memories import banks, listed
@@ -133,7 +133,7 @@ def list_memories(
     if (words is None) != (bits is None):
         raise UsageError("--words and --bits go together: both say what memory is wanted")
     found = listed(name) if words is None or bits is None else banks(name, words, bits)
-    if output_format is Format.JSON:
+    if output_format is AnswerFormat.JSON:
         _write_json(found.content)
         return
     for grid in found.grids:
@@ -159,13 +159,13 @@ def show(
     sources: Annotated[
         bool, typer.Option("--sources", help="One line per figure with its sources; the notes.")
     ] = False,
-    output_format: _FORMAT = Format.RICH,
+    output_format: _FORMAT = AnswerFormat.RICH,
 ) -> None:
     """Show one cost table: laws, valid ranges and how sure each figure is."""
     table = CostTable.load(target)
     content = table.to_dict()
     rows = table_rows(table) if sources else ()
-    if output_format is Format.JSON:
+    if output_format is AnswerFormat.JSON:
         _write_json({**content, "rows": [row.to_dict() for row in rows]} if sources else content)
         return
     grid = _grid(
@@ -220,7 +220,7 @@ def cost(
     ] = None,
     fraction_bits: Annotated[int | None, _size("fraction_bits")] = None,
     depth: Annotated[int | None, _size("depth")] = None,
-    output_format: _FORMAT = Format.RICH,
+    output_format: _FORMAT = AnswerFormat.RICH,
 ) -> None:
     """Price one unit on one target, with source, confidence and bounds."""
     table = CostTable.load(target)
@@ -248,7 +248,7 @@ def cost(
         typer.echo(f"note: {table.target} prices no {unit}; unknown is not 0", err=True)
     size = {"width": width, **size}
     delays = _delays(table, unit, size)
-    if output_format is Format.JSON:
+    if output_format is AnswerFormat.JSON:
         _write_json(_answer(table, unit, size, price, delays))
         return
     sizes_given = ", ".join(f"{name} {value}" for name, value in size.items() if value is not None)

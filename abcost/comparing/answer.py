@@ -9,7 +9,7 @@ from typing import Any
 from abcost.comparing.condition import Condition
 from abcost.comparing.delta import Comparison, compare
 from abcost.comparing.format import COMPARISON_FORMATS
-from abcost.comparing.saved import Side
+from abcost.comparing.saved import ComparedSide
 from abcost.report.format import View
 
 
@@ -45,7 +45,9 @@ class Compared:
         return [comparison.to_dict() for comparison in self.comparisons]
 
 
-def compared(first: Side, others: Sequence[Side], conditions: Sequence[Condition] = ()) -> Compared:
+def compared(
+    first: ComparedSide, others: Sequence[ComparedSide], conditions: Sequence[Condition] = ()
+) -> Compared:
     """Everything that differs. Raises UnknownName or UsageError for a condition on what neither side has."""
     found = tuple(compare(first, other) for other in others)
     broken = [

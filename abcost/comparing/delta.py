@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from abcost.comparing.saved import Quantities, Side
+from abcost.comparing.saved import ComparedSide, Quantities
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ _LANES = frozenset(f"{group}.{name}" for group in ("cost", "cost_known") for nam
 class Comparison:
     """Stages that both sides have, layers of the last stage, and settings; only_before, only_after: layers."""
 
-    before: Side
-    after: Side
+    before: ComparedSide
+    after: ComparedSide
     stages: Mapping[str, Mapping[str, Delta]]
     layers: Mapping[str, Mapping[str, Delta]]
     only_before: tuple[str, ...]
@@ -124,7 +124,7 @@ class Comparison:
         return sorted(found, key=lambda row: _rank(row[2]))
 
 
-def compare(before: Side, after: Side) -> Comparison:
+def compare(before: ComparedSide, after: ComparedSide) -> Comparison:
     """Everything that differs; layers are matched by name."""
     settings = {
         key: (before.settings.get(key), after.settings.get(key))

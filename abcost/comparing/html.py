@@ -9,7 +9,7 @@ from abcost.comparing.delta import Comparison, Delta
 from abcost.comparing.format import COMPARISON_FORMATS
 from abcost.html.chart import COLOURS, Chart
 from abcost.html.page import Note, Section, render_page
-from abcost.html.table import Cell, Table, text
+from abcost.html.table import Table, TableCell, text
 from abcost.report.format import View
 
 
@@ -61,9 +61,9 @@ def _section(index: int, one: Comparison) -> Section:
     return Section(f"pair-{index}", title, (settings, *chart, totals, layers, *only))
 
 
-def _cells(delta: Delta) -> tuple[Cell, ...]:
+def _cells(delta: Delta) -> tuple[TableCell, ...]:
     values = (delta.before, delta.after, delta.absolute, delta.relative)
-    return tuple(Cell(shown, value) for shown, value in zip(cells(delta), values, strict=True))
+    return tuple(TableCell(shown, value) for shown, value in zip(cells(delta), values, strict=True))
 
 
 def changes(index: int, stage: str, last: Mapping[str, Delta]) -> tuple[Chart, ...]:

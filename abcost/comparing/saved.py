@@ -26,7 +26,7 @@ _ENGINE = ("pe", "simd", "cycles", "luts", "ffs", "dsps", "blocks")  # of a laye
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparedSide:
     """One side of a comparison. stages, layers: name -> quantities, layers of the last stage."""
 
     name: str
@@ -74,7 +74,7 @@ def _of_target(reports: Sequence[Any], target: str | None, path: Path) -> Any:
     return found[target]
 
 
-def side_of(report: Mapping[str, Any], name: str) -> Side:
+def side_of(report: Mapping[str, Any], name: str) -> ComparedSide:
     """Flatten a report. Raises UsageError where it is not of the form that `abcost analyze` writes."""
     try:
         macs = _macs(report)
@@ -99,7 +99,7 @@ def side_of(report: Mapping[str, Any], name: str) -> Side:
         raise UsageError(
             f"{name} is no whole report of abcost analyze --format json ({type(error).__name__}: {error})"
         ) from error
-    return Side(name, stages, layers, {key: _text(value) for key, value in settings.items()})
+    return ComparedSide(name, stages, layers, {key: _text(value) for key, value in settings.items()})
 
 
 def _stage(stage: Mapping[str, Any]) -> Quantities:

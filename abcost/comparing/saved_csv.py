@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from abcost.comparing.saved import MOST_BYTES, Quantities, Side
+from abcost.comparing.saved import MOST_BYTES, ComparedSide, Quantities
 from abcost.core.reading import check_columns, read_text
 from abcost.errors import UsageError, one_line
 from abcost.registry import unknown_name
@@ -24,7 +24,7 @@ _MEMORY = "memory"
 _Row = Mapping[str, str]
 
 
-def side_of_csv(path: Path, name: str, target: str | None = None) -> Side:
+def side_of_csv(path: Path, name: str, target: str | None = None) -> ComparedSide:
     """A saved CSV; `target` says which, where it has several.
 
     Raises UsageError for a file that is missing, too large or no such report, UnknownName for a target that it lacks.
@@ -42,7 +42,7 @@ def side_of_csv(path: Path, name: str, target: str | None = None) -> Side:
     last = [row for row in rows if row["stage"] == stages[-1]]
     layers = dict.fromkeys(row["layer"] for row in last if row["kind"] != _MEMORY)
     try:
-        return Side(
+        return ComparedSide(
             name,
             {stage: _quantities(row for row in rows if row["stage"] == stage) for stage in stages},
             {layer or "(model)": _layer(last, layer) for layer in layers},

@@ -22,7 +22,7 @@ _SAMPLE = 16
 _CHANNELS_AT_ONCE = 64  # temporaries stay small, so that a large network leaves no holes in the heap
 
 
-class Split(NamedTuple):
+class PackedSplit(NamedTuple):
     """A weight as signs and magnitudes: weight = signs * scale per channel, up to rounding noise.
 
     signs: int8, -1 and +1, and 0 where the weight is exactly 0. scale: (channels,). lossless: no noise at all.
@@ -33,7 +33,7 @@ class Split(NamedTuple):
     lossless: bool
 
 
-def split(weight: torch.Tensor, axis: int) -> Split | None:
+def split(weight: torch.Tensor, axis: int) -> PackedSplit | None:
     """The parts of a weight that is +-s per channel of `axis`, None for any other.
 
     A channel that is zero throughout has s = 0 and signs +1.
@@ -69,7 +69,7 @@ def split(weight: torch.Tensor, axis: int) -> Split | None:
     living = weight.numel() // max(1, scale.numel()) * int((scale > 0).sum())
     if not living or zeros > LARGEST_ZERO_SHARE * living:
         return None
-    return Split(signs, scale, lossless)
+    return PackedSplit(signs, scale, lossless)
 
 
 def has_several_magnitudes(weight: torch.Tensor, axis: int) -> bool:

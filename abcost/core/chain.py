@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from abcost.core.arithmetic import FixedPoint
-from abcost.core.kernels import CODES, MOST_TILE, Met, Operation, Place
+from abcost.core.kernels import CODES, MOST_TILE, KernelOperation, KernelPlace, Met
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
 from abcost.core.packed import Signs, Sums, channels_last, empty, spread
@@ -35,7 +35,7 @@ _ADDS = frozenset({"add", "subtract", "add_constant"})
 
 
 @dataclass(frozen=True, slots=True)
-class Op:
+class ChainOp:
     """One operation of a chain. node: whose value it computes; to, left, right: names of values.
 
     constants: by channel, float64 (C,); see `struct operation` of kernels.c.
@@ -74,7 +74,7 @@ def by_channel(constant: Tensor, shape: tuple[int, ...]) -> Tensor | None:
 
 def operation(
     node: OpNode, sources: Sequence[OpNode], arithmetic: FixedPoint, *, whole: bool, stored: bool
-) -> Op | None:
+) -> ChainOp | None:
     """What `node` does in a chain; None if it is nothing that a chain does.
 
     whole: the inputs are multiples of 2**-F; stored: the result is a real value of a register.
@@ -96,16 +96,16 @@ def _whole(constant: Tensor, arithmetic: FixedPoint) -> bool:
     return torch.equal(units, units.round())
 
 
-def _two(code: str) -> Callable[[OpNode, list[str], FixedPoint], Op | None]:
-    return lambda node, names, _a: Op(node.name, code, node.name, names[0], names[1])
+def _two(code: str) -> Callable[[OpNode, list[str], FixedPoint], ChainOp | None]:
+    return lambda node, names, _a: ChainOp(node.name, code, node.name, names[0], names[1])
 
 
 def _with(
     code: str, read: Callable[[OpNode, FixedPoint], Tensor]
-) -> Callable[[OpNode, list[str], FixedPoint], Op | None]:
-    def rule(node: OpNode, names: list[str], arithmetic: FixedPoint) -> Op | None:
+) -> Callable[[OpNode, list[str], FixedPoint], ChainOp | None]:
+    def rule(node: OpNode, names: list[str], arithmetic: FixedPoint) -> ChainOp | None:
         constant = by_channel(read(node, arithmetic), node.shape)
-        return None if constant is None else Op(node.name, code, node.name, names[0], None, (constant,))
+        return None if constant is None else ChainOp(node.name, code, node.name, names[0], None, (constant,))
 
     return rule
 
@@ -118,23 +118,23 @@ def _power(node: OpNode, _arithmetic: FixedPoint) -> Tensor:
     return torch.exp2(node.consts["exponent"].real())
 
 
-def _clamp(node: OpNode, names: list[str], _arithmetic: FixedPoint) -> Op | None:
+def _clamp(node: OpNode, names: list[str], _arithmetic: FixedPoint) -> ChainOp | None:
     least, most = node.attrs["min"], node.attrs["max"]
     low, high = (-math.inf if least is None else float(least)), (math.inf if most is None else float(most))
     if not low <= high:
         return None
     low, high = max(low, -_LARGEST), min(high, _LARGEST)
-    return Op(node.name, "clamp", node.name, names[0], low=low, high=high)
+    return ChainOp(node.name, "clamp", node.name, names[0], low=low, high=high)
 
 
-def _extremum(node: OpNode, names: list[str], arithmetic: FixedPoint) -> Op | None:
+def _extremum(node: OpNode, names: list[str], arithmetic: FixedPoint) -> ChainOp | None:
     code = "maximum" if node.attrs["which"] == "max" else "minimum"
     if len(names) > 1:
-        return Op(node.name, code, node.name, names[0], names[1])
+        return ChainOp(node.name, code, node.name, names[0], names[1])
     return _with(f"{code}_constant", _held("level"))(node, names, arithmetic)
 
 
-def _decision(node: OpNode, names: list[str], arithmetic: FixedPoint) -> Op | None:
+def _decision(node: OpNode, names: list[str], arithmetic: FixedPoint) -> ChainOp | None:
     """The sign of (x - level) * gain."""
     channels = node.shape[1]
     level: Tensor | None = torch.zeros(channels, dtype=torch.float64)
@@ -150,10 +150,10 @@ def _decision(node: OpNode, names: list[str], arithmetic: FixedPoint) -> Op | No
     if (low, high) != (-1.0, 1.0):  # as the interpreter adds them up
         low, high = low + 0 * ((high - low) / 2), low + 2 * ((high - low) / 2)
     at_zero = int(node.attrs["at_zero"]) >= 0  # hardware has no 0: it is +1
-    return Op(node.name, "decide", node.name, names[0], None, (level, gain), low, high, at_zero)
+    return ChainOp(node.name, "decide", node.name, names[0], None, (level, gain), low, high, at_zero)
 
 
-_RULES: dict[OpKind, Callable[[OpNode, list[str], FixedPoint], Op | None]] = {
+_RULES: dict[OpKind, Callable[[OpNode, list[str], FixedPoint], ChainOp | None]] = {
     OpKind.ADD: _two("add"),
     OpKind.SUBTRACT: _two("subtract"),
     OpKind.MULTIPLY: _two("multiply"),
@@ -162,7 +162,7 @@ _RULES: dict[OpKind, Callable[[OpNode, list[str], FixedPoint], Op | None]] = {
     OpKind.SHIFT: _with("times_constant", _power),
     OpKind.PRELU: _with("prelu", _held("slope")),
     OpKind.SHIFT_PRELU: _with("prelu", _power),
-    OpKind.NEGATE: lambda n, names, _a: Op(n.name, "negate", n.name, names[0]),
+    OpKind.NEGATE: lambda n, names, _a: ChainOp(n.name, "negate", n.name, names[0]),
     OpKind.CLAMP: _clamp,
     OpKind.EXTREMUM: _extremum,
     OpKind.SIGN: _decision,
@@ -173,7 +173,7 @@ _RULES: dict[OpKind, Callable[[OpNode, list[str], FixedPoint], Op | None]] = {
 class Chain:
     """Operations in order, ready to run."""
 
-    def __init__(self, ops: Sequence[Op], shape: tuple[int, ...], wanted: set[str]) -> None:
+    def __init__(self, ops: Sequence[ChainOp], shape: tuple[int, ...], wanted: set[str]) -> None:
         """`wanted`: the values that are read outside; decisions among them come out as bits."""
         self.shape, self.wanted = shape, wanted
         made = {op.to for op in ops}
@@ -183,7 +183,7 @@ class Chain:
             )
         )
         read = {name for op in ops for name in (op.left, op.right)}
-        self._ops: list[Op] = []
+        self._ops: list[ChainOp] = []
         for op in ops:
             if op.code != "decide" or op.to in read:
                 self._ops.append(op)
@@ -235,14 +235,14 @@ class Chain:
 
     def _bound(
         self, read: Mapping[str, Tensor], results: Mapping[str, Value]
-    ) -> tuple[ctypes.Array[Operation], ctypes.Array[Place], list[Tensor]]:
+    ) -> tuple[ctypes.Array[KernelOperation], ctypes.Array[KernelPlace], list[Tensor]]:
         """The chain for one thread: operations and places, and the buffers that the places point to."""
-        places: list[Place] = []
+        places: list[KernelPlace] = []
         buffers: list[Tensor] = []
         where: dict[str, int] = {}
 
         def place(base: int, walked: int) -> int:
-            places.append(Place(base, walked))
+            places.append(KernelPlace(base, walked))
             return len(places) - 1
 
         last = {name: number for number, op in enumerate(self._ops) for name in (op.left, op.right)}
@@ -254,12 +254,12 @@ class Chain:
             buffers.append(torch.empty(self._tile, dtype=torch.float64))
             return place(buffers[-1].data_ptr(), 0)
 
-        operations: list[Operation] = []
+        operations: list[KernelOperation] = []
         for name, tensor in read.items():
             where[name] = place(tensor.data_ptr(), tensor.element_size())
             if tensor.dtype == torch.int32:
                 to = buffer()
-                operations.append(Operation(CODES["from_sums"], to, where[name], where[name]))
+                operations.append(KernelOperation(CODES["from_sums"], to, where[name], where[name]))
                 where[name] = to
         for number, (op, constants) in enumerate(zip(self._ops, self._constants, strict=True)):
             left = where[op.left]
@@ -273,7 +273,7 @@ class Chain:
                 to = where[op.to] = buffer()
             pointers = [c.data_ptr() for c in constants] + [None, None]
             operations.append(
-                Operation(
+                KernelOperation(
                     CODES[op.code], to, left, right, pointers[0], pointers[1], op.low, op.high, op.at_zero, op.on_grid,
                     op.stored and op.code != "pack",
                 )
@@ -283,9 +283,9 @@ class Chain:
                 for name in (op.left, op.right)
                 if name is not None and last[name] == number and not places[where[name]].walked
             }
-        return (Operation * len(operations))(*operations), (Place * len(places))(*places), buffers
+        return (KernelOperation * len(operations))(*operations), (KernelPlace * len(places))(*places), buffers
 
-    def _note(self, op: Op, met: Sequence[Met], arithmetic: FixedPoint) -> None:
+    def _note(self, op: ChainOp, met: Sequence[Met], arithmetic: FixedPoint) -> None:
         if op.code in _SETTLED:
             arithmetic.met(max(max(m.largest, -m.least) for m in met))
         if op.stored and op.code != "pack":

@@ -29,7 +29,7 @@ from abcost.core.graph import OpGraph, taps
 from abcost.core.kernels import kernels
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
-from abcost.core.program import Step, is_binary_dot, program
+from abcost.core.program import ProgramStep, is_binary_dot, program
 from abcost.core.replay import replay
 from abcost.core.transfer import decision
 from abcost.core.windows import over_windows
@@ -124,11 +124,11 @@ class Execution:
         )
 
     @property
-    def steps(self) -> Sequence[Step]:
+    def steps(self) -> Sequence[ProgramStep]:
         """What is to be run, in order."""
         return self._program.steps
 
-    def run(self, step: Step) -> None:
+    def run(self, step: ProgramStep) -> None:
         """Execute the nodes of a step, and let go of what nothing reads after it."""
         if not self._natively(step):
             for node in step.nodes:
@@ -167,7 +167,7 @@ class Execution:
         stored = node.name in self._program.real and result.is_floating_point()
         return self.arithmetic.store(result) if stored else result
 
-    def _natively(self, step: Step) -> bool:
+    def _natively(self, step: ProgramStep) -> bool:
         """Whether compiled kernels have computed the values of a step."""
         if self._library is None:
             return False

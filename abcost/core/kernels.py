@@ -51,13 +51,13 @@ class Convolution(ctypes.Structure):
     )
 
 
-class Place(ctypes.Structure):
+class KernelPlace(ctypes.Structure):
     """`struct place` of kernels.c."""
 
     _fields_ = (("base", ctypes.c_void_p), ("walked", ctypes.c_int64))
 
 
-class Operation(ctypes.Structure):
+class KernelOperation(ctypes.Structure):
     """`struct operation` of kernels.c."""
 
     _fields_ = (

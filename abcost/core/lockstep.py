@@ -18,7 +18,7 @@ from abcost.core.interpret import Arithmetic, Execution, Floating, Held
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
 from abcost.core.packed import Signs, Sums
-from abcost.core.program import Step
+from abcost.core.program import ProgramStep
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class _Run:
     ) -> None:
         self.graph = graph
         self.execution = Execution(graph, inputs, arithmetic, overrides=overrides, one_by_one=True)
-        self._steps: list[tuple[OpNode, list[Step]]] = []
+        self._steps: list[tuple[OpNode, list[ProgramStep]]] = []
         for step in self.execution.steps:
             (node,) = step.nodes
             if self._steps and self._steps[-1][0] is node:

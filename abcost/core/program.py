@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from abcost.core.arithmetic import Arithmetic, FixedPoint, Floating
-from abcost.core.chain import Chain, Op, Value, by_channel, operation
+from abcost.core.chain import Chain, ChainOp, Value, by_channel, operation
 from abcost.core.graph import OpGraph
 from abcost.core.kernels import MOST_TILE
 from abcost.core.kinds import OpKind
@@ -53,7 +53,7 @@ Sums = Dot | RealConv | PoolSum
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProgramStep:
     """Nodes that are executed together. done: values that nothing reads after it.
 
     sums: dot products or a pool, whose results a chain may cut and store, the next step.
@@ -69,7 +69,7 @@ class Step:
 class Program:
     """The steps of a graph, in order; real: the nodes whose results are real values of a register."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ProgramStep, ...]
     real: frozenset[str]
 
 
@@ -135,9 +135,9 @@ class _Maker:
         self._graph, self._arithmetic, self._kept, self._given = graph, arithmetic, kept, given
         self._native, self._one_by_one = native, one_by_one
         self._real = frozenset(n.name for n in graph if graph.precision(n).encoding is Encoding.REAL)
-        self._steps: list[Step] = []
+        self._steps: list[ProgramStep] = []
         self._nodes: list[OpNode] = []  # of the chain that is being gathered
-        self._ops: list[Op] = []
+        self._ops: list[ChainOp] = []
 
     def made(self) -> Program:
         """The program."""
@@ -155,20 +155,20 @@ class _Maker:
             finish = None if sums.to == node.name else self._finish(node, sums)
             if finish is not None or sums.to == node.name:
                 self._close()
-                self._steps.append(Step((node,), sums=sums))
+                self._steps.append(ProgramStep((node,), sums=sums))
                 self._nodes, self._ops = ([], []) if finish is None else ([node], [finish])
                 return
         op = self._operation(node) if free else None
         if op is None:
             self._close()
-            self._steps.append(Step((node,)))
+            self._steps.append(ProgramStep((node,)))
             return
         if self._nodes and self._nodes[-1].shape != node.shape:
             self._close()
         self._nodes.append(node)
         self._ops.append(op)
 
-    def _operation(self, node: OpNode) -> Op | None:
+    def _operation(self, node: OpNode) -> ChainOp | None:
         if not isinstance(self._arithmetic, FixedPoint):
             return None
         sources = self._graph.sources(node)
@@ -205,7 +205,7 @@ class _Maker:
         (source,) = self._graph.inputs(node.name)
         return Dot(node, source, node.name if plain else f"{node.name} sums", weight)
 
-    def _finish(self, node: OpNode, sums: Sums) -> Op | None:
+    def _finish(self, node: OpNode, sums: Sums) -> ChainOp | None:
         """Floor(scale * sums + bias), on the grid."""
         one = torch.ones(node.shape[1], dtype=torch.float64)
         bias = node.consts.get("bias")
@@ -218,7 +218,7 @@ class _Maker:
         if factor is None or addend is None:
             return None
         stored = node.name in self._real
-        return Op(node.name, "affine", node.name, sums.to, None, (factor, addend), stored=stored)
+        return ChainOp(node.name, "affine", node.name, sums.to, None, (factor, addend), stored=stored)
 
     def _close(self) -> None:
         """Make a step of the chain that was gathered."""
@@ -233,13 +233,13 @@ class _Maker:
             }
             if wanted:
                 self._steps.append(
-                    Step(tuple(self._nodes), chain=Chain(self._ops, self._nodes[0].shape, wanted))
+                    ProgramStep(tuple(self._nodes), chain=Chain(self._ops, self._nodes[0].shape, wanted))
                 )
             else:  # read by nothing
-                self._steps += [Step((node,)) for node in self._nodes]
+                self._steps += [ProgramStep((node,)) for node in self._nodes]
         self._nodes, self._ops = [], []
 
-    def _with_ends(self) -> Sequence[Step]:
+    def _with_ends(self) -> Sequence[ProgramStep]:
         """The steps, each with the values that are done with after it."""
         last: dict[str, int] = {}
         for number, step in enumerate(self._steps):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abcost.cost.bundled import bundled_targets, cost_models_dir
-from abcost.cost.entry import Detail, Memory, MemoryLevel, Source, UnitPrice
+from abcost.cost.entry import Detail, MemoryLevel, MemoryLevels, Source, UnitPrice
 from abcost.cost.table import CostTable
 from abcost.cost.targets import TARGETS
 
@@ -11,8 +11,8 @@ __all__ = [
     "TARGETS",
     "CostTable",
     "Detail",
-    "Memory",
     "MemoryLevel",
+    "MemoryLevels",
     "Source",
     "UnitPrice",
     "bundled_targets",

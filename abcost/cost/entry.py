@@ -190,7 +190,7 @@ class MemoryLevel:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryLevels:
     """The memories of a target and which of them serve a network."""
 
     levels: Mapping[str, MemoryLevel]

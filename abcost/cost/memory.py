@@ -18,7 +18,7 @@ from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
 from abcost.core.node import Constant, OpNode
 from abcost.cost.bound import Bound, at_bound
-from abcost.cost.entry import Memory, MemoryLevel
+from abcost.cost.entry import MemoryLevel, MemoryLevels
 from abcost.cost.stored import stored_elsewhere
 
 _WINDOWS = DOTS | {OpKind.MAX_POOL, OpKind.AVG_POOL, OpKind.SUM_POOL}
@@ -36,7 +36,7 @@ class Traffic:
     read_bits: int
     activation_bits: int
 
-    def energy_pj(self, memory: Memory, side: Bound = "value") -> float | None:
+    def energy_pj(self, memory: MemoryLevels, side: Bound = "value") -> float | None:
         """Energy of one inference in picojoule; None where bits go through a memory that the table does not know.
 
         energy = read parameter bits x pJ per weight bit + activation_bits x pJ per activation bit
@@ -44,16 +44,16 @@ class Traffic:
         parts = self._parts(memory, side)
         return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
 
-    def known_energy_pj(self, memory: Memory) -> float | None:
+    def known_energy_pj(self, memory: MemoryLevels) -> float | None:
         """The part of it that has a figure; None where no part has."""
         known = [part for part in self._parts(memory, "value") if part is not None]
         return sum(known) if known else None
 
-    def unknown_bits(self, memory: Memory) -> int:
+    def unknown_bits(self, memory: MemoryLevels) -> int:
         """Bits through memories without a figure."""
         return (0 if memory.weights else self.read_bits) + (0 if memory.activations else self.activation_bits)
 
-    def _parts(self, memory: Memory, side: Bound) -> tuple[float | None, float | None]:
+    def _parts(self, memory: MemoryLevels, side: Bound) -> tuple[float | None, float | None]:
         return (
             _energy(self.read_bits, memory.weights, side),
             _energy(self.activation_bits, memory.activations, side),

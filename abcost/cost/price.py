@@ -40,7 +40,7 @@ class PricedCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class BoundedCost:
     """Cost of a node by one reading of the figures. `cost.energy_pj` includes memory where the table has it."""
 
     cost: Cost
@@ -55,9 +55,9 @@ class PricedNode:
     counts: tuple[PricedCount, ...]
     units: tuple[Unit, ...]
     traffic: Traffic
-    value: Reading
-    low: Reading
-    high: Reading
+    value: BoundedCost
+    low: BoundedCost
+    high: BoundedCost
     known: Cost  # by the figures' values, of the parts that have one; None where no part has
     known_memory_energy_pj: float | None  # the part of it that is memory traffic
     cycles: int = 0  # of one inference in its lanes
@@ -72,7 +72,7 @@ class PricedNode:
         """By the figures' values."""
         return self.value.memory_energy_pj
 
-    def reading(self, side: Bound) -> Reading:
+    def reading(self, side: Bound) -> BoundedCost:
         """One of the three."""
         return {"value": self.value, "low": self.low, "high": self.high}[side]
 
@@ -200,9 +200,9 @@ class _Readings:
     """What nodes with the same counts, units and traffic cost; networks repeat them, and so do their stages."""
 
     counts: tuple[PricedCount, ...]
-    value: Reading
-    low: Reading
-    high: Reading
+    value: BoundedCost
+    low: BoundedCost
+    high: BoundedCost
     known: Cost
     moved: float | None  # known energy of memory traffic
 
@@ -210,13 +210,13 @@ class _Readings:
 def _readings(
     counts: tuple[Count, ...], units: tuple[Unit, ...], traffic: Traffic, table: CostTable
 ) -> _Readings:
-    def reading(side: Bound) -> Reading:
+    def reading(side: Bound) -> BoundedCost:
         memory = traffic.energy_pj(table.memory, side) if table.memory is not None else None
         cost = total(_times(unit_cost(unit, table, side), unit.count) for unit in units)
         energies = [*(_energy(count, table, side) for count in counts), *([memory] if table.memory else [])]
         known = [energy for energy in energies if energy is not None]
         energy = sum(known) if len(known) == len(energies) else None
-        return Reading(Cost(energy, *_values(cost)[1:]), memory)
+        return BoundedCost(Cost(energy, *_values(cost)[1:]), memory)
 
     moved = traffic.known_energy_pj(table.memory) if table.memory is not None else None
     return _Readings(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from abcost.cost import document as doc
-from abcost.cost.entry import CONFIDENCES, Clock, Figure, Memory, MemoryLevel, Source
+from abcost.cost.entry import CONFIDENCES, Clock, Figure, MemoryLevel, MemoryLevels, Source
 from abcost.cost.formula import shown
 from abcost.cost.timing import Timing
 from abcost.errors import CostError
@@ -58,7 +58,7 @@ def read_sources(table: Mapping[str, Any]) -> dict[str, Source]:
     return sources
 
 
-def read_memory(table: Mapping[str, Any]) -> Memory | None:
+def read_memory(table: Mapping[str, Any]) -> MemoryLevels | None:
     """The `[memory]` section, or None if the table has none. Raises CostError."""
     memory = doc.section(table, "memory")
     if not memory:
@@ -74,7 +74,7 @@ def read_memory(table: Mapping[str, Any]) -> Memory | None:
                 if level.name in levels:
                     raise CostError(f"{level.name!r} is given twice; keep one")
                 levels[level.name] = level
-        return Memory(
+        return MemoryLevels(
             levels=levels,
             weights=levels.get(doc.choice(memory, "weights", (*levels, UNKNOWN))),
             activations=levels.get(doc.choice(memory, "activations", (*levels, UNKNOWN))),
@@ -130,7 +130,7 @@ def _energy(entry: Mapping[str, Any], key: str) -> float | None:
 
 def check_citations(
     figures: tuple[Figure, ...],
-    memory: Memory | None,
+    memory: MemoryLevels | None,
     timing: Timing | None,
     sources: Mapping[str, Source],
     clock: Clock | None = None,

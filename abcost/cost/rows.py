@@ -11,7 +11,7 @@ from abcost.cost.table import CostTable
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FigureRow:
     """One figure of one unit. A composed one has the sources and the least confidence of its parts."""
 
     unit: str
@@ -51,7 +51,7 @@ class Row:
         }
 
 
-def table_rows(table: CostTable) -> tuple[Row, ...]:
+def table_rows(table: CostTable) -> tuple[FigureRow, ...]:
     """All figures of the units in the order of the table's report, then the memory levels."""
     figures = [_of_figure(table, figure) for found in table.figures.values() for figure in found]
     levels = table.memory.levels.values() if table.memory else ()
@@ -66,11 +66,11 @@ def law_text(law: str, parts: Iterable[str]) -> str:
     return total if law == "1" else f"{law} * ({total})"
 
 
-def _of_figure(table: CostTable, figure: Figure) -> Row:
+def _of_figure(table: CostTable, figure: Figure) -> FigureRow:
     ground = tuple(_ground(table, figure))
     confidences = [part.confidence for part in ground]
     sources = dict.fromkeys(name for part in ground for name in part.sources)
-    return Row(
+    return FigureRow(
         unit=figure.op,
         field=figure.field,
         law=law_text(figure.law.text, figure.parts),
@@ -93,8 +93,8 @@ def _ground(table: CostTable, figure: Figure) -> Iterable[Figure]:
             yield from _ground(table, found)
 
 
-def _of_level(table: CostTable, level: MemoryLevel) -> Row:
-    return Row(
+def _of_level(table: CostTable, level: MemoryLevel) -> FigureRow:
+    return FigureRow(
         unit=level.name,
         field="energy_pj",
         law=f"{level.energy_pj:g}",

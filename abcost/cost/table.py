@@ -22,7 +22,7 @@ from abcost.core.unit_size import SIZES
 from abcost.cost import document as doc
 from abcost.cost import reader
 from abcost.cost.bundled import cost_models_dir
-from abcost.cost.entry import PRICED, Clock, Detail, Figure, Memory, Source, UnitPrice, units, weakest
+from abcost.cost.entry import PRICED, Clock, Detail, Figure, MemoryLevels, Source, UnitPrice, units, weakest
 from abcost.cost.figures import read_figures
 from abcost.cost.law import Points
 from abcost.cost.targets import TARGETS
@@ -51,7 +51,7 @@ class CostTable:
     digest: str  # of the file's bytes: the version of the table
     figures: Mapping[tuple[str, str], tuple[Figure, ...]]  # (unit, field) -> figures with separate ranges
     sources: Mapping[str, Source]
-    memory: Memory | None  # None: the target has no table for memory energy
+    memory: MemoryLevels | None  # None: the target has no table for memory energy
     clock: Clock | None  # None: no figure of a register that is clocked and does not turn
     mapping: str = "area"  # what the LUTs of the table are mapped for, one of MAPPINGS
     timing: Timing | None = None  # None: no delay of the target's units is known

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from abcost.accelerator.design.buffers import Buffer, Reading
-from abcost.accelerator.design.network import Window
+from abcost.accelerator.design.buffers import Buffer, WindowRead
+from abcost.accelerator.design.network import StageWindow
 from abcost.accelerator.design.schedule import by_position, freed_rows
 from abcost.emit.verilog import span
 from abcost.rtl.unit import Port, Unit, Values, flag
@@ -27,7 +27,7 @@ class Shape:
     passes, folds: each position is read so many times for a fold, and so many folds.
     """
 
-    window: Window
+    window: StageWindow
     buffer: Buffer
     passes: int
     folds: int
@@ -35,7 +35,7 @@ class Shape:
     inside: bool
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> WindowRead:
         """What a step reads."""
         reading = self.buffer.reading
         assert reading is not None  # noqa: S101 - the buffer of a window has one

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """Text, and what the column sorts by: a number, None where it is unknown or where the text itself does.
 
     command: a shell command that a button beside the text copies.
@@ -28,29 +28,29 @@ class Table:
     identifier: str
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     text_columns: int = 1
     note: str = ""
 
     kind = "table"
 
 
-def text(value: object) -> Cell:
+def text(value: object) -> TableCell:
     """A cell that sorts by its text."""
-    return Cell(str(value))
+    return TableCell(str(value))
 
 
-def number(value: float | None, shown: str | None = None) -> Cell:
+def number(value: float | None, shown: str | None = None) -> TableCell:
     """A cell that sorts by its number; "unknown" for None.
 
     >>> number(1234.5).text, number(None).text, number(0.5, "50 %").text
     ('1,234.5', 'unknown', '50 %')
     """
     if value is None:
-        return Cell("unknown" if shown is None else shown)
-    return Cell(f"{value:,.12g}" if shown is None else shown, float(value))
+        return TableCell("unknown" if shown is None else shown)
+    return TableCell(f"{value:,.12g}" if shown is None else shown, float(value))
 
 
-def rows(content: Sequence[Sequence[Cell]]) -> tuple[tuple[Cell, ...], ...]:
+def rows(content: Sequence[Sequence[TableCell]]) -> tuple[tuple[TableCell, ...], ...]:
     """As a table wants them."""
     return tuple(tuple(row) for row in content)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from abcost.models.factory import catalogue as catalogue
     from abcost.models.factory import check_images as check_images
     from abcost.models.network import NetworkSpec as NetworkSpec
-    from abcost.models.origin import Origin as Origin
+    from abcost.models.origin import TrainedAs as TrainedAs
     from abcost.models.presets import PRESETS as PRESETS
     from abcost.models.presets import Preset as Preset
     from abcost.models.presets import preset as preset

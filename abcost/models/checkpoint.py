@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from abcost.core.reading import check_regular
 from abcost.errors import CheckpointError
 from abcost.models.factory import fitting
-from abcost.models.origin import Origin, origin_of
+from abcost.models.origin import TrainedAs, origin_of
 
 MOST_BYTES = 2**36  # of a file: 64 GiB, and ReActNet-A with its optimizer has 0.4
 SCHEMA = 1  # of abcost's own checkpoints
@@ -28,7 +28,7 @@ class Checkpoint:
 
     path: str
     tensors: Mapping[str, Tensor]  # as they are named in the file
-    origin: Origin
+    origin: TrainedAs
 
 
 def load_checkpoint(model: nn.Module, path: str | PathLike[str]) -> None:

@@ -10,20 +10,20 @@ from abcost.models.network import PROPERTIES, NetworkSpec, held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin(NetworkSpec):
+class TrainedAs(NetworkSpec):
     """How the network was built when it was trained; None, or "" for its name, where the checkpoint does not say."""
 
     model: str = field(default="", kw_only=False)
     input_shape: tuple[int, ...] | None = None  # (3, H, W)
 
 
-def origin_of(content: object, shown: str) -> Origin:
+def origin_of(content: object, shown: str) -> TrainedAs:
     """What `content`, read from the checkpoint `shown`, says; nothing unless `abcost train` wrote it (schema 1).
 
     Raises CheckpointError for values that no abcost of this schema writes.
     """
     if not isinstance(content, Mapping) or "schema" not in content:
-        return Origin()
+        return TrainedAs()
     config = content.get("config")
     if config is not None and not isinstance(config, Mapping):
         raise _strange("config", config, shown)
@@ -42,7 +42,7 @@ def origin_of(content: object, shown: str) -> Origin:
     if shape is not None and not _is_shape(shape):
         raise _strange("input_shape", shape, shown)
     try:
-        return Origin(model or "", input_shape=None if shape is None else tuple(shape), **found)
+        return TrainedAs(model or "", input_shape=None if shape is None else tuple(shape), **found)
     except UsageError as error:  # each is right, together they are not
         raise _strange("config", config, shown) from error
 

@@ -33,7 +33,7 @@ def draw(item: RenderableType, view: View) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-class Grid(Table):
+class DrawnTable(Table):
     """A table that breaks no name and no number: text wraps at spaces, then spare columns are left out, and it says so.
 
     spare: columns that may be left out, in groups, the first group first, each called by its first column. What is too
@@ -101,9 +101,11 @@ def _lines(column: Column) -> list[str]:
     return [line for text in (column.header, *column.cells) for line in str(text).splitlines()]
 
 
-def grid(title: str, *columns: str, text_columns: int = 1, spare: Sequence[Sequence[int]] = ()) -> Grid:
-    """A table whose first columns are text and the rest numbers; spare: see `Grid`."""
-    table = Grid(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def grid(title: str, *columns: str, text_columns: int = 1, spare: Sequence[Sequence[int]] = ()) -> DrawnTable:
+    """A table whose first columns are text and the rest numbers; spare: see `DrawnTable`."""
+    table = DrawnTable(
+        title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     table.spare = spare
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < text_columns else "right", overflow="fold")

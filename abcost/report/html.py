@@ -10,7 +10,7 @@ from abcost.accelerator.silicon.die import Die
 from abcost.core.primitives import OpClass, Origin
 from abcost.cost.bound import Bound
 from abcost.html.page import Note, Section, render_page
-from abcost.html.table import Cell, Table, number, rows, text
+from abcost.html.table import Table, TableCell, number, rows, text
 from abcost.report import adders, charts, quantity
 from abcost.report.accelerator import fmax_text
 from abcost.report.conventions import CONVENTIONS
@@ -42,7 +42,9 @@ def render(reports: Sequence[Report], _view: View) -> str:
     return render_page(f"{first.model}{variant} on {targets}", list(dict.fromkeys(facts)), sections) + "\n"
 
 
-def _by_stage(name: str, values: Sequence[float | None], shown: Callable[[float], str]) -> tuple[Cell, ...]:
+def _by_stage(
+    name: str, values: Sequence[float | None], shown: Callable[[float], str]
+) -> tuple[TableCell, ...]:
     """A row: a name, a number per stage, the change."""
     cells = [number(v, None if v is None else shown(v)) for v in values]
     return (text(name), *cells, text(quantity.change(values[0], values[-1])))
@@ -202,7 +204,7 @@ def _accelerator(report: Report) -> Section:
     accelerator = [s.organisation for s in stages if s.organisation]
     last = accelerator[-1]
     latency = [o.latency / o.clock_mhz / 1e3 for o in accelerator]
-    found: list[tuple[Cell, ...]] = [
+    found: list[tuple[TableCell, ...]] = [
         (text("frames/s"), *(number(o.fps, f"{o.fps:,.1f}") for o in accelerator)),
         (text("cycles/frame"), *(number(o.interval) for o in accelerator)),
         (text("latency, ms"), *(number(ms, f"{ms:.3g}") for ms in latency)),
@@ -255,13 +257,13 @@ def _accelerator(report: Report) -> Section:
     return Section(f"accelerator-on-{identifier}", f"Accelerator on {part}", parts)
 
 
-def _amount(layer: Layer, resource: str) -> Cell:
+def _amount(layer: Layer, resource: str) -> TableCell:
     """Of a layer's engine; nothing where it shares that of others."""
     used = layer.resources[resource]
     return text("") if layer.shares else number(used, quantity.amount(used))
 
 
-def _share(used: float | None, share: float | None) -> Cell:
+def _share(used: float | None, share: float | None) -> TableCell:
     shown = quantity.amount(used) + ("" if share is None else f" ({share:.0%})")
     return number(used, shown)
 

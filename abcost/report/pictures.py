@@ -7,7 +7,7 @@ from typing import Protocol
 
 from abcost.core.graph import OpGraph
 from abcost.html.page import Picture, Section, render_page
-from abcost.html.table import Cell, Table, number, text
+from abcost.html.table import Table, TableCell, number, text
 from abcost.registry import Registry
 from abcost.report.picture import CLASSES, Panel, legend, panels, whole
 
@@ -83,7 +83,7 @@ def to_html(drawn: Drawn) -> str:
     return render_page(drawn.title, facts, [Section("overview", "Overview", (overview, colours)), *pictures])
 
 
-def _multiplications(panel: Panel | None) -> Cell:
+def _multiplications(panel: Panel | None) -> TableCell:
     """Of a block that a stage may not have any more."""
     return text("") if panel is None else number(panel.multiplications)
 

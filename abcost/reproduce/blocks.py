@@ -23,7 +23,7 @@ FPS, CLOCK_MHZ = 1000.0, 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class SiliconBlock:
     """One stage on one table. None where a figure is unknown; energies in microjoule a frame, power in milliwatt."""
 
     target: str
@@ -40,7 +40,7 @@ class Block:
     tops_per_w: float | None
 
 
-def blocks() -> tuple[Block, ...]:
+def blocks() -> tuple[SiliconBlock, ...]:
     """Every stage on every table that has register files, without which no block is whole."""
     tables = [table for table in map(CostTable.load, TARGETS.names()) if _whole(table)]
     reports = analyze_subject(
@@ -63,11 +63,11 @@ def _whole(table: CostTable) -> bool:
     return table.technology == "asic" and table.has("register_file")
 
 
-def _block(table: CostTable, stage: str, found: Accelerator) -> Block:
+def _block(table: CostTable, stage: str, found: Accelerator) -> SiliconBlock:
     area, energy = found.resources["area_um2"], found.energy
     power = {} if found.power is None else found.power.to_dict()
     known = energy if energy is not None and not energy.missing else None
-    return Block(
+    return SiliconBlock(
         target=table.target,
         node=table.node,
         stage=stage,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from abcost.reproduce.reproduction import Reproduction
-from abcost.reproduce.tables import Grid, grids
+from abcost.reproduce.tables import PrintedGrid, grids
 
 INTRODUCTION = """\
 # The A&B BNN paper's tables next to ours
@@ -21,7 +21,7 @@ def render_markdown(reproduction: Reproduction) -> str:
     return "\n".join([INTRODUCTION, *(_section(grid) for grid in grids(reproduction))])
 
 
-def _section(grid: Grid) -> str:
+def _section(grid: PrintedGrid) -> str:
     rules = [":--" if index < grid.text_columns else "--:" for index in range(len(grid.columns))]
     table = [_line(cells) for cells in (grid.columns, rules, *grid.rows)]
     notes = ["", *(f"- {note}" for note in grid.notes)] if grid.notes else []

@@ -9,12 +9,12 @@ from typing import Any
 
 from abcost.core.primitives import Origin
 from abcost.reproduce.accelerators import BITS, Operation, PublishedAccelerator, accelerators, operations
-from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, Block, blocks
+from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, SiliconBlock, blocks
 from abcost.reproduce.distribution import Share, distribution
 from abcost.reproduce.multiplications import ROWS, Multiplications, multiplications
 from abcost.reproduce.parameters import Parameters, parameters
 from abcost.reproduce.printed import Verdict
-from abcost.reproduce.units import FIELDS, MEASURED, TARGET, Saving, Unit, one_layer, units
+from abcost.reproduce.units import FIELDS, MEASURED, TARGET, PublishedUnit, Saving, one_layer, units
 from abcost.rtl.readings import WIDTH
 
 
@@ -24,12 +24,12 @@ class Reproduction:
 
     multiplications: tuple[Multiplications, ...]
     distribution: tuple[Share, ...]
-    units: tuple[Unit, ...]
+    units: tuple[PublishedUnit, ...]
     one_layer: tuple[Saving, ...]
     parameters: tuple[Parameters, ...]
     accelerators: tuple[PublishedAccelerator, ...]
     operations: tuple[Operation, ...]
-    blocks: tuple[Block, ...]
+    blocks: tuple[SiliconBlock, ...]
 
     def failures(self) -> list[str]:
         """The rows whose published figure does not come out, one line each."""
@@ -166,7 +166,7 @@ def _share(share: Share) -> dict[str, Any]:
     }
 
 
-def _unit(unit: Unit) -> dict[str, Any]:
+def _unit(unit: PublishedUnit) -> dict[str, Any]:
     return {
         "name": unit.name,
         "unit": unit.unit,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from abcost.core.primitives import PUBLISHED_ORIGINS, Origin
 from abcost.reproduce.accelerators import BITS, Operation, PublishedAccelerator
-from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, Block
+from abcost.reproduce.blocks import CLOCK_MHZ, FPS, NETWORK, SiliconBlock
 from abcost.reproduce.distribution import PUBLISHED, Share
 from abcost.reproduce.multiplications import Multiplications
 from abcost.reproduce.parameters import Parameters
 from abcost.reproduce.printed import Verdict
 from abcost.reproduce.reproduction import Reproduction
-from abcost.reproduce.units import MEASURED, TARGET, Saving, Unit
+from abcost.reproduce.units import MEASURED, TARGET, PublishedUnit, Saving
 from abcost.rtl.readings import WIDTH
 
 _HEADS = {
@@ -41,7 +41,7 @@ _RESOURCES = {"luts": "LUT", "slices": "slice", "dsps": "DSP"}
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class PrintedGrid:
     """One table: the first `text_columns` columns are text, the others numbers; notes stand below."""
 
     title: str
@@ -51,7 +51,7 @@ class Grid:
     notes: tuple[str, ...] = ()
 
 
-def grids(reproduction: Reproduction) -> list[Grid]:
+def grids(reproduction: Reproduction) -> list[PrintedGrid]:
     """All tables in the order they are printed."""
     rows = reproduction.multiplications
     return [
@@ -69,7 +69,7 @@ def grids(reproduction: Reproduction) -> list[Grid]:
     ]
 
 
-def _counts(rows: Sequence[Multiplications]) -> Grid:
+def _counts(rows: Sequence[Multiplications]) -> PrintedGrid:
     notes = [
         "project: beta, alpha, RPReLU, windowed pooling, batch norm and real shortcut convolutions of the strict "
         "trace. row: the same after the row's own corrections, which are counted in our trace too. Baselines are "
@@ -80,7 +80,7 @@ def _counts(rows: Sequence[Multiplications]) -> Grid:
         for row in rows
         if row.paper.convention
     ]
-    return Grid(
+    return PrintedGrid(
         "Multiplications, ImageNet 224x224",
         ("network", "variant", "verdict", "published", "project", "row"),
         tuple(
@@ -99,9 +99,9 @@ def _counts(rows: Sequence[Multiplications]) -> Grid:
     )
 
 
-def _counted(rows: Sequence[Multiplications]) -> Grid:
+def _counted(rows: Sequence[Multiplications]) -> PrintedGrid:
     """The origins that the paper counts; their sum is the column `project` above."""
-    return Grid(
+    return PrintedGrid(
         "Strict trace: what the paper counts",
         ("network", *(_HEADS[origin] for origin in PUBLISHED_ORIGINS)),
         tuple(
@@ -111,14 +111,14 @@ def _counted(rows: Sequence[Multiplications]) -> Grid:
     )
 
 
-def _left_out(rows: Sequence[Multiplications]) -> Grid:
+def _left_out(rows: Sequence[Multiplications]) -> PrintedGrid:
     origins = [
         origin
         for origin in _HEADS
         if origin not in PUBLISHED_ORIGINS
         and (origin not in _OF_OTHER_NETWORKS or any(row.strict[origin] for row in rows))
     ]
-    return Grid(
+    return PrintedGrid(
         "Strict trace: what the paper leaves out",
         ("network", *(_HEADS[origin] for origin in origins), "all"),
         tuple(
@@ -136,7 +136,7 @@ def _left_out(rows: Sequence[Multiplications]) -> Grid:
     )
 
 
-def _distribution(network: str, shares: Sequence[Share]) -> Grid:
+def _distribution(network: str, shares: Sequence[Share]) -> PrintedGrid:
     chosen = [share for share in shares if share.network == network]
     notes = [
         "row: the row's own convention above. strict: our trace, % of these four. % of all: with stem, "
@@ -148,7 +148,7 @@ def _distribution(network: str, shares: Sequence[Share]) -> Grid:
         for share in chosen
         if share.verdict is Verdict.CONVENTION
     ]
-    return Grid(
+    return PrintedGrid(
         f"Multiplications by origin, {network}",
         ("origin", "verdict", "published", "%", "row", "%", "strict", "%", "% of all"),
         tuple(
@@ -170,8 +170,8 @@ def _distribution(network: str, shares: Sequence[Share]) -> Grid:
     )
 
 
-def _units(units: Sequence[Unit]) -> Grid:
-    return Grid(
+def _units(units: Sequence[PublishedUnit]) -> PrintedGrid:
+    return PrintedGrid(
         f"FPGA units, {WIDTH} bits",
         ("unit", "verdict", "LUT published", "measured", "DSP published", "measured", "slice published"),
         tuple(
@@ -198,8 +198,8 @@ def _spread(values: Sequence[int]) -> str:
     return f"{min(values)}" if min(values) == max(values) else f"{min(values)}-{max(values)}"
 
 
-def _readings(units: Sequence[Unit]) -> Grid:
-    return Grid(
+def _readings(units: Sequence[PublishedUnit]) -> PrintedGrid:
+    return PrintedGrid(
         "What the published units can be",
         ("unit", "read as", "taken for meant", "LUT", "DSP", "fitted parameters"),
         tuple(
@@ -223,8 +223,8 @@ def _readings(units: Sequence[Unit]) -> Grid:
     )
 
 
-def _one_layer(savings: Sequence[Saving]) -> Grid:
-    return Grid(
+def _one_layer(savings: Sequence[Saving]) -> PrintedGrid:
+    return PrintedGrid(
         "One convolution layer without pooling",
         ("resource", "verdict", "published", "before", "after", "saved, %"),
         tuple(
@@ -246,8 +246,8 @@ def _one_layer(savings: Sequence[Saving]) -> Grid:
     )
 
 
-def _parameters(rows: Sequence[Parameters]) -> Grid:
-    return Grid(
+def _parameters(rows: Sequence[Parameters]) -> PrintedGrid:
+    return PrintedGrid(
         "Trainable parameters",
         ("network", "preset", "verdict", "published", "ours"),
         tuple((row.network, row.preset, row.verdict.value, row.published, f"{row.ours:,}") for row in rows),
@@ -255,8 +255,8 @@ def _parameters(rows: Sequence[Parameters]) -> Grid:
     )
 
 
-def _accelerators(rows: Sequence[PublishedAccelerator]) -> Grid:
-    return Grid(
+def _accelerators(rows: Sequence[PublishedAccelerator]) -> PrintedGrid:
+    return PrintedGrid(
         "Binary accelerators in print",
         ("accelerator", "includes", "stage", "node, nm", "V", "fJ per operation"),
         tuple(
@@ -278,8 +278,8 @@ def _accelerators(rows: Sequence[PublishedAccelerator]) -> Grid:
     )
 
 
-def _operations(rows: Sequence[Operation]) -> Grid:
-    return Grid(
+def _operations(rows: Sequence[Operation]) -> PrintedGrid:
+    return PrintedGrid(
         f"The same by our tables: cells of an XNOR-popcount of {BITS} bits alone",
         ("table", "node", "confidence", "low", "fJ per operation", "high"),
         tuple(
@@ -295,11 +295,11 @@ def _operations(rows: Sequence[Operation]) -> Grid:
     )
 
 
-def _blocks(rows: Sequence[Block]) -> Grid:
+def _blocks(rows: Sequence[SiliconBlock]) -> PrintedGrid:
     def text(value: float | None) -> str:
         return "unknown" if value is None else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
-    return Grid(
+    return PrintedGrid(
         f"{NETWORK.model}, {NETWORK.preset}, as a block of silicon: {FPS:,.0f} frames/s at {CLOCK_MHZ:g} MHz",
         (
             "table",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from abcost.classify.tally import Row, Tally, tally
+from abcost.classify.tally import OperationCount, Tally, tally
 from abcost.core.primitives import Origin, Primitive
 from abcost.models.subject import Request, resolve
 from abcost.pipeline import stage_graphs
@@ -24,7 +24,7 @@ class Trace:
     stage: str  # "traced" | "add_and_bit"
     tally: Tally
 
-    def of(self, origin: Origin) -> Iterator[Row]:
+    def of(self, origin: Origin) -> Iterator[OperationCount]:
         """Rows of the multiplications with that origin."""
         return (row for row in self.tally.rows if row.origin is origin)
 
@@ -82,9 +82,9 @@ def activation_scale_map(trace: Trace) -> int:
     return sum(prod(row.node.shape[2:]) for row in _binary_convolutions(trace))
 
 
-def _binary_convolutions(trace: Trace) -> Iterator[Row]:
+def _binary_convolutions(trace: Trace) -> Iterator[OperationCount]:
     return (row for row in trace.tally.rows if row.count.primitive is Primitive.XNOR)
 
 
-def _on_shortcut(row: Row) -> bool:
+def _on_shortcut(row: OperationCount) -> bool:
     return "downsample" in row.node.layer.split(".")

@@ -42,7 +42,7 @@ class Synthesized:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class PublishedUnit:
     """One unit: published figures, those of the cited table (both in the order of FIELDS), and measured readings."""
 
     name: str
@@ -88,7 +88,7 @@ class Saving:
         return Verdict.EXACT if (self.before, self.after, self.saved) == self.published else Verdict.DIFFERS
 
 
-def units() -> tuple[Unit, ...]:
+def units() -> tuple[PublishedUnit, ...]:
     """The published units as the bundled table has them, and as they were measured."""
     table = CostTable.load(TARGET)
     synthesized = _synthesized()
@@ -97,7 +97,7 @@ def units() -> tuple[Unit, ...]:
         details = table.price(unit, width=WIDTH).details
         cited = tuple(details[field].value for field in FIELDS)
         readings = tuple(s for s in synthesized if s.reading.row == name)
-        found.append(Unit(name, unit, published, cited, readings))
+        found.append(PublishedUnit(name, unit, published, cited, readings))
     return tuple(found)
 
 
@@ -113,7 +113,7 @@ def _synthesized() -> tuple[Synthesized, ...]:
     return tuple(Synthesized(reading, int(row["luts"]), int(row["dsps"])) for reading, row in rows)
 
 
-def one_layer(priced: tuple[Unit, ...]) -> tuple[Saving, ...]:
+def one_layer(priced: tuple[PublishedUnit, ...]) -> tuple[Saving, ...]:
     """One layer: alpha multiplier + beta multiplier + PReLU -> alpha shift + quantized PReLU."""
     figures = {unit.unit: dict(zip(FIELDS, unit.table, strict=True)) for unit in priced}
     return tuple(

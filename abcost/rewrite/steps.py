@@ -42,7 +42,7 @@ _MOST_BITS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RewriteStep:
     """`level`: where it is, broadcast to the input. `gain`: +1 where it is up, -1 where it is down; None: all up."""
 
     level: Constant
@@ -89,7 +89,7 @@ def find_steps(
     nodes: tuple[OpNode, ...],
     reached: Sequence[Callable[[Tensor], Tensor]],
     fraction_bits: int,
-) -> list[Step] | None:
+) -> list[RewriteStep] | None:
     """Where the chain `nodes` comes to be `reached`, a condition on its value, one step for each condition.
 
     Each condition must hold from some value of the chain on upwards. None if the arithmetic cannot hold the chain, or
@@ -111,7 +111,7 @@ def find_steps(
                 return None
             falls = bool((at_bits.gain < 0).any())
             gain = Constant(at_bits.gain.to(torch.int8), binary=True) if falls else None
-            steps.append(Step(Constant(at_reals.level, fixed=at_bits.level), gain))
+            steps.append(RewriteStep(Constant(at_reals.level, fixed=at_bits.level), gain))
     except GraphError:
         return None
     return steps

@@ -16,7 +16,7 @@ TIMEOUT = 600  # seconds for one simulation, compilation included
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SimulationOutcome:
     """What the test bench printed. `passed` only if it printed PASS and nothing else went wrong."""
 
     passed: bool
@@ -33,7 +33,7 @@ def simulator() -> str:
     )
 
 
-def simulate(bench: Bench, folder: Path, *, tool: str | None = None) -> Outcome:
+def simulate(bench: Bench, folder: Path, *, tool: str | None = None) -> SimulationOutcome:
     """Write the test bench into `folder`, compile and run it there.
 
     Raises ToolError if no simulator is there, it does not compile, crashes, or prints no verdict.
@@ -45,7 +45,7 @@ def simulate(bench: Bench, folder: Path, *, tool: str | None = None) -> Outcome:
     verdict = re.search(r"^(PASS|FAIL) ", log, re.MULTILINE)
     if verdict is None:
         raise ToolError(f"the simulation of {bench.top} printed no verdict: {_last(log)}")
-    return Outcome(verdict[1] == "PASS", log)
+    return SimulationOutcome(verdict[1] == "PASS", log)
 
 
 def _icarus(bench: Bench, folder: Path) -> str:

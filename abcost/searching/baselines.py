@@ -16,7 +16,7 @@ from abcost.core.kinds import OpKind
 from abcost.core.node import Constant
 from abcost.models.checkpoint import read_checkpoint
 from abcost.models.network import of_zoo
-from abcost.searching.evaluator import Design, Evaluation, Evaluator, Training, retraining
+from abcost.searching.evaluator import Design, Evaluation, Evaluator, Retraining, retraining
 from abcost.searching.pricing import quantities
 from abcost.searching.problem import Problem, network_graph
 from abcost.searching.space import Candidate
@@ -46,15 +46,15 @@ def design_of_baseline(name: str, problem: Problem, like: Candidate) -> Design:
 
 def baseline(
     name: str, seed: int, problem: Problem, evaluator: Evaluator, place: str, like: Candidate
-) -> Training:
+) -> Retraining:
     """The training of a baseline, kept in `place`."""
     design = design_of_baseline(name, problem, like)
     config = retraining(problem, design, epochs=problem.settings.epochs[-1], seed=seed)
     if name != REAL:
-        return Training(config, place, design.size, forms=(design.form,))
+        return Retraining(config, place, design.size, forms=(design.form,))
     config = replace(config, variant="bn-free")
     start = evaluator.converted(config, design.size, _with_real_slopes)
-    return Training(config, place, design.size, start, (design.form,))
+    return Retraining(config, place, design.size, start, (design.form,))
 
 
 def cost_of(

@@ -14,14 +14,14 @@ from abcost.models.subject import Subject
 from abcost.rewrite import RewriteOptions
 from abcost.training.losses import label_loss
 from abcost.training.lowered import Lowered
-from abcost.training.tally import Tally
+from abcost.training.tally import LossTally
 
 _MOST = 64  # images of a batch
 _PIXELS = 2**16  # of a batch: what goes through a network at once stays in the processor's caches
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class RegisterForm:
     """How a trained network is made.
 
     scale: rounding of weight scales, in `SCALES`. width, fraction: bits of the registers, which wrap, and those of them
@@ -50,7 +50,7 @@ class BitTrue:
         (spec,) = subject.inputs
         self._batch = max(1, min(_MOST, _PIXELS // (spec.shape[-1] * spec.shape[-2])))
 
-    def tally(self, split: Split, form: Form) -> Tally:
+    def tally(self, split: Split, form: RegisterForm) -> LossTally:
         """Loss and accuracy on a split, exactly those of `abcost evaluate --as fixed-point`.
 
         Raises UsageError for a width that no register has.
@@ -68,7 +68,7 @@ class BitTrue:
             )
         lowered = self._lowered[known].in_arithmetic(arithmetic)
         batch = self._batch
-        found = Tally(self._classes, torch.device("cpu"))
+        found = LossTally(self._classes, torch.device("cpu"))
         for pixels, labels in split.batches(torch.arange(len(split)), batch, epoch=0, augment=False):
             logits = lowered(_filled(pixels, batch))[: len(pixels)]
             found.add(logits, labels, label_loss(logits, labels))

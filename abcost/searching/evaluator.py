@@ -19,7 +19,7 @@ from abcost.data import Split
 from abcost.errors import TrainError
 from abcost.models.checkpoint import Checkpoint, read_checkpoint, restore
 from abcost.models.subject import Subject
-from abcost.searching.bit_true import BitTrue, Form
+from abcost.searching.bit_true import BitTrue, RegisterForm
 from abcost.searching.objectives import LOSS
 from abcost.searching.problem import Problem
 from abcost.searching.space import Candidate, Space, slug
@@ -37,7 +37,7 @@ from abcost.training.run import metrics
 from abcost.training.runtime import start as start_runtime
 from abcost.training.side_by_side import Outcome, Run, alike, obstacle, train_alone, train_side_by_side
 from abcost.training.slopes import plain_state, restrict_slopes
-from abcost.training.tally import Tally, wilson
+from abcost.training.tally import LossTally, wilson
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -62,9 +62,9 @@ class Design:
     fps: float | None = None
 
     @property
-    def form(self) -> Form:
+    def form(self) -> RegisterForm:
         """How the trained network is made."""
-        return Form(self.scale, self.width, self.fraction)
+        return RegisterForm(self.scale, self.width, self.fraction)
 
 
 def design_of(candidate: Candidate, space: Space) -> Design:
@@ -96,14 +96,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class Retraining:
     """A retraining: kept as `name`, from a checkpoint (None: the start of its size), measured in every form."""
 
     config: Config
     name: str
     size: str = ""
     start: Path | None = None
-    forms: tuple[Form, ...] = (Form(),)
+    forms: tuple[RegisterForm, ...] = (RegisterForm(),)
 
 
 class Evaluator:
@@ -143,7 +143,9 @@ class Evaluator:
         """`untrained_forms` of one design in its own form."""
         return self.untrained_forms(design, name, [design.form])[0]
 
-    def untrained_forms(self, design: Design, name: str, forms: Sequence[Form]) -> tuple[Evaluation, ...]:
+    def untrained_forms(
+        self, design: Design, name: str, forms: Sequence[RegisterForm]
+    ) -> tuple[Evaluation, ...]:
         """The start with its slopes moved to the nearest allowed, on whole splits; its checkpoint is kept as `name`."""
         data, config, place = self._problem.data, self._config(design), self._place(name)
         model = self._restricted(config, design.size)
@@ -151,7 +153,7 @@ class Evaluator:
         write_tensors(place / BEST, checkpoint(config, described(config, data), state, TrainingProgress()))
         return self._measured(model, config, forms, place / BEST, 0.0)
 
-    def trained(self, jobs: Sequence[Training]) -> list[tuple[Evaluation, ...] | TrainError]:
+    def trained(self, jobs: Sequence[Retraining]) -> list[tuple[Evaluation, ...] | TrainError]:
         """Retrained, those that are alike side by side if the study says so; goes on where one was broken off.
 
         Each is measured in its forms, bit by bit in those that have registers; without registers but with weight scales
@@ -159,7 +161,7 @@ class Evaluator:
         KeyboardInterrupt, after saving, if asked to stop.
         """
         found: dict[str, dict[str, Any] | TrainError] = {}
-        waiting: list[tuple[Training, Run]] = []
+        waiting: list[tuple[Retraining, Run]] = []
         for job in jobs:
             place = self._place(job.name)
             if (place / METRICS).exists():
@@ -173,7 +175,7 @@ class Evaluator:
             found |= {job.name: outcome for (job, _), outcome in zip(together, outcomes, strict=True)}
         return [self._judged(job, found[job.name]) for job in jobs]
 
-    def _run(self, job: Training, place: Path) -> Run:
+    def _run(self, job: Retraining, place: Path) -> Run:
         data = self._problem.data_with(job.config.seed)
         context = RunContext(self._fabric, data, place, SilentListener(), self._stop)
         return Run(job.config, context, job.start or self._problem.start_of(job.size))
@@ -193,17 +195,17 @@ class Evaluator:
         return found
 
     def _judged(
-        self, job: Training, found: dict[str, Any] | TrainError
+        self, job: Retraining, found: dict[str, Any] | TrainError
     ) -> tuple[Evaluation, ...] | TrainError:
         if isinstance(found, TrainError):
             return found
         best = self._place(job.name) / BEST
-        if job.forms == (Form(),):
+        if job.forms == (RegisterForm(),):
             return (_judged(found, best),)
         return self.measured(job.config, best, job.forms, found["seconds"])
 
     def measured(
-        self, config: Config, checkpoint: Path, forms: Sequence[Form], seconds: float = 0.0
+        self, config: Config, checkpoint: Path, forms: Sequence[RegisterForm], seconds: float = 0.0
     ) -> tuple[Evaluation, ...]:
         """A trained checkpoint on the whole splits, in every form."""
         model = network(config, self._problem.data)
@@ -247,7 +249,12 @@ class Evaluator:
         return place
 
     def _measured(
-        self, model: nn.Module, config: Config, forms: Sequence[Form], checkpoint: Path, seconds: float
+        self,
+        model: nn.Module,
+        config: Config,
+        forms: Sequence[RegisterForm],
+        checkpoint: Path,
+        seconds: float,
     ) -> tuple[Evaluation, ...]:
         """On the whole splits, in every form."""
         data, evaluate_in, exponents = (
@@ -255,7 +262,7 @@ class Evaluator:
             self._evaluator(model, config),
             exponents_by_layer(model),
         )
-        found: dict[Form, Evaluation] = {}
+        found: dict[RegisterForm, Evaluation] = {}
         for form in dict.fromkeys(forms):
             chosen, tested = (evaluate_in(split, form) for split in (data.validation, data.test))
             found[form] = Evaluation(
@@ -271,7 +278,7 @@ class Evaluator:
             )
         return tuple(found[form] for form in forms)
 
-    def _evaluator(self, model: nn.Module, config: Config) -> Callable[[Split, Form], Tally]:
+    def _evaluator(self, model: nn.Module, config: Config) -> Callable[[Split, RegisterForm], LossTally]:
         """What evaluates a network in any form; it is traced when that is needed first."""
         problem, classes = self._problem, len(self._problem.data.classes)
         spec = InputSpec((1, *problem.data.input_shape))
@@ -279,7 +286,7 @@ class Evaluator:
         subject = Subject(model, config.model, known, (spec,), trained=True)
         bits = BitTrue(subject, lambda scale, fraction: problem.rewriting(scale, fraction=fraction), classes)
 
-        def found(split: Split, form: Form) -> Tally:
+        def found(split: Split, form: RegisterForm) -> LossTally:
             if form.width is not None:
                 return bits.tally(split, form)
             size = problem.config.batch_size
@@ -289,11 +296,11 @@ class Evaluator:
 
         return found
 
-    def _rounded(self, subject: Subject, split: Split, scale: str) -> Tally:
+    def _rounded(self, subject: Subject, split: Split, scale: str) -> LossTally:
         """Of the rewritten graph in float64."""
         size, classes = self._problem.config.batch_size, len(self._problem.data.classes)
         lowered = Lowered(subject, self._problem.rewriting(scale), Floating(hardware_sign=True))
-        tally = Tally(classes, torch.device("cpu"))
+        tally = LossTally(classes, torch.device("cpu"))
         for pixels, labels in split.batches(torch.arange(len(split)), size, epoch=0, augment=False):
             logits = lowered(pixels)
             tally.add(logits, labels, label_loss(logits, labels))

@@ -20,7 +20,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from abcost.errors import TrainError
-from abcost.searching.evaluator import Evaluation, Evaluator, Training, design_of, retraining
+from abcost.searching.evaluator import Evaluation, Evaluator, Retraining, design_of, retraining
 from abcost.searching.halving import Costs, passes_any
 from abcost.searching.heartbeats import Heartbeats
 from abcost.searching.problem import Problem
@@ -307,7 +307,7 @@ class Explorer:
                 config = retraining(self._problem, design, epochs=epochs, seed=settings.seed)
                 forms = tuple(design_of(variant, space).form for variant in taken.variants)
                 name = f"trials/{taken.candidate.key}-{epochs}"
-                jobs.append(Training(config, name, design.size, forms=forms))
+                jobs.append(Retraining(config, name, design.size, forms=forms))
             outcomes = self._evaluator.trained(jobs)
             with self._storage.gathered():
                 for taken, found in zip(promoted, outcomes, strict=True):

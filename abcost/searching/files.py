@@ -15,9 +15,9 @@ from abcost.models.slope_sets import SCHEMA as SLOPES_SCHEMA
 from abcost.searching.budget import QUANTITIES
 from abcost.searching.evaluator import Design
 from abcost.searching.explore import ended
-from abcost.searching.points import Point
+from abcost.searching.points import TrainedDesign
 from abcost.searching.problem import Problem
-from abcost.searching.run import Outcome
+from abcost.searching.run import SearchOutcome
 from abcost.searching.settings import SCHEMA
 from abcost.searching.space import Candidate
 from abcost.searching.tried import Tried, tried
@@ -32,7 +32,7 @@ _ROUNDING = {"none": [], "po2": ["--weight-scale", "po2"], "csd": ["--constant-m
 _COSTS = (*QUANTITIES, "post_luts", "prelu_luts")
 
 
-def write_results(outcome: Outcome, folder: Path) -> None:
+def write_results(outcome: SearchOutcome, folder: Path) -> None:
     """Write all files of a finished search. Raises OutputError."""
     result, problem = outcome.result, outcome.problem
     try:
@@ -49,7 +49,7 @@ def write_results(outcome: Outcome, folder: Path) -> None:
     write_json(folder / FRONT_JSON, front_json(outcome, folder))
 
 
-def trial_rows(outcome: Outcome) -> list[dict[str, Any]]:
+def trial_rows(outcome: SearchOutcome) -> list[dict[str, Any]]:
     """Of trials.csv: a row per candidate that was proposed; of what one training gives, a row per design."""
     trials = outcome.studies.explore.get_trials(deepcopy=False)
     space = outcome.problem.space
@@ -58,16 +58,16 @@ def trial_rows(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def slopes_file(point: Point) -> str:
+def slopes_file(point: TrainedDesign) -> str:
     """Of a point, in the run folder."""
     return f"{SLOPES}/{point.name}.json"
 
 
-def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
+def front_json(outcome: SearchOutcome, folder: Path) -> dict[str, Any]:
     """Everything that was found; unknown is None."""
     result, problem = outcome.result, outcome.problem
 
-    def plain(points: Sequence[Point]) -> list[dict[str, Any]]:
+    def plain(points: Sequence[TrainedDesign]) -> list[dict[str, Any]]:
         return [_plain(point, outcome, folder) for point in points]
 
     return {
@@ -86,7 +86,7 @@ def front_json(outcome: Outcome, folder: Path) -> dict[str, Any]:
     }
 
 
-def commands(point: Point, problem: Problem, folder: Path) -> dict[str, str]:
+def commands(point: TrainedDesign, problem: Problem, folder: Path) -> dict[str, str]:
     """The commands that find a point's cost and accuracy again, from any folder; of own networks, from this one."""
     settings, config = problem.settings, problem.config
     slopes = str(folder.resolve() / slopes_file(point))
@@ -145,7 +145,7 @@ def _others(chosen: Design | Candidate | None, problem: Problem) -> dict[str, An
     }
 
 
-def _plain(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
+def _plain(point: TrainedDesign, outcome: SearchOutcome, folder: Path) -> dict[str, Any]:
     problem = outcome.problem
     return {
         "name": point.name,
@@ -174,7 +174,7 @@ def _plain(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
     }
 
 
-def _front_row(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
+def _front_row(point: TrainedDesign, outcome: SearchOutcome, folder: Path) -> dict[str, Any]:
     best = point.best
     low, high = best.test_ci95
     return {
@@ -200,13 +200,13 @@ def _front_row(point: Point, outcome: Outcome, folder: Path) -> dict[str, Any]:
     }
 
 
-def _slopes(point: Point) -> dict[str, list[int]]:
+def _slopes(point: TrainedDesign) -> dict[str, list[int]]:
     """Layer -> exponents."""
     sets = {} if point.design is None else point.design.slopes or {}
     return {layer: list(exponents) for layer, exponents in sets.items()}
 
 
-def _mean_size(point: Point) -> float:
+def _mean_size(point: TrainedDesign) -> float:
     sizes = [len(exponents) for exponents in _slopes(point).values()]
     return sum(sizes) / max(1, len(sizes))
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from abcost.core.exponents import ExponentSet
 from abcost.errors import TrainError
 from abcost.searching.baselines import baseline, baselines_of, design_of_baseline
-from abcost.searching.bit_true import Form
-from abcost.searching.evaluator import Design, Evaluation, Evaluator, Training, design_of, retraining
+from abcost.searching.bit_true import RegisterForm
+from abcost.searching.evaluator import Design, Evaluation, Evaluator, Retraining, design_of, retraining
 from abcost.searching.explore import judged
 from abcost.searching.halving import front
 from abcost.searching.heartbeats import Heartbeats
@@ -35,7 +35,7 @@ PLANNED = "planned"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class FinalTraining:
     """One training of the finals: of a candidate, or, where that is None, of a baseline.
 
     name: key of the candidate, or of the baseline with what tells it from others of its kind. variants: the designs of
@@ -65,7 +65,7 @@ class Job:
         return found
 
 
-def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list[Job]:
+def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list[FinalTraining]:
     """All trainings: of the designs of the front, at most so many as finalists, and of the baselines.
 
     Of a longer front those that are evenly spread along it, both ends included. A training gives all designs of the
@@ -93,8 +93,12 @@ def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list
         like = designs[min(range(len(points)), key=lambda i: (points[i][-1], points[i]))].candidate
     names = baselines_of(settings.model, bit_true=bool(space.formats))
     return [
-        *(Job(base.key, seed, base, tuple(trainings[base])) for seed in seeds for base in kept),
-        *(Job(labelled(name, like), seed, None, (), name, like) for seed in seeds for name in names),
+        *(FinalTraining(base.key, seed, base, tuple(trainings[base])) for seed in seeds for base in kept),
+        *(
+            FinalTraining(labelled(name, like), seed, None, (), name, like)
+            for seed in seeds
+            for name in names
+        ),
     ]
 
 
@@ -120,7 +124,7 @@ def labelled(name: str, like: Candidate | None) -> str:
     return f"{name} ({said})" if said else name
 
 
-def enqueue(study: optuna.Study, jobs: Sequence[Job]) -> None:
+def enqueue(study: optuna.Study, jobs: Sequence[FinalTraining]) -> None:
     """Write the trainings down; those that a killed process has written before are not repeated."""
     there = {_identity(t.user_attrs) for t in study.get_trials(deepcopy=False)}
     for job in jobs:
@@ -152,7 +156,7 @@ class Finals:
         Raises KeyboardInterrupt, after saving and handing them back, if the lab was asked to stop.
         """
         release_stale(self._study)
-        taken: dict[int, tuple[optuna.Trial, Job]] = {}  # number -> trial, and what is to be done
+        taken: dict[int, tuple[optuna.Trial, FinalTraining]] = {}  # number -> trial, and what is to be done
         with self._beats, self._handing_back(taken):
             while len(taken) < self._problem.settings.group and self._take(taken):
                 pass
@@ -162,7 +166,7 @@ class Finals:
                 del taken[trial.number]
         return bool(jobs)
 
-    def _take(self, taken: dict[int, tuple[optuna.Trial, Job]]) -> bool:
+    def _take(self, taken: dict[int, tuple[optuna.Trial, FinalTraining]]) -> bool:
         """Whether there was another training that nobody has taken."""
         import optuna  # noqa: PLC0415
 
@@ -191,7 +195,7 @@ class Finals:
         self._beats.remove(trial)
 
     @contextlib.contextmanager
-    def _handing_back(self, taken: Mapping[int, tuple[optuna.Trial, Job]]) -> Iterator[None]:
+    def _handing_back(self, taken: Mapping[int, tuple[optuna.Trial, FinalTraining]]) -> Iterator[None]:
         """On being asked to stop, leave what has not ended to the next worker."""
         import optuna  # noqa: PLC0415
 
@@ -204,7 +208,7 @@ class Finals:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
 
-    def _judge(self, jobs: Sequence[Job]) -> Sequence[tuple[Evaluation, ...] | TrainError]:
+    def _judge(self, jobs: Sequence[FinalTraining]) -> Sequence[tuple[Evaluation, ...] | TrainError]:
         problem = self._problem
         if not problem.settings.epochs:
             return [
@@ -213,44 +217,44 @@ class Finals:
             ]
         return self._evaluator.trained([self._training(job) for job in jobs])
 
-    def _design(self, job: Job) -> Design:
+    def _design(self, job: FinalTraining) -> Design:
         if job.candidate is None:
             return design_of_baseline(job.baseline, self._problem, job.like or Candidate(()))
         return design_of(job.candidate, self._problem.space)
 
-    def _forms(self, job: Job) -> tuple[Form, ...]:
+    def _forms(self, job: FinalTraining) -> tuple[RegisterForm, ...]:
         if job.candidate is None:
             return (self._design(job).form,)
         return tuple(design_of(variant, self._problem.space).form for variant in job.variants)
 
-    def _training(self, job: Job) -> Training:
+    def _training(self, job: FinalTraining) -> Retraining:
         if job.candidate is None:
             like = job.like or Candidate(())
             return baseline(job.baseline, job.seed, self._problem, self._evaluator, _place(job), like)
         design = self._design(job)
         config = retraining(self._problem, design, epochs=self._problem.settings.epochs[-1], seed=job.seed)
-        return Training(config, _place(job), design.size, forms=self._forms(job))
+        return Retraining(config, _place(job), design.size, forms=self._forms(job))
 
 
-def _place(job: Job) -> str:
+def _place(job: FinalTraining) -> str:
     return f"finals/{slug(job.name)}-{job.seed}"
 
 
-def job_of(attributes: Mapping[str, Any], space: Space) -> Job:
+def job_of(attributes: Mapping[str, Any], space: Space) -> FinalTraining:
     """What the attributes of a trial describe."""
     name, seed = attributes["name"], attributes["seed"]
     if attributes["sets"] is None:
         like = None if "like" not in attributes else space.read(attributes["like"])
-        return Job(name, seed, None, (), attributes.get("baseline", name), like)
+        return FinalTraining(name, seed, None, (), attributes.get("baseline", name), like)
     candidate = space.read(attributes)
     held = attributes.get("variants")
     variants = (candidate,) if held is None else tuple(space.read(variant) for variant in held)
-    return Job(name, seed, candidate, variants)
+    return FinalTraining(name, seed, candidate, variants)
 
 
-def jobs_of(study: optuna.Study, space: Space) -> dict[str, tuple[Job, Candidate | None]]:
+def jobs_of(study: optuna.Study, space: Space) -> dict[str, tuple[FinalTraining, Candidate | None]]:
     """Name of a design, as in `results` -> the training that gave it, and the candidate; None of a baseline."""
-    found: dict[str, tuple[Job, Candidate | None]] = {}
+    found: dict[str, tuple[FinalTraining, Candidate | None]] = {}
     for t in study.get_trials(deepcopy=False):
         if "name" in t.user_attrs:
             job = job_of(t.user_attrs, space)

@@ -9,18 +9,18 @@ from typing import Any
 
 from abcost.html.chart import COLOURS, Chart
 from abcost.html.page import Note, Section, render_page
-from abcost.html.table import Cell, Table, number, rows, text
+from abcost.html.table import Table, TableCell, number, rows, text
 from abcost.searching.budget import QUANTITIES
 from abcost.searching.files import commands, trial_rows
-from abcost.searching.points import Point, exponents_of, made_as, rivals
-from abcost.searching.run import Outcome
+from abcost.searching.points import TrainedDesign, exponents_of, made_as, rivals
+from abcost.searching.run import SearchOutcome
 from abcost.training.files import write_text
 
 PAGE = "front.html"
 _SYMBOLS = ("square", "triangle-up", "diamond", "triangle-down")
 
 
-def write_page(outcome: Outcome, folder: Path) -> None:
+def write_page(outcome: SearchOutcome, folder: Path) -> None:
     """front.html. Raises MissingExtra or OutputError."""
     problem, result = outcome.problem, outcome.result
     found = {
@@ -47,7 +47,7 @@ def write_page(outcome: Outcome, folder: Path) -> None:
     write_text(folder / PAGE, render_page(title, facts, sections))
 
 
-def _front(outcome: Outcome, name: str, found: Mapping[str, str]) -> Chart:
+def _front(outcome: SearchOutcome, name: str, found: Mapping[str, str]) -> Chart:
     result, quantity = outcome.result, QUANTITIES[name]
     trace = partial(_trace, name=name)
     data = [
@@ -86,7 +86,7 @@ def _front(outcome: Outcome, name: str, found: Mapping[str, str]) -> Chart:
 
 
 def _trace(
-    points: Sequence[Point], *, name: str, label: str, colour: str, symbol: str, opacity: float = 1.0
+    points: Sequence[TrainedDesign], *, name: str, label: str, colour: str, symbol: str, opacity: float = 1.0
 ) -> dict[str, Any]:
     shown = [p for p in points if p.cost.get(name) is not None]
     errors = [100 * (p.test_top1_se or 0.0) for p in shown]
@@ -105,7 +105,7 @@ def _trace(
     }
 
 
-def _points(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> Table:
+def _points(outcome: SearchOutcome, found: Mapping[str, Mapping[str, str]]) -> Table:
     result, names = outcome.result, outcome.problem.objectives
     wide = any(made_as(point) for point in (*result.front, *result.dominated))
     content = []
@@ -116,7 +116,7 @@ def _points(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> Table:
             command = found[point.name]["analyze"] if point.name in found else None
             content.append(
                 (
-                    Cell(point.name + (" (chosen)" if chosen else ""), command=command),
+                    TableCell(point.name + (" (chosen)" if chosen else ""), command=command),
                     text(kind),
                     *((text(made_as(point)),) if wide else ()),
                     *(number(point.cost.get(name), _shown(point.cost.get(name))) for name in names),
@@ -130,7 +130,7 @@ def _points(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> Table:
     return Table("points", "Designs", columns, rows(content), text_columns=len(names_of))
 
 
-def _chosen(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> list[Note]:
+def _chosen(outcome: SearchOutcome, found: Mapping[str, Mapping[str, str]]) -> list[Note]:
     chosen = outcome.result.chosen
     if chosen is None or chosen.name not in found:
         return []
@@ -145,7 +145,7 @@ def _chosen(outcome: Outcome, found: Mapping[str, Mapping[str, str]]) -> list[No
     ]
 
 
-def _sensitivity(outcome: Outcome) -> Table:
+def _sensitivity(outcome: SearchOutcome) -> Table:
     return Table(
         "sensitivities",
         "Loss added, without retraining, when one group alone has one exponent",
@@ -159,7 +159,7 @@ def _sensitivity(outcome: Outcome) -> Table:
     )  # fmt: skip
 
 
-def _trials(outcome: Outcome) -> Table:
+def _trials(outcome: SearchOutcome) -> Table:
     """Every trial, as in trials.csv, in the columns that have something."""
     found = trial_rows(outcome)
     columns = [
@@ -171,7 +171,7 @@ def _trials(outcome: Outcome) -> Table:
     )
 
 
-def _plain(value: Any) -> Cell:
+def _plain(value: Any) -> TableCell:
     """An empty cell where there is nothing."""
     if isinstance(value, int | float):
         return number(value, _shown(value))

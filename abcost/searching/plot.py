@@ -10,15 +10,15 @@ from typing import IO, Any
 
 from abcost.extras import require
 from abcost.searching.budget import QUANTITIES
-from abcost.searching.points import Point
-from abcost.searching.run import Outcome
+from abcost.searching.points import TrainedDesign
+from abcost.searching.run import SearchOutcome
 from abcost.training.files import write_whole
 
 PICTURES = ("front.svg", "front.png")
 _MARKS = ("s", "^", "D", "v")
 
 
-def write_plots(outcome: Outcome, folder: Path) -> None:
+def write_plots(outcome: SearchOutcome, folder: Path) -> None:
     """front.svg and front.png. Raises MissingExtra or OutputError."""
     require("matplotlib", "plot", "the plot of a search")
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -37,7 +37,7 @@ def _write(content: bytes, file: IO[bytes]) -> None:
     file.write(content)
 
 
-def _draw(axes: Any, outcome: Outcome, name: str) -> None:
+def _draw(axes: Any, outcome: SearchOutcome, name: str) -> None:
     result, problem = outcome.result, outcome.problem
     seeds = max((len(p.reached) for p in result.front), default=1)
     _scatter(axes, result.dominated, name, label="dominated", color="0.7", marker="o")
@@ -61,7 +61,7 @@ def _draw(axes: Any, outcome: Outcome, name: str) -> None:
     axes.legend(fontsize="small")
 
 
-def _scatter(axes: Any, points: Sequence[Point], name: str, **style: Any) -> None:
+def _scatter(axes: Any, points: Sequence[TrainedDesign], name: str, **style: Any) -> None:
     shown = [p for p in points if p.cost.get(name) is not None]
     if shown:
         axes.errorbar(

@@ -17,7 +17,7 @@ NOISE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class TrainedDesign:
     """A design with what its trainings reached, one per seed, the same seeds for all.
 
     name: key of a candidate, or of a baseline. design: None for baselines. cost: quantities, with the parameters of its
@@ -68,15 +68,15 @@ class Result:
     noise: standard error of the difference between two mean losses, None for one seed.
     """
 
-    front: tuple[Point, ...]
-    dominated: tuple[Point, ...]
-    over: tuple[Point, ...]
-    baselines: tuple[Point, ...]
-    chosen: Point | None
+    front: tuple[TrainedDesign, ...]
+    dominated: tuple[TrainedDesign, ...]
+    over: tuple[TrainedDesign, ...]
+    baselines: tuple[TrainedDesign, ...]
+    chosen: TrainedDesign | None
     noise: float | None
 
 
-def exponents_of(point: Point) -> list[str]:
+def exponents_of(point: TrainedDesign) -> list[str]:
     """The sets that a design's layers have, a line for each set: "-3, 0: layer1.0.prelu, layer1.1.prelu"."""
     if point.design is None or point.design.slopes is None:
         return []
@@ -86,7 +86,7 @@ def exponents_of(point: Point) -> list[str]:
     return [f"{', '.join(map(str, exponents))}: {', '.join(of)}" for exponents, of in layers.items()]
 
 
-def made_as(point: Point) -> str:
+def made_as(point: TrainedDesign) -> str:
     """What a design has chosen beside exponents, in words: "size 8:1,1, 12.4 bits, alpha 2^-3".
 
     12.4 bits are 12, of which 4 stand behind the point.
@@ -137,7 +137,7 @@ def standard_error(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
-def noise_of(points: Sequence[Point], judge: str = LOSS) -> float | None:
+def noise_of(points: Sequence[TrainedDesign], judge: str = LOSS) -> float | None:
     """Standard error of the difference between two mean losses, or accuracies, over n common seeds.
 
         s * sqrt(2 / n),  s**2 = residual variance of loss = point + seed + residual
@@ -158,12 +158,12 @@ def noise_of(points: Sequence[Point], judge: str = LOSS) -> float | None:
     return math.sqrt(variance * 2 / seeds)
 
 
-def best_of_trainings(points: Sequence[Point], judge: str = LOSS) -> list[Point]:
+def best_of_trainings(points: Sequence[TrainedDesign], judge: str = LOSS) -> list[TrainedDesign]:
     """Of the designs that one training gives, the best; in the order of the trainings.
 
     Registers that are too narrow make losses vary more than training does, and would be taken for its noise.
     """
-    found: dict[tuple[object, ...], Point] = {}
+    found: dict[tuple[object, ...], TrainedDesign] = {}
     for point in points:
         design = point.design
         slopes = () if design is None else tuple(sorted((design.slopes or {}).items()))
@@ -174,8 +174,8 @@ def best_of_trainings(points: Sequence[Point], judge: str = LOSS) -> list[Point]
 
 
 def result_of(
-    finalists: Sequence[Point],
-    baselines: Sequence[Point],
+    finalists: Sequence[TrainedDesign],
+    baselines: Sequence[TrainedDesign],
     objectives: Sequence[str],
     budget: Budget,
     judge: str = LOSS,

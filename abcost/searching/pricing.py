@@ -33,7 +33,7 @@ _BATCH = 20_000  # candidates that are priced together
 
 
 @dataclass(frozen=True, slots=True)
-class Hardware:
+class PricingHardware:
     """What candidates are priced on. goal: None without a device and frames per second to reach."""
 
     table: CostTable
@@ -75,7 +75,7 @@ class Priced:
 class SpacePricer:
     """Prices candidates of one space for one network; its graph is rewritten down to shifts and adds."""
 
-    def __init__(self, graph: OpGraph, space: Space, hardware: Hardware) -> None:
+    def __init__(self, graph: OpGraph, space: Space, hardware: PricingHardware) -> None:
         self._space = space
         self._sets: list[ExponentSet] = []  # one of each structure
         self._index: dict[ExponentSet, int] = {}
@@ -213,7 +213,7 @@ class CandidatePricer:
         return self.price([candidate]).of(0)
 
 
-def quantities(graph: OpGraph, hardware: Hardware) -> dict[str, float | None]:
+def quantities(graph: OpGraph, hardware: PricingHardware) -> dict[str, float | None]:
     """The quantities of one rewritten graph, priced as a whole. NaN-free: None where unknown, or where nothing fits.
 
     Raises CostError where the table does not reach.

@@ -22,7 +22,7 @@ from abcost.rewrite import RewriteOptions
 from abcost.searching.budget import QUANTITIES, Budget, parse_budget
 from abcost.searching.halving import Costs
 from abcost.searching.objectives import all_low, judge_of, priced
-from abcost.searching.pricing import CandidatePricer, Hardware, Kind, SpacePricer
+from abcost.searching.pricing import CandidatePricer, Kind, PricingHardware, SpacePricer
 from abcost.searching.settings import Settings
 from abcost.searching.space import SCALES, Candidate, Space, shape_of, slug
 from abcost.training.config import Config
@@ -38,7 +38,7 @@ def config_of(settings: Settings) -> Config:
     return Config.from_dict(settings.recipe)
 
 
-def hardware_of(settings: Settings) -> Hardware:
+def hardware_of(settings: Settings) -> PricingHardware:
     """What candidates are priced on. Raises SearchError if the table is no longer the one of the study."""
     table = CostTable.load(settings.target)
     if table.digest != settings.table:
@@ -55,7 +55,7 @@ def hardware_of(settings: Settings) -> Hardware:
         check_target(part, table.target, table.technology)
         goal = AcceleratorGoal(part, fps, settings.clock_mhz)
     lanes = Lanes(fraction_bits=settings.fraction_bits)
-    return Hardware(table, settings.width, lanes, goal)
+    return PricingHardware(table, settings.width, lanes, goal)
 
 
 def network_graph(
@@ -120,7 +120,7 @@ class Problem:
         return parse_budget(self.settings.budget) if self.settings.budget else Budget({})
 
     @cached_property
-    def hardware(self) -> Hardware:
+    def hardware(self) -> PricingHardware:
         """Table, width, organisation."""
         return hardware_of(self.settings)
 
@@ -170,7 +170,7 @@ class Problem:
         fraction: int | None = None,
         part: str | None = None,
         fps: float | None = None,
-    ) -> Hardware:
+    ) -> PricingHardware:
         """What a candidate with these registers is priced on, on this part, folded for these frames per second.
 
         None: as the settings say.

@@ -19,7 +19,7 @@ from abcost.searching.evaluator import Evaluator, design_of, retraining
 from abcost.searching.executors.executor import EXECUTORS, WorkerSpec
 from abcost.searching.explore import EXHAUSTED, finished
 from abcost.searching.finals import all_done, enqueue, jobs_of, plan, reopen, results
-from abcost.searching.points import Point, Result, result_of
+from abcost.searching.points import Result, TrainedDesign, result_of
 from abcost.searching.pricing import Priced, quantities
 from abcost.searching.problem import Problem, network_graph
 from abcost.searching.progress import SearchListener, SearchProgress, explored
@@ -61,7 +61,7 @@ class RunLocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SearchOutcome:
     """What a finished search found."""
 
     problem: Problem
@@ -78,7 +78,7 @@ def search(
     start: Callable[[Path, Mapping[str, Any]], None],
     listener: SearchListener,
     stop: Callable[[], bool],
-) -> Outcome:
+) -> SearchOutcome:
     """Search, or go on with a search.
 
     start: puts the checkpoint that candidates of a size of the network start from at a path, unless it is there; the
@@ -107,7 +107,7 @@ def search(
 
 def _from_start(
     settings: Settings, place: RunLocation, listener: SearchListener, stop: Callable[[], bool]
-) -> Outcome:
+) -> SearchOutcome:
     problem = Problem(settings, place.folder / START)
     check_budget(problem)  # again, with trained parameters
     studies = begin(
@@ -124,7 +124,7 @@ def _from_start(
     result = result_of(points[0], points[1], problem.objectives, problem.budget, problem.judge)
     chosen = result.chosen and result.chosen.design
     size = chosen.size if chosen else problem.sizes[0]
-    return Outcome(
+    return SearchOutcome(
         problem,
         studies,
         result,
@@ -307,16 +307,16 @@ def _ended(studies: Studies) -> int:
     return sum(len(of) for of in results(studies.finals).values())
 
 
-def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Point]]:
+def points_of(studies: Studies, problem: Problem) -> tuple[list[TrainedDesign], list[TrainedDesign]]:
     """Finalists and baselines, priced with the weights that their best training ended with."""
     held = jobs_of(studies.finals, problem.space)
     finalists, others = [], []
     for name, reached in results(studies.finals).items():
-        best = min(reached, key=lambda j: j.loss)  # as `Point.best`, whose checkpoint is kept
+        best = min(reached, key=lambda j: j.loss)  # as `TrainedDesign.best`, whose checkpoint is kept
         job, candidate = held[name]
         if candidate is None:
             cost = cost_of(job.baseline, best, problem, job.like)
-            others.append(Point(name, None, cost, tuple(reached)))
+            others.append(TrainedDesign(name, None, cost, tuple(reached)))
         else:
             design = design_of(candidate, problem.space)
             config = retraining(problem, design, epochs=problem.config.epochs, seed=problem.config.seed)
@@ -325,7 +325,7 @@ def points_of(studies: Studies, problem: Problem) -> tuple[list[Point], list[Poi
             cost = quantities(
                 graph, problem.hardware_for(design.width, design.fraction, design.device, design.fps)
             )
-            finalists.append(Point(name, design, cost, tuple(reached)))
+            finalists.append(TrainedDesign(name, design, cost, tuple(reached)))
     return finalists, others
 
 

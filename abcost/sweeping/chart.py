@@ -7,14 +7,16 @@ from typing import Any
 
 from abcost.html.chart import COLOURS, Chart
 from abcost.sweeping.columns import describe
-from abcost.sweeping.front import Quantity, group_of, shared
-from abcost.sweeping.row import Row
+from abcost.sweeping.front import FrontQuantity, group_of, shared
+from abcost.sweeping.row import SweepRow
 
 _SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
 _LOG_FROM = 10.0  # times that the largest value is of the least
 
 
-def pareto(rows: Sequence[Row], front: Sequence[Row], axes: tuple[Quantity, Quantity]) -> Chart:
+def pareto(
+    rows: Sequence[SweepRow], front: Sequence[SweepRow], axes: tuple[FrontQuantity, FrontQuantity]
+) -> Chart:
     """A point per row that knows both quantities: a colour per network, a symbol per device or target.
 
     Open points are designs that are not what was asked for; the steps join the front of rows that are judged
@@ -39,10 +41,10 @@ def pareto(rows: Sequence[Row], front: Sequence[Row], axes: tuple[Quantity, Quan
 
 
 def _lines(
-    front: Sequence[Row], axes: tuple[Quantity, Quantity], shown: Sequence[Row]
+    front: Sequence[SweepRow], axes: tuple[FrontQuantity, FrontQuantity], shown: Sequence[SweepRow]
 ) -> list[dict[str, Any]]:
     """One for each group of rows that are judged by each other, of more than one design; coloured as its network."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[SweepRow]] = {}
     for row in front:
         groups.setdefault(group_of(row, axes), []).append(row)
     colours = _colours(shown) if "model" in shared(axes) else {}
@@ -53,9 +55,9 @@ def _lines(
     ]
 
 
-def _marks(axes: tuple[Quantity, Quantity], shown: Sequence[Row]) -> list[dict[str, Any]]:
+def _marks(axes: tuple[FrontQuantity, FrontQuantity], shown: Sequence[SweepRow]) -> list[dict[str, Any]]:
     """A set of points for each network, place, and whether they are what was asked for."""
-    sorts: dict[tuple[str, str, bool], list[Row]] = {}
+    sorts: dict[tuple[str, str, bool], list[SweepRow]] = {}
     for row in shown:
         sorts.setdefault((row.model, _place(row), row.stands), []).append(row)
     places, colours = list(dict.fromkeys(place for _, place, _ in sorts)), _colours(shown)
@@ -68,24 +70,24 @@ def _marks(axes: tuple[Quantity, Quantity], shown: Sequence[Row]) -> list[dict[s
     ]  # fmt: skip
 
 
-def _colours(shown: Sequence[Row]) -> dict[str, str]:
+def _colours(shown: Sequence[SweepRow]) -> dict[str, str]:
     names = dict.fromkeys(row.model for row in shown)
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
 
 
-def _place(row: Row) -> str:
+def _place(row: SweepRow) -> str:
     """Where it would be: the part, or the target where there is none."""
     return row.device or row.target
 
 
-def _axis(quantity: Quantity, shown: Sequence[Row]) -> dict[str, Any]:
+def _axis(quantity: FrontQuantity, shown: Sequence[SweepRow]) -> dict[str, Any]:
     values = [float(value) for row in shown if (value := quantity.of(row)) is not None]
     log = bool(values) and min(values) > 0 and max(values) >= _LOG_FROM * min(values)
     return {"title": {"text": quantity.axis}, **({"type": "log"} if log else {})}
 
 
 def _points(
-    rows: Sequence[Row], axes: tuple[Quantity, Quantity], name: str, colour: str, symbol: str
+    rows: Sequence[SweepRow], axes: tuple[FrontQuantity, FrontQuantity], name: str, colour: str, symbol: str
 ) -> dict[str, Any]:
     x, y = axes
     return {
@@ -97,7 +99,9 @@ def _points(
     }  # fmt: skip
 
 
-def _line(front: Sequence[Row], axes: tuple[Quantity, Quantity], colour: str, name: str) -> dict[str, Any]:
+def _line(
+    front: Sequence[SweepRow], axes: tuple[FrontQuantity, FrontQuantity], colour: str, name: str
+) -> dict[str, Any]:
     """What can be had at every x: a design serves until the next one that is better there."""
     x, y = axes
     rows = sorted(front, key=lambda row: x.of(row) or 0.0)

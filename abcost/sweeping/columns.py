@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from abcost.report import quantity
-from abcost.sweeping.row import Row
+from abcost.sweeping.row import SweepRow
 
-Show = Callable[[Row], tuple[str, float | None]]
+Show = Callable[[SweepRow], tuple[str, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Column:
     words: bool = False
 
 
-def fixed(rows: Sequence[Row]) -> str:
+def fixed(rows: Sequence[SweepRow]) -> str:
     """What all rows have in common, in words."""
     said = [rows[0].model.partition(",")[0]] if _one_network(rows) else []
     for title, show in _KEYS:
@@ -30,7 +30,7 @@ def fixed(rows: Sequence[Row]) -> str:
     return ", ".join(said)
 
 
-def columns(rows: Sequence[Row], front: Sequence[Row]) -> list[Column]:
+def columns(rows: Sequence[SweepRow], front: Sequence[SweepRow]) -> list[Column]:
     """Keys that differ, what came of it, whether it is on the front, and why not."""
     keys = [_column(title, show, rows, words=title in _WORDS) for title, show in _KEYS]
     if _one_network(rows):
@@ -52,23 +52,23 @@ def columns(rows: Sequence[Row], front: Sequence[Row]) -> list[Column]:
     return found
 
 
-def _one_network(rows: Sequence[Row]) -> bool:
+def _one_network(rows: Sequence[SweepRow]) -> bool:
     """Whether the models differ by their options alone, so that their name need not stand in every row."""
     return len({row.model for row in rows}) > 1 and len({row.model.partition(",")[0] for row in rows}) == 1
 
 
-def _implied(rows: Sequence[Row]) -> bool:
+def _implied(rows: Sequence[SweepRow]) -> bool:
     """Whether each device has one target, so that it says that too."""
     pairs = {(row.device, row.target) for row in rows}
     return all(row.device for row in rows) and len(pairs) == len({device for device, _ in pairs})
 
 
-def reasons(rows: Sequence[Row]) -> list[str]:
+def reasons(rows: Sequence[SweepRow]) -> list[str]:
     """Why rows are not what was asked for, each once."""
     return list(dict.fromkeys(row.why for row in rows if row.why))
 
 
-def describe(row: Row) -> str:
+def describe(row: SweepRow) -> str:
     """A row in one line: what it is, and what came of it."""
     keys = [f"{row.width_bits} bits", *([row.folding] if row.folding else [])]
     keys += [f"{row.wanted_fps:g} frames/s wanted"] if row.wanted_fps is not None else []
@@ -76,7 +76,7 @@ def describe(row: Row) -> str:
     return f"{row.model} on {where}, {', '.join(keys)}"
 
 
-def _column(title: str, show: Show, rows: Sequence[Row], *, words: bool) -> Column:
+def _column(title: str, show: Show, rows: Sequence[SweepRow], *, words: bool) -> Column:
     return Column(title, tuple(show(row) for row in rows), words)
 
 
@@ -87,7 +87,7 @@ def _text(name: str) -> Show:
 def _number(name: str, shown: Callable[[float], str] = quantity.count) -> Show:
     """Unknown where a row that can be has no value; nothing where the row cannot be."""
 
-    def show(row: Row) -> tuple[str, float | None]:
+    def show(row: SweepRow) -> tuple[str, float | None]:
         value = getattr(row, name)
         if value is None:
             return "" if row.answer == "impossible" else "unknown", None
@@ -103,13 +103,13 @@ def _given(name: str) -> Show:
     )
 
 
-def _share(row: Row) -> tuple[str, float | None]:
+def _share(row: SweepRow) -> tuple[str, float | None]:
     if row.device_share is None:
         return "", None
     return f"{row.device_share:.0%} {_RESOURCES.get(row.scarcest or '', row.scarcest)}", row.device_share
 
 
-def _energy(row: Row) -> tuple[str, float | None]:
+def _energy(row: SweepRow) -> tuple[str, float | None]:
     text, value = _number("energy_uj", quantity.three_digits)(row)
     if value is None or row.energy_uj_low is None or row.energy_uj_high is None:
         return text, value

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from abcost.registry import unknown_name
-from abcost.sweeping.row import ACCELERATOR, Row
+from abcost.sweeping.row import ACCELERATOR, SweepRow
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class FrontQuantity:
     """A column that designs are judged by.
 
     title: of an axis, with the unit; unit: what a number of it is of; more: whether more of it is better.
@@ -21,7 +21,7 @@ class Quantity:
     unit: str
     more: bool = False
 
-    def of(self, row: Row) -> float | None:
+    def of(self, row: SweepRow) -> float | None:
         """Its value in a row, None where it is unknown."""
         value: float | None = getattr(row, self.name)
         return value
@@ -40,33 +40,33 @@ class Quantity:
 QUANTITIES = {
     found.name: found
     for found in (
-        Quantity("fps", "frames/s", "frames/s", more=True),
-        Quantity("latency_ms", "latency, ms", "ms"),
-        Quantity("cycles", "cycles per inference", "cycles"),
-        Quantity("energy_uj", "energy per inference, uJ", "uJ"),
-        Quantity("luts", "LUTs", "LUTs"),
-        Quantity("ffs", "flip-flops", "flip-flops"),
-        Quantity("dsps", "DSPs", "DSPs"),
-        Quantity("blocks", "memory blocks", "memory blocks"),
-        Quantity("area_um2", "area, um2", "um2"),
-        Quantity("device_share", "share of the device, of its scarcest resource", "of the device"),
-        Quantity("weight_kib", "stored parameters, KiB", "KiB"),
-        Quantity("multiplications", "multiplications per inference", "multiplications"),
-        Quantity("macs", "multiply-accumulates per inference", "MACs", more=True),
+        FrontQuantity("fps", "frames/s", "frames/s", more=True),
+        FrontQuantity("latency_ms", "latency, ms", "ms"),
+        FrontQuantity("cycles", "cycles per inference", "cycles"),
+        FrontQuantity("energy_uj", "energy per inference, uJ", "uJ"),
+        FrontQuantity("luts", "LUTs", "LUTs"),
+        FrontQuantity("ffs", "flip-flops", "flip-flops"),
+        FrontQuantity("dsps", "DSPs", "DSPs"),
+        FrontQuantity("blocks", "memory blocks", "memory blocks"),
+        FrontQuantity("area_um2", "area, um2", "um2"),
+        FrontQuantity("device_share", "share of the device, of its scarcest resource", "of the device"),
+        FrontQuantity("weight_kib", "stored parameters, KiB", "KiB"),
+        FrontQuantity("multiplications", "multiplications per inference", "multiplications"),
+        FrontQuantity("macs", "multiply-accumulates per inference", "MACs", more=True),
     )
 }
 """What an axis can be."""
 _OF_A_FABRIC = frozenset(("luts", "ffs", "dsps", "blocks"))
 
 
-def quantity(name: str) -> Quantity:
+def quantity(name: str) -> FrontQuantity:
     """Raises UnknownName with the nearest."""
     if name not in QUANTITIES:
         raise unknown_name("axis of a sweep", name, QUANTITIES)
     return QUANTITIES[name]
 
 
-def usual_axes(rows: Sequence[Row]) -> tuple[Quantity, Quantity]:
+def usual_axes(rows: Sequence[SweepRow]) -> tuple[FrontQuantity, FrontQuantity]:
     """What an architect asks first: how much logic a rate takes; of networks alone, what their size costs.
 
     Accelerators: LUTs, of silicon area, against frames per second. Else energy, or where no row knows it LUTs or area,
@@ -81,7 +81,7 @@ def usual_axes(rows: Sequence[Row]) -> tuple[Quantity, Quantity]:
     return QUANTITIES["macs"], QUANTITIES["multiplications"]
 
 
-def shared(axes: tuple[Quantity, Quantity]) -> tuple[str, ...]:
+def shared(axes: tuple[FrontQuantity, FrontQuantity]) -> tuple[str, ...]:
     """What rows must share so that one can be judged by the other: "model", "target", both or nothing.
 
     Which of two networks is more accurate is not known here, so each is judged by itself, but where the size of the
@@ -91,12 +91,12 @@ def shared(axes: tuple[Quantity, Quantity]) -> tuple[str, ...]:
     return (*(() if "macs" in names else ("model",)), *(("target",) if names & _OF_A_FABRIC else ()))
 
 
-def group_of(row: Row, axes: tuple[Quantity, Quantity]) -> tuple[str, ...]:
+def group_of(row: SweepRow, axes: tuple[FrontQuantity, FrontQuantity]) -> tuple[str, ...]:
     """What it shares with the rows that it is judged by."""
     return tuple(str(getattr(row, name)) for name in shared(axes))
 
 
-def front(rows: Sequence[Row], axes: tuple[Quantity, Quantity]) -> tuple[Row, ...]:
+def front(rows: Sequence[SweepRow], axes: tuple[FrontQuantity, FrontQuantity]) -> tuple[SweepRow, ...]:
     """Rows that stand and that no other such row of their group is at least as good as in both axes, better in one.
 
     Rows that do not know one of the two have no place. In order of x, the best last.
@@ -114,7 +114,7 @@ def front(rows: Sequence[Row], axes: tuple[Quantity, Quantity]) -> tuple[Row, ..
     return tuple(row for _, row in sorted(found, key=lambda pair: pair[0]))
 
 
-def _point(row: Row, axes: tuple[Quantity, Quantity]) -> tuple[float, float] | None:
+def _point(row: SweepRow, axes: tuple[FrontQuantity, FrontQuantity]) -> tuple[float, float] | None:
     """Both values, turned so that more is better."""
     values = [(one.of(row), one.more) for one in axes]
     turned = [None if value is None else float(value if more else -value) for value, more in values]

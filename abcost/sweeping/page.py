@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abcost.html.page import Section, render_page
-from abcost.html.table import Cell, Table
+from abcost.html.table import Table, TableCell
 from abcost.report.format import View
 from abcost.sweeping.chart import pareto
 from abcost.sweeping.columns import columns, fixed
@@ -22,7 +22,7 @@ def render(found: Sweep, _view: View) -> str:
         f"All combinations{f': {common}' if common else ''}",
         tuple(column.title for column in shown),
         tuple(
-            tuple(Cell(text, value) for text, value in cells)
+            tuple(TableCell(text, value) for text, value in cells)
             for cells in zip(*(column.cells for column in shown), strict=True)
         ),
         text_columns=words,

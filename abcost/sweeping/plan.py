@@ -12,7 +12,7 @@ from abcost.rewrite import RewriteOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class SweptNetwork:
     """One model: as the user named it, what it is, and how it is lowered."""
 
     name: str

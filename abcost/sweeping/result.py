@@ -13,8 +13,8 @@ from abcost.report import quantity
 from abcost.report.format import View
 from abcost.sweeping.columns import columns, describe, reasons
 from abcost.sweeping.format import SWEEP_FORMATS
-from abcost.sweeping.front import Quantity, front, shared
-from abcost.sweeping.row import Row
+from abcost.sweeping.front import FrontQuantity, front, shared
+from abcost.sweeping.row import SweepRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +32,8 @@ class Sweep:
     axes: the two quantities that the front is judged by. In a notebook it is its table.
     """
 
-    rows: tuple[Row, ...]
-    axes: tuple[Quantity, Quantity]
+    rows: tuple[SweepRow, ...]
+    axes: tuple[FrontQuantity, FrontQuantity]
 
     def __repr__(self) -> str:
         models = len({row.model for row in self.rows})
@@ -56,7 +56,7 @@ class Sweep:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
     @property
-    def front(self) -> tuple[Row, ...]:
+    def front(self) -> tuple[SweepRow, ...]:
         """Designs that do what was asked and that no other such design beats in both axes; the best in x last.
 
         A design is judged by others of its network, for which of two is more accurate is not known here, unless the
@@ -99,7 +99,7 @@ class Sweep:
         best = self.front
         found = pd.DataFrame(
             [{**asdict(row), "front": row in best} for row in self.rows],
-            columns=[*(field.name for field in fields(Row)), "front"],
+            columns=[*(field.name for field in fields(SweepRow)), "front"],
         )
         return found.astype(dict.fromkeys(_WHOLE, "Int64"))
 
@@ -133,11 +133,11 @@ class Sweep:
         save(self, Path(path), size)
 
 
-def _rows(rows: Sequence[Row], why: str) -> str:
+def _rows(rows: Sequence[SweepRow], why: str) -> str:
     count = sum(row.why == why for row in rows)
     return f"{count:,} row{'s' if count > 1 else ''}"
 
 
-def _value(row: Row, axis: Quantity) -> str:
+def _value(row: SweepRow, axis: FrontQuantity) -> str:
     value = axis.of(row)
     return "unknown" if value is None else f"{quantity.three_digits(value)} {axis.unit}"

@@ -18,7 +18,7 @@ _OPTION = re.compile(r"(?<!\S)--(?=[a-z])")  # in Python it is none
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SweepRow:
     """Units are in the names: bits, MHz, frames per second, ms, uJ of one inference, um2, KiB; the rest are counts.
 
     answer: yes, the accelerator fits, meets its clock and is fast enough; no; unknown, for the target lacks a figure;
@@ -67,17 +67,17 @@ class Row:
         return self.answer in ("yes", "priced")
 
 
-def priced_row(model: str, asked: Combination, stage: Stage, counts: dict[str, int]) -> Row:
+def priced_row(model: str, asked: Combination, stage: Stage, counts: dict[str, int]) -> SweepRow:
     """What one stage costs. counts: macs, multiplications_traced and multiplications of the network."""
     accelerator = stage.organisation
     found = _lanes(stage) if accelerator is None else _accelerator(accelerator)
     found["weight_kib"] = stage.weight_bits / _BITS_IN_KIB
-    return Row(**_key(model, asked) | counts | found)
+    return SweepRow(**_key(model, asked) | counts | found)
 
 
-def impossible_row(model: str, asked: Combination, reason: str, counts: dict[str, int]) -> Row:
+def impossible_row(model: str, asked: Combination, reason: str, counts: dict[str, int]) -> SweepRow:
     """What cannot be. reason: one line."""
-    return Row(**_key(model, asked) | counts, answer="impossible", why=_OPTION.sub("", reason))
+    return SweepRow(**_key(model, asked) | counts, answer="impossible", why=_OPTION.sub("", reason))
 
 
 def _key(model: str, asked: Combination) -> dict[str, Any]:

@@ -9,16 +9,18 @@ from abcost.core.garbage import collector_paused
 from abcost.core.primitives import OpClass
 from abcost.errors import AbcostError
 from abcost.pipeline import StageGraph, priced_stage, stage_graphs
-from abcost.sweeping.plan import Combination, Network
-from abcost.sweeping.row import Row, impossible_row, priced_row
+from abcost.sweeping.plan import Combination, SweptNetwork
+from abcost.sweeping.row import SweepRow, impossible_row, priced_row
 
 Progress = Callable[[int, str], None]
 """Told how many rows are done, and of which network the next ones are."""
 
 
-def rows_of(networks: Sequence[Network], asked: Sequence[Combination], progress: Progress) -> list[Row]:
+def rows_of(
+    networks: Sequence[SweptNetwork], asked: Sequence[Combination], progress: Progress
+) -> list[SweepRow]:
     """One row per network and combination, in this order; what cannot be says why."""
-    rows: list[Row] = []
+    rows: list[SweepRow] = []
     for network in networks:
         progress(len(rows), network.name)
         with collector_paused():
@@ -28,7 +30,7 @@ def rows_of(networks: Sequence[Network], asked: Sequence[Combination], progress:
     return rows
 
 
-def _of_network(network: Network, asked: Sequence[Combination]) -> Iterator[Row]:
+def _of_network(network: SweptNetwork, asked: Sequence[Combination]) -> Iterator[SweepRow]:
     try:
         stages = stage_graphs(network.subject.model, network.subject.inputs, network.rewriting).stages
     except AbcostError as error:
@@ -51,7 +53,7 @@ def _counts(first: StageGraph, last: StageGraph) -> dict[str, int]:
     }
 
 
-def _row(network: Network, last: StageGraph, asked: Combination, counts: dict[str, int]) -> Row:
+def _row(network: SweptNetwork, last: StageGraph, asked: Combination, counts: dict[str, int]) -> SweepRow:
     try:
         stage = priced_stage(
             last, asked.table, width=asked.width, accelerator=asked.goal, rewriting=network.rewriting

@@ -24,7 +24,7 @@ from abcost.rewrite import RewriteOptions
 from abcost.training.losses import label_loss
 from abcost.training.lowered import LISTED, Lowered, surviving
 from abcost.training.network import logits_of
-from abcost.training.tally import Tally, wilson
+from abcost.training.tally import LossTally, wilson
 from abcost.training.told import plain, summary
 
 FORMS = ("trained", "rewritten", "fixed-point")
@@ -33,7 +33,7 @@ _MOST = 256  # images of a batch
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class EvaluationForm:
     """In which form a network is evaluated. Raises UsageError for a width where there is none.
 
     trained: the torch network in float32. rewritten: the last stage of the graph in float64, signs with one bit.
@@ -87,7 +87,7 @@ class Assessment:
     """What `abcost.evaluate` returns. None, what compares with the trained network where that itself was evaluated."""
 
     subject: Subject
-    form: Form
+    form: EvaluationForm
     data: str
     classes: tuple[str, ...]
     score: Score
@@ -165,7 +165,7 @@ def _with_classes(asked: Request, data: DataSet, checkpoint: Path) -> Request:
 def assess(
     subject: Subject,
     data: DataSet,
-    form: Form,
+    form: EvaluationForm,
     *,
     images: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
@@ -183,7 +183,7 @@ def assess(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = copy.deepcopy(subject.model).eval().to(device)  # tracing needs the original, on the CPU
     classes = len(data.classes)
-    first, second = (Tally(classes, torch.device("cpu"), confusion=True) for _ in range(2))
+    first, second = (LossTally(classes, torch.device("cpu"), confusion=True) for _ in range(2))
     agreeing = 0
     for pixels, labels in data.test.batches(order, batch, epoch=0, augment=False):
         logits = logits_of(model, pixels.to(device), classes).cpu()
@@ -220,7 +220,7 @@ def _evenly(available: int, wanted: int | None) -> Tensor:
     return torch.arange(wanted) * available // wanted
 
 
-def _score(tally: Tally) -> Score:
+def _score(tally: LossTally) -> Score:
     loss, top1, top5 = tally.means()
     confusion = tally.confusion
     if confusion is None:

@@ -12,7 +12,7 @@ from abcost.nn.fast_forms import fast_forms
 from abcost.training.grouped import Grouped
 from abcost.training.losses import label_loss
 from abcost.training.splits import SideBySide
-from abcost.training.tally import Tally
+from abcost.training.tally import LossTally
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -26,14 +26,14 @@ def evaluate(
     classes: int,
     batch_size: int,
     confusion: bool = False,
-) -> Tally:
+) -> LossTally:
     """Loss with the labels, top-1 and top-5 (and the confusion matrix) of `model`, which is left in evaluation mode.
 
     Of networks side by side (`Grouped`), of every one; `split` may be `SideBySide` then.
     Every process reads every so-manieth image of `split`, in batches of `batch_size`; the sums are those of all.
     """
     members = model.members if isinstance(model, Grouped) else None
-    tally = Tally(classes, fabric.device, confusion=confusion, members=members)
+    tally = LossTally(classes, fabric.device, confusion=confusion, members=members)
     mine = torch.arange(fabric.global_rank, len(split), fabric.world_size)
     dtype = next(model.parameters()).dtype
     model.eval()

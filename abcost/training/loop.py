@@ -29,7 +29,7 @@ from abcost.training.progress import Snapshot, TrainingProgress, restore
 from abcost.training.runtime import gradient_precision
 from abcost.training.schedule import learning_rate
 from abcost.training.slopes import restrict_slopes
-from abcost.training.tally import Tally
+from abcost.training.tally import LossTally
 from abcost.training.teacher import load_teacher
 
 _AGREE_EVERY = 16  # batches between two times that several processes agree whether to stop
@@ -113,7 +113,7 @@ class _Trainer:
         config, fabric, data = self.config, self.context.fabric, self.context.data
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(group["start_lr"], progress.epoch, config.epochs)
-        tally = Tally(len(data.classes), fabric.device)
+        tally = LossTally(len(data.classes), fabric.device)
         if fabric.is_global_zero:  # they are the sums over all processes
             tally.sums += torch.tensor(progress.sums, dtype=torch.float64, device=fabric.device)
         began = time.monotonic() - progress.seconds
@@ -155,7 +155,7 @@ class _Trainer:
         progress.finish_epoch()
         self._save(progress)
 
-    def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: Tally) -> Tensor:
+    def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: LossTally) -> Tensor:
         """Forward, backward, clip, step."""
         config, fabric = self.config, self.context.fabric
         images, labels = fabric.to_device(batch)
@@ -199,7 +199,7 @@ class _Trainer:
             order, config.batch_size, rank=fabric.global_rank, processes=fabric.world_size
         )
 
-    def _together(self, tally: Tally) -> Tensor:
+    def _together(self, tally: LossTally) -> Tensor:
         """The sums over all processes."""
         return summed(self.context.fabric, tally.sums)
 

@@ -20,7 +20,7 @@ from abcost.training.files import write_json, write_text
 from abcost.training.groups import slope_parameters
 from abcost.training.network import network
 from abcost.training.progress import TrainingProgress
-from abcost.training.tally import Tally, wilson
+from abcost.training.tally import LossTally, wilson
 
 
 def test(
@@ -41,7 +41,7 @@ def test(
 
 
 def conclude(
-    config: Config, context: RunContext, progress: TrainingProgress, model: nn.Module, tally: Tally
+    config: Config, context: RunContext, progress: TrainingProgress, model: nn.Module, tally: LossTally
 ) -> dict[str, Any]:
     """Write confusion.csv, then metrics.json, of the best epoch's network and what it reached. Raises OutputError."""
     fabric, data, folder = context.fabric, context.data, context.folder
@@ -69,7 +69,7 @@ def conclude(
     return found
 
 
-def _reached(tally: Tally) -> dict[str, Any]:
+def _reached(tally: LossTally) -> dict[str, Any]:
     """Accuracies, between 0 and 1."""
     loss, top1, top5 = tally.means()
     return {

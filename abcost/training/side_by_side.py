@@ -43,7 +43,7 @@ from abcost.training.runtime import gradient_precision
 from abcost.training.schedule import learning_rate
 from abcost.training.slopes import restrict_slopes
 from abcost.training.splits import SideBySide
-from abcost.training.tally import Tally
+from abcost.training.tally import LossTally
 from abcost.training.teacher import load_teacher
 
 
@@ -196,7 +196,9 @@ def _tested(members: Sequence[_Member]) -> list[Outcome]:
     return [m.failed or next(outcomes) for m in members]
 
 
-def _evaluated(members: Sequence[_Member], grouped: Grouped, split: str, *, confusion: bool = False) -> Tally:
+def _evaluated(
+    members: Sequence[_Member], grouped: Grouped, split: str, *, confusion: bool = False
+) -> LossTally:
     """Networks of the members on a split, each on its own."""
     context, size = members[0].run.context, members[0].run.config.batch_size
     classes = len(context.data.classes)
@@ -244,7 +246,7 @@ class _Trainer:
         epoch, batch = self.place
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(group["start_lr"], epoch, config.epochs)
-        tally = Tally(len(data.classes), fabric.device, members=len(self.members))
+        tally = LossTally(len(data.classes), fabric.device, members=len(self.members))
         tally.sums += torch.tensor(
             [m.progress.sums for m in self.members], dtype=torch.float64, device=fabric.device
         )
@@ -301,7 +303,7 @@ class _Trainer:
                 m.progress.best = m.progress.epoch
                 m.best = checkpoint(config, described(config, m.run.context.data), state, m.progress)
 
-    def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: Tally) -> Tensor:
+    def _batch(self, batch: tuple[Tensor, Tensor], clipped: list[nn.Parameter], tally: LossTally) -> Tensor:
         """Forward, backward, clip, step; the loss of each, (K,)."""
         first = self.members[0].run
         config, fabric = first.config, first.context.fabric

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Tally:
+class LossTally:
     """Loss, top-1 and top-5 over images, kept as sums on the device so that counting does not wait for it.
 
     sums: (4,) float64: images, loss, top-1 right, top-5 right.  confusion: (classes, classes), rows are the truth;
@@ -43,9 +43,9 @@ class Tally:
             truth = labels.expand_as(best)
             self.confusion.index_put_((*of, truth, best), torch.ones_like(best), accumulate=True)
 
-    def member(self, number: int) -> Tally:
+    def member(self, number: int) -> LossTally:
         """That of one of several networks side by side."""
-        found = Tally(0, self.sums.device)
+        found = LossTally(0, self.sums.device)
         found.sums = self.sums[number]
         found.confusion = None if self.confusion is None else self.confusion[number]
         return found

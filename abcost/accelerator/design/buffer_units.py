@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from abcost.accelerator.design.buffers import Buffer, chunks
-from abcost.accelerator.design.network import Window
+from abcost.accelerator.design.network import StageWindow
 from abcost.cost.organisation import Unit
 
 _WIDEST = 64
@@ -31,7 +31,7 @@ def gather_units(buffer: Buffer) -> list[Unit]:
     ]
 
 
-def window_units(buffer: Buffer, window: Window, passes: int, folds: int, *, zeros: bool) -> list[Unit]:
+def window_units(buffer: Buffer, window: StageWindow, passes: int, folds: int, *, zeros: bool) -> list[Unit]:
     """Of a sliding window. zeros: taps outside the map are masked."""
     reading = buffer.reading
     assert reading is not None  # noqa: S101 - the buffer of a window has one

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil, gcd, lcm
 
-from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, Window
+from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, StageWindow
 from abcost.accelerator.devices import Family
 from abcost.accelerator.memory import Memory
 from abcost.errors import UsageError
@@ -24,7 +24,7 @@ _SEEN_LATE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WindowRead:
     """How a window reads its memory in one step: `elements` of each of rows x columns pixels."""
 
     elements: int
@@ -51,7 +51,7 @@ class Buffer:
     word: int
     depth: int
     margin: int
-    reading: Reading | None = None
+    reading: WindowRead | None = None
     place: str = "block"
 
     @property
@@ -70,22 +70,22 @@ class Buffer:
         return self.reading.ports if self.reading else 1
 
 
-def reading_of(window: Window, simd: int) -> Reading | None:
+def reading_of(window: StageWindow, simd: int) -> WindowRead | None:
     """How SIMD taps are read in one cycle; None where they are not whole parts of pixels of a rectangle."""
     channels = window.source.channels
     if channels % simd == 0:
-        return Reading(simd, 1, 1)
+        return WindowRead(simd, 1, 1)
     if simd % channels:
         return None
     pixels, (rows, columns) = simd // channels, window.kernel
     if columns % pixels == 0:
-        return Reading(channels, 1, pixels)
+        return WindowRead(channels, 1, pixels)
     if pixels % columns == 0 and rows % (pixels // columns) == 0:
-        return Reading(channels, pixels // columns, columns)
+        return WindowRead(channels, pixels // columns, columns)
     return None
 
 
-def streams(window: Window, simd: int) -> bool:
+def streams(window: StageWindow, simd: int) -> bool:
     """Whether SIMD taps are read in one cycle."""
     return reading_of(window, simd) is not None
 

@@ -53,7 +53,7 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Chain:
+class ChainDesign:
     """What the functions of the operations work on. lanes: values of a stream at once."""
 
     d: Describer
@@ -150,7 +150,7 @@ class Chain:
         return [self.d.delay(net, age) for net in nets]
 
 
-Operation = Callable[[Chain, OpNode, Sequence[Net]], Net]
+Operation = Callable[[ChainDesign, OpNode, Sequence[Net]], Net]
 
 
 def unsupported(node: OpNode) -> str:
@@ -165,7 +165,7 @@ def unsupported(node: OpNode) -> str:
     return ""
 
 
-def price_only(chain: Chain, work: Work, lanes: int, inputs: Sequence[Net]) -> Net:
+def price_only(chain: ChainDesign, work: Work, lanes: int, inputs: Sequence[Net]) -> Net:
     """A node that has no Verilog: its units as the cost model names them, and ROMs of its constants."""
     node, d = work.node, chain.d
     number = chain.number
@@ -184,7 +184,7 @@ def price_only(chain: Chain, work: Work, lanes: int, inputs: Sequence[Net]) -> N
                   end="register" if units else "none")  # fmt: skip
 
 
-def _scale(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _scale(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     """floor(x * c / 2**fraction of x): the product has the fractions of both, the result keeps the chain's."""
     (x,) = inputs
     number = c.number
@@ -205,7 +205,7 @@ def _scale(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     return c.d.delay(scaled, scaled.age + 1)
 
 
-def _gates(c: Chain, node: OpNode, width: int) -> Counter[tuple[Unit, ...]]:
+def _gates(c: ChainDesign, node: OpNode, width: int) -> Counter[tuple[Unit, ...]]:
     """What the multipliers of a scale are of gates, and how many of each; a factor that is not read is a constant."""
     number = c.number
     if c.stream.groups > 1 and varies(node, "factor"):
@@ -216,7 +216,7 @@ def _gates(c: Chain, node: OpNode, width: int) -> Counter[tuple[Unit, ...]]:
     return Counter(constant_product(width, constant) for constant in each)
 
 
-def _shift(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _shift(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     """By one exponent wiring, else a selected shift."""
     x = c.fixed(inputs[0])
     width = c.number.width
@@ -229,7 +229,7 @@ def _shift(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     return c.unit("shift_select", {"x": x, "code": code}, "y", priced, width=width, exponents=allowed)
 
 
-def _shift_prelu(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _shift_prelu(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     x = c.fixed(inputs[0])
     width = c.number.width
     allowed = distinct(exponents_of(node), width)
@@ -240,7 +240,7 @@ def _shift_prelu(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     return c.unit("qprelu", operands, "y", priced, width=width, exponents=allowed)
 
 
-def _code(c: Chain, node: OpNode, selection: Selection, like: Net) -> Net:
+def _code(c: ChainDesign, node: OpNode, selection: Selection, like: Net) -> Net:
     def codes() -> list[int]:
         exponents = node.consts["exponent"].real().flatten().tolist()
         return [selection.code(seen(int(e), c.number.width)) for e in exponents]
@@ -249,7 +249,7 @@ def _code(c: Chain, node: OpNode, selection: Selection, like: Net) -> Net:
     return found._replace(signed=False)
 
 
-def _prelu(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _prelu(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     x, number = c.fixed(inputs[0]), c.number
     slope = c.parameter(node, "slope", lambda: on_grid(node.consts["slope"], number), number.width, x)
     priced = Unit("prelu", c.lanes, number.width, fraction_bits=number.fraction_bits)
@@ -257,14 +257,14 @@ def _prelu(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
                   fraction_bits=number.fraction_bits)  # fmt: skip
 
 
-def _add(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _add(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     a, b = c.ready(*(c.fixed(x) for x in inputs))
     width = c.number.width
     return c.unit("add", {"a": a, "b": b}, "s", Unit("add", c.lanes, width), width=width,
                   subtract=node.kind is OpKind.SUBTRACT)  # fmt: skip
 
 
-def _add_const(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _add_const(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     x, number = c.fixed(inputs[0]), c.number
     value = c.parameter(
         node, "value", lambda: on_grid(node.consts["value"], number, torch.floor), number.width, x
@@ -272,7 +272,7 @@ def _add_const(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     return c.unit("add", {"a": x, "b": value}, "s", Unit("add", c.lanes, number.width), width=number.width)
 
 
-def _threshold(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _threshold(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     """X >= level; where a channel's gain is negative the other way round."""
     (x,) = inputs
     width = x.width + 1  # a level may be above every value
@@ -290,7 +290,7 @@ def _threshold(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     return c.d.join("differ", y, flip, "flag")
 
 
-def _sign(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _sign(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     """The inverted sign bit; x >= 1 where the sign of 0 is -1."""
     (x,) = inputs
     bit = Net("flag", 1, signed=False)
@@ -300,7 +300,7 @@ def _sign(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     return c.unit("compare", {"a": x, "b": one}, "flag", Unit("compare", c.lanes, x.width), width=x.width)
 
 
-def _clamp(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
+def _clamp(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
     """Between two constants: max with the one, min with the other; a bound that no value exceeds is left out."""
     x, number = c.fixed(inputs[0]), c.number
     limit = 1 << (number.width - 1)
@@ -315,7 +315,7 @@ def _clamp(c: Chain, node: OpNode, inputs: Sequence[Net]) -> Net:
     return x
 
 
-def _negate(c: Chain, _node: OpNode, inputs: Sequence[Net]) -> Net:
+def _negate(c: ChainDesign, _node: OpNode, inputs: Sequence[Net]) -> Net:
     x = c.fixed(inputs[0])
     zero = c.d.literal("zero", x.width, c.lanes, lambda: ((0,),) * c.lanes, x)
     return c.unit(

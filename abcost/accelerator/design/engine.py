@@ -14,7 +14,7 @@ from math import prod
 
 from abcost.accelerator.design.chain import (
     OPERATIONS,
-    Chain,
+    ChainDesign,
     Stream,
     price_only,
     unsupported,
@@ -35,7 +35,7 @@ from abcost.cost.organisation import Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ResidualOperand:
     """A residual operand: read in the cycles in which `take` is 1."""
 
     node: OpNode
@@ -44,7 +44,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class EngineResult:
     """What later engines read: there in the cycles in which `valid` is 1."""
 
     node: OpNode
@@ -85,8 +85,8 @@ class ChainBlock(Block):
 
     value: Net = field(kw_only=True)
     coming: Net = field(kw_only=True)
-    sides: tuple[Side, ...] = field(kw_only=True)
-    results: tuple[Result, ...] = field(kw_only=True)
+    sides: tuple[ResidualOperand, ...] = field(kw_only=True)
+    results: tuple[EngineResult, ...] = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,7 +224,7 @@ def describe_chain(
 ) -> ChainBlock:
     """The chain behind a value like `value`, in so many lanes."""
     d = Describer()
-    chain = Chain(d, engine, number, lanes)
+    chain = ChainDesign(d, engine, number, lanes)
     start = value._replace(name="dot", lanes=lanes, elements=1, age=1)
     coming = Net("coming", 1, signed=False)
     rows, columns = image_of(engine.dot)
@@ -249,7 +249,7 @@ def image_of(node: OpNode) -> tuple[int, int]:
 
 
 def _finished(
-    d: Describer, engine: Engine, number: NumberFormat, value: Net, chain: Chain, stream: Stream
+    d: Describer, engine: Engine, number: NumberFormat, value: Net, chain: ChainDesign, stream: Stream
 ) -> Net:
     """The value as the interpreter stores it: a real dot product cut to the grid, and its bias added."""
     if engine.arithmetic in (DotArithmetic.REAL, DotArithmetic.NARROW):
@@ -274,10 +274,10 @@ class _Walk:
     """Goes through the nodes of a chain; keeps the net and the stream of each."""
 
     graph: OpGraph
-    chain: Chain
+    chain: ChainDesign
     streams: dict[str, Stream]
     nets: dict[str, Net] = field(default_factory=dict)
-    sides: list[Side] = field(default_factory=list)
+    sides: list[ResidualOperand] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)  # nodes that have no Verilog
 
     def node(self, work: Work) -> None:
@@ -355,10 +355,10 @@ class _Walk:
             self.chain.d.name(f"x{len(self.sides)}"), number.width if wide else 1, self.chain.lanes, age=age,
             signed=wide, fraction_bits=number.fraction_bits if wide else 0,
         )  # fmt: skip
-        self.sides.append(Side(node, net, self.chain.flag(age)))
+        self.sides.append(ResidualOperand(node, net, self.chain.flag(age)))
         return net
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[EngineResult]:
         """What is read from outside: bits, and all else in the format of the chain."""
         found = []
         for name, made in list(self.nets.items()):
@@ -368,7 +368,7 @@ class _Walk:
             self.chain.stream = self.streams[name]
             written = name not in self.refused
             net = self.chain.fixed(made) if written and self._wide(node) else made
-            found.append(Result(node, net, self.chain.flag(net.age)))
+            found.append(EngineResult(node, net, self.chain.flag(net.age)))
         return found
 
 

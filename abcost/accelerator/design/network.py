@@ -87,7 +87,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class StageWindow:
     """The pixels that a dot product reads at each of its positions, (rows, columns) each.
 
     source: the map that it moves over, from -padding on; a linear layer reads its whole map at one position.
@@ -111,7 +111,7 @@ class Stage:
     """An engine in the network. sides: one for each residual operand, in order; results: nodes of `y0`, `y1`, ..."""
 
     design: EngineDesign
-    window: Window
+    window: StageWindow
     source: Edge
     sides: tuple[Edge, ...]
     results: tuple[str, ...]
@@ -212,7 +212,7 @@ def map_of(node: OpNode) -> Map:
     return Map(1, 1, shape[-1])
 
 
-def window_at(graph: OpGraph, engine: Engine) -> Window:
+def window_at(graph: OpGraph, engine: Engine) -> StageWindow:
     """The window of a dot product. Raises UsageError for one that has no Verilog, with its layer."""
     dot, before = engine.dot, graph.sources(engine.dot)[0]
     made = map_of(_origin(graph, before, f"layer {engine.name}"))
@@ -223,7 +223,7 @@ def window_at(graph: OpGraph, engine: Engine) -> Window:
                 "that has no Verilog"
             )
         whole = (made.rows, made.columns)
-        return Window(made, whole, whole, (0, 0), (1, 1), (1, 1))
+        return StageWindow(made, whole, whole, (0, 0), (1, 1), (1, 1))
     if map_of(before) != made:
         raise UsageError(f"layer {engine.name} reads {before.name} in another shape: that has no Verilog")
     a = dot.attrs
@@ -232,7 +232,7 @@ def window_at(graph: OpGraph, engine: Engine) -> Window:
         (int(v[0]), int(v[1]))
         for v in (dot.consts["weight"].values.shape[2:], a["stride"], a["padding"], a["dilation"])
     )
-    return Window(made, kernel, stride, padding, dilation, (rows, columns))
+    return StageWindow(made, kernel, stride, padding, dilation, (rows, columns))
 
 
 def _origin(graph: OpGraph, node: OpNode, where: str) -> OpNode:

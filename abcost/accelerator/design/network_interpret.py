@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from abcost.accelerator.design.dot import padded, segment
 from abcost.accelerator.design.interpret import run
-from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, Window
+from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, StageWindow
 from abcost.core.integer import wrap
 from abcost.core.kinds import DotArithmetic
 
@@ -62,7 +62,7 @@ def run_stage(stage: Stage, known: Tensors, images: int) -> Tensors:
     }
 
 
-def windows_of(values: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+def windows_of(values: Tensor, window: StageWindow) -> tuple[Tensor, Tensor]:
     """(N, positions, K) taps, 0 outside the map, and (1, positions, K) which are inside.
 
     values: (N, pixels, C). Taps are in the order kernel row, column, channel.

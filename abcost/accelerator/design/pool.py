@@ -7,7 +7,7 @@ keeps pace. With one channel group the pixels of a window follow each other, and
 
 from __future__ import annotations
 
-from abcost.accelerator.design.chain import Chain, Stream
+from abcost.accelerator.design.chain import ChainDesign, Stream
 from abcost.accelerator.design.net import Net
 from abcost.core.kinds import OpKind
 from abcost.core.node import OpNode
@@ -39,7 +39,7 @@ def unsupported_pool(node: OpNode, rows: int, columns: int) -> str:
     return ""
 
 
-def describe_pool(c: Chain, node: OpNode, x: Net) -> tuple[Net, Stream]:
+def describe_pool(c: ChainDesign, node: OpNode, x: Net) -> tuple[Net, Stream]:
     """The pool of one value per lane, and the stream of its results."""
     d, stream, number = c.d, c.stream, c.number
     kernel = kernel_of(node, stream.rows, stream.columns)
@@ -89,7 +89,7 @@ def describe_pool(c: Chain, node: OpNode, x: Net) -> tuple[Net, Stream]:
     return y, pooled
 
 
-def _all(c: Chain, flags: list[Net]) -> Net:
+def _all(c: ChainDesign, flags: list[Net]) -> Net:
     """1 where all flags are; without any, always."""
     if not flags:
         return c.d.literal("unconditional", 1, 1, lambda: ((1,),), _FLAG)
@@ -99,7 +99,7 @@ def _all(c: Chain, flags: list[Net]) -> Net:
     return found
 
 
-def _address(c: Chain, group: Net | None, window: Net | None) -> Net:
+def _address(c: ChainDesign, group: Net | None, window: Net | None) -> Net:
     """Of a running result: the column of windows above the channel group."""
     if group is not None and window is not None:
         return c.d.join("join", group, window, "place", places=group.width)
@@ -107,7 +107,7 @@ def _address(c: Chain, group: Net | None, window: Net | None) -> Net:
     return found or c.d.literal("place", 1, 1, lambda: ((0,),), Net("place", 1, signed=False))
 
 
-def _count(c: Chain, enable: Net, modulus: int, name: str) -> tuple[Net | None, Net]:
+def _count(c: ChainDesign, enable: Net, modulus: int, name: str) -> tuple[Net | None, Net]:
     """A counter and when it starts again; nothing to count is no counter."""
     if modulus == 1:
         return None, enable

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer, Reading, buffers, placed, power_of_two
-from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, Window
+from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer, WindowRead, buffers, placed, power_of_two
+from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, StageWindow
 from abcost.accelerator.devices import Family
 from abcost.accelerator.memory import family_of
 
@@ -171,7 +171,7 @@ def _most(written: Times, gone: Times) -> int:
     return int((np.arange(1, len(written) + 1) - before).max())
 
 
-def last_words(window: Window, reading: Reading, shape: Buffer) -> Times:
+def last_words(window: StageWindow, reading: WindowRead, shape: Buffer) -> Times:
     """(positions, steps): the number of the last word of an image that a step reads; -1 where all is padding."""
     source, word = window.source, shape.words_per_pixel
     parts = source.channels // reading.elements if reading.ports == 1 else 1
@@ -200,7 +200,7 @@ def last_words(window: Window, reading: Reading, shape: Buffer) -> Times:
     return np.stack(found, axis=1)
 
 
-def freed_words(window: Window, shape: Buffer) -> NDArray[np.int64]:
+def freed_words(window: StageWindow, shape: Buffer) -> NDArray[np.int64]:
     """Words that are given back at the end of each position of an image."""
     word = shape.words_per_pixel
     positions = window.positions[0] * window.positions[1]
@@ -211,12 +211,12 @@ def freed_words(window: Window, shape: Buffer) -> NDArray[np.int64]:
     return found.reshape(-1)
 
 
-def by_position(window: Window) -> bool:
+def by_position(window: StageWindow) -> bool:
     """Whether pixels are given back one by one: where no position reads a pixel that another one reads."""
     return window.kernel == (1, 1) and window.stride == (1, 1) and not window.padded
 
 
-def freed_rows(window: Window) -> Sequence[int]:
+def freed_rows(window: StageWindow) -> Sequence[int]:
     """Rows of the map that nobody reads after each row of positions; all of them together are the map."""
     first = [
         min(window.source.rows, max(0, y * window.stride[0] - window.padding[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from abcost.core.binary import Split, split
+from abcost.core.binary import PackedSplit, split
 from abcost.core.edit import Edit
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
@@ -54,10 +54,10 @@ class BinaryWeight:
         behind.finish(behind.scaled(behind.dot(weight, name="binary"), scale))
 
 
-def _read(weight: Constant, axis: int) -> Split | None:
+def _read(weight: Constant, axis: int) -> PackedSplit | None:
     """The parts of the weight, taken apart already while it was traced, or now."""
     if weight.scale is not None:
-        return Split(weight.values, weight.scale.flatten(), lossless=True)
+        return PackedSplit(weight.values, weight.scale.flatten(), lossless=True)
     return split(weight.values, axis) if weight.values.is_floating_point() else None
 
 

@@ -15,7 +15,7 @@ from abcost.core.node import Constant, OpNode
 from abcost.core.roundings import ROUNDINGS
 from abcost.core.values import MOST_MEMBERS, Values
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
-from abcost.rewrite.steps import Step, chain_above, ends_of, find_steps, monotone
+from abcost.rewrite.steps import RewriteStep, chain_above, ends_of, find_steps, monotone
 
 
 class Quantiser:
@@ -51,7 +51,7 @@ class Quantiser:
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The chain dies with its only reader."""
-        steps: list[Step] = match.data["steps"]
+        steps: list[RewriteStep] = match.data["steps"]
         values = torch.stack([step.level.values for step in steps])
         fixed = torch.stack([_fixed(step.level) for step in steps])
         consts = {"levels": Constant(values, fixed=fixed)}

@@ -11,7 +11,7 @@ from abcost.core.log import Phase
 from abcost.core.node import OpNode
 from abcost.core.transfer import decision
 from abcost.rewrite.rule import Declined, Match, RewriteOptions, rules
-from abcost.rewrite.steps import Step, chain_above, find_steps
+from abcost.rewrite.steps import RewriteStep, chain_above, find_steps
 
 _ROUNDED_ALONE = frozenset({OpKind.ADD_CONST})
 
@@ -45,7 +45,7 @@ class Threshold:
 
     def apply(self, edit: Edit, _graph: OpGraph, node: OpNode, match: Match) -> None:
         """The chain dies with its only reader."""
-        step: Step = match.data["step"]
+        step: RewriteStep = match.data["step"]
         attrs: dict[str, Any] = {"at_zero": 1}
         if (match.data["low"], match.data["high"]) != (-1.0, 1.0):
             attrs |= {"low": match.data["low"], "high": match.data["high"]}
@@ -62,7 +62,7 @@ def _decides(graph: OpGraph, node: OpNode) -> bool:
     return same and node.attrs.get("relation") not in ("eq", "ne")
 
 
-def _text(chain: tuple[OpNode, ...], step: Step) -> str:
+def _text(chain: tuple[OpNode, ...], step: RewriteStep) -> str:
     names = ", ".join(dict.fromkeys(n.kind.value for n in chain))
     falling = 0 if step.gain is None else int((step.gain.values < 0).sum())
     more = f"; {falling} of {step.gain.count} turned round or constant" if step.gain is not None else ""
