@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 	$${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"}
 
-.PHONY: demo test test-all test-slow test-vision imagenet-node test-ray simulator browser lint types check reports benchmarks cell-energy growth fixed-work peers fuzz docs ablation build-report \
+.PHONY: demo test test-all test-slow test-lowest test-newest coverage test-vision imagenet-node test-ray simulator browser lint types check reports benchmarks cell-energy growth fixed-work peers fuzz docs ablation build-report \
 	search-quality search-worth calibrate calibrate-asic clean
 
 demo: .venv/installed
@@ -54,7 +54,21 @@ check: .venv/installed-dev
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
 
-test-all: test test-slow
+test-all: test test-slow test-lowest test-newest coverage
+
+# The oldest releases that pyproject.toml allows, but for torch, whose builds without CUDA are few: what .venv has. Newer
+# releases that those need may warn of them.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/pytest --numprocesses 3 --dist worksteal -W default
+
+# Python 3.13. The index may have only the torch for it that brings CUDA: 5 GB.
+NEWEST ?= python3.13
+test-newest: .venv-newest/installed
+	.venv-newest/bin/pytest --numprocesses 3 --dist worksteal
+
+# Lines and branches that tests reach in their own process; commands that they start are not followed.
+coverage: .venv/installed-dev
+	$(BIN)/pytest --numprocesses 3 --dist worksteal --cov
 
 # torchvision goes with one torch only, and with none of the small CPU builds: an environment of its own, of 5.6 GB.
 test-vision: .venv-vision/installed
@@ -158,6 +172,19 @@ cell-energy: .venv/installed-dev
 	$(UV) --editable '.[dev,peers]' || $(PIP) --editable '.[dev,peers]'
 	touch $@
 
+# The torch of .venv is a constraint, with what its version says of its build: else the lowest would be one with CUDA.
+.venv-lowest/installed: pyproject.toml .venv/installed-dev
+	$(BIN)/python -m venv .venv-lowest
+	$(BIN)/python -c 'from importlib.metadata import version as v; print("torch==" + v("torch"))' > .venv-lowest/constraints.txt
+	$(subst constraints.txt,.venv-lowest/constraints.txt,$(subst $(BIN)/python,.venv-lowest/bin/python,$(UV))) \
+		--resolution lowest-direct --editable '.[dev]'
+	touch $@
+
+.venv-newest/installed: pyproject.toml constraints.txt
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
 VISION := torch==2.14.1 torchvision==0.29.1
 .venv-vision/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m venv .venv-vision
@@ -173,4 +200,4 @@ VISION := torch==2.14.1 torchvision==0.29.1
 	touch $@
 
 clean:
-	rm -rf .venv .venv-vision .venv-ray .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-newest .venv-vision .venv-ray .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
