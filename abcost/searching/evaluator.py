@@ -156,9 +156,9 @@ class Evaluator:
     def trained(self, jobs: Sequence[Retraining]) -> list[tuple[Evaluation, ...] | TrainError]:
         """Retrain; alike ones side by side if the study says so. A training that was broken off goes on where it was.
 
-        Each is measured in its forms: bit by bit where a form has registers; as the rewritten graph in float64 where it
-        has none, but weight scales are rounded; else as it was trained. A training that diverges is a TrainError. Raises
-        KeyboardInterrupt, after saving, if asked to stop.
+        Each is measured in its forms: bit by bit where it has registers; as the rewritten graph in float64 where it has
+        none, but weight scales are rounded; else as it was trained. A training that diverges is a TrainError.
+        Raises KeyboardInterrupt, after saving, if asked to stop.
         """
         found: dict[str, dict[str, Any] | TrainError] = {}
         waiting: list[tuple[Retraining, Run]] = []

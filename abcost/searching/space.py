@@ -189,8 +189,8 @@ class Space:
     def variants(self, candidate: Candidate) -> list[Candidate]:
         """What one training gives without another: every rounding, format and frame rate, device by device.
 
-        At a narrow width, hardware sees some exponents as others. Such a variant is left out: it is the same hardware as
-        the candidate with those other exponents, which is judged itself.
+        At a narrow width, hardware sees some exponents as others. Such a variant is left out: the candidate with those
+        other exponents is the same hardware, and is judged itself.
         """
         formats: Sequence[tuple[int | None, int | None]] = self.formats or ((None, None),)
         kept = [

@@ -135,7 +135,7 @@ class SideBySideLinear(nn.Linear):
 
 
 def _width(model: nn.Module, members: int) -> int:
-    """Places for so many networks: at least two, and, if eight suffice, enough for whole blocks of channels in all layers.
+    """Places for so many networks: at least two, and whole blocks of channels in all layers if eight networks fill one.
 
     torch's sum over positions takes blocks of channels, and those that fill none in another order (SumKernel.cpp).
     """
