@@ -36,7 +36,7 @@ def check_installed(module: str, extra: str, purpose: str) -> None:
 
 
 def folder_of(package: str, extra: str, purpose: str) -> Path:
-    """Where a package is installed, for what it ships beside its code; it is not imported. Raises MissingExtra."""
+    """Folder of a package, for what it ships beside its code; it is not imported. Raises MissingExtra."""
     check_installed(package, extra, purpose)
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:

@@ -128,7 +128,7 @@ class Registry(Generic[T]):
             raise
 
     def _keep(self, failure: BaseException) -> None:
-        """For every later look-up; but Ctrl-C is of one: what is imported stays so, the next imports the rest."""
+        """Keep a failure for later look-ups. Ctrl-C is not kept: the next look-up imports what is missing."""
         if isinstance(failure, Exception):
             self._failure = failure
 

@@ -74,6 +74,24 @@ def test_every_module_says_what_it_is_for(path):
     assert re.match(r"\S.{9,}", docstring)
 
 
+PREPOSITION = re.compile(
+    "(Above|After|Along|Around|As|At|Before|Behind|Below|Beside|Between|Beyond|By|For|From|In|Inside|Into|Like|Of|On|"
+    r"Outside|Over|Per|Through|To|Towards|Under|Until|Via|With|Within|Without)(?![\w-])"
+)
+
+
+def test_no_function_is_described_by_a_preposition():
+    """A docstring names what is returned, or what is done: "Settings of the search.", not "Of the search."."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and PREPOSITION.match(ast.get_docstring(node) or "")
+    ]
+    assert found == []
+
+
 def test_errors_are_one_family_with_an_example_each():
     raised = [value for value in vars(errors).values() if isinstance(value, type)]
     assert len(raised) > 5

@@ -49,7 +49,7 @@ class Slowest:
     missing: frozenset[str] = frozenset()
 
     def or_later(self, other: Slowest) -> Slowest:
-        """Of two paths of one engine the longer one."""
+        """The longer of two paths of one engine; `missing` names the units of both."""
         mine, theirs = self.delay, other.delay
         longer = theirs is not None and (mine is None or theirs.value > mine.value)
         return replace(other if longer else self, missing=self.missing | other.missing)
@@ -75,7 +75,7 @@ class Fmax:
         return f"no delay of {', '.join(self.missing)}" if self.missing else self.foreign
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; as CONTRACT names it."""
+        """Plain values for JSON; null where unknown."""
         return {
             "value": self.value,
             "low": self.low,
@@ -186,9 +186,9 @@ class Delays:
             return None
 
     def read(self, memory: Memory) -> Delay | None:
-        """Of a read of block memory, and of what is behind it before a register or the memory itself.
+        """Delay in ns of a read of block memory, with what is behind it up to a register or the memory; None: unknown.
 
-        Wider and deeper ones are several blocks side by side.
+        Wider and deeper memories are several blocks side by side.
         """
         found = self._block(memory.width, memory.depth)
         units = [Unit(op, 1, memory.width) for op in memory.behind]
@@ -204,9 +204,9 @@ class Delays:
         return _later(_later(found, behind, behind), more)
 
     def held(self, layer: str, found: Held) -> list[Slowest]:
-        """Of a memory of silicon: of its cells, or of a macro's access, what selects among macros, and a register.
+        """Paths of a read on silicon: cells or a macro's access, then what selects among them, and a register.
 
-        The register's own delay holds its setup, and more; so does that of each select. Both are upper ends.
+        The register's own delay holds its setup, and more; so does that of each select: both are upper bounds.
         """
         name = f"read of {found.memory.place} ({found.memory.role})"
         if found.bank is None:
@@ -269,7 +269,7 @@ class Delays:
 
 
 def fmax_of(layers: Sequence[Layer], delays: Delays, silicon: Silicon | None = None) -> Fmax | None:
-    """Of all engines together, with their memories; None where the table has no delays at all."""
+    """Fmax of all engines together, with their memories; None where the table has no delays at all."""
     if delays.foreign:
         return Fmax(None, None, None, "", foreign=delays.foreign)
     if delays.table.timing is None:
@@ -299,13 +299,13 @@ def _spread(table: CostTable) -> Spread:
 
 
 def _family(table: CostTable) -> Family:
-    """Of the table; its blocks are the same whatever it is mapped for."""
+    """Family of the table's blocks, which are the same whatever the table is mapped for."""
     name = table.target.removesuffix("-delay")
     return next(family for family in FAMILIES.values() if name in family.targets)
 
 
 def _later(delay: Delay, more: float, least: float = 0.0) -> Delay:
-    """The same, so much later; at least `least`, at most twice as much or what is certain."""
+    """The delay and `more` ns: its low end plus `least`, its high end plus 2 * more - least, `more` at least."""
     if not more:
         return delay
     return replace(

@@ -43,7 +43,7 @@ Active = tuple[Unit, int]
 def energy_of(
     graph: OpGraph, table: CostTable, accelerator: Accelerator, *, width: int, fraction_bits: int
 ) -> Spent | None:
-    """Of a layer pipeline on an FPGA; None for one engine that all layers share, whose duty is not known here.
+    """Energy of an inference on a layer pipeline; None for one engine that all layers share: its duty is unknown here.
 
     Raises CostError outside the valid range of the table.
     """
@@ -99,7 +99,7 @@ def active_units(designer: Designer, engine: Engine, folding: Folding) -> list[A
 
 
 def units_energy(units: Iterable[Active], *, interval: int, table: CostTable) -> Spent:
-    """Of these units in one inference of `interval` cycles. Raises CostError outside the table's valid range."""
+    """Energy of these units in one inference of `interval` cycles. Raises CostError beyond the table's valid range."""
     found = Spent()
     for unit, active in units:
         found += operation(unit, table).times(unit.count * active)
@@ -108,7 +108,7 @@ def units_energy(units: Iterable[Active], *, interval: int, table: CostTable) ->
 
 
 def operation(unit: Unit, table: CostTable) -> Spent:
-    """One cycle of one instance; of what it takes no more than, where its own energy is not known (`apart`)."""
+    """Energy of one cycle of one instance; where it has no figure, the upper bound that its parts give (`apart`)."""
     parts = of_gates(unit, table)
     if parts == (unit,) and (unit.op, "energy_pj") not in table.figures:
         parts = apart(unit)

@@ -78,7 +78,7 @@ def running_results(node: OpNode, graph: OpGraph, lanes: int, width: int) -> Ite
 
 
 def weight_word(engine: Engine, number: NumberFormat) -> int:
-    """Bits of one weight; 0 for a product of computed tensors. A single one is stored nowhere, and a factor yet.
+    """Bits of one weight; 0 for a product of computed tensors. A layer's only weight is not stored, but has bits too.
 
     A real weight takes the bits of the largest one of its layer, as other parameters do.
     """

@@ -26,7 +26,7 @@ def energy_uj(bits: int) -> tuple[float, float]:
 
 
 def source() -> dict[str, str]:
-    """Where the figures come from, how sure they are, and what was read into them."""
+    """The source of the figures, how sure they are, and what was read into them."""
     level, citation = _dram()
     return {"source": citation, "confidence": level.confidence, "note": level.note}
 

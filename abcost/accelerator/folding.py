@@ -33,7 +33,7 @@ class Folding:
 
 @cache
 def divisors(n: int) -> tuple[int, ...]:
-    """In rising order."""
+    """The divisors of n, in rising order."""
     return tuple(d for d in range(1, n + 1) if n % d == 0)
 
 
@@ -62,9 +62,9 @@ def products(folding: Folding) -> int:
 def worth_less(
     offers: Sequence[Folding], cycles: NDArray[np.int64], worth: NDArray[np.float64]
 ) -> list[tuple[int, Folding]]:
-    """Cycles and folding, fastest first, of those that are worth less than every faster one.
+    """(cycles, folding) of those that are worth less than every faster one, fastest first.
 
-    Of equals that with the widest SIMD.
+    Of equal ones the one with the widest SIMD.
     """
     if not len(offers):
         return []

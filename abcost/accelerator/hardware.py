@@ -60,24 +60,24 @@ class Fpga:
         self.part = found
 
     def worth(self, memories: Iterable[Memory]) -> float:
-        """In LUTs; whatever the device, so that choices stay comparable."""
+        """Worth of the memories in LUTs, whatever the device, so that choices stay comparable."""
         family = family_of(None)
         return float(sum(memory.worth(family) for memory in memories))
 
     def too_large(self, logic: Sequence[Amounts]) -> bool:
-        """By LUTs."""
+        """Whether the logic needs more LUTs than the device has; False where either is unknown."""
         if self.part is None or any(None in amounts.values() for amounts in logic):
             return False
         return sum(amounts["luts"] or 0.0 for amounts in logic) > self.part.luts * (1 + 1e-9)
 
     def within(self, groups: Sequence[Sequence[Unit]], prices: UnitCosts) -> list[list[Unit]]:
-        """Multipliers of LUTs where there are too few DSPs."""
+        """The units, with multipliers of LUTs where there are too few DSPs."""
         return within_dsps(groups, prices, None if self.part is None else self.part.dsps)
 
     def place(
         self, memories: Sequence[Memory], logic: Sequence[Amounts], weights: Weights | None
     ) -> list[Memory]:
-        """In LUTs, blocks, URAM, SPRAM or outside."""
+        """The memories, each placed in LUTs, blocks, URAM, SPRAM or outside."""
         return place(memories, self.part, sum(amounts["luts"] or 0.0 for amounts in logic), weights)
 
     def resources(self, logic: Amounts, memories: Sequence[Memory]) -> dict[str, float | None]:

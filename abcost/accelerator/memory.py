@@ -129,7 +129,7 @@ class Memory:
         return -(-width // SPRAM[0]) * -(-depth // SPRAM[1])
 
     def preferred(self, family: Family) -> Memory:
-        """In LUTs or in blocks, whichever is worth less."""
+        """The memory placed in LUTs or in blocks, whichever is worth less."""
         return replace(self, place="lutram" if self._better_in_luts(family) else "block")
 
     def worth(self, family: Family) -> int:

@@ -69,7 +69,7 @@ def in_luts(units: Sequence[Unit]) -> int:
 
 
 def _offer(group: int, index: int, unit: Unit, prices: UnitCosts) -> _Offer | None:
-    """None where it has no DSP, or a figure is missing."""
+    """The offer to make a unit without DSPs; None where it has none, or a figure is missing."""
     one = replace(unit, count=1)
     parts = _without_dsp(one)
     try:

@@ -333,7 +333,7 @@ class Pipelined:
         return self.designer.units(engine, folding)
 
     def groups(self, engine: Engine, folding: Folding) -> tuple[Sequence[Unit], Sequence[Unit]]:
-        """The same as those of the dot product, and those of post-processing."""
+        """Units of the dot product, and units of post-processing."""
         return self.designer.dot_units(engine, folding), self.designer.post_units(engine, folding)
 
     def _placed(

@@ -56,7 +56,7 @@ def family_at(found: Part | None) -> Family | None:
 
 
 def name_of(resource: str, found: Part | None) -> str:
-    """For people; memory blocks by the name that the family gives them, LUTs by what is counted on the device."""
+    """Name of a resource for people: blocks as the family calls them, LUTs by what is counted on the device."""
     family = family_at(found)
     if family is not None and (resource == "blocks" or (resource == "luts" and family.cells is not None)):
         return "logic cells" if resource == "luts" else family.block
@@ -123,7 +123,7 @@ class GivenPart:
         return {"source": self.source, "given": list(self.given), "found": list(self.found)}
 
     def text(self) -> str:
-        """For people."""
+        """Where the folding came from, and for which layers it was found, as text for people."""
         if not self.found:
             return f"as {self.source} says"
         return f"as {self.source} says; found for {', '.join(self.found)}"
@@ -225,7 +225,7 @@ class Accelerator:
 
     @property
     def fits(self) -> bool:
-        """Within the device, as far as that is known, and as fast as wanted."""
+        """Whether it is within the device, fast enough, and may meet its clock; False with an unknown resource."""
         return not self.over and not self.unknown and self.fast_enough and self.clock_met is not False
 
     @property
@@ -365,12 +365,12 @@ class UnitCosts:
 
     @staticmethod
     def of_table(table: CostTable) -> UnitCosts:
-        """Of a table, the same for all who ask."""
+        """Unit costs of a table, the same object for all who ask."""
         found: UnitCosts = table.remembered.setdefault(("prices of units",), UnitCosts(table))
         return found
 
     def of(self, unit: Unit) -> Cost:
-        """Of one of them. Raises CostError outside the valid range of the table."""
+        """Cost of one unit of this kind. Raises CostError outside the valid range of the table."""
         found = self._known.get(unit)
         if found is None:
             one = replace(unit, count=1)
@@ -395,7 +395,7 @@ class UnitCosts:
         return self._of_all(parts)
 
     def _of_all(self, parts: Iterable[Unit]) -> Cost:
-        """Of parts that are no fused units of the table's."""
+        """Cost of parts, none of which is a fused unit of the table."""
         return total(self._of_one(replace(part, count=1)).scaled(part.count) for part in parts)
 
     def total(self, units: Iterable[Unit]) -> dict[str, float | None]:

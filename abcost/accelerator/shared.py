@@ -88,7 +88,7 @@ class Shared:
         return f"fully unrolled, {slowest.name}"
 
     def too_large(self, interval: float) -> bool:  # noqa: ARG002
-        """False: it is built to see."""
+        """False: only building tells."""
         return False
 
     def build(self, interval: float, *, clock_mhz: float, weights: Weights | None = None) -> Accelerator:
@@ -145,7 +145,7 @@ class Shared:
         return sum(_cycles(self._groups[kind], folding) for kind, folding in chosen.items())
 
     def _grow(self) -> list[dict[DotArithmetic, Folding]]:
-        """From one product per cycle up: always the array whose growth saves most cycles per product added.
+        """Arrays from one product per cycle up; each step grows the array that saves most cycles per product added.
 
         Ends where nothing is saved, or where the table does not reach.
         """
@@ -179,7 +179,7 @@ class Shared:
         return saved / ((larger.pe * larger.simd - now.pe * now.simd) * weight)
 
     def _units(self, chosen: dict[DotArithmetic, Folding]) -> list[Unit]:
-        """Of every unit as many as the layer that needs most of them, at the largest size of any layer.
+        """Every unit as often as the layer that needs most of them does, at the largest size of any layer.
 
         Parameters come from a memory, not from ROMs; every function has a table of its own.
         """
@@ -199,7 +199,7 @@ class Shared:
         return [*(self._for_all_layers(unit) for unit in merged.values()), *self._tables(chosen)]
 
     def _tables(self, chosen: dict[DotArithmetic, Folding]) -> list[Unit]:
-        """Of every function as many tables as the layer that computes most of it at once."""
+        """Tables of every function: as many as the layer that computes most of it at once needs."""
         found: dict[tuple[str, int | None], Unit] = {}
         for engine in self.engines:
             folding = chosen[engine.arithmetic]

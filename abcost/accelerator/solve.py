@@ -80,10 +80,10 @@ class Architecture(Protocol):
 
     @property
     def intervals(self) -> list[int]:
-        """Of all that there are, fastest first."""
+        """All frame intervals that there are, in cycles, fastest first."""
 
     def slowest_engine(self) -> str:
-        """What sets the shortest, and how it is folded then."""
+        """The engine that sets the shortest interval, and how it is folded then."""
 
     def too_large(self, interval: float) -> bool:
         """Whether what `build` makes is certain to exceed the part; False where only building tells."""
@@ -95,7 +95,7 @@ class Architecture(Protocol):
 def organise(
     graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, goal: AcceleratorGoal
 ) -> Accelerator:
-    """The smallest organisation that does what is wished; else the fastest that fits, with `limit` saying why.
+    """The smallest organisation that reaches the goal; else the fastest that fits, with `limit` saying why.
 
     All intervals are tried in order: which resources are short changes from one to the next, and a faster
     organisation may fit where a slower one does not. At each, foldings are those worth least by fixed rates of LUTs
@@ -128,7 +128,7 @@ def _unknown_clock(found: Accelerator) -> str:
 def _at_clock(
     graph: OpGraph, delays: Delays, *, width: int, fraction_bits: int, goal: AcceleratorGoal
 ) -> Accelerator:
-    """At one clock, with leaves as wide as it allows."""
+    """The accelerator for the goal at its clock, with leaves as wide as that allows."""
     table = delays.table
     leaf = leaf_for(table, goal.clock_mhz, width)
     own: dict[str, Any] = {} if goal.folding is NO_FOLDING else {"folding": goal.folding}

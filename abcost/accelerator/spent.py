@@ -24,7 +24,7 @@ class Spent:
         )
 
     def times(self, factor: float) -> Spent:
-        """So many of it."""
+        """The energy of so many of it."""
         return replace(self, value=self.value * factor, low=self.low * factor, high=self.high * factor)
 
     def to_dict(self) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Unrolled:
 def organise_unrolled(
     graph: OpGraph, table: CostTable, *, width: int, fraction_bits: int, goal: AcceleratorGoal
 ) -> tuple[OpGraph, Accelerator, tuple[Unrolled, ...]]:
-    """As `organise`; binary layers that are unrolled whole become graphs of adders where those are smaller.
+    """Organise as `organise`, with graphs of adders for binary layers that are unrolled whole where those are smaller.
 
     The graph that comes back says of which layers that is so. Raises as `organise`.
     """

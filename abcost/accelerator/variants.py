@@ -125,7 +125,7 @@ class Variants:
         return Pipelines(fits, values)
 
     def _intervals(self, cycles: set[int]) -> list[float]:
-        """As they are tried: with frames to reach, the slowest that reaches them first."""
+        """Intervals in cycles as tried: fastest first; with frames/s to reach, the slowest that reaches them first."""
         fastest_first = sorted(cycles)
         if self.goal.fps is None:
             return [float(c) for c in fastest_first]
@@ -313,7 +313,7 @@ class _Stored:
         self._relieved: dict[float, dict[str, float]] = {}
 
     def without_dsps(self, excess: float) -> dict[str, float]:
-        """What logic takes more where so many DSPs are too many.
+        """What logic takes more if it must do without `excess` DSPs.
 
         Which units multiply depends on no set of exponents.
         """
@@ -335,7 +335,7 @@ class _Stored:
         return known
 
     def in_blocks(self, leaving: int) -> Sequence[Memory]:
-        """The memories in blocks then, one of each size."""
+        """The memories that `placed` has in blocks, one of each size."""
         self.placed(leaving)
         return self._blocks[leaving]
 
@@ -347,7 +347,7 @@ class _Stored:
         return found
 
     def placed(self, leaving: int) -> dict[str, float]:
-        """What the memories take while the logic has so many of the rooms behind it."""
+        """What the memories take when the logic has outgrown `leaving` of the rooms of `places`."""
         known = self._placed.get(leaving)
         if known is None:
             found = self._where(leaving)

@@ -104,9 +104,9 @@ def accelerator_or_clock(
     area_mm2: float | None = None,
     utilisation: float | None = None,
 ) -> tuple[AcceleratorGoal | None, float | None]:
-    """As `accelerator`; or the clock of lanes in MHz, where one is stated for cells without a device or a rate.
+    """The goal as `accelerator` gives it; or the clock of lanes in MHz, if stated for cells without device or rate.
 
-    What leaks is a power: it is an energy by the time of an inference. Raises UsageError or UnknownName.
+    Leakage is a power: the time of an inference makes it an energy. Raises UsageError or UnknownName.
     """
     plain = (
         device is None

@@ -90,7 +90,7 @@ def _check(function: str, name: str, value: object, hint: Any) -> None:
 
 
 def _parts(hint: Any) -> tuple[Any, ...]:
-    """Of a union; else the one."""
+    """Types of a union; of any other hint the hint alone."""
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 

@@ -164,7 +164,7 @@ def rewriting_of(given: LoweringOptions | SlopeOptions, model: str = "") -> Rewr
 def wishes_and_clock(
     given: AcceleratorOptions, tables: Sequence[CostTable]
 ) -> tuple[AcceleratorGoal | None, float | None]:
-    """As `wishes_of`; or the clock of lanes, see `accelerator_or_clock`."""
+    """The goal as `wishes_of` gives it; or the clock of lanes, see `accelerator_or_clock`."""
     return accelerator_or_clock(tables, *_asked(given), **_silicon(given))
 
 

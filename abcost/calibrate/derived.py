@@ -68,7 +68,7 @@ def per_bit(entries: Sequence[tuple[str, Fitted]]) -> list[Derived]:
 
 
 def _share(form: str | Curve, one: float) -> str | Curve:
-    """Per bit, without the XNOR; a bound that smoothing moved below it stops at 0."""
+    """The price per bit, without the XNOR; a bound that smoothing moved below it stops at 0."""
     if isinstance(form, str):  # a constant, which only a sweep without any growth gives
         return f"max(0, {form} / bits - {_text(one)})"
     return tuple((bits, max(0.0, value / bits - one)) for bits, value in form)
@@ -79,7 +79,7 @@ def _bound(form: str | Curve | None, one: float) -> str | Curve | None:
 
 
 def _long(words: str | Curve, join: str | Curve, longest: int, one: float) -> str:
-    """Per bit of a word longer than any measured."""
+    """The price per bit of a word longer than any measured."""
     return _text(max(0.0, (_value(words, longest) + _value(join, JOIN_WIDTH)) / longest - one))
 
 

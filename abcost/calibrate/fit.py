@@ -272,7 +272,7 @@ def _bounded(text: str, inside: Sequence[Measured], name: str) -> Law:
 
 
 def _ranges(measured: Sequence[Measured]) -> Ranges:
-    """From the least to the greatest value of each size."""
+    """Name of a size -> its least and greatest value."""
     names = measured[0].point.size
     return {
         name: (min(m.point.size[name] for m in measured), max(m.point.size[name] for m in measured))

@@ -67,5 +67,5 @@ def measure(
 
 
 def _kept(values: Mapping[str, float]) -> dict[str, float]:
-    """As the file of points keeps them, so that it gives the same laws."""
+    """Values as the file of points keeps them, so that they give the same laws."""
     return {name: float(f"{value:.6g}") for name, value in values.items()}

@@ -33,7 +33,7 @@ class Beats:
 
 
 def beats_of(net: NetworkDesign, top: Top) -> Beats:
-    """Of a network; it may stand still for as long as all its engines take together, and three times that."""
+    """Beats of a network. patience: three times the cycles of all its engines together, and 10,000."""
     slowest = sum(stage.cycles for stage in net.stages)
     return Beats(net.image.elements // top.taken, top.answers // top.given, 3 * slowest + 10_000)
 

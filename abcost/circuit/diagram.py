@@ -15,7 +15,7 @@ _Run = tuple[int, int, Mapping[str, Any]]
 
 
 def block_diagram(report: Mapping[str, Any]) -> str:
-    """From what build.json says. An engine's bar is the share of the interval in which it works."""
+    """The diagram of what build.json says. An engine's bar is the share of the interval in which it works."""
     estimate = report["estimate"]
     rows = [_ENDS[0], *(layer["name"] for layer in report["layers"]), _ENDS[1]]
     place = {name: row for row, name in enumerate(rows)}

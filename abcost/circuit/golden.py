@@ -38,7 +38,7 @@ class Golden:
 
     @property
     def number(self) -> NumberFormat:
-        """Of every value."""
+        """Number format of every value."""
         return self.net.number
 
 

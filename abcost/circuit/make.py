@@ -71,7 +71,7 @@ class Circuit:
 
     @property
     def digest(self) -> str:
-        """Of all Verilog and memory contents."""
+        """SHA-256 of all Verilog and memory contents, in hexadecimal."""
         parts = [self.top.text, *self.top.verilog.values(), *self.top.files.values()]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -51,12 +51,12 @@ class Placed:
 
     @property
     def fmax_mhz(self) -> float | None:
-        """Of the slowest path between registers."""
+        """Fmax in MHz, of the slowest path between registers; None without a path."""
         delay = self.routed.delay_ns
         return None if delay is None else 1000 / (delay + left_out_ns(self.routed))
 
     def to_dict(self) -> dict[str, Any]:
-        """As build.json has it."""
+        """Plain values as build.json has them."""
         return {
             "part": self.part, "mapping": self.mapping, "seed": self.seed, "tools": list(self.routed.versions),
             "luts": self.routed.luts, "ffs": self.routed.ffs, "dsps": self.routed.dsps, "blocks": self.routed.blocks,
@@ -91,7 +91,7 @@ def read_pins(file: Path, part: str) -> str:
 def route_circuit(
     circuit: Circuit, folder: Path, asked: Routing, *, clock_mhz: float, configured: bool = False
 ) -> Placed:
-    """Of the files in the folder. configured: with what a packer takes.
+    """Synthesise, place and route the files in the folder. configured: with what a packer takes.
 
     Raises ToolError if a tool is missing or fails.
     """

@@ -168,7 +168,7 @@ def _signed_adds(node: OpNode, macs: int) -> int:
 
 
 def _box_sum(site: _Site) -> Iterator[Count]:
-    """Of bits a popcount, shared by all channels, and one add (2p - K); of wider values taps - 1 adds."""
+    """A sum of taps: of bits a popcount, shared by all channels, and one add (2p - K); of wider ones taps - 1 adds."""
     k = taps(site.node)
     if site.width == 1:
         yield Count(Primitive.POPCOUNT, site.n * k, 1, bits=k)
@@ -223,7 +223,7 @@ def exponents_of(node: OpNode) -> ExponentSet:
 
 
 def _shift(site: _Site) -> Iterator[Count]:
-    """By one amount it is wiring, by one of several a multiplexer."""
+    """A shift: by one amount it is wiring, by one of several a multiplexer."""
     exponents = exponents_of(site.node)
     primitive = Primitive.SHIFT_CONSTANT if len(exponents) == 1 else Primitive.SHIFT_SELECT
     sizes = sizes_of(exponents, identity=site.node.kind is OpKind.SHIFT_PRELU)
@@ -292,7 +292,7 @@ def _realised(site: _Site, elements: int, steps: Iterable[functions.FunctionStep
 
 
 def _function(site: _Site) -> Iterator[Count]:
-    """By the ATen operator: exact forms, or a table; a whole number is rounded already."""
+    """A function by its ATen operator: exact forms, or a table; rounding a whole number counts nothing."""
     values = site.graph.values(site.graph.sources(site.node)[0]).grid
     if site.node.attrs.get("aten") in functions.ROUNDINGS and values is not None and values.whole:
         return iter(())
@@ -300,9 +300,9 @@ def _function(site: _Site) -> Iterator[Count]:
 
 
 def _softmax(site: _Site) -> Iterator[Count]:
-    """Per row of D: D - 1 comparisons, D subtractions, D exponentials, D - 1 adds, 1 reciprocal, D multiplies.
+    """Row of D: D - 1 comparisons, D subtractions, D exponentials, D - 1 adds, 1 reciprocal, D multiplies.
 
-    Of a log-softmax 1 logarithm and D subtractions take the place of the last two.
+    A log-softmax has 1 logarithm and D subtractions in place of the last two.
     """
     rows = site.n // int(site.node.attrs["group"])
     yield site.of(Primitive.COMPARE, site.n - rows)
@@ -318,7 +318,7 @@ def _softmax(site: _Site) -> Iterator[Count]:
 
 
 def _norm(site: _Site) -> Iterator[Count]:
-    """Per row of D: sum, mean, D differences, D squares, their sum, variance, 1/sqrt, D products (and weight, bias).
+    """Row of D: sum, mean, D differences, D squares, their sum, variance, 1/sqrt, D products (and weight, bias).
 
     Multiplies: D squares + D by 1/sqrt + 2 by 1/D (+ D by the weight).
     Adds: (D - 1) for the mean + D differences + (D - 1) for the variance + 1 for eps (+ D for the bias).

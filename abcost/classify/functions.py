@@ -83,7 +83,7 @@ def normalise(width: int) -> Steps:
 
 
 def shift_back(width: int) -> Steps:
-    """By an amount that was computed."""
+    """A shift by an amount that was computed."""
     yield FunctionStep(Primitive.MUX, stages(width))
 
 
@@ -94,7 +94,7 @@ def negate_if() -> Steps:
 
 
 def clamped(limits: int) -> Steps:
-    """To a range with so many limits other than 0."""
+    """A clamp to a range with so many limits other than 0."""
     yield FunctionStep(Primitive.COMPARE, limits)
     yield FunctionStep(Primitive.MUX, limits)
 
@@ -209,7 +209,7 @@ def _elu(node: OpNode, _width: int) -> Steps:
 
 
 def _reciprocal(_node: OpNode, width: int) -> Steps:
-    """Of |x|, saturated, with the sign of x."""
+    """The reciprocal of |x|, saturated, with the sign of x."""
     yield from negate_if()
     yield from reciprocal(width)
     yield from clamped(1)
@@ -263,13 +263,13 @@ def _log2(_node: OpNode, width: int) -> Steps:
 
 
 def _constant_to(node: OpNode, width: int) -> Steps:
-    """From b ** x = 2**(x * log2(b))."""
+    """The power b ** x as 2**(x * log2(b))."""
     base = _plain(node, 0)
     yield from power_of_two(width) if base == 2.0 else exponential(width)
 
 
 def _whole_quotient(node: OpNode, width: int) -> Steps:
-    """As a / b, with the bits behind the point dropped."""
+    """The quotient a / b, with the bits behind the point dropped."""
     yield from _divide(node, width)
     yield from _trunc(node, width) if _argument(node, 2) == "trunc" else ()
 

@@ -57,13 +57,13 @@ def _few_valued_product(reach: Neighbourhood, node: OpNode) -> OpNode | None:
 
 
 def _is_residual(reach: Neighbourhood, node: OpNode) -> bool:
-    """On the way from a dot product that is not the stem to a sum."""
+    """Whether it is on the way from a dot product that is not the stem to a sum."""
     dot = reach.upstream_dot(node)
     return dot is not None and not reach.is_stem(dot) and reach.reaches_sum(node)
 
 
 def _is_of_quantiser(reach: Neighbourhood, node: OpNode) -> bool:
-    """In front of a rounding, or behind what has few values."""
+    """Whether it is in front of a rounding, or behind what has few values."""
     graph = reach.graph
     grid = graph.values(node).grid
     coded = grid is not None and grid.varies is None and grid.bits <= MOST_CODE_BITS

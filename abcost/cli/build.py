@@ -235,7 +235,7 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _simulate(circuit: Circuit, out: Path, images: Tensor, *, trace: bool) -> list[Simulated]:
-    """Without stalls and with them. trace: first of all, for a circuit that stops answering needs one most."""
+    """Simulate without stalls and with them. trace: written first, as a circuit that stops answering needs it most."""
     from abcost.circuit.simulate import Ends, expected_logits, largest, simulate_images, trace_image
 
     if trace:

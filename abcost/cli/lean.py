@@ -22,10 +22,10 @@ def end_at_once() -> None:
 
 
 def give_back_large_blocks() -> None:
-    """From here on every block of 1 MiB or more is the system's again when it is freed.
+    """Have every block of 1 MiB or more returned to the system when it is freed, from here on.
 
     The C library of Linux keeps such blocks once it has seen a few, and a command that makes a large tensor per layer
-    would hold several at once, with holes between them. Nothing where the C library has no such setting.
+    would hold several at once, with holes between them. Does nothing where the C library has no such setting.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it, musl does not

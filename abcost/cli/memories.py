@@ -111,7 +111,7 @@ def _values(bank: Bank) -> dict[str, float | None]:
 
 
 def _cells(values: Mapping[str, float | None]) -> list[str]:
-    """Of `_SHOWN`; an area in mm2."""
+    """Texts of the columns `_SHOWN`; an area is in mm2."""
     found = {name: values.get(name) for name in _SHOWN}
     area = found["area_um2"]
     found["area_um2"] = None if area is None else area / 1e6

@@ -28,7 +28,7 @@ class Asked:
     model_arg: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
-        """Of the user's own factory."""
+        """Arguments of the user's own factory."""
         from abcost.models.subject import parse_arguments
 
         return parse_arguments(self.model_arg)
@@ -93,7 +93,7 @@ def takes_network(
 
 
 def _option(name: str, about: str | None) -> Any:
-    """As Typer takes it."""
+    """The option of a property, as Typer takes it."""
     known = PROPERTIES[name]
     kind: Any = int | None if known.kind is int else str | None
     return Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", help=about or known.about)]

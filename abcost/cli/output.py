@@ -81,7 +81,7 @@ def _reason(error: Exception) -> str:
 
 
 def write(text: str, path: Path | None) -> None:
-    """To stdout, or to `path` as `write_bytes` does. Raises OutputError."""
+    """Write to stdout, or to `path` as `write_bytes` does. Raises OutputError."""
     if path is None:
         try:
             sys.stdout.write(text)

@@ -73,7 +73,7 @@ def _render(found: Reproduction, chosen: str, output: Path | None) -> str:
 
 
 def _draw(found: Reproduction, output: Path | None) -> str:
-    """For the terminal."""
+    """The tables as text for the terminal."""
     from rich.console import Group, RenderableType
     from rich.text import Text
 

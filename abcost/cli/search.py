@@ -285,7 +285,7 @@ def _rates(text: str) -> tuple[float, ...]:
 
 
 def _epochs(text: str | None) -> tuple[int, ...] | None:
-    """Of the rungs; None for the default, () for none."""
+    """Epochs of the rungs; None for the default, () for none."""
     found = None if text is None else _numbers("--epochs", text)
     return () if found == (0,) else found
 

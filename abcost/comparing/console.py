@@ -57,7 +57,7 @@ def _layers(changed: Sequence[tuple[str, str, Delta]]) -> Table:
 
 
 def cells(delta: Delta) -> tuple[str, str, str, str]:
-    """Before, after, change and relative change as text."""
+    """Texts of the value before, the value after, the change and the relative change."""
     relative = delta.relative
     return (
         _number(delta.before),

@@ -18,7 +18,7 @@ class Delta:
 
     @property
     def absolute(self) -> float | None:
-        """After - before; None where either is unknown."""
+        """The change, after - before; None where either is unknown."""
         return None if self.before is None or self.after is None else self.after - self.before
 
     @property
@@ -157,7 +157,7 @@ def _rank(delta: Delta) -> tuple[int, float]:
 
 
 def deltas(before: Quantities, after: Quantities) -> dict[str, Delta]:
-    """Of all quantities of either side. What one counted and did not find is 0 there: `unpriced.rom`, `macs.4x4`."""
+    """Changes of all quantities of either side. What one counted and did not find is 0 there: `macs.4x4`."""
     names = dict.fromkeys([*before, *after])
     return {name: Delta(_value(before, name), _value(after, name)) for name in names}
 

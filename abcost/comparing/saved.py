@@ -36,7 +36,7 @@ class ComparedSide:
 
     @property
     def last(self) -> Quantities:
-        """Of the last stage."""
+        """Quantities of the last stage."""
         return self.stages[list(self.stages)[-1]]
 
 
@@ -117,7 +117,7 @@ def _stage(stage: Mapping[str, Any]) -> Quantities:
 
 
 def _accelerator(accelerator: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the whole accelerator; `fits` is 1 or 0. What an older report does not say is unknown."""
+    """Quantities of the whole accelerator; `fits` is 1 or 0. What an older report does not say is unknown."""
     fits = accelerator.get("fits")
     return {
         **{key: accelerator.get(key) for key in ("fps", "latency_ms", "interval_cycles")},

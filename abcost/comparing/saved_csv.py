@@ -70,7 +70,7 @@ def _read(path: Path) -> Sequence[_Row]:
 
 
 def _layer(rows: Sequence[_Row], layer: str) -> Quantities:
-    """Of the operations alone; its energy is unknown where memory traffic is part of the total."""
+    """Quantities of a layer's operations alone; energy is unknown where memory traffic is part of the total."""
     found = dict(_quantities(row for row in rows if row["layer"] == layer and row["kind"] != _MEMORY))
     if any(row["kind"] == _MEMORY for row in rows):
         found["cost.energy_pj"] = None

@@ -11,7 +11,7 @@ from abcost.errors import GraphError
 
 
 def is_power_of_two(values: torch.Tensor) -> torch.Tensor:
-    """Where |value| is exactly 2**k for an integer k. Any shape in, bool out.
+    """Whether |value| is exactly 2**k for an integer k, value by value. Any shape in, bool out.
 
     >>> is_power_of_two(torch.tensor([0.25, -4.0, 0.0, 3.0])).tolist()
     [True, True, False, False]

@@ -34,7 +34,7 @@ class ExponentSet(tuple[int, ...]):
     __slots__ = ()
 
     def __new__(cls, exponents: Iterable[int] = ()) -> Self:
-        """In any order, any number of times."""
+        """Take exponents in any order, any number of times."""
         return super().__new__(cls, sorted(set(exponents)))
 
     def at(self, width: int) -> Self:

@@ -57,7 +57,7 @@ class OpGraph:
 
     @cached_property
     def nx(self) -> nx.MultiDiGraph[str]:
-        """As a frozen networkx graph: node attribute `op`, edge attribute `slot`."""
+        """The graph as a frozen networkx graph: node attribute `op`, edge attribute `slot`."""
         import networkx as nx  # noqa: PLC0415 - slow to import, and only pictures and GraphML need it
 
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()

@@ -52,7 +52,7 @@ class InputSpec:
 
     @property
     def text(self) -> str:
-        """As `parse` reads it, without the dtype."""
+        """The shape as `parse` reads it, without the dtype."""
         return "x".join(map(str, self.shape))
 
 

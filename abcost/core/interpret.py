@@ -107,7 +107,7 @@ class Execution:
         keep: Callable[[OpNode], bool] = lambda _node: False,
         one_by_one: bool = False,
     ) -> None:
-        """As `execute`. one_by_one: every node has steps of its own. Raises GraphError for another number of inputs."""
+        """See `execute`. one_by_one: every node has its own steps. Raises GraphError for a wrong number of inputs."""
         count = sum(node.kind is OpKind.INPUT for node in graph)
         if count != len(inputs):
             raise GraphError(f"the graph has {count} inputs, {len(inputs)} were given")
@@ -161,7 +161,7 @@ class Execution:
         self.values[node.name] = self._stored(node, result)
 
     def _stored(self, node: OpNode, result: torch.Tensor | Deferred) -> torch.Tensor | Deferred:
-        """As a register holds it, where it is a real value."""
+        """The result as a register holds it, where it is a real value."""
         if isinstance(result, Deferred) or not isinstance(self.arithmetic, FixedPoint):
             return result
         stored = node.name in self._program.real and result.is_floating_point()

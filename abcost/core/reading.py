@@ -69,7 +69,7 @@ def read_bytes(
 
 
 def read_text(path: str | PathLike[str], shown: str, failure: type[AbcostError], *, most: int) -> str:
-    """As `read_bytes`, for UTF-8, with or without a byte order mark. Raises `failure` for other bytes."""
+    """Read UTF-8, with or without a byte order mark, as `read_bytes` does. Raises `failure` for other bytes."""
     content = read_bytes(path, shown, failure, most=most)
     try:
         return content.decode("utf-8-sig")

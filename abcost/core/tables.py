@@ -70,7 +70,7 @@ def _table(function: Function, low: float, span: float, grid: float) -> torch.Te
 
 
 def _cut(y: torch.Tensor, width: int, grid: float) -> torch.Tensor:
-    """Towards minus infinity onto the grid, saturated at the largest and least value of the format."""
+    """Values cut towards minus infinity onto the grid, saturated at the largest and least value of the format."""
     largest = 2.0 ** (width - 1) - 1
     return torch.floor(y * grid).clamp(-largest - 1, largest) / grid
 

@@ -183,7 +183,7 @@ def _clamp(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
 
 
 def _extremum(node: OpNode, inputs: Sequence[Values], _shapes: _Shapes) -> Values:
-    """By a constant it is a clamp; of two it is one of them."""
+    """Values of a maximum or minimum: with a constant it is a clamp; of two operands it is one of them."""
     level = node.const("level")
     if level is None:
         return join(*(unpadded(x) for x in inputs))

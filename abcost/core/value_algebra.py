@@ -74,7 +74,7 @@ def canonical(grid: Grid) -> Grid:
 
 
 def _positive(grid: Grid) -> Grid:
-    """With a positive scale: -s * k is s * -k."""
+    """The grid with a positive scale: -s * k is s * -k."""
     if float(grid.scale) >= 0:
         return grid
     members = None if grid.members is None else tuple(sorted(-k for k in grid.members))
@@ -91,7 +91,7 @@ def mapped(values: Values, function: Callable[[Tensor], Tensor]) -> Values | Non
 
 
 def unpadded(values: Values) -> Values:
-    """With the 0 that padding brought in as an ordinary value."""
+    """The values with the 0 that padding brought in as an ordinary value."""
     if values.grid is None or not values.grid.padded:
         return values
     return join(Values(values.least, values.most, replace(values.grid, padded=False)), from_values([0.0]))

@@ -10,7 +10,7 @@ from abcost.errors import OutputError
 
 
 def write_bytes(data: bytes, path: Path) -> None:
-    """By way of a temporary file beside it and a rename. Raises OutputError.
+    """Write a file by way of a temporary one beside it and a rename. Raises OutputError.
 
     A link is followed; a device or pipe, such as /dev/null, is written and stays what it is.
     """

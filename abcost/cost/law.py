@@ -52,7 +52,7 @@ class Range:
         return self.low <= other.high and other.low <= self.high
 
     def sample(self, count: int) -> list[int]:
-        """At most `count` integers of the range, evenly spread, both ends included."""
+        """Integers of the range, `count` at most, evenly spread, both ends included."""
         span = self.high - self.low
         if span < count:
             return list(range(self.low, self.high + 1))
@@ -85,7 +85,7 @@ class Points:
 
     @property
     def text(self) -> str:
-        """For example `8: 0.2, 32: 3.1 (power over width)`."""
+        """The points as text, for example `8: 0.2, 32: 3.1 (power over width)`."""
         listed = ", ".join(f"{x}: {y:g}" for x, y in self.points)
         return f"{listed} ({self.interpolation} over {self.over})"
 
@@ -96,7 +96,7 @@ class Points:
 
     @property
     def range(self) -> Range:
-        """From the first point to the last: points are never extrapolated."""
+        """The range from the first point to the last: points are never extrapolated."""
         return Range(self.points[0][0], self.points[-1][0])
 
     def is_published(self, values: Mapping[str, int]) -> bool:

@@ -61,7 +61,7 @@ class Traffic:
 
 
 def _energy(bits: int, level: MemoryLevel | None, side: Bound) -> float | None:
-    """Of so many bits through a memory; nothing through any memory costs nothing."""
+    """Picojoule of so many bits through a memory; nothing through any memory costs nothing."""
     if level is None:
         return None if bits else 0.0
     return bits * _per_bit(level, side)

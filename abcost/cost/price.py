@@ -64,12 +64,12 @@ class PricedNode:
 
     @property
     def cost(self) -> Cost:
-        """By the figures' values."""
+        """Cost by the figures' values."""
         return self.value.cost
 
     @property
     def memory_energy_pj(self) -> float | None:
-        """By the figures' values."""
+        """Energy of memory traffic in picojoule, by the figures' values."""
         return self.value.memory_energy_pj
 
     def reading(self, side: Bound) -> BoundedCost:

@@ -78,7 +78,7 @@ def scale(name_or_path: str, to: Corner, *, from_node: int | None, from_voltage:
 
 
 def _corner(table: CostTable, from_node: int | None, from_voltage: float | None) -> Corner:
-    """Where the table is: as its `node` says, else as the user says. Raises UsageError if both or neither do."""
+    """The corner that the table's `node` says, else the user. Raises UsageError if none does, or they contradict."""
     stated = _NODE.fullmatch(table.node)
     nm = int(stated[1]) if stated else None
     volt = float(stated[2]) if stated and stated[2] else None

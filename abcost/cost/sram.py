@@ -89,22 +89,22 @@ class Bank:
 
     @property
     def area_um2(self) -> float:
-        """Of all macros."""
+        """Area of all macros, in square micrometres."""
         return self.count * self.macro.area_um2
 
     @property
     def read_pj(self) -> float | None:
-        """Of one read of a whole word; rows that do not work are idle."""
+        """Picojoule of one read of a whole word; rows that do not work are idle."""
         return self._access(self.macro.read_pj)
 
     @property
     def write_pj(self) -> float | None:
-        """Of one write of a whole word, inputs at rest."""
+        """Picojoule of one write of a whole word, inputs at rest."""
         return self._access(self.macro.write_pj)
 
     @property
     def leakage_nw(self) -> float | None:
-        """Of all macros."""
+        """Leakage power of all macros, in nanowatt."""
         return None if self.macro.leakage_nw is None else self.count * self.macro.leakage_nw
 
     def _access(self, energy: float | None) -> float | None:
@@ -173,7 +173,7 @@ class Macros:
 
 
 def folder() -> Path:
-    """Of the bundled files."""
+    """Folder of the bundled files."""
     return cost_models_dir() / "memories"
 
 

@@ -48,7 +48,7 @@ def _find(graph: OpGraph) -> _Elsewhere:
 
 
 def _digest(role: str, constant: Constant) -> bytes:
-    """Of the values and their form; exponents are stored in bits of their own."""
+    """Digest of the values and their form; exponents are stored in bits of their own."""
     found = hashlib.sha256(b"exponent" if role == "exponent" else b"value")
     for tensor in (constant.values, constant.scale, constant.fixed):
         if tensor is not None:

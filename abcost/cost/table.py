@@ -188,9 +188,9 @@ class CostTable:
         }
 
     def _smallest(self, op: str, width: int | None) -> dict[str, int]:
-        """Of the figures of one field the smallest start of a valid range; over the fields the largest.
+        """Variable -> the smallest start of a valid range among the figures of one field; over the fields the largest.
 
-        A size that some figure of the field does not depend on has none.
+        A variable that some figure of the field does not depend on is left out.
         """
         smallest: dict[str, int] = {}
         for name in PRICED:

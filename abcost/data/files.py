@@ -44,14 +44,14 @@ class FileSplit:
         return len(self._files)
 
     def batch(self, indices: Tensor, *, epoch: int, augment: bool) -> tuple[Tensor, Tensor]:
-        """As `Split.batch`, in the calling process."""
+        """Images and labels of one batch, decoded in the calling process; see `Split.batch`."""
         images = [self.image(index, epoch=epoch, augment=augment) for index in indices.tolist()]
         return normalize(torch.stack(images)), self._labels[indices]
 
     def batches(
         self, order: Tensor, batch_size: int, *, epoch: int, augment: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """As `Split.batches`, decoded ahead by the workers."""
+        """Batches of images and labels, decoded ahead by the workers; see `Split.batches`."""
         loader = DataLoader(
             _Read(self, epoch=epoch, augment=augment),
             batch_sampler=[part.tolist() for part in torch.split(order, batch_size)],

@@ -31,12 +31,12 @@ class Crops:
         self._lighting = lighting
 
     def train(self, picture: Any) -> Tensor:
-        """With random numbers of torch's global generator."""
+        """The tensor of a picture for training, with random numbers of torch's global generator."""
         image: Tensor = self._flip(self._lightened(self._pixels(self._random(picture))))
         return image
 
     def test(self, picture: Any) -> Tensor:
-        """Without random numbers."""
+        """The tensor of a picture for testing, without random numbers."""
         return _unit(self._pixels(self._central(self._resize(picture))))
 
     def _lightened(self, pixels: Tensor) -> Tensor:
@@ -48,5 +48,5 @@ class Crops:
 
 
 def _unit(pixels: Tensor) -> Tensor:
-    """From uint8 in 0 … 255 to float32 in 0 … 1."""
+    """Pixels as float32 in 0 … 1, from uint8 in 0 … 255."""
     return pixels.float() / 255

@@ -49,7 +49,7 @@ def lighten_float(image: Tensor, drawn: Tensor) -> Tensor:
 
 
 def _noise(drawn: Tensor) -> Tensor:
-    """Per colour, (3, 1, 1), float64."""
+    """Noise per colour, (3, 1, 1), float64."""
     components = torch.tensor(EIGENVECTORS, dtype=torch.float64)
     scaled = torch.tensor(EIGENVALUES, dtype=torch.float64) * drawn.double()
     return (components @ scaled).view(3, 1, 1)

@@ -32,7 +32,7 @@ class MemorySplit:
         return len(self._labels)
 
     def batch(self, indices: Tensor, *, epoch: int, augment: bool) -> tuple[Tensor, Tensor]:
-        """As `Split.batch`."""
+        """Images and labels of one batch; see `Split.batch`."""
         images = self._images[indices]
         if images.dtype == torch.uint8:
             images = images.float() / 255
@@ -43,7 +43,7 @@ class MemorySplit:
     def batches(
         self, order: Tensor, batch_size: int, *, epoch: int, augment: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """As `Split.batches`."""
+        """Batches of images and labels; see `Split.batches`."""
         for indices in torch.split(order, batch_size):
             yield self.batch(indices, epoch=epoch, augment=augment)
 

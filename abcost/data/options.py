@@ -55,13 +55,13 @@ class Options:
         return min(8, os.cpu_count() or 1) if self.workers is None else self.workers
 
     def refuse_workers(self, name: str) -> None:
-        """For sets that are held in memory."""
+        """Raise UsageError if workers are given; for sets that are held in memory."""
         if self.workers is not None:
             raise UsageError(
                 f"images of {name} are held in memory, nobody reads files; leave the workers out"
             )
 
     def refuse_image_size(self, name: str, side: int) -> None:
-        """For sets that come in one size."""
+        """Raise UsageError if another image size is given; for sets that come in one size."""
         if self.image_size not in {None, side}:
             raise UsageError(f"images of {name} are {side}x{side}; leave the image size out")

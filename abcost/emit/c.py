@@ -142,7 +142,7 @@ class _Held:
 
     @property
     def words(self) -> int:
-        """Of a pixel of signs."""
+        """Words of a pixel of signs."""
         return -(-self.map.channels // 64)
 
 
@@ -388,7 +388,7 @@ class _Stage:
         return f"{held.name}[p * {channels} + {channel}]", self.number.fraction_bits
 
     def _fixed(self, operand: tuple[str, int]) -> str:
-        """With the network's bits behind the point."""
+        """The C expression of an operand with the network's bits behind the point."""
         value, fraction = operand
         missing = self.number.fraction_bits - fraction
         return f"up({value}, {missing})" if missing else value

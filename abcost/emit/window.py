@@ -113,7 +113,7 @@ def chosen(word: str, number: str, parts: int, bits: int) -> str:
 
 
 def _bits(shape: Shape) -> int:
-    """Of an address, without the bit that tells rounds apart."""
+    """Bits of an address, without the bit that tells rounds apart."""
     return (shape.buffer.depth - 1).bit_length()
 
 
@@ -153,7 +153,7 @@ def loops(shape: Shape) -> list[tuple[str, int]]:
 
 
 def moves(shape: Shape) -> list[int]:
-    """By how many words the address moves when each counter of `loops` goes on, those before it starting again."""
+    """Words that the address moves by when each counter of `loops` goes on, those before it starting again."""
     window, reading, buffer = shape.window, shape.reading, shape.buffer
     word = buffer.words_per_pixel
     line = window.source.columns * word

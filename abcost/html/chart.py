@@ -33,7 +33,7 @@ class Chart:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """For the page's script."""
+        """Plain values for the page's script."""
         return {
             "data": list(self.data),
             "layout": dict(self.layout),

@@ -83,7 +83,7 @@ def _draw(axes: Any, chart: Chart) -> None:
 
 
 def _bars(axes: Any, bars: Sequence[Mapping[str, Any]], *, stacked: bool) -> None:
-    """Beside each other or on each other; a bar of unknown length is left out."""
+    """Draw bars beside each other or on each other; a bar of unknown length is left out."""
     flat = bars[0].get("orientation") == "h"
     names = list(bars[0]["y" if flat else "x"])
     base = [0.0] * len(names)

@@ -52,5 +52,5 @@ def number(value: float | None, shown: str | None = None) -> TableCell:
 
 
 def rows(content: Sequence[Sequence[TableCell]]) -> tuple[tuple[TableCell, ...], ...]:
-    """As a table wants them."""
+    """Rows as a table wants them."""
     return tuple(tuple(row) for row in content)

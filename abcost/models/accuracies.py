@@ -33,7 +33,7 @@ class Published:
 
     @property
     def top1(self) -> float:
-        """Between 0 and 1."""
+        """Top-1 accuracy, between 0 and 1."""
         return self.percent / 100
 
 

@@ -133,7 +133,7 @@ def _state_dict(content: object, shown: str) -> dict[str, Tensor]:
 
 
 def _without_prefix(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Without the prefix of torch.nn.DataParallel, if every name has it."""
+    """The tensors without the prefix of torch.nn.DataParallel, if every name has it."""
     if not all(name.startswith("module.") for name in tensors):
         return tensors
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}

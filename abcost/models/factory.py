@@ -62,7 +62,7 @@ def check_images(name: str, shape: Sequence[int], *, stem: str = "imagenet", **a
 
 
 def check_recipe(recipe: Recipe, shape: Sequence[int]) -> None:
-    """As `check_images`; asked once of each network."""
+    """Check images as `check_images` does; each network and shape is tried once."""
     _check_recipe(recipe, tuple(shape))
 
 

@@ -148,7 +148,7 @@ class NetworkSpec:
         return cls(model, **{name: held(name, value) for name, value in plain.items() if name != "model"})
 
     def completed(self, said: NetworkSpec, checkpoint: str) -> Self:
-        """With what a checkpoint says of it. Raises UsageError where the two contradict."""
+        """The network with what a checkpoint says of it. Raises UsageError where the two contradict."""
         shown = repr(checkpoint)
         if said.model and said.model != self.model:
             raise UsageError(
@@ -165,7 +165,7 @@ class NetworkSpec:
         return replace(self, **said.said())
 
     def resolved(self) -> Self:
-        """With a variant, a step, a preset and its classes: those of the paper on ImageNet, where nothing was said."""
+        """The network with variant, step, preset and classes: the paper's on ImageNet, where nothing was said."""
         named = self.preset or "imagenet"
         return replace(
             self,
@@ -183,7 +183,7 @@ class NetworkSpec:
         return Recipe(network, preset(network.preset or "imagenet").stem)
 
     def build(self) -> nn.Module:
-        """With fresh weights, in training mode. Raises UnknownName; ModelError where memory does not hold it."""
+        """Build it with fresh weights, in training mode. Raises UnknownName; ModelError if memory is too small."""
         from abcost.models.factory import made  # noqa: PLC0415 - loads torch
 
         recipe = self.recipe()

@@ -52,7 +52,7 @@ def check_step(name: str, value: object) -> None:
 
 
 def check_count(name: str, value: object) -> None:
-    """Of channels or classes."""
+    """Raise UsageError for what is no number of channels or classes."""
     if type(value) is not int or value < 1:
         raise UsageError(f"{name} must be a whole number >= 1, got {value!r}")
 
@@ -74,5 +74,5 @@ def check_shift(name: str, value: object) -> None:
 
 
 def as_text(value: object) -> str:
-    """As on the command line."""
+    """The value as it is written on the command line."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -49,7 +49,7 @@ class Bfloat16Backward(TorchFunctionMode):
     """
 
     def __enter__(self) -> Self:
-        """From here on."""
+        """Make gradients of bfloat16 operands from here on."""
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 

@@ -38,7 +38,7 @@ def convolve_taps(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def spans(size: int, kernel: int, stride: int) -> list[Span | None]:
-    """Along one axis, per tap: the outputs that see an input under it, and these inputs; None if there are none.
+    """One axis, tap by tap: the outputs that see an input under it, and these inputs; None if there are none.
 
     >>> spans(2, 3, 1)[0]  # under the first tap, only the second output sees an input: the first
     (slice(1, 2, None), slice(0, 1, 1))

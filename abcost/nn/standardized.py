@@ -33,7 +33,7 @@ class Standardization:
 
     @classmethod
     def of(cls, weight: Tensor, *, owned: bool = False) -> Standardization:
-        """Of a weight (out, in, kh, kw), with the population standard deviation.
+        """Standardise a weight (out, in, kh, kw), with the population standard deviation.
 
         owned: `centred` may take the weight's place in memory.
         """

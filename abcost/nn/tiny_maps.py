@@ -74,7 +74,7 @@ def _taps_last(weight: Tensor, groups: int) -> Tensor:
 
 
 def _windows(kernel: int, size: torch.Size) -> list[tuple[slice, slice]]:
-    """For every output, row by row, the rows and columns of the kernel under which it sees the map.
+    """Rows and columns of the kernel under which each output, row by row, sees the map.
 
     >>> _windows(3, (2, 1))
     [(slice(1, 3, None), slice(1, 2, None)), (slice(0, 2, None), slice(1, 2, None))]

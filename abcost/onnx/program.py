@@ -37,7 +37,7 @@ class Step:
 
     @property
     def label(self) -> str:
-        """For messages."""
+        """Name of the node for messages."""
         return f"ONNX {self.operator} {self.name!r}"
 
     def run(self, values: dict[str, torch.Tensor | None], dtype: torch.dtype) -> None:

@@ -46,7 +46,7 @@ def _always(*types: int) -> _Rule:
 
 
 def _quantised(types: _Types, attributes: Mapping[str, Any]) -> _Types:
-    """Of QuantizeLinear: the zero point's, or what `output_dtype` says, or uint8."""
+    """Type that QuantizeLinear makes: the zero point's, or what `output_dtype` says, or uint8."""
     zero = types[2] if len(types) > 2 else UNKNOWN
     return (zero or int(attributes.get("output_dtype", 0)) or 2,)
 

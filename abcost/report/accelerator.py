@@ -20,7 +20,7 @@ _MOST_LAYERS = 60
 
 
 def accelerator_tables(report: Report, stages: Sequence[Stage]) -> list[Table]:
-    """Nothing where no accelerator was asked for."""
+    """The accelerator's tables; none where no accelerator was asked for."""
     found = [stage for stage in report.stages if stage.name in {s.name for s in stages}]
     accelerator = [stage.organisation for stage in found if stage.organisation is not None]
     if not accelerator:
@@ -180,7 +180,7 @@ def _energy(o: Accelerator) -> str:
 
 
 def _spent(o: Accelerator) -> str:
-    """By the figures' values; "known" is the sum of the parts that have one."""
+    """Microjoule of an inference by the figures' values; after "known" stands the sum of the parts that have one."""
     if o.energy is None:
         return "-"
     return (

@@ -70,7 +70,7 @@ def _on_accelerator(report: Report) -> bool:
 
 
 def _header(report: Report) -> Text:
-    """What of the MACs is not in the verdict, and how the model was run."""
+    """The MACs that are not in the verdict, and how the model was run."""
     macs = report.stages[0].tally.macs
     same = "= fvcore's own analysis" if report.fvcore_ran else "= fvcore's formulas"
     found = same if macs.total == report.fvcore_macs else f"fvcore: {report.fvcore_macs:,}"

@@ -43,7 +43,7 @@ class DrawnTable(Table):
     spare: Sequence[Sequence[int]] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As rich's own, with the columns that fit."""
+        """Draw as rich's own table does, with the columns that fit."""
         yield from Table.__rich_console__(self._fitting(options.max_width), console, options)
 
     def _fitting(self, width: int) -> Table:
@@ -90,7 +90,7 @@ def _set_widths(columns: Sequence[Column], width: int, longest: int) -> None:
 
 
 def _least(column: Column, longest: int) -> int:
-    """Of a column of names or numbers the longest of them; of text its longest word, folded at so many columns."""
+    """Least width of a column: its longest name or number; of text its longest word, folded at `longest` columns."""
     lines = _lines(column)
     words = [cell_len(word) for line in lines for word in line.split()]
     text = any(len(line.split()) > 1 for line in lines)

@@ -23,7 +23,7 @@ def save(
 ) -> None:
     """Write reports of one network; chart, size: see `picture`.
 
-    A suffix of none of these is that of the format of this name, where a plug-in has registered one.
+    Any other suffix is the name of a format that a plug-in has registered.
     Raises UsageError for another suffix, UnknownName for a chart that is not there, OutputError, MissingExtra.
     """
     suffix = path.suffix.lower()

@@ -29,7 +29,7 @@ def to_json(graph: OpGraph, *, constants: bool) -> str:
 
 @GRAPH_FORMATS.add("dot")
 def to_dot(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - a picture shows no values
-    """For Graphviz: one box per node with its kind, layer and shape."""
+    """The graph for Graphviz: one box per node with its kind, layer and shape."""
     lines = ["digraph abcost {", "  node [shape=box, fontname=sans];"]
     for node in graph:
         label = f"{node.kind.value}\n{node.layer}\n{'x'.join(map(str, node.shape))}"
@@ -41,7 +41,7 @@ def to_dot(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - a pictu
 
 @GRAPH_FORMATS.add("graphml")
 def to_graphml(graph: OpGraph, *, constants: bool) -> str:  # noqa: ARG001 - GraphML attributes are scalars
-    """For Gephi, yEd, networkx: kind, shape, layer, source per node, slot per edge."""
+    """The graph for Gephi, yEd, networkx: kind, shape, layer, source per node, slot per edge."""
     import networkx as nx  # noqa: PLC0415 - slow to import, and formats are registered together
 
     plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()

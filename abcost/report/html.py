@@ -151,7 +151,7 @@ def _adders(report: Report) -> list[Table]:
 
 
 def _of_lanes(report: Report) -> str:
-    """Whose resources they are, and how long they take."""
+    """The end of a sentence: whose resources they are, and how long an inference takes."""
     if report.stages[-1].organisation is not None:
         return ", before any circuit"
     lanes, cycles = report.settings["lanes"], report.stages[-1].slowest[1]
@@ -258,7 +258,7 @@ def _accelerator(report: Report) -> Section:
 
 
 def _amount(layer: Layer, resource: str) -> TableCell:
-    """Of a layer's engine; nothing where it shares that of others."""
+    """Cell with a resource of a layer's engine; empty where the layer shares the engine of others."""
     used = layer.resources[resource]
     return text("") if layer.shares else number(used, quantity.amount(used))
 

@@ -117,7 +117,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Without what Markdown or HTML would take for its own."""
+    """The text with what Markdown or HTML would take for its own escaped."""
     return re.sub(r"([\\`*_{}\[\]<>|])", r"\\\1", text)
 
 

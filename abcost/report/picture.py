@@ -174,7 +174,7 @@ def _shortcut(found: BlockLayout, source: str, name: str, lane: int) -> str:
 
 
 def _from_outside(found: BlockLayout, name: str, lane: int, said: str) -> str:
-    """From another block to a row that is not the first: down a lane of its own, with the name of the block."""
+    """Line from another block to a row that is not the first: down a lane of its own, with the name of the block."""
     beside, (_, y) = _beside(found, lane), _corner(found, name)
     place = f'x="{beside - 3:g}" y="{y - 9:g}" text-anchor="end"'
     label = f'<text {place} font-size="9" fill="#000000">{escape(said)}</text>'
@@ -191,7 +191,7 @@ def _past(found: BlockLayout, start: str, name: str, lane: int, said: str) -> st
 
 
 def _beside(found: BlockLayout, lane: int) -> int:
-    """Where a lane runs."""
+    """Distance of a lane from the left edge."""
     return _right(found) + (lane + 1) * _LANE
 
 
@@ -200,7 +200,7 @@ def _rows_between(found: BlockLayout, edge: tuple[str, str]) -> int:
 
 
 def _right(found: BlockLayout) -> int:
-    """Where the boxes of the widest row end."""
+    """Right end of the boxes of the widest row."""
     return round(found.columns * (_BOX + _GAP) - _GAP + _MARGIN)
 
 

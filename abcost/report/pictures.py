@@ -84,7 +84,7 @@ def to_html(drawn: Drawn) -> str:
 
 
 def _multiplications(panel: Panel | None) -> TableCell:
-    """Of a block that a stage may not have any more."""
+    """Cell with the multiplications of a block; empty where a stage does not have the block any more."""
     return text("") if panel is None else number(panel.multiplications)
 
 

@@ -68,7 +68,7 @@ def bits(value: float) -> str:
 
 
 def three_digits(value: float | None) -> str:
-    """At least three significant digits, never an exponent for a large number.
+    """Text with at least three significant digits, never an exponent for a large number.
 
     >>> three_digits(12345.6), three_digits(123.45), three_digits(1.2345), three_digits(None)
     ('12,346', '123.5', '1.23', 'unknown')

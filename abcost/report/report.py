@@ -232,7 +232,7 @@ class Report:
         return [f"{name} ({found[name]:,})" for name in self.unpriced if name in found]
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON report, as CONTRACT fixes it: schema 1, keys may be added, none renamed; unknown is None."""
+        """The JSON report, schema 1: keys may be added, none is renamed; unknown is None."""
         return {
             "schema": 1,
             "abcost": __version__,

@@ -11,7 +11,7 @@ from abcost.cost.price import PricedNode
 
 
 def slope_exponents(nodes: Sequence[PricedNode]) -> dict[str, Counter[int]]:
-    """Per layer, how many channels have which exponent; empty without power-of-two slopes.
+    """Layer -> how many channels have which exponent; empty without power-of-two slopes.
 
     A layer whose slope is one number for all channels counts as one.
     """
@@ -25,7 +25,7 @@ def slope_exponents(nodes: Sequence[PricedNode]) -> dict[str, Counter[int]]:
 
 
 def slopes_dict(nodes: Sequence[PricedNode]) -> dict[str, Any]:
-    """As JSON holds it: `total` over all layers, and `layers`; exponents rise."""
+    """Exponents as JSON holds them: `total` over all layers, and `layers`; exponents rise."""
     layers = slope_exponents(nodes)
     return {
         "total": _sorted(sum(layers.values(), Counter())),

@@ -120,7 +120,7 @@ def _multiplications(report: Report) -> str:
 
 
 def _energy(report: Report) -> str:
-    """Of the operations and of memory traffic; without an accelerator there is nothing else."""
+    """Energy of the operations and of memory traffic; without an accelerator there is nothing else."""
     ends = (report.stages[0], report.stages[-1])
     last = ends[1]
     value = last.cost.energy_pj
@@ -137,7 +137,7 @@ def _energy(report: Report) -> str:
 
 
 def _area(report: Report) -> str:
-    """Of the units, which are no circuit yet: hence how long they would take stands beside it."""
+    """Resources of the units, which are no circuit yet: hence how long they would take stands beside them."""
     stages = (report.stages[0], report.stages[-1])
     names = {"luts": "LUTs", "ffs": "flip-flops", "dsps": "DSP slices"}
     if report.table.technology != "fpga":

@@ -71,7 +71,7 @@ def accelerators() -> tuple[PublishedAccelerator, ...]:
 
 
 def operations(printed: Sequence[PublishedAccelerator]) -> tuple[Operation, ...]:
-    """Of every bundled table of standard cells with an energy for the unit, as it is and at the corners of print."""
+    """Binary operations of every bundled cell table with an energy for them, as it is and at the corners of print."""
     found = []
     for name in TARGETS.names():
         table = CostTable.load(name)

@@ -106,12 +106,12 @@ class Multiplications:
 
     @property
     def counted(self) -> int:
-        """By the project's published convention."""
+        """Multiplications by the project's published convention."""
         return sum(self.strict[origin] for origin in PUBLISHED_ORIGINS)
 
     @property
     def by_convention(self) -> int:
-        """By the row's own convention."""
+        """Multiplications by the row's own convention."""
         return sum(self.own.values())
 
     @property

@@ -90,7 +90,7 @@ def find_steps(
     reached: Sequence[Callable[[Tensor], Tensor]],
     fraction_bits: int,
 ) -> list[RewriteStep] | None:
-    """Where the chain `nodes` comes to be `reached`, a condition on its value, one step for each condition.
+    """Steps at which the chain `nodes` comes to be `reached`, a condition on its value; one step for each condition.
 
     Each condition must hold from some value of the chain on upwards. None if the arithmetic cannot hold the chain, or
     its rounded constants turn it round where the real ones do not.

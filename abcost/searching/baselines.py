@@ -28,15 +28,15 @@ BASELINES = (*FIXED, FREE, REAL)
 
 
 def baselines_of(model: str, *, bit_true: bool = False) -> tuple[str, ...]:
-    """Of a network of the user's own, those that it can be without being built otherwise.
+    """Baselines of a network; of the user's own only those that need no other building of it.
 
-    Judged bit by bit there is no real PReLU: rewriting makes shifts of its slopes.
+    Where designs are judged bit by bit there is no real PReLU: rewriting turns its slopes into shifts.
     """
     return BASELINES if of_zoo(model) and not bit_true else (*FIXED, FREE)
 
 
 def design_of_baseline(name: str, problem: Problem, like: Candidate) -> Design:
-    """Without retraining, a baseline is the start with these slopes.
+    """Design of a baseline: without retraining it is the start with these slopes.
 
     Its size, registers, device and frame rate are those of `like`; its weight scales are not rounded.
     """

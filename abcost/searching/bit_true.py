@@ -44,7 +44,7 @@ class BitTrue:
     def __init__(
         self, subject: Subject, rewriting: Callable[[str, int], RewriteOptions], classes: int
     ) -> None:
-        """rewriting: of a rounding and fraction bits."""
+        """rewriting: (rounding, fraction bits) -> how the network is rewritten."""
         self._subject, self._rewriting, self._classes = subject, rewriting, classes
         self._lowered: dict[tuple[str, int], Lowered] = {}
         (spec,) = subject.inputs

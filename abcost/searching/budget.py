@@ -54,7 +54,7 @@ class Budget:
         return self.limits.get("fps")
 
     def holds(self, cost: Mapping[str, float | None]) -> bool:
-        """Whether quantities, all of them known, keep to it."""
+        """Whether quantities, all of them known, keep to the budget."""
         return all(
             (value := cost.get(name)) is not None
             and (value >= limit * (1 - 1e-9) if QUANTITIES[name].least else value <= limit * (1 + 1e-12))
@@ -62,7 +62,7 @@ class Budget:
         )
 
     def excess(self, cost: Mapping[str, float | None]) -> dict[str, float]:
-        """Cost with a limit -> how far beyond it, in parts of it; above 0 is over, and so is what is unknown."""
+        """Cost with a limit -> how far beyond it, as a share of the limit; above 0 is over, infinite where unknown."""
         found = {}
         for name, limit in self.costs.items():
             value = cost.get(name)

@@ -154,11 +154,11 @@ class Evaluator:
         return self._measured(model, config, forms, place / BEST, 0.0)
 
     def trained(self, jobs: Sequence[Retraining]) -> list[tuple[Evaluation, ...] | TrainError]:
-        """Retrained, those that are alike side by side if the study says so; goes on where one was broken off.
+        """Retrain; alike ones side by side if the study says so. A training that was broken off goes on where it was.
 
-        Each is measured in its forms, bit by bit in those that have registers; without registers but with weight scales
-        rounded, what is measured is the rewritten graph, in float64. A training that diverges is a TrainError. Raises
-        KeyboardInterrupt, after saving, if asked to stop.
+        Each is measured in its forms: bit by bit where it has registers; as the rewritten graph in float64 where it has
+        none, but weight scales are rounded; else as it was trained. A training that diverges is a TrainError.
+        Raises KeyboardInterrupt, after saving, if asked to stop.
         """
         found: dict[str, dict[str, Any] | TrainError] = {}
         waiting: list[tuple[Retraining, Run]] = []
@@ -181,7 +181,7 @@ class Evaluator:
         return Run(job.config, context, job.start or self._problem.start_of(job.size))
 
     def _train(self, runs: Sequence[Run]) -> list[Outcome]:
-        """Alike ones: side by side where that was asked for and can be, else one by one."""
+        """Train alike runs: side by side where that was asked for and is possible, else one by one."""
         if self._problem.settings.group > 1 and self._obstacle(runs[0].config) is None:
             return train_side_by_side(runs)
         return [train_alone(run) for run in runs]
@@ -256,7 +256,7 @@ class Evaluator:
         checkpoint: Path,
         seconds: float,
     ) -> tuple[Evaluation, ...]:
-        """On the whole splits, in every form."""
+        """Evaluations on the whole splits, one for every form."""
         data, evaluate_in, exponents = (
             self._problem.data,
             self._evaluator(model, config),
@@ -297,7 +297,7 @@ class Evaluator:
         return found
 
     def _rounded(self, subject: Subject, split: Split, scale: str) -> LossTally:
-        """Of the rewritten graph in float64."""
+        """Losses of the rewritten graph on a split, in float64."""
         size, classes = self._problem.config.batch_size, len(self._problem.data.classes)
         lowered = Lowered(subject, self._problem.rewriting(scale), Floating(hardware_sign=True))
         tally = LossTally(classes, torch.device("cpu"))

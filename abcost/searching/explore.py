@@ -69,7 +69,7 @@ class _Taken:
 
     @property
     def best(self) -> Costs:
-        """Of the lowest loss; of equals the cheapest."""
+        """Costs and loss of the variant with the lowest loss; of equals the cheapest."""
         return min(self.points, key=lambda point: (point[-1], point))
 
 
@@ -157,7 +157,7 @@ class Explorer:
         space, pricer, budget = self._problem.space, self._problem.pricer, self._problem.budget
 
         def within(those: Sequence[Candidate]) -> list[bool]:
-            """Whether any variant is."""
+            """Whether any variant of each candidate is within the budget."""
             variants = [space.variants(candidate) for candidate in those]
             flat = [variant for of_one in variants for variant in of_one]
             inside = pricer.price(flat).within(budget).tolist() if flat else []
@@ -183,7 +183,7 @@ class Explorer:
 
     @contextlib.contextmanager
     def _handing_back(self, group: Sequence[_Taken]) -> Iterator[None]:
-        """On being asked to stop, leave what has not ended to the next worker."""
+        """Mark what has not ended as failed on an error; on being asked to stop, also leave it to the next worker."""
         import optuna  # noqa: PLC0415
 
         try:
@@ -201,7 +201,7 @@ class Explorer:
     ) -> list[optuna.trial.FrozenTrial] | None:
         """Have a candidate proposed, knowing `trials`; unless its trial ends at once, it joins the group.
 
-        Gives the trials as they are then, None if they are to be read again.
+        Returns the trials as they are then, None if they are to be read again.
         """
         self._study.sampler = sampler_of(self._problem.settings, salt=(self._salt, len(trials)))
         with self._storage.gathered():
@@ -239,9 +239,9 @@ class Explorer:
             self._end(taken, "over", (*problem.costs(nearest.cost), _WORST))
 
     def _join(self, taken: _Taken, group: Sequence[_Taken]) -> list[optuna.trial.FrozenTrial]:
-        """End the trial if its candidate is known, or no more are wanted; remember if it is that of another here.
+        """End the trial if its candidate is known, or no more are wanted; note a twin here of the same candidate.
 
-        Gives the trials that this was decided by.
+        Returns the trials by which that was decided.
         """
         mates = {t.trial.number: t for t in group if t is not taken}
         trials = self._once_said(taken.trial.number, mates)
@@ -271,7 +271,7 @@ class Explorer:
     def _once_said(self, number: int, mates: Collection[int] = ()) -> list[optuna.trial.FrozenTrial]:
         """All trials, as soon as every one before `number` that is running has said what its candidate is.
 
-        One that has an end is waited for too: its state follows, and until then it is neither judged nor under way.
+        Also waits for one with an end: its state follows, and until then it is neither judged nor under way.
         mates: of the same group, which need not be waited for.
         """
         for look in count(1):
@@ -347,8 +347,8 @@ class Explorer:
     ) -> bool:
         """Whether a candidate goes up from a rung, compared with all but the later ones of its group.
 
-        Before it is retrained, with those of its size alone: how far starts are behind says little of what networks of
-        other sizes reach.
+        Before it is retrained, it is compared with candidates of its size only: losses of starts say little of what
+        networks of different sizes reach.
         """
         later = {t.trial.number for t in group if t.trial.number > taken.trial.number}
         size = taken.candidate.size if rung == 0 else None
@@ -386,7 +386,7 @@ def _running_before(
 
 
 def ended(trials: Sequence[optuna.trial.FrozenTrial]) -> list[optuna.trial.FrozenTrial]:
-    """The trials that have an end; that of a worker that died before it could say so has none, and runs again."""
+    """The trials that have ended. One whose worker died before it could say so has not, and runs again."""
     import optuna  # noqa: PLC0415
 
     over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)

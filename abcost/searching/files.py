@@ -50,7 +50,7 @@ def write_results(outcome: SearchOutcome, folder: Path) -> None:
 
 
 def trial_rows(outcome: SearchOutcome) -> list[dict[str, Any]]:
-    """Of trials.csv: a row per candidate that was proposed; of what one training gives, a row per design."""
+    """Rows of trials.csv: one per candidate that was proposed; one per design where a training gives several."""
     trials = outcome.studies.explore.get_trials(deepcopy=False)
     space = outcome.problem.space
     return [
@@ -59,7 +59,7 @@ def trial_rows(outcome: SearchOutcome) -> list[dict[str, Any]]:
 
 
 def slopes_file(point: TrainedDesign) -> str:
-    """Of a point, in the run folder."""
+    """Path of a point's slopes, relative to the run folder."""
     return f"{SLOPES}/{point.name}.json"
 
 

@@ -52,7 +52,7 @@ class FinalTraining:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """As a trial holds them."""
+        """The attributes that a trial holds of this training."""
         found: dict[str, Any] = {"name": self.name, "seed": self.seed}
         if self.candidate is not None:
             found |= self.candidate.described()
@@ -103,7 +103,7 @@ def plan(explored: Sequence[optuna.trial.FrozenTrial], problem: Problem) -> list
 
 
 def spread(trainings: Sequence[Candidate], along: Sequence[Candidate], most: int) -> list[Candidate]:
-    """At most so many trainings: those of points evenly spread along a front, then those that come first on it.
+    """Trainings, at most `most`: those of points evenly spread along a front, then those that come first on it.
 
     along: the training of each point of the front.
     """
@@ -134,7 +134,7 @@ def enqueue(study: optuna.Study, jobs: Sequence[FinalTraining]) -> None:
 
 
 def reopen(study: optuna.Study) -> None:
-    """More is explored: which trainings there are is decided anew, and workers that are done sooner wait for it."""
+    """Have the trainings planned anew, for more is explored; workers that are done sooner wait for the plan."""
     study.set_user_attr(PLANNED, value=None)
 
 
@@ -167,7 +167,7 @@ class Finals:
         return bool(jobs)
 
     def _take(self, taken: dict[int, tuple[optuna.Trial, FinalTraining]]) -> bool:
-        """Whether there was another training that nobody has taken."""
+        """Take a training that nobody has taken; returns whether there was one."""
         import optuna  # noqa: PLC0415
 
         if not self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
@@ -196,7 +196,7 @@ class Finals:
 
     @contextlib.contextmanager
     def _handing_back(self, taken: Mapping[int, tuple[optuna.Trial, FinalTraining]]) -> Iterator[None]:
-        """On being asked to stop, leave what has not ended to the next worker."""
+        """Mark what has not ended as failed on an error; on being asked to stop, also leave it to the next worker."""
         import optuna  # noqa: PLC0415
 
         try:
@@ -290,7 +290,7 @@ def results(study: optuna.Study) -> dict[str, list[Evaluation]]:
 
 
 def read(held: Mapping[str, Any]) -> Evaluation:
-    """What `asdict` made of a judgement, as JSON gives it back."""
+    """The evaluation that was written as JSON of its `asdict`."""
     exponents = {layer: ExponentSet(values) for layer, values in held["exponents"].items()}
     low, high = held["test_ci95"]
     return Evaluation(

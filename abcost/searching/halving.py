@@ -21,8 +21,8 @@ def dominates(a: Costs, b: Costs) -> bool:
 def passes(mine: Costs, others: Sequence[Costs], keep: float) -> bool:
     """Whether `mine` is among the best `keep` of all, itself included.
 
-    Better is what fewer others dominate. What none dominates always goes on: a design that costs least may lose most
-    without retraining and least after it.
+    A design is better the fewer others dominate it. One that none dominates always goes on: the cheapest may lose most
+    without retraining, and least after it.
     Source of the scheme: successive halving, Jamieson and Talwalkar, AISTATS 2016; as results come in, Li et al.,
     MLSys 2020. Both order by one number; here it is the number of dominators.
     """
@@ -33,9 +33,9 @@ def passes(mine: Costs, others: Sequence[Costs], keep: float) -> bool:
 
 
 def passes_any(mine: Sequence[Costs], others: Sequence[Sequence[Costs]], keep: float) -> bool:
-    """`passes` of what gives several designs, each of which counts as the best of its own.
+    """Whether a training that gives several designs is among the best `keep` of all: its best design counts.
 
-    mine: of one training, one or more. others: of each of the others.
+    mine: costs of the designs of one training, at least one. others: those of each other training.
 
     >>> passes_any([(1.0, 9.0), (3.0, 1.0)], [[(2.0, 2.0)], [(4.0, 4.0)]], keep=0.3)
     True

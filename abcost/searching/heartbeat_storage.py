@@ -52,9 +52,9 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
 
     @contextlib.contextmanager
     def gathered(self) -> Iterator[None]:
-        """What is said inside of trials taken here is written at the end, in one transaction; nothing on an error.
+        """Write what is said inside of trials taken here at the end, in one transaction; on an error nothing.
 
-        That a trial is taken is written at once. Inside another `gathered`, the outer one writes. Not for threads.
+        Taking a trial is written at once. Inside another `gathered`, the outer one writes. Not for threads.
         Raises UpdateFinishedTrialError if others have ended one of the trials meanwhile.
         """
         if self._said is not None:
@@ -71,7 +71,7 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
 
     @contextlib.contextmanager
     def as_read(self) -> Iterator[None]:
-        """Inside, trials are as they were when they were read last, but for what this process has made since."""
+        """Show trials, inside, as they were when they were last read, apart from what this process has made since."""
         self._as_read = True
         try:
             yield
@@ -79,7 +79,7 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
             self._as_read = False
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
-        """A new trial; a running one is heard of at once. Optuna's cache calls this, not `create_new_trial`."""
+        """A new trial; a running one has a heartbeat at once. Optuna's cache calls this, not `create_new_trial`."""
         trial = super()._create_new_trial(study_id, template_trial)
         if trial.state == TrialState.RUNNING:
             self.record_heartbeat(trial._trial_id)  # noqa: SLF001 - which has no other name
@@ -89,7 +89,7 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Whether the trial was changed; one that was taken from the queue is heard of at once."""
+        """Whether the trial was changed; one that was taken from the queue has a heartbeat at once."""
         if state.is_finished() and (said := self._of(trial_id)) is not None:
             said.state, said.values = state, values or ()
             return True
@@ -109,7 +109,7 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
         distribution: BaseDistribution,
         previous_distribution: BaseDistribution | None,
     ) -> None:
-        """As `set_trial_param`, which Optuna's cache does not call."""
+        """Set a parameter of a trial. Optuna's cache calls this, not `set_trial_param`."""
         if (said := self._of(trial_id)) is not None:
             said.params[param_name] = param_value_internal, distribution
         else:
@@ -118,14 +118,14 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
             )
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Of a running trial."""
+        """Set a user attribute of a running trial."""
         if (said := self._of(trial_id)) is not None:
             said.user[key] = value
         else:
             super().set_trial_user_attr(trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Of a running trial: samplers and constraints."""
+        """Set a system attribute of a running trial, as samplers and constraints do."""
         if (said := self._of(trial_id)) is not None:
             said.system[key] = value
         else:
@@ -134,7 +134,7 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
             self._mine[trial_id].system_attrs[key] = value
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """One that runs here is not read: nobody else says anything of it, but that it has failed."""
+        """A trial. One that runs here is not read: nobody else changes it, but to mark it as failed."""
         if trial_id in self._mine:
             return self._mine[trial_id]
         with _reading():
@@ -160,12 +160,12 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
             return super()._get_stale_trial_ids(study_id)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """Of a study."""
+        """User attributes of a study."""
         with _reading():
             return super().get_study_user_attrs(study_id)
 
     def beat(self, trial_ids: Sequence[int]) -> None:
-        """Heartbeats of trials that have been taken."""
+        """Write heartbeats of trials that have been taken."""
         beats = models.TrialHeartbeatModel
         with self.scoped_session() as session, session.begin():
             session.query(beats).filter(beats.trial_id.in_(trial_ids)).update(
@@ -173,7 +173,7 @@ class HeartbeatStorage(optuna.storages.RDBStorage):
             )
 
     def _of(self, trial_id: int) -> _Said | None:
-        """Where what is said of a trial is gathered; None if it is written at once."""
+        """What is gathered of a trial, to be added to; None if what is said of it is written at once."""
         if self._said is None or trial_id not in self._mine:
             return None
         return self._said.setdefault(trial_id, _Said())

@@ -28,11 +28,11 @@ class Heartbeats:
         self._thread: threading.Thread | None = None
 
     def add(self, trial: optuna.Trial) -> None:
-        """From now on."""
+        """Beat for a trial from now on."""
         self._ids[trial.number] = trial._trial_id  # noqa: SLF001 - which has no other name
 
     def remove(self, trial: optuna.Trial) -> None:
-        """It has ended."""
+        """Beat no longer for a trial: it has ended."""
         self._ids.pop(trial.number, None)
 
     def __enter__(self) -> Self:

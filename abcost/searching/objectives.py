@@ -41,12 +41,12 @@ def checked(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def judge_of(objectives: Sequence[str]) -> str:
-    """Of `JUDGES`; the loss where nothing is said."""
+    """The objective that trained networks are judged by, one of `JUDGES`; the loss where none of them is named."""
     return next((name for name in objectives if name in JUDGES), LOSS)
 
 
 def priced(objectives: Sequence[str]) -> tuple[str, ...]:
-    """Those that need no training."""
+    """The objectives that need no training."""
     return tuple(name for name in objectives if name not in JUDGES)
 
 

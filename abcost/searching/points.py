@@ -159,7 +159,7 @@ def noise_of(points: Sequence[TrainedDesign], judge: str = LOSS) -> float | None
 
 
 def best_of_trainings(points: Sequence[TrainedDesign], judge: str = LOSS) -> list[TrainedDesign]:
-    """Of the designs that one training gives, the best; in the order of the trainings.
+    """The best of the designs that each training gives, in the order of the trainings.
 
     Registers that are too narrow make losses vary more than training does, and would be taken for its noise.
     """

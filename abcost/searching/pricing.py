@@ -65,7 +65,7 @@ class Priced:
         return within
 
     def of(self, index: int) -> dict[str, float | None]:
-        """One candidate's; None where unknown."""
+        """Quantities of one candidate; None where unknown."""
         return {
             name: None if np.isnan(numbers[index]) else float(numbers[index])
             for name, numbers in self.values.items()
@@ -121,7 +121,7 @@ class SpacePricer:
         return self.price_encoded(self.encode(candidates))
 
     def price_encoded(self, encoded: Chosen) -> Priced:
-        """The same for what `encode` gives."""
+        """Price candidates as `encode` gives them."""
         parts = [self._price(encoded[i : i + _BATCH]) for i in range(0, len(encoded), _BATCH)]
         names = parts[0].values
         return Priced(
@@ -179,7 +179,7 @@ Kind = tuple[str, str, int | None, int | None, str | None, float | None]
 
 
 def kind_of(candidate: Candidate) -> Kind:
-    """All of a candidate but its exponents, and alpha, which is a shift whatever its exponent."""
+    """What a candidate chooses besides exponents and alpha, which is a shift whatever its exponent."""
     c = candidate
     return c.size, c.scale, c.width, c.fraction, c.device, c.fps
 
@@ -193,7 +193,7 @@ class CandidatePricer:
         self._pricers: dict[Kind, SpacePricer] = {}
 
     def price(self, candidates: Sequence[Candidate]) -> Priced:
-        """As `SpacePricer.price`; at least one candidate."""
+        """Price candidates, at least one, as `SpacePricer.price`."""
         kinds: dict[Kind, list[int]] = {}
         for i, candidate in enumerate(candidates):
             kinds.setdefault(kind_of(candidate), []).append(i)

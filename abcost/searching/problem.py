@@ -34,7 +34,7 @@ DEFAULT = {"fpga": "luts", "asic": "area_um2"}
 
 
 def config_of(settings: Settings) -> Config:
-    """Of a retraining, without slopes."""
+    """Config of a retraining, without slopes."""
     return Config.from_dict(settings.recipe)
 
 
@@ -91,12 +91,12 @@ class Problem:
 
     @cached_property
     def config(self) -> Config:
-        """Of a retraining, without slopes."""
+        """Config of a retraining, without slopes."""
         return config_of(self.settings)
 
     @cached_property
     def data(self) -> DataSet:
-        """With the seed of the study."""
+        """The data set, with the seed of the study."""
         return images(self.config)
 
     def data_with(self, seed: int) -> DataSet:
@@ -111,7 +111,7 @@ class Problem:
 
     @cached_property
     def space(self) -> Space:
-        """Where candidates come from."""
+        """The space that candidates come from."""
         return Space.from_dict(self.settings.space)
 
     @cached_property
@@ -125,12 +125,12 @@ class Problem:
         return hardware_of(self.settings)
 
     def sized(self, size: str) -> Config:
-        """Of a retraining of the network in one of its sizes, without slopes."""
+        """Config of a retraining of the network in one of its sizes, without slopes."""
         return replace(self.config, **shape_of(size)) if size else self.config
 
     @property
     def sizes(self) -> tuple[str, ...]:
-        """Of the network; one without a name where there is nothing to choose."""
+        """Names of the network's sizes; one empty name where there is nothing to choose."""
         return tuple(self.space.sizes) or ("",)
 
     def start_of(self, size: str) -> Path:
@@ -139,7 +139,7 @@ class Problem:
 
     @cached_property
     def pricer(self) -> CandidatePricer:
-        """Of the candidates of the space, with the weights of the starts as soon as there are any."""
+        """Pricer of the candidates of the space, with the weights of the starts as soon as there are any."""
         return CandidatePricer(self._pricer)
 
     def _pricer(self, kind: Kind) -> SpacePricer:
@@ -257,7 +257,7 @@ class Problem:
         return moved or names[:1]
 
     def _ends(self) -> list[Candidate]:
-        """The fewest exponents in the first of all other choices, and the most in the last."""
+        """Extreme candidates: fewest and most exponents with the first of other choices, and most with the last."""
         space = self.space
         first, last = self.sizes[0], self.sizes[-1]
         spread = _dearest(space, first), _dearest(space, last)
@@ -268,7 +268,7 @@ class Problem:
 
 
 def _different(variants: Iterable[Variant]) -> list[Variant]:
-    """Without those that only the frame rate tells from an earlier one, and no cost."""
+    """The variants without those that differ from an earlier one in the frame rate, but not in cost."""
     found: dict[tuple[Candidate, bool, tuple[float | None, ...]], Variant] = {}
     for variant in variants:
         same = replace(variant.candidate, fps=None)
@@ -277,6 +277,6 @@ def _different(variants: Iterable[Variant]) -> list[Variant]:
 
 
 def _dearest(space: Space, size: str) -> Candidate:
-    """As many exponents as allowed, as far apart as possible."""
+    """The candidate with as many exponents as allowed, as far apart as possible."""
     spread = [space.low + (space.high - space.low) * i // max(1, space.most - 1) for i in range(space.most)]
     return space.uniform(spread, size)

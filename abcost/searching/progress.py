@@ -36,7 +36,7 @@ class SearchProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the mean pace of this command; None while it has none."""
+        """Seconds that are left at the mean pace of this command; None while it has none."""
         pace = self.done - self.done_before
         return None if pace <= 0 else self.seconds / pace * (self.wanted - self.done)
 
@@ -54,7 +54,7 @@ class SearchListener(Protocol):
 def explored(
     trials: Sequence[optuna.trial.FrozenTrial], settings: Settings, *, seconds: float, done_before: int
 ) -> SearchProgress:
-    """Of the exploration."""
+    """Progress of the exploration."""
     good = judged(trials)
     ends = Counter(t.user_attrs["end"] for t in ended(trials))
     top = 1 + len(settings.epochs)

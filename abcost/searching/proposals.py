@@ -22,7 +22,7 @@ _FIRST_SHARE = 3  # one in so many trials is one of the first proposals
 
 
 def suggest(trial: optuna.Trial, space: Space) -> Candidate:
-    """The candidate that a trial proposes: per group a size, and as many exponents of which that many count.
+    """The candidate that a trial proposes: per group how many exponents count, and exponents, of which so many do.
 
     What needs no training of its own is not proposed: all of it is judged (`Space.variants`).
     """
@@ -78,7 +78,7 @@ def learns_now(
     """Whether the sampler would propose something else if it knew the values of a group of running trials.
 
     NSGA-II reads a generation when all of it is complete; random search learns nothing. TPE learns from every trial,
-    and a group is proposed without that, as what several workers try is.
+    but a group is proposed without that, just as several workers propose at the same time.
     """
     if settings.sampler != "nsga2" or not group:
         return False

@@ -36,7 +36,7 @@ def read_trials(session: Session, study_id: int, ids: Collection[int], above: in
 
 
 def _rows(session: Session, model: Any, wanted: ColumnElement[bool]) -> _Rows:
-    """Of a table of what trials have, in the order in which it was written."""
+    """Trial id -> rows of a table of what trials have, in the order in which they were written."""
     table = model.__table__
     chosen = select(table).join(models.TrialModel.__table__).where(wanted).order_by(*table.primary_key)
     found: _Rows = defaultdict(list)

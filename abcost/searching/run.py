@@ -134,7 +134,7 @@ def _from_start(
 
 
 def trained_slopes(problem: Problem) -> dict[str, Any]:
-    """As `exponents_of_start`; where the network has sizes, size -> that."""
+    """Exponents of the start as `exponents_of_start` gives them; where the network has sizes, size -> these."""
     if not problem.space.sizes:
         return exponents_of_start(problem.start)
     return {size: exponents_of_start(problem.start_of(size)) for size in problem.sizes}
@@ -180,7 +180,7 @@ def check_budget(problem: Problem) -> None:
 
 
 def _told(candidate: Candidate) -> str:
-    """What a candidate chose beside exponents, in words that end with a comma; nothing where there is nothing."""
+    """What a candidate chose beside exponents, in words that end with a comma; "" where there is nothing."""
     said = [f"size {candidate.size}"] if candidate.size else []
     said += (
         [] if candidate.width is None else [f"{candidate.width} bits, {candidate.fraction} behind the point"]
@@ -238,7 +238,7 @@ def exponents_of_start(path: Path) -> dict[str, list[int]]:
 def _run(
     studies: Studies, problem: Problem, place: RunLocation, listener: SearchListener, stop: Callable[[], bool]
 ) -> SearchProgress:
-    """Keep the workers at it until the finals are over."""
+    """Keep workers running until the finals are over."""
     began = time.monotonic()
     before = explored(studies.explore.get_trials(deepcopy=False), problem.settings, seconds=0, done_before=0)
     if all_done(studies.finals) and before.done >= problem.settings.trials:
@@ -297,7 +297,7 @@ def _run(
 
 
 def _pause(stop: Callable[[], bool]) -> None:
-    """Until the trials are read again, or sooner if asked to stop."""
+    """Wait until trials are to be read again; wait less if asked to stop."""
     for _ in range(_READ_EVERY):
         if not stop():
             time.sleep(_LOOK_S)

@@ -114,7 +114,7 @@ class Settings:
 
 
 def _differences(held: Any, mine: Any) -> list[tuple[list[str], Any, Any]]:
-    """Where two values differ: the name inside, theirs, mine."""
+    """Differences of two values: (path of names inside, theirs, mine)."""
     if isinstance(held, Mapping) and isinstance(mine, Mapping):
         names = dict.fromkeys([*mine, *held])
         return [([n], held.get(n), mine.get(n)) for n in names if held.get(n) != mine.get(n)]

@@ -189,8 +189,8 @@ class Space:
     def variants(self, candidate: Candidate) -> list[Candidate]:
         """What one training gives without another: every rounding, format and frame rate, device by device.
 
-        At a width at which hardware sees some of its exponents as others, a candidate is that with the others, and
-        it is for that one to be judged: each design of hardware is made in one way.
+        At a narrow width, hardware sees some exponents as others. Such a variant is left out: the candidate with those
+        other exponents is the same hardware, and is judged itself.
         """
         formats: Sequence[tuple[int | None, int | None]] = self.formats or ((None, None),)
         kept = [

@@ -36,7 +36,7 @@ def check_extra() -> None:
 
 
 def sqlite_url(folder: Path) -> str:
-    """Of the study in a run folder."""
+    """URL of the study in a run folder."""
     return f"sqlite:///{(folder / 'study.db').resolve()}"
 
 
@@ -92,9 +92,9 @@ def release_stale(study: optuna.Study) -> None:
 
 
 def ask(study: optuna.Study, storage: HeartbeatStorage) -> optuna.Trial:
-    """The next trial, whose heartbeat is the caller's business (see `heartbeat.Beats`).
+    """The next trial, whose heartbeat is the caller's business (see `heartbeats.Heartbeats`).
 
-    One that waits if there was one when trials were read last, and nobody else has taken it since; else a new one.
+    A waiting one, if there was one when trials were read last and nobody else has taken it since; else a new one.
     """
     with warnings.catch_warnings(), storage.as_read():
         warnings.simplefilter("ignore", UserWarning)  # Optuna beats in `Study.optimize` alone
@@ -144,7 +144,7 @@ def without_password(url: str) -> str:
 
 
 def _listen() -> None:
-    """Every SQLite connection of this process writes ahead: seven times faster, and readers do not wait."""
+    """Make every SQLite connection of this process write ahead: seven times faster, and readers do not wait."""
     import sqlalchemy  # noqa: PLC0415
 
     if not sqlalchemy.event.contains(sqlalchemy.engine.Engine, "connect", _write_ahead):
@@ -158,7 +158,7 @@ def _write_ahead(connection: object, _record: object) -> None:
 
 
 def _lock(connection: sqlalchemy.Connection) -> None:
-    """Begin with the lock, but for what does not write: that reads one state of all, and waits for nobody.
+    """Begin with the write lock; what only reads takes none: it reads one state of all, and waits for nobody.
 
     Optuna takes a waiting trial by SELECT … FOR UPDATE, which SQLite does not know: unless the lock comes before the
     reading, two workers can take the same trial.

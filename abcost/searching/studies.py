@@ -29,7 +29,7 @@ class Studies:
 
     @property
     def settings(self) -> Settings:
-        """Of the search."""
+        """Settings of the search."""
         name = self.explore.study_name
         return Settings.from_dict(self.explore.user_attrs[_SETTINGS], f"study {name!r}")
 

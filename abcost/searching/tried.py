@@ -24,7 +24,7 @@ class Tried:
 
 
 def described(variants: Sequence[Variant], base: Candidate) -> dict[str, Any]:
-    """Of a trial with such variants; nothing where there is but the candidate itself, which the trial describes."""
+    """Attributes of a trial with such variants; none if the candidate, which the trial describes, is the only one."""
     if [variant.candidate for variant in variants] == [base]:
         return {}
     return {"variants": [{**v.candidate.described(), "cost": dict(v.cost)} for v in variants]}

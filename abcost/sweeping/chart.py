@@ -76,7 +76,7 @@ def _colours(shown: Sequence[SweepRow]) -> dict[str, str]:
 
 
 def _place(row: SweepRow) -> str:
-    """Where it would be: the part, or the target where there is none."""
+    """The part that the design would be on, or the target where there is none."""
     return row.device or row.target
 
 

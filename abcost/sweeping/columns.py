@@ -97,7 +97,7 @@ def _number(name: str, shown: Callable[[float], str] = quantity.count) -> Show:
 
 
 def _given(name: str) -> Show:
-    """Of what was asked for: nothing where it was not."""
+    """A column of what was asked for: empty where it was not."""
     return lambda row: (
         (f"{value:g}", float(value)) if (value := getattr(row, name)) is not None else ("", None)
     )

@@ -44,7 +44,7 @@ def render(found: Sweep, view: View) -> str:
 
 
 def _wrapped(line: str, width: int) -> str:
-    """Below each other and indented, between words; a word that is too long stays whole."""
+    """The line wrapped between words, its further lines indented; a word that is too long stays whole."""
     begin = line[: len(line) - len(line.lstrip())]
     return textwrap.fill(
         line, width, subsequent_indent=f"{begin}    ", break_long_words=False, break_on_hyphens=False

@@ -65,7 +65,7 @@ class Sweep:
         return front(self.rows, self.axes)
 
     def summary(self) -> str:
-        """At most 12 lines: how many combinations there are and how they end, the front, and why others are none."""
+        """A summary, 12 lines at most: how many combinations there are, how they end, the front, and why some fail."""
         lines, why = self.conclusion, reasons(self.rows)
         room = _MOST_LINES - len(lines)
         kept = why if len(why) <= room else why[: room - 1]

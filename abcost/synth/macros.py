@@ -187,7 +187,7 @@ def _of_bus(cell: Group, bus: str) -> Iterator[Group]:
 
 
 def _access(cell: Group, library: Group, out: str) -> float | None:
-    """From the clock's edge to the data, in ns; None if the file says nothing."""
+    """Access time from the clock's edge to the data, in ns; None if the file says nothing."""
     found = [
         _late(table, library)
         for group in _of_bus(cell, out)

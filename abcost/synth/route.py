@@ -160,13 +160,13 @@ class Router:
 
     @classmethod
     def find(cls, part_name: str, *, kind: str | None = None, cache: Path | None = None) -> Router:
-        """With the tools of this machine and the user's cache folder. Raises ToolError, UsageError."""
+        """A router with the tools of this machine and the user's cache folder. Raises ToolError, UsageError."""
         chosen = part(part_name)
         return cls(chosen, find_yosys(), find_nextpnr(chosen.family, kind), cache or cache_folder() / "route")
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """Of both tools."""
+        """Versions of both tools."""
         return str(self.yosys), str(self.nextpnr)
 
     def script(self, job: RouteJob) -> str:

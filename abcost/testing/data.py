@@ -93,7 +93,7 @@ def _check_split(what: str, split: Split, data: DataSet) -> None:
 
 
 def _check_reading(what: str, split: Split, again: Split) -> None:
-    """Of one and the same split, read twice."""
+    """Check the images of one and the same split, read twice."""
     some = torch.arange(min(BATCH, len(split)))
     backwards = some.flip(0)
     plain = _images(split, some, 0)
@@ -125,7 +125,7 @@ def _images(split: Split, indices: Tensor, epoch: int, *, augment: bool = False)
 
 
 def _digests(split: Split, most: int) -> list[bytes]:
-    """Of the first images as they are, and their labels."""
+    """Digests of the first images as they are, and their labels."""
     order = torch.arange(min(most, len(split)))
     found = []
     for images, labels in split.batches(order, 256, epoch=0, augment=False):

@@ -20,7 +20,7 @@ _NARROWER = frozenset({torch.float32, torch.float16, torch.bfloat16})
 
 @contextmanager
 def float64_only() -> Iterator[None]:
-    """In the block every floating tensor that an operator reads or makes is float64, whatever type it is asked for."""
+    """Make every floating tensor that an operator in the block reads or makes float64, whatever type is asked for."""
     was = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:

@@ -24,11 +24,11 @@ class Alone:
     is_global_zero = True
 
     def setup(self, model: nn.Module, optimizer: T) -> tuple[nn.Module, T]:
-        """Both as they are."""
+        """Model and optimiser, unchanged."""
         return model, optimizer
 
     def to_device(self, batch: T) -> T:
-        """It is there."""
+        """The batch, unchanged: it is there already."""
         return batch
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -40,4 +40,4 @@ class Alone:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def barrier(self) -> None:
-        """Nobody to wait for."""
+        """Does nothing: there is nobody to wait for."""

@@ -106,7 +106,7 @@ class Config(NetworkSpec):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the parameters."""
+        """Type of the parameters."""
         return torch.float64 if self.precision == "64" else torch.float32
 
     def to_dict(self) -> dict[str, Any]:

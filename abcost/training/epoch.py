@@ -34,7 +34,7 @@ def epoch_row(
 
 
 def diverged(config: Config, epoch: int, loss: float) -> TrainError:
-    """What is raised where the loss of `epoch` (from 0) is not finite."""
+    """The error to raise where the loss of `epoch` (from 0) is not finite."""
     return TrainError(
         f"the loss is {loss} in epoch {epoch + 1} of step {config.step}: training diverged; "
         f"lower --lr (now {config.lr:g}) or --clip (now {config.clip})"

@@ -29,8 +29,8 @@ def evaluate(
 ) -> LossTally:
     """Loss with the labels, top-1 and top-5 (and the confusion matrix) of `model`, which is left in evaluation mode.
 
-    Of networks side by side (`Grouped`), of every one; `split` may be `SideBySide` then.
-    Every process reads every so-manieth image of `split`, in batches of `batch_size`; the sums are those of all.
+    For networks side by side (`Grouped`) the tally has those of each; `split` may be `SideBySide` then.
+    Of n processes each reads every n-th image of `split`, in batches of `batch_size`; the sums are over all processes.
     """
     members = model.members if isinstance(model, Grouped) else None
     tally = LossTally(classes, fabric.device, confusion=confusion, members=members)

@@ -64,12 +64,12 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_whole`."""
+    """Write text as UTF-8, as `write_whole` does. Raises OutputError."""
     write_whole(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """As `write_whole`."""
+    """Write indented JSON, as `write_whole` does. Raises OutputError."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 

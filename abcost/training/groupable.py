@@ -19,8 +19,8 @@ _NOISE = 0.05  # added to their weights, for those of equal networks could be mi
 def check_groupable(model: nn.Module, images: Tensor) -> None:
     """Raise NotGroupable unless networks such as `model` give the same logits and gradients side by side as alone.
 
-    What a forward method of a user's does with channels is not known to abcost, so that three copies with noise on
-    their parameters are run both ways, in training and in evaluation mode, on images (N, C, H, W), in float64.
+    abcost cannot know what a user's forward method does with channels, so three copies with noise on their parameters
+    are run both ways, in training and in evaluation mode, on images (N, C, H, W), in float64.
     """
     generator = torch.Generator().manual_seed(0)
     members = [_noisy(model, generator) for _ in range(_TRIED)]

@@ -125,7 +125,7 @@ class SideBySideLinear(nn.Linear):
             self.bias = _beside([m.bias for m in members])
 
     def forward(self, x: Tensor) -> Tensor:
-        """All of them."""
+        """Results of all networks side by side, (N, K * out_features)."""
         inputs = x.reshape(len(x), self.members, self.in_features).transpose(0, 1)
         weights = self.weight.view(self.members, self.out_features, self.in_features).transpose(1, 2)
         outputs = torch.bmm(inputs, weights)
@@ -135,7 +135,7 @@ class SideBySideLinear(nn.Linear):
 
 
 def _width(model: nn.Module, members: int) -> int:
-    """Places for so many networks: at least two, and whole blocks of channels in all layers if eight suffice for that.
+    """Places for so many networks: at least two, and whole blocks of channels in all layers if eight networks fill one.
 
     torch's sum over positions takes blocks of channels, and those that fill none in another order (SumKernel.cpp).
     """
@@ -197,7 +197,7 @@ def _widen(path: str, module: nn.Module, members: Sequence[nn.Module]) -> None:
 
 
 def _beside(parameters: Sequence[Tensor], dim: int = 0) -> nn.Parameter:
-    """Along the dimension of the channels, in memory network after network.
+    """Parameters joined along the dimension of the channels, in memory network after network.
 
     Weights (out, in, h, w) are channels last as the activations are: else every use of them is a copy.
     """
@@ -244,12 +244,12 @@ def _trained(model: nn.Module) -> list[nn.Parameter]:
 
 
 def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
-    """In the order in which its state numbers them."""
+    """Parameters in the order in which the optimiser's state numbers them."""
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _part(tensor: Tensor, shape: torch.Size, member: int) -> Tensor:
-    """A copy of that of one network, of this shape; of what all share, all of it."""
+    """A copy of one network's part of a tensor, in this shape; of a tensor that all share, all of it."""
     own = tensor if tensor.shape == shape else tensor.reshape(-1, *shape)[member]
     return own.clone(memory_format=torch.contiguous_format)
 

@@ -178,7 +178,7 @@ class _Trainer:
         return loss.detach()
 
     def batches(self) -> int:
-        """Per epoch. Raises UsageError if a batch does not fit the set or the processes."""
+        """Batches per epoch. Raises UsageError if a batch does not fit the set or the processes."""
         return len(self._order(0)) // (self.config.batch_size // self.context.fabric.world_size)
 
     def asked_to_stop(self) -> bool:

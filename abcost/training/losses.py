@@ -33,7 +33,7 @@ def _mean_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _dims_of_one(targets: Tensor) -> int:
-    """Of labels (N,), or of distributions (N, classes)."""
+    """Dimensions of the targets of one network: 1 of labels (N,), 2 of distributions (N, classes)."""
     return 2 if targets.is_floating_point() else 1
 
 

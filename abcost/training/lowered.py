@@ -42,9 +42,9 @@ class Lowered:
         *,
         together: int | None = None,
     ) -> None:
-        """together: images that go through at once, and what is traced is kept for `rewritten`.
+        """together: images that go through at once; what is traced is then kept for `rewritten`.
 
-        None: as many as caches hold, which takes one more tracing, and nothing is kept.
+        None: as many as caches hold; finding that takes one more tracing, and no trace is kept.
 
         Raises UsageError for settings that the arithmetic cannot hold.
         """
@@ -91,7 +91,7 @@ class Lowered:
         return max(1, _CACHED // largest)
 
     def multiplications(self) -> Tally:
-        """The operations of one image."""
+        """The operations of one image, its multiplications among them."""
         return tally(self.graph(1), real_width=16)  # how many there are does not depend on the width
 
     def _graph(self, batch: int) -> OpGraph:

@@ -38,14 +38,14 @@ def check_steps(model: str, steps: tuple[int, ...]) -> None:
 
 
 def network_for(config: Config, data: DataSet) -> NetworkSpec:
-    """With an output per class of `data`, and the stem that suits its images unless the config says another."""
+    """Spec with an output per class of `data`, and the stem that suits its images unless the config says another."""
     if config.own:
         return NetworkSpec(config.model)
     return replace(config.network, preset=config.preset or data.preset, num_classes=len(data.classes))
 
 
 def network(config: Config, data: DataSet) -> nn.Module:
-    """With fresh weights in the config's precision, in training mode. Raises UnknownName, UsageError or ModelError."""
+    """Fresh network in the config's precision, in training mode. Raises UnknownName, UsageError or ModelError."""
     if config.own:
         return _own(config, data)
     asked = network_for(config, data)

@@ -33,7 +33,7 @@ class TrainingProgress:
     best: int = 0  # the epoch (from 1) that is best so far; 0: none yet
 
     def finish_epoch(self) -> None:
-        """The next epoch begins."""
+        """Begin the next epoch."""
         self.epoch += 1
         self.batch, self.sums, self.seconds = 0, [0.0] * 4, 0.0
 
@@ -65,7 +65,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, model: nn.Module, optimizer: Optimizer) -> Snapshot:
-        """Now; the optimizer's tensors are not copied."""
+        """The state as it is now; the optimizer's tensors are not copied."""
         return cls(plain_state(model), latent_slopes(model), optimizer.state_dict())
 
 

@@ -82,7 +82,7 @@ _NOT_IN_FILES = {"model", "step"}
 def asked_for(
     model: str, steps: Iterable[int], *, file: Path | None = None, given: Mapping[str, Any] | None = None
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Per step, the values that the user gave: in a TOML file, or, winning over it, as `given` flags.
+    """Values that the user gave, step by step: in a TOML file, or, winning over it, as `given` flags.
 
     In the file, `[step1]` and `[step2]` win over what stands at the top. Raises UsageError or UnknownName.
     """
@@ -112,7 +112,7 @@ def _recipe(data: object) -> Mapping[str, Any]:
 
 
 def _plain(asked: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """As a config holds them: the slope file as what it says."""
+    """Values as a config holds them: of a slope file what it says."""
     values = {name: held(name, value) for name, value in asked.items()}
     if values.get("model_args"):
         values["model_args"] = _as_json(values["model_args"])

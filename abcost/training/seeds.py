@@ -80,7 +80,7 @@ def train_seeds(
 
 
 def _place(folder: Path, steps: Sequence[Config], number: int) -> Path:
-    """Of a step, as `run.train` has it."""
+    """Folder of a step, as `run.train` has it."""
     return folder if number == len(steps) - 1 else folder / f"step{steps[number].step}"
 
 
@@ -105,7 +105,7 @@ def _trained(waiting: dict[int, Run], *, together: bool) -> dict[int, Outcome]:
 def _report(
     config: Config, found: dict[int, dict[str, Any]], failed: dict[int, TrainError]
 ) -> dict[str, Any]:
-    """Per quantity the values by seed, their mean and their standard deviation, None for one seed."""
+    """The report of all seeds: of each quantity its values by seed, mean and standard deviation, None for one seed."""
 
     def summary(name: str) -> dict[str, Any]:
         values = [float(of[name]) for of in found.values()]

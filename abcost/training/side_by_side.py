@@ -102,7 +102,7 @@ def train_side_by_side(runs: Sequence[Run]) -> list[Outcome]:
 
 
 def train_alone(run: Run) -> Outcome:
-    """As `train_step`, with its TrainError as the outcome."""
+    """Train as `train_step` does, with its TrainError as the outcome."""
     try:
         return train_step(run.config, run.context, start=run.start)
     except TrainError as error:
@@ -150,7 +150,7 @@ def _members(runs: Sequence[Run]) -> list[_Member]:
 
 
 def _train(members: Sequence[_Member]) -> list[Outcome]:
-    """Those that stand at the same batch, to the end."""
+    """Train those that stand at the same batch, to the end."""
     first = members[0].run
     config, fabric = first.config, first.context.fabric
     teacher = None
@@ -182,7 +182,7 @@ def _train(members: Sequence[_Member]) -> list[Outcome]:
 
 
 def _tested(members: Sequence[_Member]) -> list[Outcome]:
-    """As `outcome.test` does with each, side by side."""
+    """Outcomes of the networks, tested side by side as `outcome.test` tests each."""
     whole = [m for m in members if m.failed is None]
     models = [deepcopy(m.fresh) for m in whole]
     for m, model in zip(whole, models, strict=True):
@@ -237,7 +237,7 @@ class _Trainer:
         return self.members[0].place
 
     def epoch(self) -> None:
-        """Train one epoch, or what is left of it, evaluate, and save if that is due; the standings move on.
+        """Train one epoch, or what is left of it, evaluate, and save if that is due; each `progress` moves on.
 
         A member whose loss is not finite has `failed`. Raises KeyboardInterrupt, after saving, if asked to stop.
         """
@@ -326,11 +326,11 @@ class _Trainer:
         return losses.detach()
 
     def batches(self) -> int:
-        """Per epoch. Raises UsageError if a batch does not fit the set."""
+        """Batches per epoch. Raises UsageError if a batch does not fit the set."""
         return self._orders(0).shape[-1] // self.members[0].run.config.batch_size
 
     def _orders(self, epoch: int) -> Tensor:
-        """In which images are read: (n,) where all have one seed, (K, n) else."""
+        """Order in which images are read: (n,) where all have one seed, else (K, n)."""
         found = []
         for m in self.members[:1] if _one_seed(self.members) else self.members:
             config, data = m.run.config, m.run.context.data

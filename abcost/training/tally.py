@@ -44,7 +44,7 @@ class LossTally:
             self.confusion.index_put_((*of, truth, best), torch.ones_like(best), accumulate=True)
 
     def member(self, number: int) -> LossTally:
-        """That of one of several networks side by side."""
+        """The tally of one of several networks side by side."""
         found = LossTally(0, self.sums.device)
         found.sums = self.sums[number]
         found.confusion = None if self.confusion is None else self.confusion[number]

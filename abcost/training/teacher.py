@@ -21,7 +21,7 @@ def load_teacher(name: str, model: str | None, data: DataSet) -> nn.Module:
 
     model: what the checkpoint is of, a name of the zoo or your own factory; None: it says so itself.
 
-    Raises UsageError if it cannot be had or does not know the classes of `data`; CheckpointError.
+    Raises UsageError if it cannot be loaded or does not know the classes of `data`; CheckpointError.
     """
     teacher = _resnet34() if name == PUBLISHED else _trained(Path(name), model)
     teacher.eval().requires_grad_(False)

@@ -15,7 +15,7 @@ MOST_WRITTEN = 100  # classes of a matrix in JSON, and pairs: a million numbers 
 
 
 def plain(found: Assessment) -> dict[str, Any]:
-    """Schema 1. What was not measured is None."""
+    """Plain values of schema 1. What was not measured is None."""
     subject, score, fixed, left = found.subject, found.score, found.fixed, found.left
     return {
         "schema": 1,
@@ -67,7 +67,7 @@ def _accuracies(score: Score) -> dict[str, Any]:
 
 
 def interval(found: Assessment) -> list[float] | None:
-    """Of the agreement, 95 %; None where nothing is compared."""
+    """95 % interval of the agreement; None where nothing is compared."""
     return None if found.agreeing is None else list(wilson(found.agreeing, found.score.images))
 
 
@@ -93,7 +93,7 @@ def summary(found: Assessment) -> str:
 
 
 def _confusion(found: Assessment) -> dict[str, Any]:
-    """For JSON: the matrix, null for more than `MOST_WRITTEN` classes, and the pairs that are confused most."""
+    """Confusion for JSON: the matrix, null for more than `MOST_WRITTEN` classes, and the most frequent mistakes."""
     classes, matrix = found.classes, found.score.confusion
     return {
         "confusion": [list(row) for row in matrix] if len(classes) <= MOST_WRITTEN else None,

@@ -58,7 +58,7 @@ def sign_sums(d: Describer, engine: Engine, a: Net, inside: Net | None) -> Net:
 
 
 def tap_of(engine: Engine, number: int) -> int:
-    """Where an element of a row of weights stands in a window: kernel position by position, channels inside."""
+    """Place in a window of element `number` of a row of weights: kernel position by position, channels inside."""
     weight = engine.dot.consts["weight"].values
     if engine.dot.kind is not OpKind.CONV:
         return number

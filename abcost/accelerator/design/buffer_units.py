@@ -32,7 +32,7 @@ def gather_units(buffer: Buffer) -> list[Unit]:
 
 
 def window_units(buffer: Buffer, window: StageWindow, passes: int, folds: int, *, zeros: bool) -> list[Unit]:
-    """Of a sliding window. zeros: taps outside the map are masked."""
+    """Units of a sliding window besides its memory. zeros: taps outside the map are masked."""
     reading = buffer.reading
     assert reading is not None  # noqa: S101 - the buffer of a window has one
     address = (buffer.depth - 1).bit_length() + 1
@@ -67,7 +67,7 @@ def window_units(buffer: Buffer, window: StageWindow, passes: int, folds: int, *
 
 
 def fifo_units(buffer: Buffer, pe: int | None) -> list[Unit]:
-    """Of a FIFO; pe: of the engine that takes a fold's operands from it, None: of the logits."""
+    """Units of a FIFO besides its memory. pe: of the engine that reads folds from it; None: the FIFO of the logits."""
     address, level = max(1, (buffer.depth - 1).bit_length()), buffer.depth.bit_length()
     parts = buffer.word // buffer.read
     found = [

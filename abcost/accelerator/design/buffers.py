@@ -130,7 +130,7 @@ def power_of_two(n: int) -> int:
 
 
 def _shape(net: NetworkDesign, edge: Edge) -> Buffer:
-    """Everything but its depth."""
+    """The buffer of an edge, without its depth."""
     comes = arriving(net, edge)
     reading = None
     if edge.consumer is None:
@@ -155,7 +155,7 @@ def _shape(net: NetworkDesign, edge: Edge) -> Buffer:
 
 
 def placed(buffer: Buffer, family: Family) -> Buffer:
-    """Where its memories are worth less: in LUTs or in blocks."""
+    """The buffer with its memories where they are worth less: in LUTs or in blocks."""
     return replace(buffer, place=memory_of(buffer).preferred(family).place)
 
 
@@ -166,6 +166,6 @@ def memory_of(buffer: Buffer) -> Memory:
 
 
 def chunks(buffer: Buffer, pe: int) -> tuple[int, int]:
-    """(of a word, of a fold): parts of the size in which a FIFO counts what is there for folds of PE elements."""
+    """(parts of a word, parts of a fold) as a FIFO counts what is there for folds of PE elements."""
     unit = gcd(buffer.word, pe)
     return buffer.word // unit, pe // unit

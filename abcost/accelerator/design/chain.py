@@ -110,7 +110,7 @@ class ChainDesign:
         return self.d.read(self.group(like.age - 1), self.lanes, groups, shape, stored, contents)
 
     def fixed(self, net: Net) -> Net:
-        """In the chain's width and with its fraction bits: an integer is moved left."""
+        """The net in the chain's width and with its fraction bits: an integer is moved left."""
         fraction = self.number.fraction_bits
         if net.fraction_bits == fraction and net.width == self.number.width:
             return net
@@ -217,7 +217,7 @@ def _gates(c: ChainDesign, node: OpNode, width: int) -> Counter[tuple[Unit, ...]
 
 
 def _shift(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
-    """By one exponent wiring, else a selected shift."""
+    """A shift: wiring where there is one exponent, else a selected shift."""
     x = c.fixed(inputs[0])
     width = c.number.width
     allowed = distinct(exponents_of(node), width)
@@ -301,7 +301,7 @@ def _sign(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
 
 
 def _clamp(c: ChainDesign, node: OpNode, inputs: Sequence[Net]) -> Net:
-    """Between two constants: max with the one, min with the other; a bound that no value exceeds is left out."""
+    """A clamp between constants: max with one, min with the other; a bound that no value exceeds is left out."""
     x, number = c.fixed(inputs[0]), c.number
     limit = 1 << (number.width - 1)
     for bound, op in ((node.attrs["min"], "max"), (node.attrs["max"], "min")):

@@ -19,10 +19,10 @@ from abcost.errors import UsageError
 def on_grid(
     constant: Constant, number: NumberFormat, cut: Callable[[Tensor], Tensor] | None = None
 ) -> list[int]:
-    """Multiples of 2**-fraction_bits, rounded to the nearest.
+    """The constant's values as multiples of 2**-fraction_bits, rounded to the nearest.
 
-    The interpreter holds powers of two exactly, below the grid too. cut: what such a one acts as on values that are
-    on the grid; without it, it is refused. Raises UsageError for it, and for one that does not fit the width.
+    The interpreter holds powers of two exactly, also below the grid. cut: rounds such a scaled value to what it acts
+    as on values on the grid. Raises UsageError for such a value without `cut`, and for one beyond the width.
     """
     values = (constant.real() if constant.fixed is None else constant.fixed).flatten()
     scaled = values * 2.0**number.fraction_bits

@@ -29,7 +29,7 @@ class Describer:
     """Collects parts; `reset` is the engine's reset, which counters read."""
 
     def __init__(self, lanes: int = 1) -> None:
-        """lanes: of what is repeated lane by lane, whose units are counted apart (`lane_units`); 1: of nothing."""
+        """lanes: how many are repeated, with their units counted apart (`lane_units`); 1: nothing is repeated."""
         self.lanes = lanes
         self.parts: list[Part] = []
         self.unwritten: list[str] = []  # why the block cannot be printed
@@ -84,7 +84,7 @@ class Describer:
         return found
 
     def extend(self, net: Net, width: int) -> Net:
-        """As wide, with copies of the sign or zeros in front."""
+        """The net at least `width` bits wide, with copies of the sign or zeros in front."""
         return net if net.width >= width else self.wire("extend", net, net.name, net._replace(width=width))
 
     def unit(

@@ -79,9 +79,9 @@ class Designer:
         self._dots: dict[tuple[str, Folding], tuple[Unit, ...]] = {}
 
     def sums(self, engine: Engine, folding: Folding) -> SumsBlock:
-        """The dot product with as many taps per step, in some number of lanes: others have as many times its units.
+        """The dot product with as many taps per step, in some number of lanes, whose units scale to any other number.
 
-        Lanes whose weights are known share, so that their number matters.
+        Lanes whose weights are constants share units: then the number is that of the folding.
         """
         known = self._words(engine, folding) <= FEW_WORDS
         pe = folding.pe if known else next((n for n in divisors(engine.channels) if n > 1), 1)
@@ -117,9 +117,9 @@ class Designer:
         return found[1]
 
     def chain_units(self, engine: Engine, folding: Folding) -> ChainUnits:
-        """What the chain of an engine takes: with other sets of exponents its PReLUs and codes differ, no more.
+        """Units of the chain of an engine; another set of exponents changes its PReLUs and codes only.
 
-        So one chain is described for all whose codes have as many bits, and its PReLUs are resized.
+        So one chain is described for all sets whose codes have as many bits, and its PReLUs are resized.
         """
         nodes = [work.node for work in engine.chain if work.node.kind is OpKind.SHIFT_PRELU]
         width = self.number.width
@@ -167,7 +167,7 @@ class Designer:
         return found
 
     def post_units(self, engine: Engine, folding: Folding) -> list[Unit]:
-        """What stands behind its sums takes: post-processing."""
+        """Units of the post-processing behind its sums."""
         chain = self.chain_units(engine, folding)
         return [*self.turn(engine, folding).units, *chain.common, *chain.prelus]
 

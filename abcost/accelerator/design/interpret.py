@@ -68,7 +68,7 @@ def _run(
 
 
 def _fit(values: Tensor, net: Net) -> Tensor:
-    """As the bits of a net say it."""
+    """Values wrapped to the bits of a net, signed or unsigned as the net is."""
     return wrap(values, net.width) if net.signed else values & ((1 << net.width) - 1)
 
 

@@ -52,7 +52,7 @@ class Map:
 
     @property
     def elements(self) -> int:
-        """Of the whole tensor."""
+        """Number of elements of the whole tensor."""
         return self.pixels * self.channels
 
 
@@ -82,7 +82,7 @@ class Edge:
 
     @property
     def bits(self) -> int:
-        """Of one element."""
+        """Bits of one element."""
         return 1 if self.number is None else self.number.width
 
 
@@ -277,14 +277,14 @@ class _Walk:
         return Stage(design, window, source, sides, results)
 
     def _side(self, node: OpNode, consumer: int, side: int, engine: Engine) -> Edge:
-        """Of a residual operand, which may be one tensor several times, side by side."""
+        """Edge of a residual operand, which may be one tensor several times, side by side."""
         sources = self.graph.sources(node)
         passes = len(sources) if is_repeated(self.graph, node) else 1
         found = self.edge(sources[0] if passes > 1 else node, consumer, side, f"layer {engine.name}")
         return replace(found, passes=passes)
 
     def edge(self, node: OpNode, consumer: int | None, side: int | None, where: str) -> Edge:
-        """To the node that makes the values: through what only changes a shape."""
+        """Edge to `consumer` from the node that makes the values, looking through what only changes a shape."""
         origin = _origin(self.graph, node, where)
         number = self.number if self.graph.precision(origin).width(2) > 1 else None
         if origin is self.image:
@@ -296,7 +296,7 @@ class _Walk:
         raise UsageError(f"{where} reads {origin.name} ({origin.kind.value}), which no engine makes")
 
     def _check_side(self, edge: Edge, node: OpNode, engine: Engine) -> None:
-        """A residual operand comes as the results of its reader's dot product do, pixel by pixel."""
+        """Raise UsageError unless a residual operand comes pixel by pixel, like its reader's dot products."""
         given = replace(edge.map, channels=edge.map.channels * edge.passes)
         if map_of(node) != given and edge.map.pixels != 1:
             raise UsageError(f"layer {engine.name} adds {edge.node} in another shape: that has no Verilog")

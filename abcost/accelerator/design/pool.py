@@ -100,7 +100,7 @@ def _all(c: ChainDesign, flags: list[Net]) -> Net:
 
 
 def _address(c: ChainDesign, group: Net | None, window: Net | None) -> Net:
-    """Of a running result: the column of windows above the channel group."""
+    """Address of a running result: the column of windows above the channel group."""
     if group is not None and window is not None:
         return c.d.join("join", group, window, "place", places=group.width)
     found = group or window

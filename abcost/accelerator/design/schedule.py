@@ -46,7 +46,7 @@ class Schedule:
 
 
 def schedule(net: NetworkDesign, family: Family | None = None) -> Schedule:
-    """Of a network. family: where its buffers are placed; None: of 7-series.
+    """Schedule of a network. family: of the FPGA whose memories its buffers take; None: 7-series.
 
     Raises UsageError for a folding whose taps no memory gives in one cycle, naming the layer.
     """
@@ -81,7 +81,7 @@ class _Run:
         self.filled: dict[Edge, int] = {}
 
     def pass_through(self, arrivals: Times) -> None:
-        """Images whose beats come at these cycles."""
+        """Pass images through whose beats come at these cycles."""
         self.pushes[None, 0] = arrivals
         for number, stage in enumerate(self.net.stages):
             self._stage(number, stage)
@@ -90,7 +90,7 @@ class _Run:
         self.filled[edge] = _most(pushed, pushed + _FLAG)
 
     def _words(self, edge: Edge) -> Times:
-        """When each word of the buffer of an edge is written."""
+        """Cycles in which the words of the buffer of an edge are written."""
         shape = self.shapes[edge]
         parts = shape.word // shape.arriving
         return self.pushes[edge.producer, edge.port][parts - 1 :: parts]
@@ -166,7 +166,7 @@ def _axes(stage: Stage) -> tuple[int, int, int]:
 
 
 def _most(written: Times, gone: Times) -> int:
-    """The most words at once: each is there from a cycle on, until the one before the other."""
+    """The most words held at once. written, gone: cycles from which each word is there, and is there no more."""
     before = np.searchsorted(gone, written, side="right")
     return int((np.arange(1, len(written) + 1) - before).max())
 

@@ -43,7 +43,7 @@ class Digits:
 
 
 def digits_of(word: int) -> Digits:
-    """Of weights of `word` bits: the highest digit of such a number is at most at its sign bit.
+    """Digits of weights of `word` bits: the highest digit of such a number is at most at its sign bit.
 
     >>> digits_of(4).places, digits_of(4).bits   # 7 = 8 - 1
     ((0, 1, 2, 3), 4)

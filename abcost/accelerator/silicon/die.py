@@ -50,7 +50,7 @@ class Die:
 
     @property
     def bandwidth_gb_s(self) -> None:
-        """Of a memory outside: nothing is known of one."""
+        """None: nothing is known of a memory outside."""
         return
 
     def to_dict(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ _UJ = 1e-6  # of a picojoule
 
 
 def memory_energy(found: Held, interval: int, table: CostTable) -> Spent:
-    """Of all that one memory reads and writes in one inference of `interval` cycles, in microjoule."""
+    """Energy in microjoule of all that one memory reads and writes in one inference of `interval` cycles."""
     memory = found.memory
     if memory.place == "external":
         return of_placed(memory, table)

@@ -39,7 +39,7 @@ class Silicon:
         return replace(found, memory=replace(memory, place=found.memory.place))
 
     def worth(self, memories: Iterable[Memory]) -> float:
-        """In square micrometres of cells: a macro leaves no room between cells."""
+        """Worth of the memories in square micrometres of cells: a macro leaves no room between cells."""
         total = 0.0
         for memory in memories:
             found = self.held(memory)
@@ -48,7 +48,7 @@ class Silicon:
         return total
 
     def too_large(self, logic: Sequence[Mapping[str, float | None]]) -> bool:
-        """By area."""
+        """Whether the cells alone need more area than the block has; False where an area is unknown."""
         areas = [amounts["area_um2"] for amounts in logic]
         room = self.part.area_um2
         if room is None or None in areas:
@@ -56,7 +56,7 @@ class Silicon:
         return sum(area or 0.0 for area in areas) / self.part.utilisation > room * (1 + 1e-9)
 
     def within(self, groups: Sequence[Sequence[Unit]], prices: UnitCosts) -> list[list[Unit]]:  # noqa: ARG002
-        """As they are: of cells there are as many as are placed."""
+        """The units unchanged: there are as many cells as are placed."""
         return [list(group) for group in groups]
 
     def place(

@@ -92,7 +92,7 @@ def check_matrix(graph: AdderGraph, matrix: NDArray[np.int64]) -> AdderGraph:
 
 
 def last_uses(graph: AdderGraph) -> Sequence[int]:
-    """For every value the number of the adder that reads it last; that of adders where an output or nobody does."""
+    """Number of the adder that reads each value last; the number of adders where an output or nobody reads it."""
     last = [len(graph.adds)] * (graph.inputs + len(graph.adds))
     kept = {output.value for output in graph.outputs}
     for number, add in enumerate(graph.adds):

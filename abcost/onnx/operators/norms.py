@@ -17,7 +17,7 @@ SOFTMAX_OF_ONE_AXIS = 13
 
 @operator("BatchNormalization")
 def batch_norm(op: Op) -> torch.Tensor:
-    """Per channel, with constant statistics. Inputs: x, scale, bias, mean, variance."""
+    """Normalise per channel, with constant statistics. Inputs: x, scale, bias, mean, variance."""
     if op.attr("training_mode", 0) or op.results > 1:
         raise op.refuse("training mode: statistics of the batch are not constants; export in eval mode")
     return F.batch_norm(
@@ -27,7 +27,7 @@ def batch_norm(op: Op) -> torch.Tensor:
 
 @operator("LayerNormalization")
 def layer_norm(op: Op) -> torch.Tensor:
-    """Over the axes from `axis` on. Inputs: x, scale, bias."""
+    """Normalise over the axes from `axis` on. Inputs: x, scale, bias."""
     shape = list(op[0].shape[int(op.attr("axis", -1)) :])
     scale, bias = op[1].expand(shape), op.get(2)
     return F.layer_norm(
@@ -37,14 +37,14 @@ def layer_norm(op: Op) -> torch.Tensor:
 
 @operator("InstanceNormalization")
 def instance_norm(op: Op) -> torch.Tensor:
-    """Per image and channel. Inputs: x, scale, bias."""
+    """Normalise per image and channel. Inputs: x, scale, bias."""
     return F.group_norm(op[0], op[0].shape[1], op[1], op[2], float(op.attr("epsilon", 1e-5)))
 
 
 def softmax_of(
     x: torch.Tensor, axis: int, version: int, function: Callable[..., torch.Tensor]
 ) -> torch.Tensor:
-    """Over one axis; below operator set 13 over all axes from it on, taken as one."""
+    """Apply `function` over one axis; below operator set 13 over all axes from it on, taken as one."""
     axis = axis + x.dim() if axis < 0 else axis
     if version >= SOFTMAX_OF_ONE_AXIS or axis == x.dim() - 1:
         return function(x, dim=axis)

@@ -42,7 +42,7 @@ def _by_scales(op: Op) -> torch.Tensor:
 
 @operator("Resize")
 def resize(op: Op) -> torch.Tensor:
-    """By scales or to sizes, with the modes of the operator set."""
+    """Resize by scales or to sizes, with the modes of the operator set."""
     if op.version < RESIZE_BY_REGION:
         return _by_scales(op)
     _refuse_rare(op)

@@ -35,7 +35,7 @@ def identity(op: Op) -> torch.Tensor:
 
 @operator("Cast")
 def cast(op: Op) -> torch.Tensor:
-    """Between floating types nothing changes; the analysis has one floating type."""
+    """Cast; between floating types nothing changes, as the analysis has one floating type."""
     to = int(op.attr("to", 0))
     if to in _FLOATING:
         return op[0] if op[0].is_floating_point() else op[0].to(op.dtype)
@@ -66,7 +66,7 @@ def constant_of_shape(op: Op) -> torch.Tensor:
 
 @operator("Range")
 def arange(op: Op) -> torch.Tensor:
-    """From start to limit, in steps of delta."""
+    """Numbers from start to limit, in steps of delta."""
     start, limit, step = op.number(0), op.number(1), op.number(2)
     if start is None or limit is None or not step:
         raise op.refuse("start, limit and a delta other than 0 are needed")

@@ -40,14 +40,14 @@ def transpose(op: Op) -> torch.Tensor:
 
 @operator("Squeeze")
 def squeeze(op: Op) -> torch.Tensor:
-    """Without these axes of size 1, or without all."""
+    """Take out these axes of size 1, or all of them."""
     axes = op.axes(1)
     return op[0].squeeze() if axes is None else op[0].squeeze(axes)
 
 
 @operator("Unsqueeze")
 def unsqueeze(op: Op) -> torch.Tensor:
-    """With axes of size 1 at these places of the result."""
+    """Put in axes of size 1 at these places of the result."""
     x, axes = op[0], op.axes(1) or []
     for axis in sorted(axis % (x.dim() + len(axes)) for axis in axes):
         x = x.unsqueeze(axis)
@@ -71,7 +71,7 @@ def split(op: Op) -> list[torch.Tensor]:
 
 @operator("Slice")
 def cut(op: Op) -> torch.Tensor:
-    """From starts to ends in steps; a negative step runs backwards. Attributes below operator set 10."""
+    """Slice from starts to ends in steps; a negative step runs backwards. Attributes below operator set 10."""
     x = op[0]
     starts, ends, axes = (
         list(op.attr(name) or []) if op.version < SLICED_BY_INPUTS else op.ints(position) or []
@@ -116,7 +116,7 @@ def gather(op: Op) -> torch.Tensor:
 
 @operator("Pad")
 def pad(op: Op) -> torch.Tensor:
-    """Around the axes, with a constant, mirrored, or by repeating the border. Attributes below operator set 11."""
+    """Pad axes with a constant, mirrored, or by repeating the border. Attributes below operator set 11."""
     mode, rank = op.attr("mode", "constant"), op[0].dim()
     axes = op.ints(3) or list(range(rank))
     old = op.version < PADDED_BY_INPUTS

@@ -52,7 +52,7 @@ def _decided(draft: Draft, node: OpNode) -> None:
 
 
 def _in_one_bit(draft: Draft, node: OpNode, low: float, high: float) -> None:
-    """As QONNX has it: a quantiser of one bit, or one threshold; 0 is on the upper side."""
+    """Write one bit as QONNX has it: a quantiser of one bit, or one threshold; 0 is on the upper side."""
     if node.kind is OpKind.SIGN and (low, high) == (-1.0, 1.0):
         one = draft.tensor(node, "step", torch.tensor(1.0))
         draft.add(node, "BipolarQuant", [*draft.reads(node), one], domain=QONNX)

@@ -24,7 +24,7 @@ class FoldGlobalPool:
     kinds = frozenset({OpKind.AVG_POOL})
 
     def check(self, graph: OpGraph, node: OpNode, _options: RewriteOptions) -> Match | Declined | None:
-        """Between the pool and a real linear layer there may only be wiring, read by nobody else."""
+        """Match a pool with only wiring, read by nobody else, between it and a real linear layer."""
         taps = int(node.attrs["taps"])
         if taps & (taps - 1) == 0:
             return None

@@ -22,7 +22,7 @@ class PowerOfTwoWeights:
     kinds = frozenset({OpKind.CONV, OpKind.LINEAR})
 
     def check(self, graph: OpGraph, node: OpNode, options: RewriteOptions) -> Match | Declined | None:
-        """Where a multiplication would be left."""
+        """Match weights +-2**k where a multiplication would be left."""
         if "csd_fraction_bits" in node.attrs or graph.dot_arithmetic(node) is not DotArithmetic.REAL:
             return None
         weight = node.consts["weight"]

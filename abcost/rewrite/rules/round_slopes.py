@@ -53,7 +53,7 @@ class RoundSlopes:
 
 
 def _nearest(exponent: torch.Tensor, allowed: Sequence[int]) -> torch.Tensor:
-    """Of the allowed exponents the nearest; of two at equal distance the smaller, as in training."""
+    """The nearest of the allowed exponents; of two at equal distance the smaller, as in training."""
     offered = torch.tensor(sorted(allowed), dtype=exponent.dtype)
     return offered[(exponent[..., None] - offered).abs().argmin(dim=-1)]
 

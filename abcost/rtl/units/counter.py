@@ -14,7 +14,7 @@ MOST = 2**32
 
 
 def _samples(sizes: Iterable[tuple[int, bool]]) -> tuple[Sample, ...]:
-    """Of a modulus that is no power of two: the counter has a comparison, beyond which only its bits matter."""
+    """Samples with a modulus that is no power of two: such a counter has a comparison; else only its bits matter."""
     return tuple(Sample({"width": w}, {"modulus": (5 << w) // 7}, out) for w, out in sizes)
 
 

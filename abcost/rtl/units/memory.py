@@ -82,7 +82,7 @@ def _in_groups(unit: Unit, bits: int, words: tuple[int, ...], group: int) -> Uni
 
 
 def _repeated(words: tuple[int, ...]) -> tuple[int, ...]:
-    """As many as an address can name: what exceeds a power of two is repeated, so that it needs no further bits."""
+    """All words that an address names: what exceeds a power of two is repeated, so that it needs no further bits."""
     if len(words) < 2:
         return words
     half = 1 << ((len(words) - 1).bit_length() - 1)
@@ -97,7 +97,7 @@ def hex_file(bits: int, words: tuple[int, ...]) -> str:
 
 
 def _delays(dsp: int, *, quick: bool) -> DelaySweep:
-    """From one block to eight, side by side and behind each other."""
+    """Delays of one block to eight, side by side and behind each other."""
     del dsp
     sizes = [(8, 512), (16, 1024), (8, 4096)]
     sizes += [] if quick else [(2, 2048), (36, 512), (64, 512), (8, 2048), (16, 4096)]

@@ -22,7 +22,7 @@ def _sample(width: int, fraction_bits: int, *, out: bool) -> Sample:
 
 
 def _sweep(*, quick: bool) -> Sweep:
-    """Above 18 bits a fraction of 10 or more: with fewer some DSPs of the product are not needed at all."""
+    """The sweep; above 18 bits a fraction of 10 or more: with fewer some DSPs of the product are not needed at all."""
     samples = [
         _sample(width, fraction, out=out)
         for width, out in widths(quick=quick)

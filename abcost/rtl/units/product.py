@@ -18,7 +18,7 @@ _QUICK_HELD = ((12, 6), (16, 8))
 
 
 def _sweep(*, quick: bool) -> Sweep:
-    """On standard cells only. One row of adders for each bit of the narrower factor, as wide as the other one."""
+    """The sweep on standard cells only: a row of adders for each bit of the narrower factor, as wide as the other."""
     sizes = [(size, False) for size in (_QUICK if quick else _SIZES)]
     sizes += [(size, True) for size in (_QUICK_HELD if quick else _HELD)]
     samples = tuple(

@@ -8,7 +8,7 @@ from abcost.rtl.unit import Port, Unit, check_width, template
 
 
 def _delays(dsp: int, *, quick: bool) -> DelaySweep:
-    """From one flip-flop to the next: what no engine is faster than."""
+    """Delays from one flip-flop to the next: what no engine is faster than."""
     del dsp
     widths = marked((1, 32), (8,)) if quick else marked((1, 16, 32), (8,))
     samples = tuple(Sample({"width": w}, {"width": w}, out) for w, out in widths)

@@ -37,7 +37,7 @@ def _samples(*, quick: bool) -> tuple[Sample, ...]:
 
 
 def _sweep(*, quick: bool) -> Sweep:
-    """On standard cells only: an FPGA has RAM of LUTs, or blocks."""
+    """The sweep on standard cells only: an FPGA has RAM of LUTs, or blocks."""
     form = Terms(("width * depth", "width", "depth", "1"))
     return Sweep(form, (), cells=Sweep(form, _samples(quick=quick)))
 

@@ -94,7 +94,7 @@ def _drawn(width: int, depth: int, most: int) -> list[tuple[int, ...]]:
 
 
 def _sweep(*, quick: bool) -> Sweep:
-    """From codes of 1 bit to words of 32. One LUT6 holds 64 words of a bit; LUT4s and cells select word by word."""
+    """The sweep from 1 bit to words of 32. One LUT6 holds 64 words of a bit; LUT4s and cells select word by word."""
     depths = marked(QUICK_DEPTHS, QUICK_HELD_DEPTHS) if quick else marked(DEPTHS, HELD_DEPTHS)
     widths = (1, 8, 32) if quick else (1, 2, 4, 8, 16, 32)
     samples = [_sample(width, depth, out=out) for depth, out in depths for width in widths]
@@ -150,7 +150,7 @@ def rom(*, width: int, contents: tuple[int, ...]) -> Unit:
 
 
 def _word(contents: tuple[int, ...], address: int) -> int:
-    """Beyond the last bank it is read, beyond the last word of a bank that word."""
+    """The word at an address: beyond the last bank that bank is read, beyond the last word of a bank that word."""
     start = min(address // BANK, (len(contents) - 1) // BANK) * BANK
     return contents[min(start + address % BANK, len(contents) - 1)]
 

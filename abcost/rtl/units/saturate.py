@@ -19,7 +19,7 @@ _ON_CELLS = Terms(("width", "bits", "width * min(1, bits - 1)"))
 
 
 def _sweep(*, quick: bool) -> Sweep:
-    """From almost all bits of the operand cut off to one."""
+    """The sweep from almost all bits of the operand cut off to one."""
     operands = (
         marked((4, 8, 16, 32), (12,)) if quick else marked((4, 6, 8, 12, 16, 20, 24, 32, 48), (10, 14, 28))
     )

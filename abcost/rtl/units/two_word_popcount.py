@@ -30,7 +30,7 @@ HELD_TWO_WORD = ((12, 4), (20, 16), (30, 8), (18, 2))
 
 
 def _sweep(*, quick: bool) -> Sweep:
-    """As constant popcounts, of two random words a lane."""
+    """The sweep of constant popcounts, with two random words a lane."""
     bits = TWO_WORD_BITS[::2] if quick else TWO_WORD_BITS
     grid = [(n, lanes) for n in bits for lanes in CONSTANT_LANES if n * lanes <= MOST_CONSTANT]
     samples = [
@@ -42,7 +42,7 @@ def _sweep(*, quick: bool) -> Sweep:
 
 
 def _on_cells() -> Sweep:
-    """As constant popcounts on cells, fewer sizes."""
+    """The sweep of constant popcounts on cells, with fewer sizes."""
     sizes = [((n, lanes), False) for n in CELL_BITS for lanes in CELL_LANES]
     sizes += [(size, True) for size in HELD_TWO_WORD]
     samples = tuple(
@@ -64,7 +64,7 @@ def _pairs(bits: int, lanes: int) -> tuple[tuple[int, int], ...]:
     stepped=True,
 )
 def masked_two_word_popcount(*, bits: int, words: tuple[tuple[int, int], ...]) -> Unit:
-    """Of those bits with m_i = 1 only."""
+    """Two-word popcounts of those bits with m_i = 1 only."""
     return two_word_popcount(bits=bits, words=words, masked=True)
 
 

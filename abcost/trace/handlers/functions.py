@@ -40,7 +40,7 @@ def layer_norm(call: Call) -> list[str | None]:
 
 @handler("native_group_norm.default")
 def group_norm(call: Call) -> list[str | None]:
-    """Like layer norm, over the channels of a group and all positions."""
+    """Normalise like layer norm, over the channels of a group and all positions."""
     group = call["C"] // call["group"] * call["HxW"]
     return [recorded(call, OpKind.NORM, group=group, affine=call["weight"] is not None)]
 
