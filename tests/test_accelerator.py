@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import memories
 from abcost.accelerator.external import energy_uj
 from abcost.accelerator.folding import Folding, foldings, products, smallest, worth_less
+from abcost.accelerator.fronts import Fronts
+from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.pipelined import Pipelined
 from abcost.accelerator.placing import place
@@ -22,6 +25,9 @@ from abcost.core.kinds import DotArithmetic, OpKind
 from abcost.core.node import OpNode
 from abcost.cost import CostTable
 from abcost.errors import CostError, UsageError
+from abcost.models.subject import Request, resolve
+from abcost.pipeline import stage_graphs
+from abcost.rewrite import RewriteOptions
 from accelerators import NUMBER, WIDTH, Net, accelerator, device, layers, residual, table
 
 
@@ -116,21 +122,45 @@ def test_smallest_folding_is_that_of_all_divisor_pairs(channels, taps, positions
         assert (found.pe * found.simd, -found.simd, found.pe) == expected
 
 
-def test_foldings_beyond_the_table_are_left_out_and_an_engine_beyond_it_is_refused(monkeypatch):
-    priced, widest = Pipelined._before, 2
+def anew(prices):
+    """The table without what it remembers."""
+    return replace(prices, _prices={}, remembered={}, _narrowest={})
 
-    def before(self, engine, folding):
+
+def test_foldings_beyond_the_table_are_left_out_and_an_engine_beyond_it_is_refused(monkeypatch):
+    priced, widest = Fronts.of, 2
+
+    def front(self, engine, folding):
         if folding.simd > widest:
             raise CostError("no figure at 3 or more bits")
         return priced(self, engine, folding)
 
-    monkeypatch.setattr(Pipelined, "_before", before)
-    architecture = Pipelined(residual(4, 4), table(), width=16, fraction_bits=12)
+    monkeypatch.setattr(Fronts, "of", front)
+    architecture = Pipelined(residual(4, 4), anew(table()), width=16, fraction_bits=12)
     for number, engine in enumerate(architecture.engines):
         assert {f.simd for _, f in architecture.rungs(number, engine)} <= {1, 2}
     widest = 0
     with pytest.raises(CostError, match="no figure at 3 or more"):
-        Pipelined(residual(4, 4), table(), width=16, fraction_bits=12)
+        Pipelined(residual(4, 4), anew(table()), width=16, fraction_bits=12)
+
+
+@pytest.mark.parametrize("target", ["fpga-lut6", "asic-sg13g2"])
+def test_engines_of_one_shape_are_offered_what_each_is_offered_alone(target, monkeypatch):
+    """All stages of a network, one after another with one table, next to each with a table and fronts of its own."""
+    subject = resolve(Request("reactnet_18", preset="digits", base_width=4, blocks=(2, 1), variant="bn"))
+    graphs = [stage.graph for stage in stage_graphs(subject.model, subject.inputs, RewriteOptions()).stages]
+
+    def ladders(graph, prices):
+        hardware = hardware_of(prices, None, 100.0)
+        made = Pipelined(graph, prices, width=16, fraction_bits=12, hardware=hardware)
+        return [made.rungs(number, engine) for number, engine in enumerate(made.engines)]
+
+    shared = CostTable.load(target)
+    together = [ladders(graph, shared) for graph in graphs]
+    known = next(found for key, found in shared.remembered.items() if key[0] == "fronts")
+    assert len(known.offers) < sum(map(len, together)) / 2
+    monkeypatch.setattr(Fronts, "_shape", lambda self, engine: (id(self), engine.dot.name))
+    assert together == [ladders(graph, CostTable.load(target)) for graph in graphs]
 
 
 def test_sign_controlled_sums_are_as_wide_as_their_law_was_measured():

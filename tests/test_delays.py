@@ -35,6 +35,7 @@ from abcost.rtl.forms import Curve, Factors, Split
 from abcost.synth.flows import flow
 from abcost.synth.route import Routed, Step
 from abcost.synth.sta import PreRoute
+from refitted import same_fit
 
 TIMED = [name for name in bundled_targets() if CostTable.load(name).timing is not None]
 
@@ -298,7 +299,7 @@ def test_fitting_the_kept_points_again_changes_nothing(name, tmp_path):
     )  # of cells, delays come with the table
     found = cli("calibrate", name, *apart, "--from-points", "--output", str(table))
     assert found.exit_code == 0, found.output
-    assert table.read_text() == before
+    assert same_fit(table.read_text(), before)
 
 
 # --- the text

@@ -62,6 +62,13 @@ def test_an_analysis_of_a_network_of_the_zoo_loads_no_compiler(form: str) -> Non
     )
 
 
+def test_an_execution_in_double_loads_no_compiler() -> None:
+    """Nor do evaluations in fixed point, exports, circuits and searches: all capture the model in float64."""
+    assert (
+        loaded_by("verify", "reactnet_18", "--preset", "digits", "--base-width", "4", "--blocks", "1,1") == []
+    )
+
+
 def test_what_needs_a_heavy_module_loads_it() -> None:
     """Else the test above would not see one."""
     assert loaded_by(

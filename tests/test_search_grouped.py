@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from abcost.api.search import settings_of
 from abcost.cli import run as cli
+from abcost.data.sets import digits
 from abcost.errors import UsageError
 from abcost.searching import heartbeats as heartbeat
 from abcost.searching import storage
@@ -31,6 +32,15 @@ from abcost.searching.worker import digest_of, work
 from abcost.training import runtime
 from abcost.training.recipes import configs
 from searching import options, run, trained
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_images():
+    """Every fourth digit, in batches of a fourth: as many steps of training."""
+    every = digits._rows()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "_rows", lambda: every[::4])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +68,7 @@ def opened(
         "blocks": (1, 1),
         "seed": 0,
         "precision": precision,
-        "batch_size": 512,
+        "batch_size": 128,
         "epochs": epochs,  # of the finals
     }
     (config,) = configs("reactnet_18", (2,), given=given)

@@ -49,6 +49,17 @@ def dot_memories(engine: Engine, folding: Folding, graph: OpGraph, number: Numbe
     return found
 
 
+def dot_shape(engine: Engine, graph: OpGraph, number: NumberFormat) -> tuple[object, ...]:
+    """What the memories of a dot product depend on beside its folding."""
+    dot, sources = engine.dot, graph.sources(engine.dot)
+    weight = dot.const("weight")
+    return (
+        dot.kind, stored_word(engine, number), 0 if weight is None else weight.count, int(dot.attrs.get("groups", 1)),
+        engine.positions, engine.channels, engine.taps, engine.digits, window_of(dot, sources[0]),
+        *((tuple(source.shape), graph.precision(source).width(number.width)) for source in sources),
+    )  # fmt: skip
+
+
 def chain_memories(engine: Engine, lanes: int, graph: OpGraph, width: int) -> list[Memory]:
     """Line buffers and running results of the windows behind the dot product, which depend on its lanes alone."""
     found: list[Memory] = []

@@ -5,7 +5,7 @@ An organisation asks the same of an FPGA and of silicon.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from abcost.accelerator.devices import Device
@@ -25,9 +25,13 @@ Amounts = Mapping[str, float | None]
 
 
 class Hardware(Protocol):
-    """rates: what one of each thing that units take is worth, in the unit that memories are worth too."""
+    """rates: what one of each thing that units take is worth, in the unit that memories are worth too.
+
+    choices: equal where memories of one table are worth the same.
+    """
 
     rates: Mapping[str, float]
+    choices: Hashable
 
     @property
     def part(self) -> Part | None:
@@ -55,6 +59,7 @@ class Fpga:
     """A device, or FPGAs of the family that choices are made for (see `family_of`) where none is given."""
 
     rates: Mapping[str, float] = {"luts": 1.0, "dsps": float(LUTS_PER_DSP)}
+    choices: Hashable = "fpga"
 
     def __init__(self, found: Device | None) -> None:
         self.part = found

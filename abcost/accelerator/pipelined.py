@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from abcost.accelerator.design.buffers import streams
 from abcost.accelerator.design.designer import Blocks, Designer
@@ -15,8 +14,9 @@ from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import window_at
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.engine_memory import chain_memories, dot_memories, memories
+from abcost.accelerator.engine_memory import chain_memories, memories
 from abcost.accelerator.folding import Folding, foldings, products, smallest, worth_less
+from abcost.accelerator.fronts import Fronts, Logic, Offers, summed, worth
 from abcost.accelerator.hardware import Fpga, Hardware
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import in_luts
@@ -39,29 +39,6 @@ DOT_UNITS = (
     "signed_sum",
 )
 PRELU_UNITS = ("prelu", "qprelu", "qprelu_add")
-
-
-Logic = dict[str, float | None]
-"""LUTs, flip-flops and DSPs, or area; None where one has no figure."""
-
-
-class _Before(NamedTuple):
-    """What stands in front of a chain: its logic, what its memories are worth, and the lanes that it feeds."""
-
-    logic: Logic
-    memories: float
-    lanes: int
-
-
-class _Offers(NamedTuple):
-    """All foldings of an engine, and what of their worth no set of exponents changes. examples: one of each `lanes`."""
-
-    foldings: tuple[Folding, ...]
-    cycles: NDArray[np.int64]
-    worth: NDArray[np.float64]  # NaN where the table is silent
-    products: NDArray[np.float64]
-    lanes: NDArray[np.int64]  # number in `examples`
-    examples: tuple[Folding, ...]
 
 
 class _Built(NamedTuple):
@@ -106,11 +83,10 @@ class Pipelined:
         blocks = table.remembered.setdefault(("blocks", number, leaf), Blocks())
         self.designer = Designer(graph, number, leaf, blocks)
         self.joins = fifos(graph, width)
-        self._befores: dict[tuple[str, Folding], _Before | CostError] = {}
-        self._priced: dict[int, dict[str, float | None]] = {}
+        self._fronts = Fronts(self.designer, self.prices, self.hardware)
         self._given = folding.of(self.engines)
         self._folding = folding.part(self.engines)
-        self._offered: dict[str, _Offers | CostError] = {}
+        self._offered: dict[str, Offers] = {}
         self._built: dict[tuple[int, Folding], _Built] = {}
         self._logics: dict[tuple[int, Folding], Logic] = {}
         self._chain_worths: dict[tuple[str, int], float] = {}
@@ -127,53 +103,29 @@ class Pipelined:
     def _ladder(self, engine: Engine) -> list[tuple[int, Folding]]:
         """The foldings worth less than every faster one; see `worth`, here for all at once."""
         offers = self._offers(engine)
-        behind, refusal = [], None
+        found, refusal = [], None
         for folding in offers.examples:
             try:
-                behind.append(self._worth(self._behind(engine, folding)))
+                found.append((self._worth(self._behind(engine, folding)), self._chain_worth(engine, folding)))
             except CostError as error:
                 refusal = refusal or error
-                behind.append(np.inf)
+                found.append((np.inf, np.inf))
+        behind, stored = np.array(found).T
         if refusal is not None and np.isinf(behind).all():
             raise refusal
-        worth = offers.worth + np.array(behind)[offers.lanes]
-        worth = np.where(np.isnan(worth), offers.products, worth)
-        priced = np.isfinite(worth)
+        values = offers.logic + (stored[offers.lanes] + offers.memories) + behind[offers.lanes]
+        values = np.where(np.isnan(values), offers.products, values)
+        priced = np.isfinite(values)
         chosen = [folding for folding, there in zip(offers.foldings, priced, strict=True) if there]
-        return worth_less(chosen, offers.cycles[priced], worth[priced])
+        return worth_less(chosen, offers.cycles[priced], values[priced])
 
-    def _offers(self, engine: Engine) -> _Offers:
+    def _offers(self, engine: Engine) -> Offers:
         """The same for all sets of exponents of an engine. Raises CostError where no price reaches any."""
         found = self._offered.get(engine.dot.name)
         if found is None:
-            found = self._offered[engine.dot.name] = self._all_offers(engine)
-        if isinstance(found, CostError):
-            raise found
+            allowed = tuple(folding for folding in foldings(engine) if self._allowed(engine, folding))
+            found = self._offered[engine.dot.name] = self._fronts.offers(engine, allowed)
         return found
-
-    def _all_offers(self, engine: Engine) -> _Offers | CostError:
-        known, refusal = [], None
-        for folding in foldings(engine):
-            if not self._allowed(engine, folding):
-                continue
-            try:
-                known.append((folding, self._before(engine, folding)))
-            except CostError as error:
-                refusal = refusal or error
-        if not known:
-            return refusal or CostError(f"layer {engine.name} has no folding")
-        examples: dict[int, Folding] = {}
-        for folding, before in known:
-            examples.setdefault(before.lanes, folding)
-        number = {lanes: i for i, lanes in enumerate(examples)}
-        return _Offers(
-            tuple(folding for folding, _ in known),
-            np.array([engine.cycles(folding.pe, folding.simd) for folding, _ in known]),
-            np.array([self._worth(before.logic) + before.memories for _, before in known]),
-            np.array([float(products(folding)) for folding, _ in known]),
-            np.array([number[before.lanes] for _, before in known]),
-            tuple(examples.values()),
-        )
 
     def _allowed(self, engine: Engine, folding: Folding) -> bool:
         return not self.streamed or streams(window_at(self.graph, engine), folding.simd)
@@ -285,48 +237,14 @@ class Pipelined:
 
     def logic(self, engine: Engine, folding: Folding) -> Logic:
         """What an engine's units take; foldings share blocks, which are priced once."""
-        return _sum((self._before(engine, folding).logic, 1), (self._behind(engine, folding), 1))
-
-    def _before(self, engine: Engine, folding: Folding) -> _Before:
-        """The dot product and the way to the lanes of the chain: the same for all sets of exponents.
-
-        Raises CostError, the same each time.
-        """
-        key = (engine.dot.name, folding)
-        found = self._befores.get(key)
-        if found is None:
-            try:
-                found = self._described(engine, folding)
-            except CostError as error:
-                found = error
-            self._befores[key] = found
-        if isinstance(found, CostError):
-            raise found
-        return found
-
-    def _described(self, engine: Engine, folding: Folding) -> _Before:
-        designer = self.designer
-        sums, turn = designer.sums(engine, folding), designer.turn(engine, folding)
-        control = designer.control(engine, folding)
-        logic = _sum(
-            (self._total(sums, sums.lane_units), folding.pe / sums.lanes),
-            (self._total(sums.units, sums.units), 1),
-            (self._total(control, control), 1),
-            (self._total(turn, turn.units), 1),
-        )
-        return _Before(logic, self._memory_worth(engine, folding), chain_lanes(engine, folding))
+        return summed((self._fronts.of(engine, folding).logic, 1), (self._behind(engine, folding), 1))
 
     def _behind(self, engine: Engine, folding: Folding) -> Logic:
         """The chain."""
         units = self.designer.chain_units(engine, folding)
-        return _sum((self._total(units.common, units.common), 1), (self.prices.total(units.prelus), 1))
-
-    def _total(self, key: object, units: Sequence[Unit]) -> dict[str, float | None]:
-        """The price of units, remembered by an object that lives as long as the designer."""
-        found = self._priced.get(id(key))
-        if found is None:
-            found = self._priced[id(key)] = self.prices.total(units)
-        return found
+        return summed(
+            (self._fronts.total(units.common, units.common), 1), (self.prices.total(units.prelus), 1)
+        )
 
     def units(self, engine: Engine, folding: Folding) -> list[Unit]:
         """What an engine is built of at a folding."""
@@ -351,33 +269,22 @@ class Pipelined:
 
     def worth(self, engine: Engine, folding: Folding) -> float:
         """What the logic and memories of an engine are worth at a folding; products where the table is silent."""
-        before = self._before(engine, folding)
-        found = self._worth(before.logic) + before.memories + self._worth(self._behind(engine, folding))
+        front = self._fronts.of(engine, folding)
+        memories = self._chain_worth(engine, folding) + front.memories
+        found = self._worth(front.logic) + memories + self._worth(self._behind(engine, folding))
         return products(folding) if np.isnan(found) else found
 
     def _worth(self, amounts: Logic) -> float:
-        """What these are worth; not a number where one has no figure."""
-        known = [(rate, amounts[name]) for name, rate in self.hardware.rates.items()]
-        return sum(np.nan if amount is None else rate * amount for rate, amount in known)
+        return worth(amounts, self.hardware.rates)
 
-    def _memory_worth(self, engine: Engine, folding: Folding) -> float:
-        """What the memories of an engine are worth, FIFOs aside."""
-        number = self.designer.number
+    def _chain_worth(self, engine: Engine, folding: Folding) -> float:
+        """What the memories behind a dot product are worth, FIFOs aside."""
         key = (engine.dot.name, chain_lanes(engine, folding))
-        behind = self._chain_worths.get(key)
-        if behind is None:
-            stored = chain_memories(engine, key[1], self.graph, number.width)
-            behind = self._chain_worths[key] = self.hardware.worth(stored)
-        return behind + self.hardware.worth(dot_memories(engine, folding, self.graph, number))
-
-
-def _sum(*parts: tuple[Mapping[str, float | None], float]) -> Logic:
-    """Amounts times how often they are there."""
-    found: Logic = {}
-    for name in parts[0][0]:
-        known = [n * times for amounts, times in parts if (n := amounts[name]) is not None]
-        found[name] = sum(known) if len(known) == len(parts) else None
-    return found
+        found = self._chain_worths.get(key)
+        if found is None:
+            stored = chain_memories(engine, key[1], self.graph, self.designer.number.width)
+            found = self._chain_worths[key] = self.hardware.worth(stored)
+        return found
 
 
 def _home(engine: Engine, stored: Sequence[Memory]) -> str:

@@ -210,10 +210,12 @@ def sums_of_bases(rows: Tensor) -> Bases | None:
     sample = torch.unique(rows[0, :_SAMPLE])
     if rows.shape[1] < FEWEST_TAPS or sample.numel() > _SAMPLE // 2:
         return None
-    found = [_bases(row) for row in rows]
-    if any(bases is None for bases in found):
-        return None
-    parts = [bases for bases in found if bases is not None]
+    parts = []
+    for row in rows:
+        bases = _bases(row)
+        if bases is None:  # most often the first
+            return None
+        parts.append(bases)
     count = len(parts[0][0])
     if any(len(scales) != count for scales, _, _ in parts):
         return None

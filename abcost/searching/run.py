@@ -245,7 +245,8 @@ def _run(
         return before
     if before.done < problem.settings.trials:
         reopen(studies.finals)
-    if problem.settings.group > 1 and (reason := obstacle(problem.config, problem.data)):
+    size = problem.sized(problem.sizes[0])  # workers look at every size that they train
+    if problem.settings.group > 1 and (reason := obstacle(size, problem.data)):
         listener.note(
             f"candidates are retrained one by one, not {problem.settings.group} side by side: {reason}"
         )

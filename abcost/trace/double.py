@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 _NARROWER = frozenset({torch.float32, torch.float16, torch.bfloat16})
 
@@ -31,24 +32,34 @@ def float64_only() -> Iterator[None]:
 
 
 class _Widened(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would load its compiler at the first call here, in order to leave this function out of it."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Arguments that are only read become float64, and so do types that are asked for."""
-        schema = func._schema.arguments
-        wide = [
-            value if position < len(schema) and _written(schema[position]) else tree_map(_widened, value)
-            for position, value in enumerate(args)
-        ]
-        named = {name: tree_map(_widened, value) for name, value in (kwargs or {}).items()}
+        written = _written(func)
+        wide = [value if position in written else _widened(value) for position, value in enumerate(args)]
+        named = {name: _widened(value) for name, value in (kwargs or {}).items()}
         return func(*wide, **named)
 
 
-def _written(argument: Any) -> bool:
-    return argument.alias_info is not None and argument.alias_info.is_write
+@cache
+def _written(func: Any) -> frozenset[int]:
+    """Positions of the arguments that an operator writes into."""
+    infos = [argument.alias_info for argument in func._schema.arguments]
+    return frozenset(position for position, info in enumerate(infos) if info is not None and info.is_write)
 
 
 def _widened(value: Any) -> Any:
+    """An argument; torch's own walk through nested ones takes longer than most operators."""
     if isinstance(value, torch.Tensor):
         return value.to(torch.float64) if value.dtype in _NARROWER else value
-    return torch.float64 if isinstance(value, torch.dtype) and value in _NARROWER else value
+    if isinstance(value, torch.dtype):
+        return torch.float64 if value in _NARROWER else value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return tree_map_only((torch.Tensor, torch.dtype), _widened, value)

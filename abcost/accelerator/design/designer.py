@@ -85,7 +85,7 @@ class Designer:
         """
         known = self._words(engine, folding) <= FEW_WORDS
         pe = folding.pe if known else next((n for n in divisors(engine.channels) if n > 1), 1)
-        key = (self._shape(engine), folding.simd, known and pe)
+        key = (self.shape(engine), folding.simd, known and pe)
         found = self._blocks.sums.get(key)
         if found is None:
             word = weight_word(engine, self.number)
@@ -98,7 +98,7 @@ class Designer:
     def turn(self, engine: Engine, folding: Folding) -> TurnBlock:
         """The way from its PE sums to the lanes of the chain."""
         lanes = chain_lanes(engine, folding)
-        key = (self._shape(engine), folding.pe, lanes, self._segment(engine, folding))
+        key = (self.shape(engine), folding.pe, lanes, self._segment(engine, folding))
         found = self._blocks.turns.get(key)
         if found is None:
             found = self._blocks.turns[key] = describe_turn(
@@ -190,7 +190,7 @@ class Designer:
     def _segment(self, engine: Engine, folding: Folding) -> int:
         return segment(engine, folding.simd) if padded(engine) else 0
 
-    def _shape(self, engine: Engine) -> tuple[object, ...]:
+    def shape(self, engine: Engine) -> tuple[object, ...]:
         """What its dot product depends on: engines of one shape share it, in whatever graph."""
         known = self._shapes.get(engine.dot.name)
         if known is None:

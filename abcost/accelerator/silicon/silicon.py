@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from abcost.accelerator.memory import Memory
@@ -23,26 +23,32 @@ class Silicon:
 
     def __init__(self, die: Die, table: CostTable, clock_mhz: float) -> None:
         self.part = die
+        self.choices: Hashable = (die, clock_mhz)
         self.period_ns = 1000 / clock_mhz
         self.prices = UnitCosts.of_table(table)
         self.macros = macros_of(table)
         self._held: dict[tuple[object, ...], Held] = {}
 
     def held(self, memory: Memory) -> Held:
-        """The memory where it takes least area, remembered by its size."""
+        """The memory where it takes least area."""
+        found = self._alike(memory)
+        return replace(found, memory=replace(memory, place=found.memory.place))
+
+    def _alike(self, memory: Memory) -> Held:
+        """One of its size there, remembered."""
         key = (memory.width, memory.depth, memory.constant, memory.rests, memory.place == "external")
         found = self._held.get(key)
         if found is None:
             found = self._held[key] = held(
                 memory, self.prices, self.macros, self.part.utilisation, self.period_ns
             )
-        return replace(found, memory=replace(memory, place=found.memory.place))
+        return found
 
     def worth(self, memories: Iterable[Memory]) -> float:
         """Worth of the memories in square micrometres of cells: a macro leaves no room between cells."""
         total = 0.0
         for memory in memories:
-            found = self.held(memory)
+            found = self._alike(memory)
             cells = math.nan if found.cells_um2 is None else found.cells_um2
             total += cells + found.macro_um2 * self.part.utilisation
         return total
