@@ -214,7 +214,7 @@ def test_trials_of_a_group_are_heard_of(tmp_path):
     trials = [storage.ask(study, kept) for _ in range(3)]
     heard = []
     kept.beat = heard.extend
-    beats = heartbeat.Beats(kept)
+    beats = heartbeat.Heartbeats(kept)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heartbeat, "HEARTBEAT_S", 0.01)
         with beats:

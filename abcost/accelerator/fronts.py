@@ -67,7 +67,7 @@ class Fronts:
         self._totals: dict[int, Logic] = {}
 
     def of(self, engine: Engine, folding: Folding) -> Front:
-        """At one folding. Raises CostError, the same each time."""
+        """The front of an engine at one folding. Raises CostError, the same each time."""
         key = (self._shape(engine), folding)
         found = self._known.fronts.get(key)
         if found is None:
@@ -81,7 +81,7 @@ class Fronts:
         return found
 
     def offers(self, engine: Engine, foldings: tuple[Folding, ...]) -> Offers:
-        """At all of these that the table prices. Raises CostError if there is none."""
+        """Fronts at all of these foldings that the table prices. Raises CostError if there is none."""
         key = (self._shape(engine), foldings)
         found = self._known.offers.get(key)
         if found is None:

@@ -32,7 +32,7 @@ _WHERE = {
     **dict.fromkeys(("STEPS", "VARIANTS"), "properties"),
     **dict.fromkeys(("PRESETS", "Preset", "preset"), "presets"),
     "NetworkSpec": "network",
-    "Origin": "origin",
+    "TrainedAs": "origin",
     "STEMS": "recipe",
 }
 """Name -> the file that has it."""
