@@ -8,16 +8,12 @@ and the fourth, and 256-512-512-10 behind them.
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import warnings
 
 import pytest
 import torch
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from brevitas.export import export_onnx_qcdq, export_qonnx
-    from brevitas_examples.bnn_pynq.models import model_with_cfg
 
 from abcost.pipeline import analyze
 
@@ -38,14 +34,21 @@ MACS = {  # activation bits x weight bits; CNV takes 8-bit pixels, TFC quantises
 }
 
 
+def built(name):
+    """One of Brevitas' examples, which is imported here: it loads torch's compiler, and few test processes need it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from brevitas_examples.bnn_pynq.models import model_with_cfg
+
+        model, _ = model_with_cfg(name, pretrained=False)
+    return model.eval()
+
+
 @functools.cache
 def network(name):
     """Untrained, always the same; and its input's shape."""
     torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model, _ = model_with_cfg(name, pretrained=False)
-    return model.eval(), (1, 1, 28, 28) if name.startswith("TFC") else (1, 3, 32, 32)
+    return built(name), (1, 1, 28, 28) if name.startswith("TFC") else (1, 3, 32, 32)
 
 
 @functools.cache
@@ -54,15 +57,16 @@ def as_module(name):
     return analyze(model, input_shape=shape).to_dict()
 
 
-def exported(export, name, file, *, dynamo):
+def exported(exporter, name, file, *, dynamo):
     """A file by one of Brevitas' exporters; torch's has two engines."""
     torch.manual_seed(0)
+    model = built(name)  # exporting leaves traces in the module
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model, _ = model_with_cfg(name, pretrained=False)  # exporting leaves traces in the module
+        export = getattr(importlib.import_module("brevitas.export"), exporter)
         logging.disable(logging.WARNING)
         try:
-            export(model.eval(), args=torch.rand(network(name)[1]), export_path=str(file), dynamo=dynamo)
+            export(model, args=torch.rand(network(name)[1]), export_path=str(file), dynamo=dynamo)
         finally:
             logging.disable(logging.NOTSET)
     return str(file)
@@ -78,7 +82,7 @@ def test_modules_have_the_published_products(name):
 )
 def test_qonnx_exports_count_as_their_modules(tmp_path, name, dynamo):
     """Products by bits; and, when all is lowered, every operation: comparisons, additions, shifts."""
-    file = exported(export_qonnx, name, tmp_path / f"{name}.onnx", dynamo=dynamo)
+    file = exported("export_qonnx", name, tmp_path / f"{name}.onnx", dynamo=dynamo)
     report, module = analyze(file).to_dict(), as_module(name)
     assert report["macs"]["by_bits"] == module["macs"]["by_bits"]
     assert report["stages"][-1]["ops"] == module["stages"][-1]["ops"]
@@ -87,7 +91,7 @@ def test_qonnx_exports_count_as_their_modules(tmp_path, name, dynamo):
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_qcdq_exports_count_as_their_modules(tmp_path, dynamo):
     """QuantizeLinear, Clip, DequantizeLinear: how Brevitas writes few bits in the standard's 8. One bit it refuses."""
-    file = exported(export_onnx_qcdq, "TFC_2W2A", tmp_path / "qcdq.onnx", dynamo=dynamo)
+    file = exported("export_onnx_qcdq", "TFC_2W2A", tmp_path / "qcdq.onnx", dynamo=dynamo)
     report, module = analyze(file).to_dict(), as_module("TFC_2W2A")
     assert report["macs"]["by_bits"] == module["macs"]["by_bits"]
     assert report["stages"][-1]["ops"] == module["stages"][-1]["ops"]
@@ -99,7 +103,7 @@ def test_exports_compute_what_their_modules_compute(tmp_path, name):
     from abcost.onnx.load import load_onnx
 
     model, shape = network(name)
-    file = exported(export_qonnx, name, tmp_path / "net.onnx", dynamo=False)
+    file = exported("export_qonnx", name, tmp_path / "net.onnx", dynamo=False)
     images = torch.rand((16, *shape[1:]), generator=torch.Generator().manual_seed(1))
     program = load_onnx(tmp_path / "net.onnx").program
     found = torch.cat([program(image[None]) for image in images])
