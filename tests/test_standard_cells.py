@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import re
 import tracemalloc
 
 import pytest
@@ -101,7 +102,8 @@ def test_templates_of_one_name_stay_apart(read):
         cell = {"INV": INV, "BUF": BUF}[name].replace("function : ", inside + " function : ")
         others = (NAND, DFF) if name == "INV" else ()
         texts.append(library(template, cell, *others))
-    root = parse(read(*texts).text, "merged")
+    cells = read(*texts)
+    root = parse(cells.text, "merged")
     templates = {t.name: t.numbers("index_1") for t in root.of("lu_table_template")}
     found = {}
     for cell in root.of("cell"):
@@ -110,6 +112,14 @@ def test_templates_of_one_name_stay_apart(read):
             for timing in pin.of("timing"):
                 found[cell.name] = templates[next(timing.of("cell_rise")).name]
     assert found == {"INV": (1, 2), "BUF": (10, 20)}
+    outline = parse(cells.outline, "outline")  # the same cells without times
+    assert [(cell.name, cell.text("area")) for cell in outline.of("cell")] == [
+        (cell.name, cell.text("area")) for cell in root.of("cell")
+    ]
+    for mine, whole in zip(outline.of("cell"), root.of("cell"), strict=True):
+        assert [pin.simple.keys() for pin in mine.of("pin")] == [pin.simple.keys() for pin in whole.of("pin")]
+        assert [flip_flop.names for flip_flop in mine.of("ff")] == [ff.names for ff in whole.of("ff")]
+    assert not re.search("timing|cell_rise|lu_table", cells.outline)
 
 
 def test_memory_is_a_few_times_the_file(tmp_path, monkeypatch):

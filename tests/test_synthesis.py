@@ -126,7 +126,8 @@ def test_standard_cells_in_the_systems_folder_of_temporary_files(tmp_path):
 def test_cells_of_several_files_with_an_inverted_flip_flop(tmp_path):
     """Buffers and inverters first, which ABC cannot begin with; a flip-flop with clear, preset and no true output.
 
-    So a register of 8 bits is 8 of it and 8 inverters, and computes what its model says.
+    So a register of 8 bits is 8 of it and 8 inverters, and computes what its model says; so does a register file of
+    two words, of which a word that was not yet written is 0.
     """
     head, gates = LIBRARY[: LIBRARY.index("  cell (INV)")], LIBRARY[LIBRARY.index("  cell (NAND2)") :]
     gates, register = gates[: gates.index("  cell (DFF)")], gates[gates.index("  cell (DFF)") :]
@@ -142,10 +143,11 @@ def test_cells_of_several_files_with_an_inverted_flip_flop(tmp_path):
     files[2].write_text(head + register)
     cells = read_standard_cells(files)
     synthesizer = Synthesizer(need_yosys(), tmp_path / "cache", cells=cells)
-    points = [Point("register", {"width": 8}, {"width": 8}), Point("accumulate", {"width": 4}, {"width": 4})]
+    sizes = {"register": {"width": 8}, "accumulate": {"width": 4}, "register_file": {"width": 2, "depth": 2}}
+    points = [Point(op, size, size) for op, size in sizes.items()]
     found = measure(points, flow("cells"), synthesizer, power=switching(cells.library), workers=1)
     assert not found.failures
-    kept, _ = found.measured
+    kept, *_ = found.measured
     assert kept.values["area_um2"] == 8 * (9 + 3)
     assert kept.values["energy_pj"] > 0
 

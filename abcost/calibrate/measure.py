@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from abcost.calibrate.point import Measured, Point
-from abcost.errors import ToolError
 from abcost.rtl.placed import placed
 from abcost.synth.flows import Flow
 from abcost.synth.runner import Answer, Failure, Job, Synthesizer
 
 Power = Callable[[Point, Answer], tuple[float, float, float]]
 """Energy of one operation in pJ: value, low, high. Raises ToolError for a point without one."""
+
+Values = tuple[dict[str, float], dict[str, float], dict[str, float]]
+"""Fields of a point: values, low, high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +45,26 @@ def measure(
     power: how energy is counted; with it the leakage of the cells is measured too, where the library knows all.
     """
     jobs = [job_of(point, flow, keep_netlist=power is not None) for point in points]
-    answers = synthesizer.run_all(jobs, workers=workers, done=done)
     library = synthesizer.cells.library if synthesizer.cells else None
     leaking = library if library and library.leaks else None
+    points_of = {synthesizer.key(job): point for job, point in zip(jobs, points, strict=True)}
+
+    def values_of(_job: Job, answer: Answer) -> Values:
+        if power is None:
+            return _kept(answer.resources), {}, {}
+        value, low, high = power(points_of[answer.key], answer)
+        leakage = {"leakage_nw": leaking.leakage(answer.cells)} if leaking else {}
+        values = {"energy_pj": value, **answer.resources, **leakage}
+        return _kept(values), _kept({"energy_pj": low}), _kept({"energy_pj": high})
+
+    values = synthesizer.run_each(jobs, values_of, workers=workers, done=done)
     found, failures = [], []
     for point, job in zip(points, jobs, strict=True):
-        answer = answers[synthesizer.key(job)]
-        if isinstance(answer, Failure):
-            failures.append(answer)
-        elif power is None:
-            found.append(Measured(point, _kept(answer.resources)))
+        measured = values[synthesizer.key(job)]
+        if isinstance(measured, Failure):
+            failures.append(Failure(job, measured.reason))
         else:
-            try:
-                value, low, high = power(point, answer)
-                leakage = {"leakage_nw": leaking.leakage(answer.cells)} if leaking else {}
-            except ToolError as error:
-                failures.append(Failure(job, str(error)))
-                continue
-            values = {"energy_pj": value, **answer.resources, **leakage}
-            sides = _kept({"energy_pj": low}), _kept({"energy_pj": high})
-            found.append(Measured(point, _kept(values), *sides))
+            found.append(Measured(point, *measured))
     return Sweeped(tuple(found), tuple(failures))
 
 

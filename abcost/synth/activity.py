@@ -84,9 +84,13 @@ def activity_of(unit: Unit, netlist: Netlist, *, seed: int = 0) -> Activity:
 def transition_energy(netlist: Netlist, voltage: float) -> NDArray[np.float64]:
     """Picojoule per transition of each net: 1/2 C V^2 and the internal power of the pins on it."""
     each = 0.5 * np.array(netlist.loads) * voltage**2
+    known: dict[tuple[int, float], float] = {}  # of a pin at a load: few of both are different
     for instance in (*netlist.gates, *(flip_flop for flip_flop, _ in netlist.flip_flops)):
         for pin, net in (*pins_of(instance, "output"), *pins_of(instance, "input")):
-            each[net] += pin.energy(netlist.loads[net])
+            key = id(pin), netlist.loads[net]
+            if key not in known:
+                known[key] = pin.energy(netlist.loads[net])
+            each[net] += known[key]
     return each
 
 
@@ -121,6 +125,7 @@ def _clocked(unit: Unit, netlist: Netlist, seed: int) -> Activity:
     )
     simulator = Simulator(netlist)
     values = simulator.blank(STREAMS // 64)
+    simulator.reset(values)
     _drive(values, netlist, {name: bits[:, :, 0] for name, bits in inputs.items()})
     simulator.settle(values)
     low, high = np.zeros(simulator.nets, dtype=np.int64), np.zeros(simulator.nets, dtype=np.int64)

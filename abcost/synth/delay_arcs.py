@@ -43,12 +43,10 @@ class Grid:
         i, u = _between(self.slews, slew)
         j, v = _between(self.others, other)
         width = len(self.others)
-
-        def value(row: int, column: int) -> float:
-            return self.values[min(row, len(self.slews) - 1) * width + min(column, width - 1)]
-
-        low = value(i, j) * (1 - v) + value(i, j + 1) * v
-        high = value(i + 1, j) * (1 - v) + value(i + 1, j + 1) * v
+        row, following = i * width, min(i + 1, len(self.slews) - 1) * width
+        right = min(j + 1, width - 1)
+        low = self.values[row + j] * (1 - v) + self.values[row + right] * v
+        high = self.values[following + j] * (1 - v) + self.values[following + right] * v
         return low * (1 - u) + high * u
 
 

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 from abcost.errors import ToolError, UsageError
 
-LIBERTY = "cells.lib"
-"""Name of the Liberty file in the work folder."""
+LIBERTY, OUTLINE = "cells.lib", "outline.lib"
+"""How a script without paths names the Liberty file, and the one with areas, pins and flip-flops of the same cells.
+
+Timing is what `abc` alone reads; it is most of the text, and Yosys would read all of it for each command.
+"""
 
 Resources = dict[str, float]
 """luts, ffs and dsps (counts), or area_um2: a flow gives those that it knows."""
@@ -22,7 +25,7 @@ Resources = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """steps: Yosys commands with {top}; cells: (pattern of a cell's whole name, resource, how many)."""
+    """steps: Yosys commands with {top}, {liberty}, {outline}; cells: (pattern of a cell's name, resource, how many)."""
 
     name: str
     title: str
@@ -30,13 +33,15 @@ class Flow:
     cells: tuple[tuple[str, str | None, int], ...]
     technology: str = "fpga"
 
-    def script(self, top: str, liberty: str = LIBERTY, *, netlist: bool = False) -> str:
+    def script(
+        self, top: str, liberty: str = LIBERTY, outline: str = OUTLINE, *, netlist: bool = False
+    ) -> str:
         """Commands that map the module `top` of unit.v and leave its statistics (and its netlist).
 
-        liberty: path of the Liberty file; absolute where it runs, for `abc` fails silently on a relative one.
+        liberty, outline: paths of the files, absolute where it runs: `abc` fails silently on a relative one.
         """
-        steps = [step.format(top=top, liberty=liberty) for step in self.steps]
-        stat = "stat -json" + (f" -liberty {liberty}" if self.technology == "asic" else "")
+        steps = [step.format(top=top, liberty=liberty, outline=outline) for step in self.steps]
+        stat = "stat -json" + (f" -liberty {outline}" if self.technology == "asic" else "")
         keep = list(self._netlist(top)) if netlist else []
         return "\n".join([*steps, f"tee -q -o stat.json {stat}", *keep]) + "\n"
 
@@ -153,7 +158,7 @@ FLOWS: dict[str, Flow] = {
             (
                 "read_verilog unit.v",
                 "synth -flatten -top {top}",
-                "dfflibmap -liberty {liberty}",
+                "dfflibmap -liberty {outline}",
                 "abc -liberty {liberty}",
                 "opt_clean -purge",
             ),

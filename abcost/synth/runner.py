@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from abcost.errors import ToolError
-from abcost.synth.flows import LIBERTY, Flow, Resources
+from abcost.synth.flows import Flow, Resources
+from abcost.synth.lent import LentTexts
 from abcost.synth.standard_cells import StandardCells
+from abcost.synth.standing import end_idle
 from abcost.synth.tools import TIMEOUT, Yosys, cache_folder, end_running
 
 _LOOK_S = 0.05  # seconds between two looks at what still runs
@@ -80,6 +82,7 @@ class Synthesizer:
         except OSError as error:
             raise ToolError(f"{error.filename}: {error.strerror}") from None
         remove_leftovers(cache)
+        self._texts = LentTexts(lambda: new_folder(cache), (cells.text, cells.outline) if cells else ())
 
     def key(self, job: Job) -> str:
         """Hash of all that decides the answer."""
@@ -117,10 +120,9 @@ class Synthesizer:
 
     def _synthesize(self, job: Job, folder: Path) -> Answer:
         (folder / "unit.v").write_text(job.verilog)
-        if job.flow.technology == "asic" and self.cells is not None:
-            (folder / LIBERTY).write_text(self.cells.text)
-        script = job.flow.script(job.top, self.yosys.path(folder / LIBERTY), netlist=job.keep_netlist)
-        self.yosys.run(script, folder)
+        lent = self._texts.into(folder) if job.flow.technology == "asic" else ()
+        paths = [self.yosys.path(file) for file in lent]
+        self.yosys.run(job.flow.script(job.top, *paths, netlist=job.keep_netlist), folder)
         cells, area = _statistics(folder / "stat.json", job)
         netlist = _netlist(folder / "netlist.json", job) if job.keep_netlist else None
         if area is None and job.flow.technology == "asic":
@@ -144,11 +146,29 @@ class Synthesizer:
 
         An interrupt drops the jobs that have not started, ends those that run, and is raised again.
         """
+        return self.run_each(jobs, lambda _job, answer: answer, workers=workers, done=done)
+
+    def run_each(
+        self,
+        jobs: Sequence[Job],
+        use: Callable[[Job, Answer], A],
+        *,
+        workers: int | None = None,
+        done: Callable[[Job], None] = lambda _job: None,
+    ) -> dict[str, A | Failure]:
+        """The same -> what `use` makes of each answer by key, so that no netlist is held longer than it is read.
+
+        It is called while other jobs are synthesized; where it raises ToolError the job has failed.
+        """
+
+        def both(job: Job) -> A:
+            return use(job, self.run(job))
+
         unique = {self.key(job): job for job in jobs}
-        found = in_parallel(unique, self.run, workers or os.cpu_count() or 1, done)
+        found = in_parallel(unique, both, workers or os.cpu_count() or 1, done)
         return {
-            key: Failure(unique[key], str(answer)) if isinstance(answer, ToolError) else answer
-            for key, answer in found.items()
+            key: Failure(unique[key], str(used)) if isinstance(used, ToolError) else used
+            for key, used in found.items()
         }
 
     def _area(self, cells: Mapping[str, int]) -> float | None:
@@ -187,6 +207,8 @@ def in_parallel(
                 end_running()
                 time.sleep(_LOOK_S)
             raise
+        finally:
+            end_idle()
     return found
 
 
@@ -199,11 +221,16 @@ def _as_finished(waiting: set[Future[A]]) -> Iterator[Future[A]]:
 @contextmanager
 def work_folder(cache: Path) -> Iterator[Path]:
     """A fresh folder inside the cache, so that the answer only has to be renamed."""
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
+    folder = new_folder(cache)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_folder(cache: Path) -> Path:
+    """A folder that a later start removes, should this one be killed; raises OSError."""
+    return Path(tempfile.mkdtemp(prefix="run-", dir=cache))
 
 
 def remove_leftovers(cache: Path) -> None:

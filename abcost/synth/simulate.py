@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from abcost.errors import ToolError
 from abcost.synth.function import Function, Words
+from abcost.synth.liberty import FlipFlop
 from abcost.synth.netlist import Instance, Netlist, pins_of
 
 Counts = NDArray[np.int64]
@@ -111,10 +112,23 @@ class Simulator:
                     f"{self.netlist.name}: next_state of {flip_flop.cell.name} reads {missing[0]}, which no "
                     "connected output shows; abcost cannot simulate it"
                 )
-            state = rule.next_state.at(known)
-            states = {rule.state: state, rule.inverted: state ^ _ONES}
-            for net, function in flip_flop.outputs.items():
-                following[net] = function.at(states)
+            _show(flip_flop, rule, rule.next_state.at(known), following)
+
+    def reset(self, values: Words) -> None:
+        """Every flip-flop holds what it takes from inputs of 0: all registers of the unit are 0, as in its model.
+
+        So the output of a cell that shows the complement of what it has taken begins with 1.
+        """
+        zero = np.zeros_like(values[0])
+        for flip_flop, rule in self.netlist.flip_flops:
+            _show(flip_flop, rule, rule.next_state.at(dict.fromkeys(rule.next_state.names, zero)), values)
+
+
+def _show(flip_flop: Instance, rule: FlipFlop, state: Words, values: Words) -> None:
+    """The outputs of a flip-flop in this state."""
+    states = {rule.state: state, rule.inverted: state ^ _ONES}
+    for net, function in flip_flop.outputs.items():
+        values[net] = function.at(states)
 
 
 def transitions(before: Words, after: Words) -> Counts:

@@ -31,7 +31,8 @@ from abcost.synth.groups import MOST_BYTES, Group, groups_of, read_liberty_bytes
 from abcost.synth.liberty import Cell, FlipFlop, Library, library_of, units_of
 
 _TABLES = ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
-_KEPT = ("pin", "ff", "timing", *_TABLES)
+_OUTLINE = ("pin", "ff")
+_KEPT = (*_OUTLINE, "timing", *_TABLES)
 """Groups of a cell that mapping reads; power is read from the user's files."""
 
 _HEAD = ("time_unit", "voltage_unit", "leakage_power_unit", "nom_voltage", "default_max_transition")
@@ -41,18 +42,19 @@ _HEAD = ("time_unit", "voltage_unit", "leakage_power_unit", "nom_voltage", "defa
 class StandardCells:
     """What a synthesis is given (`text`), the same cells with their energies, and where they are from.
 
-    flip_flop: the only one; sources: (name, SHA-256) of each file.
+    outline: the text without timing; flip_flop: the only one; sources: (name, SHA-256) of each file.
     """
 
     text: str
+    outline: str
     library: Library
     flip_flop: str
     sources: tuple[tuple[str, str], ...]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """SHA-256 of both texts."""
+        return hashlib.sha256(f"{self.text}\0{self.outline}".encode()).hexdigest()
 
     @property
     def clock_pj(self) -> float:
@@ -117,13 +119,19 @@ def _standard_cells(
     cells = {n: c for n, c in cells.items() if n not in left_out}
     library = Library(libraries[0].name, libraries[0].voltage, cells, left_out)
     suffixes = {root.source.name: f"__{i}" if len(roots) > 1 else "" for i, root in enumerate(roots)}
-    lines = [f"library ({_name(library.name)}) {{", *_head(roots[0])]
+    head = [f"library ({_name(library.name)}) {{", *_head(roots[0])]
+    lines, outline = list(head), list(head)
     for root in roots:
         for template in root.of("lu_table_template"):
             lines += _lines(template, suffixes[root.source.name])
     for name in cells:
         lines += _lines(groups[name], suffixes[groups[name].source.name])
-    return StandardCells("\n".join([*lines, "}"]) + "\n", library, flip_flop, sources)
+        outline += _lines(groups[name], "", kept=_OUTLINE)
+    return StandardCells(_text(lines), _text(outline), library, flip_flop, sources)
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join([*lines, "}"]) + "\n"
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
@@ -233,8 +241,8 @@ def _head(root: Group) -> Iterator[str]:
             yield f"  {attribute} : {root.simple[attribute][0]};"
 
 
-def _lines(group: Group, suffix: str, depth: int = 1) -> Iterator[str]:
-    """A group as it stands in its file, without what mapping does not read; suffix: of its templates' names."""
+def _lines(group: Group, suffix: str, depth: int = 1, kept: Sequence[str] = _KEPT) -> Iterator[str]:
+    """A group as it stands in its file, with no groups in it but those; suffix: of its templates' names."""
     names = group.names
     if group.kind in (*_TABLES, "lu_table_template"):
         names = tuple(name if name == "scalar" else name + suffix for name in names)
@@ -244,8 +252,8 @@ def _lines(group: Group, suffix: str, depth: int = 1) -> Iterator[str]:
         yield f"{space}  {attribute} : {' '.join(value.split())};"
     for attribute, (value, _) in group.complex.items():
         yield f"{space}  {attribute} ({' '.join(value.split())});"
-    for inner in group.of(*_KEPT):
-        yield from _lines(inner, suffix, depth + 1)
+    for inner in group.of(*kept):
+        yield from _lines(inner, suffix, depth + 1, kept)
     yield f"{space}}}"
 
 

