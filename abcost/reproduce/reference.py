@@ -12,7 +12,7 @@ from abcost.models.subject import Request, resolve
 from abcost.pipeline import analyze_subject
 from abcost.report.report import Report
 from abcost.reproduce.markdown import render_markdown
-from abcost.reproduce.reproduction import Reproduction, render_json
+from abcost.reproduce.reproduction import Reproduction
 from abcost.rewrite import RewriteOptions
 
 MODELS = ("reactnet_a", "reactnet_18")
@@ -30,7 +30,7 @@ def reference_files(reproduction: Reproduction) -> dict[str, str]:
     """File name -> text of everything that `reports/` holds."""
     return {
         "reproduce.md": render_markdown(reproduction),
-        "reproduce.json": render_json(reproduction),
+        "reproduce.json": _json(reproduction.to_dict()),
         **dict(_analyses()),
     }
 
@@ -50,6 +50,10 @@ def _text(report: Report) -> str:
     whole = report.to_dict()
     stages = [{key: stage[key] for key in _STAGE} for stage in whole["stages"]]
     kept = {key: whole[key] for key in _HEAD} | {"stages": stages} | {key: whole[key] for key in _TAIL}
+    return _json(kept)
+
+
+def _json(kept: dict[str, Any]) -> str:
     return json.dumps(_rounded(kept), indent=2, allow_nan=False) + "\n"
 
 
