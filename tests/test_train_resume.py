@@ -100,10 +100,13 @@ def reached(folder):
     return sum(len(log(place)) for place in (folder / "step1", folder) if (place / "log.csv").exists())
 
 
-def test_killed_ten_times_at_random_moments(processes, whole, calls, tmp_path):
+@pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(processes, whole, calls, tmp_path, times):
     rng = np.random.default_rng(0)
     deaths = []
-    while len(deaths) < 10 or len(set(deaths)) < 3:  # at different moments, and trainings went on in between
+    while (
+        len(deaths) < times or len(set(deaths)) < 3
+    ):  # at different moments, and trainings went on in between
         assert len(deaths) < 40
         exit_code = launch(processes, tmp_path, after=int(rng.uniform(0, 1) * calls))
         if exit_code == 0:  # done before it was killed: once more from the start
