@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 LEAST, MOST = -126, 127
@@ -37,9 +38,15 @@ class ExponentSet(tuple[int, ...]):
         """Take exponents in any order, any number of times."""
         return super().__new__(cls, sorted(set(exponents)))
 
-    def at(self, width: int) -> Self:
+    def at(self, width: int) -> ExponentSet:
         """Those that hardware of this width tells apart (see `seen`)."""
-        return type(self)(seen(exponent, width) for exponent in self)
+        return _apart(self, width)
+
+
+@lru_cache(maxsize=4096)
+def _apart(exponents: ExponentSet, width: int) -> ExponentSet:
+    """What `at` returns, remembered: pricing candidates asks for the same few sets hundreds of thousands of times."""
+    return ExponentSet(seen(exponent, width) for exponent in exponents)
 
 
 def selected(exponents: Iterable[int], *, identity: bool) -> tuple[int, ...]:
