@@ -16,8 +16,7 @@ from abcost.api.search import settings_of
 from abcost.cli import run as cli
 from abcost.data.sets import digits
 from abcost.errors import UsageError
-from abcost.searching import heartbeats as heartbeat
-from abcost.searching import storage
+from abcost.searching import heartbeats, storage
 from abcost.searching.claim import held_group
 from abcost.searching.evaluator import Evaluator
 from abcost.searching.explore import Explorer, judged
@@ -105,7 +104,7 @@ def explored(problem, studies, evaluator):
 
 def test_transactions_of_a_candidate(init, tmp_path, monkeypatch):
     """What workers wait for each other for: 4 to take it, 1 to end it, and a few of each group."""
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 1e6)  # which would add some on a slow machine
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_S", 1e6)  # which would add some on a slow machine
     problem, studies, evaluator = opened(tmp_path, init, group=4, sampler="random", trials=8, keep=1.0)
     begun = []
     sqlalchemy.event.listen(studies.storage.engine, "begin", begun.append)
@@ -214,9 +213,9 @@ def test_trials_of_a_group_are_heard_of(tmp_path):
     trials = [storage.ask(study, kept) for _ in range(3)]
     heard = []
     kept.beat = heard.extend
-    beats = heartbeat.Heartbeats(kept)
+    beats = heartbeats.Heartbeats(kept)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heartbeat, "HEARTBEAT_S", 0.01)
+        patch.setattr(heartbeats, "HEARTBEAT_S", 0.01)
         with beats:
             for trial in trials:
                 beats.add(trial)
