@@ -38,12 +38,15 @@ def divisors(n: int) -> tuple[int, ...]:
 
 
 def foldings(engine: Engine) -> list[Folding]:
-    """All that the engine can have: PE divides the channels, SIMD divides K; a graph of adders has all of both."""
+    """All that the engine can have: PE divides the channels, SIMD divides K; a graph of adders has all of both.
+
+    The widest SIMD first, of one SIMD the smallest PE.
+    """
     if engine.in_adders:
         return [whole(engine)]
     return [
         Folding(pe, simd)
-        for simd in divisors(engine.taps)
+        for simd in reversed(divisors(engine.taps))
         if simd <= MOST_SIMD[engine.arithmetic]
         for pe in divisors(engine.channels)
     ]
@@ -64,12 +67,11 @@ def worth_less(
 ) -> list[tuple[int, Folding]]:
     """(cycles, folding) of those that are worth less than every faster one, fastest first.
 
-    Of equal ones the one with the widest SIMD.
+    Of equal ones the first of `offers`.
     """
     if not len(offers):
         return []
-    simd, pe = (np.array(sizes) for sizes in zip(*((f.simd, f.pe) for f in offers), strict=True))
-    order = np.lexsort((pe, -simd, worth, cycles))
+    order = np.lexsort((worth, cycles))  # stable
     values = worth[order]
     less = np.concatenate(([True], values[1:] < np.minimum.accumulate(values)[:-1]))
     return [(int(cycles[i]), offers[i]) for i in order[less]]

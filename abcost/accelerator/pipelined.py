@@ -116,7 +116,7 @@ class Pipelined:
         values = offers.logic + (stored[offers.lanes] + offers.memories) + behind[offers.lanes]
         values = np.where(np.isnan(values), offers.products, values)
         priced = np.isfinite(values)
-        chosen = [folding for folding, there in zip(offers.foldings, priced, strict=True) if there]
+        chosen = [offers.foldings[i] for i in np.flatnonzero(priced)]
         return worth_less(chosen, offers.cycles[priced], values[priced])
 
     def _offers(self, engine: Engine) -> Offers:
@@ -242,9 +242,8 @@ class Pipelined:
     def _behind(self, engine: Engine, folding: Folding) -> Logic:
         """The chain."""
         units = self.designer.chain_units(engine, folding)
-        return summed(
-            (self._fronts.total(units.common, units.common), 1), (self.prices.total(units.prelus), 1)
-        )
+        parts = (units.common, units.prelus)
+        return summed(*((self._fronts.total(part, part), 1) for part in parts))
 
     def units(self, engine: Engine, folding: Folding) -> list[Unit]:
         """What an engine is built of at a folding."""

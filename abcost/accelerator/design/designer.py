@@ -5,9 +5,8 @@ The chain of an engine depends on its lanes alone, its dot product on nothing in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from abcost.accelerator.design.constants import parameter_bits, weight_fraction
 from abcost.accelerator.design.dot import (
@@ -37,10 +36,9 @@ from abcost.accelerator.engine_memory import weight_word
 from abcost.accelerator.folding import Folding, divisors
 from abcost.classify.counts import exponents_of
 from abcost.core.adders.of_node import graph_of
-from abcost.core.exponents import sizes_of
+from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind
-from abcost.core.node import OpNode
 from abcost.cost.organisation import Unit
 from abcost.rtl.units.exponents import distinct
 
@@ -50,6 +48,20 @@ class ChainUnits(NamedTuple):
 
     common: tuple[Unit, ...]
     prelus: tuple[Unit, ...]
+
+
+class _Choices(NamedTuple):
+    """Of the power-of-two PReLUs of a chain, in order: the exponents that hardware tells apart, and the stored codes.
+
+    codes: whether channels choose among exponents, and the bits of the code that says which.
+    """
+
+    sets: tuple[ExponentSet, ...]
+    codes: tuple[tuple[bool, int], ...]
+
+
+_Resized = dict[tuple[ExponentSet, ...], tuple[Unit, ...]]
+"""PReLUs of a chain, by the sets that they choose from."""
 
 
 class Blocks:
@@ -74,7 +86,9 @@ class Designer:
         self._chains: dict[
             tuple[int, int], tuple[Engine, ChainBlock]
         ] = {}  # keeps the engine: ids are of the living
-        self._like: dict[tuple[object, ...], ChainUnits] = {}
+        self._choices: dict[int, tuple[Engine, _Choices]] = {}
+        self._like: dict[tuple[object, ...], tuple[ChainUnits, _Resized]] = {}
+        self._prelus: dict[tuple[Unit, ...], _Resized] = {}
         self._shapes: dict[str, tuple[object, ...]] = {}
         self._dots: dict[tuple[str, Folding], tuple[Unit, ...]] = {}
 
@@ -119,25 +133,43 @@ class Designer:
     def chain_units(self, engine: Engine, folding: Folding) -> ChainUnits:
         """Units of the chain of an engine; another set of exponents changes its PReLUs and codes only.
 
-        So one chain is described for all sets whose codes have as many bits, and its PReLUs are resized.
+        So one chain is described for all sets whose codes have as many bits, and its PReLUs are resized; chains with
+        the same PReLUs share the resized ones.
         """
-        nodes = [work.node for work in engine.chain if work.node.kind is OpKind.SHIFT_PRELU]
-        width = self.number.width
-        key = (engine.dot.name, chain_lanes(engine, folding), *(_code(node, width) for node in nodes))
-        found = self._like.get(key)
-        if found is None:
-            units = self.chain(engine, folding).units
-            prelus = tuple(unit for unit in units if unit.op == "qprelu")
-            if len(prelus) != len(nodes):
-                raise AssertionError(f"{engine.name}: {len(nodes)} PReLUs in {len(prelus)} units")
-            found = self._like[key] = ChainUnits(tuple(u for u in units if u.op != "qprelu"), prelus)
-        return ChainUnits(
-            found.common,
-            tuple(
-                _resized(unit, sizes_of(distinct(exponents_of(node), width), identity=True))
-                for unit, node in zip(found.prelus, nodes, strict=True)
-            ),
-        )
+        sets, codes = self._choices_of(engine)
+        key = (engine.dot.name, chain_lanes(engine, folding), codes)
+        like = self._like.get(key)
+        if like is None:
+            unsized = self._unsized(engine, folding, len(sets))
+            like = self._like[key] = (unsized, self._prelus.setdefault(unsized.prelus, {}))
+        unsized, resized = like
+        prelus = resized.get(sets)
+        if prelus is None:
+            prelus = resized[sets] = tuple(
+                replace(unit, **sizes_of(chosen, identity=True))
+                for unit, chosen in zip(unsized.prelus, sets, strict=True)
+            )
+        return ChainUnits(unsized.common, prelus)
+
+    def _choices_of(self, engine: Engine) -> _Choices:
+        known = self._choices.get(id(engine))
+        if known is None:
+            nodes = [work.node for work in engine.chain if work.node.kind is OpKind.SHIFT_PRELU]
+            width = self.number.width
+            sets = tuple(distinct(exponents_of(node), width) for node in nodes)
+            codes = tuple(
+                (len(exponents_of(node)) > 1, parameter_bits(node, "exponent", width, 0)) for node in nodes
+            )
+            known = self._choices[id(engine)] = (engine, _Choices(sets, codes))
+        return known[1]
+
+    def _unsized(self, engine: Engine, folding: Folding, prelus: int) -> ChainUnits:
+        """Its chain, with PReLUs of a set that stands for any: chains that differ in sets alone have the same."""
+        units = self.chain(engine, folding).units
+        found = tuple(replace(u, **sizes_of((-1,), identity=True)) for u in units if u.op == "qprelu")
+        if len(found) != prelus:
+            raise AssertionError(f"{engine.name}: {prelus} PReLUs in {len(found)} units")
+        return ChainUnits(tuple(u for u in units if u.op != "qprelu"), found)
 
     def design(self, engine: Engine, folding: Folding) -> EngineDesign:
         """The whole engine, every lane of it."""
@@ -215,12 +247,3 @@ class Designer:
         if engine.in_adders:
             return engine.dot.kind, engine.dot.consts["weight"], graph_of(engine.dot)
         return engine.dot.kind, engine.counts, weight_word(engine, self.number), fraction, digits
-
-
-def _resized(unit: Unit, sizes: Mapping[str, Any]) -> Unit:
-    return replace(unit, **sizes)
-
-
-def _code(node: OpNode, width: int) -> tuple[bool, int]:
-    """Whether its channels choose among exponents, and the bits of the code that says which."""
-    return len(exponents_of(node)) > 1, parameter_bits(node, "exponent", width, 0)
