@@ -13,12 +13,12 @@ from fuzz import fuzz, outcome, targets
 from fuzzing.target import Target
 
 TARGETS = targets()
-SHORT = {"program bytes": 10, "report": 60, "onnx values": 150, "onnx bytes": 150}
+SHORT = {"program bytes": 10, "report": 60, "onnx values": 100, "onnx bytes": 100}
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_but_acceptance_or_one_line(name):
-    inputs = SHORT.get(name, 200)
+    inputs = SHORT.get(name, 120)
     found = fuzz(TARGETS[name], inputs)
     assert found.total() >= inputs  # and not a handful that Hypothesis takes for all there are
     assert found["refused"] > 0  # damage that nobody notices would prove nothing

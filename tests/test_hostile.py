@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -267,25 +271,31 @@ def test_terminals_that_know_ascii_only():
 
 
 HOLDER = """
+import os
 import sys
 from pathlib import Path
 from abcost.training.files import alone
 with alone(Path(sys.argv[1])):
-    print("held", flush=True)
+    print(os.getpid(), flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture
 def held(tmp_path):
-    """A run folder that another process is in."""
+    """A run folder that another process is in, and the number of that."""
     folder = tmp_path / "run"
     with subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-c", HOLDER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*warm.CLIENT, "-c", HOLDER, str(folder)],
+        env=warm.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
-        assert process.stdout.readline() == "held\n"
-        yield folder, process
-        process.kill()
+        number = int(process.stdout.readline())
+        yield folder, number
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("command", ["train", "search"])
@@ -300,9 +310,10 @@ def test_two_processes_in_one_run_folder(capfd, held, command):
 
 
 def test_a_killed_process_leaves_its_run_folder_free(held):
-    folder, process = held
-    process.kill()
-    process.wait(timeout=600)
+    folder, number = held
+    os.kill(number, signal.SIGKILL)
+    while Path(f"/proc/{number}").exists():
+        time.sleep(0.01)
     with alone(folder):
         pass
 

@@ -71,17 +71,20 @@ def as_built(planned: Sequence[Active], built: Sequence[Unit], cycles: int) -> l
 
     One that stands for no planned unit counts as if it worked in all `cycles` of its engine.
     """
-    left = list(planned)
+    left: dict[Unit, list[Active]] = {}
+    longest: dict[Unit, int] = {}
+    for unit, active in planned:
+        left.setdefault(unit, []).append((unit, active))
+        one = replace(unit, count=1)
+        longest[one] = max(active, longest.get(one, 0))
     found: list[Active] = []
     for unit in built:
-        same = next((pair for pair in left if pair[0] == unit), None)
-        if same is not None:
-            left.remove(same)
-            found.append(same)
+        same = left.get(unit)
+        if same:
+            found.append(same.pop(0))
             continue
-        plain = replace(unit, op="multiply" if unit.op == "multiply_lut" else unit.op)
-        alike = [active for one, active in planned if replace(one, count=unit.count) == plain]
-        found.append((unit, max(alike, default=cycles)))
+        plain = replace(unit, count=1, op="multiply" if unit.op == "multiply_lut" else unit.op)
+        found.append((unit, longest.get(plain, cycles)))
     return found
 
 

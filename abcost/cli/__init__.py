@@ -10,6 +10,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -95,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     try:
         with _plain_warnings():
-            status = app(args=list(arguments), standalone_mode=False, prog_name="abcost")
+            status = _commands().main(args=list(arguments), standalone_mode=False, prog_name="abcost")
     except AbcostError as error:
         return _fail(str(error), debug=debug)
     except (KeyboardInterrupt, typer.Abort):
@@ -112,6 +113,12 @@ def run(arguments: Sequence[str]) -> int:
     if status == 130:  # Typer turns Ctrl-C into this status
         _say("interrupted")
     return status if isinstance(status, int) else 0
+
+
+@cache
+def _commands() -> Any:
+    """The commands as Typer runs them: made of signatures and annotations, once, whatever calls `run` again."""
+    return typer.main.get_command(app)
 
 
 @contextlib.contextmanager

@@ -68,6 +68,7 @@ def serve(place: Path, owner: int) -> None:
         if os.fork() > 0:
             return
         gc.freeze()  # a collection in a forked process would copy every page
+        gc.set_threshold(50_000)  # as commands do, and conftest.py
         asked.settimeout(ALONE_S)
         while alive(owner):
             with contextlib.suppress(TimeoutError):
