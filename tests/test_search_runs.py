@@ -15,6 +15,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
+import warm
 from abcost.cli import run as cli
 from abcost.models.slope_sets import read_slope_sets
 from abcost.searching.explore import Explorer, judged
@@ -175,7 +176,7 @@ def test_a_trial_whose_end_is_known_but_not_yet_its_state_is_waited_for():
 def test_over_budget_is_never_trained(init, tmp_path):
     """Random sets of up to four exponents: some take more than sets of one or two, which the limit lets pass."""
     asked = {"sampler": "random", "budget": "luts=371", "max_exponents": 4}
-    status, _, said = run(*options(tmp_path, init, trials=8, workers=1, **asked, **FEW_FINALS))
+    status, _, said = run(*options(tmp_path, init, trials=5, workers=1, **asked, **FEW_FINALS))
     assert status == 0, said
     trials = rows(tmp_path / "trials.csv")
     over = [row for row in trials if row["end"] == "over"]
@@ -187,7 +188,7 @@ def test_over_budget_is_never_trained(init, tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(init, tmp_path):
-    process = start(*options(tmp_path, init, trials=40, workers=1, **FEW_FINALS))
+    process = start(*options(tmp_path, init, trials=40, workers=1, **FEW_FINALS), command=warm.ABCOST)
     while process.poll() is None and not (tmp_path / "trials").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
