@@ -128,7 +128,7 @@ NAMES = {
     "missing argument": (["analyze"], r"(?i)missing argument 'model'; see abcost analyze --help"),
     "missing value": ([*ZOO, "--width"], r"'--width' requires an argument"),
     "surplus argument": ([*ZOO, "reactnet_34"], r"unexpected extra argument.*reactnet_34"),
-    "text for a number": ([*ZOO, "--lanes", "many"], r"Invalid value for '--lanes': .*integer"),
+    "text for a number": ([*ZOO, "--lanes", "many"], r"Invalid value for '--lanes': .*int"),
     "fraction for a whole number": ([*ZOO, "--width", "7.5"], r"Invalid value for '--width'"),
     "unknown target command": (["targets", "lst"], r"No such command 'lst'"),
 }  # fmt: skip
