@@ -24,9 +24,7 @@ def test_an_accelerator_takes_what_its_circuit_takes(name, fps):
     goal = AcceleratorGoal(device("lfe5u-85f"), fps, 50.0, weights="on-chip")
     circuit = make_circuit(subject, images, goal, "fpga-ecp5", CircuitForm(18, 8))
     built, priced = total_of(circuit.estimate.values()), circuit.accelerator.resources
-    built_luts, priced_luts = (
-        found["luts"] + LUTS_PER_BLOCK * found["blocks"] for found in (built, priced)
-    )
+    built_luts, priced_luts = (found["luts"] + LUTS_PER_BLOCK * found["blocks"] for found in (built, priced))
     assert priced_luts == pytest.approx(built_luts, rel=0.05)
     assert priced["ffs"] == pytest.approx(built["ffs"], rel=0.02)
     assert priced["dsps"] == built["dsps"]

@@ -15,7 +15,7 @@ convolutions, computed factors, taps that are parts of several pixels) is counte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil, lcm
 from typing import NamedTuple
@@ -88,10 +88,14 @@ class StreamBuffers:
 
     def _of(self, number: int, chosen: Sequence[Folding], interval: int) -> Between:
         around = {number, *(p for _, p, _ in self._operands[number])} | {self._makers[number]}
-        image = self._image_step(chosen) if None in around else 0
         window = self._windows[number]
         paced = interval if window is not None and window.positions == (1, 1) else 0
-        key = (number, image, paced, *((i, chosen[i]) for i in sorted(i for i in around if i is not None)))
+        key = (
+            number,
+            self._image_step(chosen),
+            paced,
+            *((i, chosen[i]) for i in sorted(i for i in around if i is not None)),
+        )
         found = self._known.get(key)
         if found is None:
             parts = [
@@ -121,7 +125,9 @@ class StreamBuffers:
         zeros = window.padded and engine.arithmetic is not DotArithmetic.XNOR
         units = window_units(buffer, window, engine.digits, folds, zeros=zeros)
         reads = engine.cycles(folding.pe, folding.simd)
-        return Between(tuple(units), (_memory(buffer, reads),) * buffer.copies)
+        return Between(
+            tuple(units), (_memory(buffer, reads, self._sources[number].elements),) * buffer.copies
+        )
 
     def _fifos(self, number: int, chosen: Sequence[Folding]) -> Between:
         engine, folding = self._engines[number], chosen[number]
@@ -132,7 +138,7 @@ class StreamBuffers:
             shape = self._buffer(self._edge(node, map_of(node), producer), lanes, chosen)
             buffer = replace(shape, depth=depth_of(shape, -(-held // shape.word)))
             units += fifo_units(buffer, folding.pe)
-            memories.append(_memory(buffer, -(-node.elements // shape.word)))
+            memories.append(_memory(buffer, -(-node.elements // shape.word), node.elements))
         return Between(tuple(units), tuple(memories))
 
     def _ends(self, number: int, chosen: Sequence[Folding]) -> Between:
@@ -147,7 +153,7 @@ class StreamBuffers:
             shape = self._buffer(self._edge(node, map_of(node), number), None, chosen)
             buffer = replace(shape, depth=depth_of(shape, 1))
             units += fifo_units(buffer, None)
-            memories.append(_memory(buffer, -(-node.elements // shape.word)))
+            memories.append(_memory(buffer, -(-node.elements // shape.word), node.elements))
         counts = [*images, *(node.elements for node in mine)]
         units += [Unit("counter", 1, max(2, (n - 1).bit_length())) for n in counts if n > 1]
         return Between(tuple(units), tuple(memories))
@@ -182,14 +188,14 @@ class StreamBuffers:
         for number, engine in enumerate(self._engines):
             mine: dict[str, _Operand] = {}
             for work in engine.chain:
-                for source in self._graph.sources(work.node):
-                    made = self._made(source)
+                waits = held.get(work.node.name, {})
+                pairs = [(s, made) for s in self._graph.sources(work.node) for made in self._all_made(s)]
+                for source, made in pairs:
                     producer = self._producer(made)
                     if producer == number:
                         continue
-                    waits = max(1, held.get(work.node.name, {}).get(source.name, 0))
-                    before = mine.get(made.name)
-                    mine[made.name] = _Operand(made, producer, max(waits, before.held if before else 0))
+                    least = mine[made.name].held if made.name in mine else 1
+                    mine[made.name] = _Operand(made, producer, max(least, waits.get(source.name, 0)))
             found.append([*mine.values()])
         return found
 
@@ -197,10 +203,16 @@ class StreamBuffers:
         return self._maker.get(node.name)
 
     def _made(self, node: OpNode) -> OpNode:
-        """What makes the values of a node: before what only moves or passes them on."""
-        while node.name not in self._maker and self._graph.sources(node):
-            node = self._graph.sources(node)[0]
-        return node
+        """What makes the values of a node: before what only moves or passes them on; of several, one."""
+        return next(self._all_made(node))
+
+    def _all_made(self, node: OpNode) -> Iterator[OpNode]:
+        sources = self._graph.sources(node)
+        if node.name in self._maker or not sources:
+            yield node
+            return
+        for source in sources:
+            yield from self._all_made(source)
 
 
 def _window(graph: OpGraph, engine: Engine) -> StageWindow | None:
@@ -218,7 +230,7 @@ def _window(graph: OpGraph, engine: Engine) -> StageWindow | None:
 
 def _held(window: StageWindow, shape: Buffer, busy: float) -> int:
     """Words that a window holds at most, as the head says. busy: share of the time that its engine works."""
-    source, word = window.source, shape.words_per_pixel
+    source, word = window.source, -(-window.source.channels // shape.word)
     if window.positions == (1, 1):
         return ceil((1 + busy) * source.pixels * word)
     if by_position(window):
@@ -227,7 +239,7 @@ def _held(window: StageWindow, shape: Buffer, busy: float) -> int:
     return min(rows, 2 * source.rows) * source.columns * word
 
 
-def _memory(buffer: Buffer, reads: int) -> Memory:
-    """One of its memories; registers behind them are among the units."""
-    words = -(-buffer.edge.map.elements // buffer.word)
+def _memory(buffer: Buffer, reads: int, elements: int) -> Memory:
+    """One of its memories; registers behind them are among the units. elements: that pass in an inference."""
+    words = -(-elements // buffer.word)
     return replace(memory_of(buffer), registered=False, reads=reads, writes=words)
