@@ -7,7 +7,7 @@ import pytest
 
 from abcost.calibrate.fit import fit
 from abcost.calibrate.point import Measured, Point
-from abcost.calibrate.rising import isotonic
+from abcost.calibrate.monotone import isotonic
 from abcost.cost.formula import Formula
 from abcost.rtl.forms import Box, Boxes, Interpolated, Pieces, Terms
 from calibrating import points
