@@ -81,7 +81,7 @@ class StreamBuffers:
         self._known: dict[tuple[object, ...], Between] = {}
 
     def of(self, chosen: Sequence[Folding]) -> list[Between]:
-        """For each engine, at these foldings of all."""
+        """What stands in front of each engine, and behind the last, at these foldings of all."""
         pairs = zip(self._engines, chosen, strict=True)
         interval = max(engine.cycles(folding.pe, folding.simd) for engine, folding in pairs)
         return [self._of(number, chosen, interval) for number in range(len(self._engines))]
@@ -159,7 +159,7 @@ class StreamBuffers:
         return Between(tuple(units), tuple(memories))
 
     def _buffer(self, edge: Edge, read: int | None, chosen: Sequence[Folding]) -> Buffer:
-        """Without its depth. read: elements of one read; None: as many as come."""
+        """The buffer of an edge, without its depth. read: elements of one read; None: as many as come."""
         if edge.producer is None:
             comes = coming = self._image_step(chosen)
         else:
@@ -182,7 +182,7 @@ class StreamBuffers:
         return arriving_of_image({chosen[i].simd for i in readers}, channels)
 
     def _waiting(self) -> list[list[_Operand]]:
-        """Of each engine, the operands of its chain that others make."""
+        """The operands of each engine's chain that others make."""
         held = held_elements(self._graph)
         found: list[list[_Operand]] = []
         for number, engine in enumerate(self._engines):

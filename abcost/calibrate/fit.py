@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from abcost.calibrate.laws import Curve, Fitted, Law, Ranges, digits, number, sum_text
-from abcost.calibrate.point import Measured, means
 from abcost.calibrate.monotone import embedded, exceeds, isotonic, monotone
+from abcost.calibrate.point import Measured, means
 from abcost.cost.formula import Formula
 from abcost.rtl.forms import Box, Boxes, Each, Form, Interpolated, Pieces, Terms
 
