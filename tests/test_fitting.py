@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from abcost.calibrate.fit import fit
+from abcost.calibrate.monotone import isotonic
 from abcost.calibrate.point import Measured, Point
-from abcost.calibrate.rising import isotonic
 from abcost.cost.formula import Formula
 from abcost.rtl.forms import Box, Boxes, Interpolated, Pieces, Terms
 from calibrating import points

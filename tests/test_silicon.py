@@ -220,11 +220,16 @@ def block(table, **goal):
 def test_area_is_cells_over_utilisation_and_macros(table):
     found = block(table, fps=1e4, device=Die("here", utilisation=0.8))
     used = found.resources
-    units = sum(LAW(unit) * unit.count for layer in found.layers for unit in layer.units)
+    units = sum(LAW(unit) * unit.count for unit in units_of(found))
     assert used["logic_um2"] == pytest.approx(units)
     assert used["area_um2"] == pytest.approx((used["logic_um2"] + used["memory_um2"]) / 0.8)
     assert used["macros"] == 0
     assert found.fits
+
+
+def units_of(found):
+    """All that are not memories."""
+    return [unit for layer in found.layers for unit in (*layer.units, *layer.between)]
 
 
 def LAW(unit):
@@ -250,7 +255,7 @@ def test_power_is_energy_by_time_and_two_operations_a_product(clocked):
     power = found.power.to_dict()
     period = found.interval / 50e6
     assert power["total_mw"] == pytest.approx(found.energy.value * 1e-6 / period * 1e3)
-    leaking = sum(LAW(u) * u.count * 0.1 for layer in found.layers for u in layer.units)
+    leaking = sum(LAW(unit) * unit.count * 0.1 for unit in units_of(found))
     leaking += 0.1 * found.resources["memory_um2"]
     assert power["leakage_mw"] == pytest.approx(leaking * 1e-6)
     assert power["dynamic_mw"] == pytest.approx(power["total_mw"] - power["leakage_mw"])

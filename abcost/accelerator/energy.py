@@ -63,7 +63,8 @@ def working(
     designer = Designer(graph, NumberFormat(width, fraction_bits))
     for engine, layer in zip(engines(graph, width), accelerator.layers, strict=True):
         planned = active_units(designer, engine, Folding(layer.pe, layer.simd))
-        yield as_built(planned, layer.units, layer.cycles), layer
+        around = [(unit, layer.cycles) for unit in layer.between]
+        yield [*as_built(planned, layer.units, layer.cycles), *around], layer
 
 
 def as_built(planned: Sequence[Active], built: Sequence[Unit], cycles: int) -> list[Active]:

@@ -21,20 +21,26 @@ from abcost.cost.memory import parameter_bits as bits_of_weights
 
 def memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFormat) -> list[Memory]:
     """Weights or second operand of the dot product, and the line buffers of the windows in the engine."""
-    lanes = chain_lanes(engine, folding)
     return [
         *dot_memories(engine, folding, graph, number),
-        *chain_memories(engine, lanes, graph, number.width),
+        *chain_memories(engine, chain_lanes(engine, folding), graph, number.width),
     ]
 
 
 def dot_memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFormat) -> list[Memory]:
-    """Weights or second operand of the dot product, and the line buffer of its window.
+    """Weights or second operand of the dot product, and the line buffer of its window."""
+    return [
+        *factor_memories(engine, folding, graph, number),
+        *window_memories(engine, folding, graph, number.width),
+    ]
+
+
+def factor_memories(engine: Engine, folding: Folding, graph: OpGraph, number: NumberFormat) -> list[Memory]:
+    """Weights or second operand of the dot product.
 
     Weights of which each is used by a multiplier of its own are constants of the circuit.
     """
-    width = number.width
-    found = [*_operand(engine, folding, graph, width)]
+    found = [*_operand(engine, folding, graph, number.width)]
     words = engine.folds(folding.pe, folding.simd) * engine.digits
     word = stored_word(engine, number)
     if word and words > 1:
@@ -43,10 +49,14 @@ def dot_memories(engine: Engine, folding: Folding, graph: OpGraph, number: Numbe
             words, -(-engine.dot.consts["weight"].count // products)
         )  # transposed: not all at each position
         found.append(Memory("weights", word * products, depth, engine.positions * words, registered=True))
+    return found
+
+
+def window_memories(engine: Engine, folding: Folding, graph: OpGraph, width: int) -> list[Memory]:
+    """The line buffer of the window that a dot product reads, whatever is in front of it."""
     groups = int(engine.dot.attrs.get("groups", 1))
     read = folding.simd * min(folding.pe, groups)
-    found += _line_buffer(engine.dot, graph, read, width, engine.cycles(folding.pe, folding.simd))
-    return found
+    return [*_line_buffer(engine.dot, graph, read, width, engine.cycles(folding.pe, folding.simd))]
 
 
 def dot_shape(engine: Engine, graph: OpGraph, number: NumberFormat) -> tuple[object, ...]:

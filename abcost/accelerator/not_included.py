@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _FPGA = (
     "DMA and the controller of a memory outside",
-    "converters of width between layers, and FIFOs between layers other than those where branches meet",
+    "control of windows that no circuit is written of (grouped and transposed convolutions, computed factors)",
     "the interface to a host, and control and status registers",
     "clock generation, clock tree and reset",
     "input and output pins, and conversion of images to numbers",
@@ -13,9 +13,8 @@ _FPGA = (
 )
 _SILICON = (
     "wires, buffers, the clock tree and clock gates: registers that wait are clocked, but for the low end",
-    "windows as a circuit has them: as deep as a power of two, also where one pixel is read; the FIFO of the logits",
     "the ring around macros, power straps, tap and fill cells other than by the share that cells fill",
-    "converters of width between layers, and FIFOs between layers other than those where branches meet",
+    "control of windows that no circuit is written of (grouped and transposed convolutions, computed factors)",
     "the interface to a host, control and status registers, clock generation and reset, pads",
     "loading of weights into macros and memory outside",
 )

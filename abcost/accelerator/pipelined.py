@@ -14,7 +14,7 @@ from abcost.accelerator.design.engine import chain_lanes
 from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.design.network import window_at
 from abcost.accelerator.engine import Engine, engines
-from abcost.accelerator.engine_memory import chain_memories, memories
+from abcost.accelerator.engine_memory import chain_memories, factor_memories
 from abcost.accelerator.folding import Folding, foldings, products, smallest, worth_less
 from abcost.accelerator.fronts import Fronts, Logic, Offers, summed, worth
 from abcost.accelerator.hardware import Fpga, Hardware
@@ -23,7 +23,8 @@ from abcost.accelerator.multipliers import in_luts
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
 from abcost.accelerator.placing import Weights
 from abcost.accelerator.result import Accelerator, Layer, UnitCosts
-from abcost.accelerator.timing import delays, fifos, latency
+from abcost.accelerator.stream_buffers import Between, StreamBuffers
+from abcost.accelerator.timing import delays, latency
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
@@ -82,7 +83,7 @@ class Pipelined:
         number = NumberFormat(width, fraction_bits)
         blocks = table.remembered.setdefault(("blocks", number, leaf), Blocks())
         self.designer = Designer(graph, number, leaf, blocks)
-        self.joins = fifos(graph, width)
+        self._buffers = StreamBuffers(graph, self.engines, self.designer)
         self._fronts = Fronts(self.designer, self.prices, self.hardware)
         self._given = folding.of(self.engines)
         self._folding = folding.part(self.engines)
@@ -166,27 +167,33 @@ class Pipelined:
         actual = max(cycles)
         own = {e.dot.name: n for e, n in zip(self.engines, cycles, strict=True)}
         built = self._within([self._at(number, folding) for number, folding in enumerate(chosen)])
-        held = self._placed(chosen, [part.logic for part in built], weights)
+        between = self.between(chosen)
+        logic = [
+            summed((part.logic, 1), (self.prices.total(around.units), 1))
+            for part, around in zip(built, between, strict=True)
+        ]
+        held = self._placed(chosen, logic, weights)
         layers = tuple(
             Layer(
                 name=engine.name,
                 pe=folding.pe,
                 simd=folding.simd,
                 cycles=n,
-                resources=self.hardware.resources(part.logic, stored),
+                resources=self.hardware.resources(taken, stored),
                 chain_luts=part.chain_luts,
                 prelu_luts=part.prelu_luts,
                 weights=_home(engine, stored),
                 external_bits=sum(m.traffic_bits for m in stored),
-                missing=self._missing(part),
+                missing=self._missing(part) | self.prices.missing(around.units),
                 lut_multipliers=in_luts([*part.dot, *part.post]),
                 depthwise=depthwise(engine),
                 pipeline_stages=self.designer.stages(engine, folding),
                 units=(*part.dot, *part.post),
+                between=around.units,
                 memories=tuple(stored),
             )
-            for engine, folding, n, part, stored in zip(
-                self.engines, chosen, cycles, built, held, strict=True
+            for engine, folding, n, part, around, taken, stored in zip(
+                self.engines, chosen, cycles, built, between, logic, held, strict=True
             )
         )
         return Accelerator(
@@ -257,14 +264,26 @@ class Pipelined:
         self, chosen: Sequence[Folding], logic: Sequence[Logic], weights: Weights | None
     ) -> list[list[Memory]]:
         """Memories per engine, placed together: they compete for the same blocks."""
-        asked = [self.memories(e, folding) for e, folding in zip(self.engines, chosen, strict=True)]
-        placed = iter(self.hardware.place([m for group in asked for m in group], logic, weights))
-        return [[next(placed) for _ in group] for group in asked]
+        placed = iter(
+            self.hardware.place([m for group in self.memories(chosen) for m in group], logic, weights)
+        )
+        return [[next(placed) for _ in group] for group in self.memories(chosen)]
 
-    def memories(self, engine: Engine, folding: Folding) -> list[Memory]:
-        """What an engine stores at a folding, and the FIFOs at the inputs of its chain."""
-        own = memories(engine, folding, self.graph, self.designer.number)
-        return [*own, *(m for work in engine.chain for m in self.joins.get(work.node.name, ()))]
+    def between(self, chosen: Sequence[Folding]) -> list[Between]:
+        """What stands between the engines at these foldings: in front of each, and behind the last."""
+        return self._buffers.of(chosen)
+
+    def memories(self, chosen: Sequence[Folding]) -> list[list[Memory]]:
+        """What each engine stores at these foldings: weights, windows, running results, FIFOs of its operands."""
+        number = self.designer.number
+        return [
+            [
+                *factor_memories(engine, folding, self.graph, number),
+                *chain_memories(engine, chain_lanes(engine, folding), self.graph, number.width),
+                *around.memories,
+            ]
+            for engine, folding, around in zip(self.engines, chosen, self.between(chosen), strict=True)
+        ]
 
     def worth(self, engine: Engine, folding: Folding) -> float:
         """What the logic and memories of an engine are worth at a folding; products where the table is silent."""

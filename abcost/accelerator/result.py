@@ -71,6 +71,7 @@ class Layer:
     lut_multipliers: of LUTs, for which the device has no DSP left. missing: figures that the table lacks.
     depthwise: whether every output reads one input channel only.
     pipeline_stages: registers from the last step of a dot product to the latest result.
+    units: of the engine; between: of windows and FIFOs, see `abcost.accelerator.stream_buffers`.
     shares: whether it is one of several layers on one engine, and has nothing but its cycles; that engine has 0.
     """
 
@@ -91,6 +92,7 @@ class Layer:
     units: tuple[Unit, ...] = field(
         default=(), repr=False, compare=False
     )  # of the whole analysis: its energy
+    between: tuple[Unit, ...] = field(default=(), repr=False, compare=False)
     memories: tuple[Memory, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -176,7 +178,7 @@ class Accelerator:
         if cells is None:
             return None
         used = self.resources
-        lone = sum(lone_ffs(layer.units) for layer in self.layers)
+        lone = sum(lone_ffs([*layer.units, *layer.between]) for layer in self.layers)
         return cells.to_dict(used["luts"], used["ffs"], lone)
 
     @property

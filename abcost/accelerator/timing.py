@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil, prod
 
-from abcost.accelerator.memory import Memory
 from abcost.accelerator.window import window_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import DOTS, OpKind
@@ -41,21 +40,17 @@ def delays(
     return found
 
 
-def fifos(graph: OpGraph, width: int) -> dict[str, list[Memory]]:
-    """Node -> the FIFOs at its inputs, deep enough for engines as slow as the frame interval."""
+def held_elements(graph: OpGraph) -> dict[str, dict[str, int]]:
+    """Node -> elements that its earlier inputs hold at most, where engines are as slow as the frame interval."""
     delay = delays(graph, {node.name: 1 for node in graph.of_kind(*DOTS)}, 1)  # in frame intervals
-    found: dict[str, list[Memory]] = {}
+    found: dict[str, dict[str, int]] = {}
     for node in graph:
         inputs = graph.sources(node)
         if len(inputs) < 2 or node.kind in (OpKind.OUTPUT, OpKind.MATMUL):
             continue
         latest = max(delay[source.name] for source in inputs)
-        held = []
-        for source in dict.fromkeys(inputs):
-            depth = ceil((latest - delay[source.name]) * source.elements)
-            if depth > 0:
-                bits, moved = graph.precision(source).width(width), source.elements
-                held.append(Memory("residual FIFO", bits, depth, moved, writes=moved))
+        held = {s.name: ceil((latest - delay[s.name]) * s.elements) for s in inputs}
+        held = {name: elements for name, elements in held.items() if elements > 0}
         if held:
             found[node.name] = held
     return found

@@ -231,6 +231,8 @@ class Variants:
         if stored is None:
             stored = self._stored[foldings] = _Stored(self._base, foldings, self.goal)
         values["interval"][mine], values["latency"][mine] = stored.interval, stored.latency
+        for name, amount in stored.logic.items():
+            values[name][mine] += amount
         device = self._device
         if device is not None:
             short = mine[values["dsps"][mine] > device.dsps]
@@ -295,7 +297,8 @@ def _chosen(work: Work, layers: Mapping[str, object]) -> bool:
 class _Stored:
     """Memories and times of one choice of foldings, and what multipliers of LUTs change.
 
-    interval, latency: cycles. places: see `abcost.accelerator.placing.Places`.
+    interval, latency: cycles. logic: `LOGIC` of what stands between the engines, and `lone_ffs`.
+    places: see `abcost.accelerator.placing.Places`.
     """
 
     def __init__(self, base: Pipelined, foldings: Sequence[Folding], goal: AcceleratorGoal) -> None:
@@ -305,7 +308,10 @@ class _Stored:
         self.interval = max(cycles.values())
         self.latency = base.latency(foldings, cycles, self.interval)
         self._device = fpga_of(goal.device)
-        memories = [m for e, f in self._pairs for m in base.memories(e, f)]
+        memories = [m for group in base.memories(foldings) for m in group]
+        between = [unit for around in base.between(foldings) for unit in around.units]
+        self.logic = {name: np.nan if n is None else n for name, n in base.prices.total(between).items()}
+        self.logic["lone_ffs"] = lone_ffs(between)
         self.places = Places(memories, self._device, goal.weights)
         self._placed: dict[int, dict[str, float]] = {}
         self._blocks: dict[int, list[Memory]] = {}

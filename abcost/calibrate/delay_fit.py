@@ -17,7 +17,7 @@ import numpy as np
 from abcost.calibrate.delay_point import MeasuredDelay
 from abcost.calibrate.laws import Curve as Points
 from abcost.calibrate.laws import Ranges, digits, number
-from abcost.calibrate.rising import isotonic
+from abcost.calibrate.monotone import isotonic
 from abcost.cost.formula import Formula
 from abcost.cost.law import Points as Straight
 from abcost.rtl.forms import Curve, DelayForm, Factors, Split

@@ -1,7 +1,7 @@
 """Laws from measured points: formulas that a human can read, or the points themselves.
 
 The forms that a unit's file names (`abcost.rtl.forms`) are fitted here. What a table says must not fall when a unit
-grows: see `abcost.calibrate.rising`.
+grows: see `abcost.calibrate.monotone`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from abcost.calibrate.laws import Curve, Fitted, Law, Ranges, digits, number, sum_text
+from abcost.calibrate.monotone import embedded, exceeds, isotonic, monotone
 from abcost.calibrate.point import Measured, means
-from abcost.calibrate.rising import embedded, exceeds, isotonic, rising
 from abcost.cost.formula import Formula
 from abcost.rtl.forms import Box, Boxes, Each, Form, Interpolated, Pieces, Terms
 
@@ -108,7 +108,7 @@ def _pieces(form: Pieces, measured: Sequence[Measured]) -> list[Fitted]:
             valid[form.over] = (steps[start], steps[end] - 1 if end < len(steps) else steps[-1])
         laws = {name: _law_of_piece(form, inside, name) for name in inside[0].values}
         pieces.append(Fitted(valid, laws))
-    return rising(pieces, measured, form.over)
+    return monotone(pieces, measured, form.over)
 
 
 def _cuts(form: Pieces, steps: Sequence[int], groups: Sequence[Sequence[Measured]]) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ that it is full: its margin. Words are as many elements as arrive at once and as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, gcd, lcm
 
@@ -96,14 +96,26 @@ def arriving(net: NetworkDesign, edge: Edge) -> int:
         return net.stages[edge.producer].design.lanes
     readers = [e for e in net.readers(None) if e.consumer is not None and not e.residual]
     simds = {net.stages[e.consumer].design.folding.simd for e in readers if e.consumer is not None}
-    return min(*simds, net.image.channels) if len(simds) == 1 else 1
+    return arriving_of_image(simds, net.image.channels)
+
+
+def arriving_of_image(simds: Collection[int], channels: int) -> int:
+    """Elements of the image that come in one cycle. simds: of the windows that read it."""
+    return min(*simds, channels) if len(simds) == 1 else 1
 
 
 def in_flight(stage: Stage) -> int:
     """The most results, in elements, that still come after an engine is told to stop."""
-    folding, lanes = stage.design.folding, stage.design.lanes
-    late = WINDOW_STAGES + stage.design.stages + folding.pe // lanes + _SEEN_LATE
-    return (late // stage.steps + 1) * folding.pe
+    return results_in_flight(stage.design.folding.pe, stage.design.lanes, stage.steps, stage.design.stages)
+
+
+def results_in_flight(pe: int, lanes: int, steps: int, stages: int) -> int:
+    """The same of an engine with so many PE and lanes of its chain.
+
+    steps: clock cycles of a fold; stages: clock edges from its end to the latest result.
+    """
+    late = WINDOW_STAGES + stages + pe // lanes + _SEEN_LATE
+    return (late // steps + 1) * pe
 
 
 def buffers(net: NetworkDesign, depths: Mapping[Edge, int] | None = None) -> dict[Edge, Buffer]:
@@ -150,8 +162,18 @@ def _shape(net: NetworkDesign, edge: Edge) -> Buffer:
         read = reading.elements
     word = lcm(comes, read)
     coming = comes if edge.producer is None else in_flight(net.stages[edge.producer])
-    margin = power_of_two(ceil(coming / word) + (2 if edge.producer is None else 0))
-    return Buffer(edge, comes, read, word, 0, margin, reading)
+    return Buffer(edge, comes, read, word, 0, margin_of(coming, word, edge), reading)
+
+
+def margin_of(coming: int, word: int, edge: Edge) -> int:
+    """Words kept free for so many elements on their way."""
+    return power_of_two(ceil(coming / word) + (2 if edge.producer is None else 0))
+
+
+def depth_of(buffer: Buffer, held: int) -> int:
+    """Words of a buffer that holds at most so many."""
+    least = max(held, 1) + 1 + buffer.margin
+    return power_of_two(least) if buffer.reading is not None else -(-least // buffer.margin) * buffer.margin
 
 
 def placed(buffer: Buffer, family: Family) -> Buffer:

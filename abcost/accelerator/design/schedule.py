@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer, WindowRead, buffers, placed, power_of_two
+from abcost.accelerator.design.buffers import WINDOW_STAGES, Buffer, WindowRead, buffers, depth_of, placed
 from abcost.accelerator.design.network import Edge, NetworkDesign, Stage, StageWindow
 from abcost.accelerator.devices import Family
 from abcost.accelerator.memory import family_of
@@ -58,18 +58,14 @@ def schedule(net: NetworkDesign, family: Family | None = None) -> Schedule:
     run = _Run(net, shapes)
     run.pass_through(paced)
     where = family or family_of(None)
-    deep = {edge: placed(_depth(shape, run.filled[edge]), where) for edge, shape in shapes.items()}
+    deep = {
+        edge: placed(replace(shape, depth=depth_of(shape, run.filled[edge])), where)
+        for edge, shape in shapes.items()
+    }
     alone = _Run(net, shapes)
     alone.pass_through(np.arange(beats))
     latency = int(alone.pushes[net.logits.producer, net.logits.port][-1]) + _FLAG
     return Schedule(interval, latency, run.filled, deep)
-
-
-def _depth(shape: Buffer, filled: int) -> Buffer:
-    least = max(filled, 1) + 1 + shape.margin
-    if shape.reading is not None:
-        return replace(shape, depth=power_of_two(least))
-    return replace(shape, depth=-(-least // shape.margin) * shape.margin)
 
 
 class _Run:

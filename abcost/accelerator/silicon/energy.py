@@ -115,7 +115,7 @@ def with_power(
         stored = [silicon.held(memory) for memory in layer.memories]
         dynamic += units_energy(active, interval=interval, table=table)
         dynamic = sum((memory_energy(found, interval, table) for found in stored), dynamic)
-        power, unknown = leakage_nw(layer.units, stored, silicon.prices)
+        power, unknown = leakage_nw([*layer.units, *layer.between], stored, silicon.prices)
         leaking, missing = leaking + power, missing | unknown
     period = interval / (accelerator.clock_mhz * 1e6)
     leaked = leaking * 1e-9 * period * 1e6  # nanowatt and seconds to microjoule

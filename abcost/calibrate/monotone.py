@@ -90,7 +90,7 @@ def _common(name: str, here: Ranges, there: Ranges) -> tuple[int, int]:
     return max(low, least), min(high, most)
 
 
-def rising(pieces: list[Fitted], measured: Sequence[Measured], over: str) -> list[Fitted]:
+def monotone(pieces: list[Fitted], measured: Sequence[Measured], over: str) -> list[Fitted]:
     """Cut each piece off at the least value that follows, unless the points themselves fall across the border."""
     found = pieces[-1:]
     for piece in reversed(pieces[:-1]):
