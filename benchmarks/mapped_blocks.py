@@ -34,12 +34,12 @@ from abcost.accelerator.energy import active_units, units_energy
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.engine_memory import memories, running_results
 from abcost.accelerator.folding import Folding
-from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.die import ANYWHERE
 from abcost.accelerator.silicon.energy import memory_energy
 from abcost.accelerator.silicon.memories import Held
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.spent import Spent
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.core.graph import OpGraph
 from abcost.cost.table import CostTable
 from abcost.emit.make import find_engine

@@ -43,7 +43,8 @@ from abcost.accelerator.engine_memory import memories, running_results
 from abcost.accelerator.folding import Folding
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.placing import place
-from abcost.accelerator.result import UnitCosts, resources_of
+from abcost.accelerator.result import resources_of
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.core.graph import OpGraph
 from abcost.core.inputs import InputSpec
 from abcost.cost.bundled import bundled_targets as targets

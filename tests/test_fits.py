@@ -23,8 +23,9 @@ from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import in_luts, within_dsps
 from abcost.accelerator.not_included import not_included
 from abcost.accelerator.placing import Places, place
-from abcost.accelerator.result import BANDWIDTH, UnitCosts
+from abcost.accelerator.result import BANDWIDTH
 from abcost.accelerator.solve import AcceleratorGoal
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.accelerator.variants import Variants, offering, slope_nodes
 from abcost.core.edit import Edit
 from abcost.cost.bundled import cost_models_dir

@@ -7,9 +7,9 @@ import torch
 
 from abcost.accelerator.energy import flip_flops, units_energy
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.energy import memory_energy
 from abcost.accelerator.silicon.memories import REGISTERS, ROM, Held
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.cost import CostTable
 from abcost.cost.fused import constant_product, product_of
 from abcost.cost.organisation import Unit

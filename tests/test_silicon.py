@@ -17,11 +17,11 @@ import abcost
 from abcost.accelerator.clock import Delays
 from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.die import Die, dies
 from abcost.accelerator.silicon.energy import leakage_nw, memory_energy, with_power
 from abcost.accelerator.silicon.memories import MACRO, REGISTERS, ROM, held
 from abcost.accelerator.solve import AcceleratorGoal, organise
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.cli import run
 from abcost.cost.bundled import cost_models_dir
 from abcost.cost.organisation import Unit

@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from abcost.accelerator.design.dot import Leaf
 from abcost.accelerator.devices import FAMILIES, Device, Family
+from abcost.accelerator.fmax import Fmax
 from abcost.accelerator.spread import MULTIPLIERS, NO_SPREAD, POPCOUNTS, SPREADS, TWO_WORDS, Spread
 from abcost.cost.fused import apart, of_gates
 from abcost.cost.organisation import Unit
@@ -53,37 +54,6 @@ class Slowest:
         mine, theirs = self.delay, other.delay
         longer = theirs is not None and (mine is None or theirs.value > mine.value)
         return replace(other if longer else self, missing=self.missing | other.missing)
-
-
-@dataclass(frozen=True, slots=True)
-class Fmax:
-    """In MHz; None where a unit has no delay. low, high: from the least and most that was measured of the slowest unit.
-
-    limited_by: the layer and the unit. missing: units without a delay. foreign: why the table's delays do not count.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    limited_by: str
-    missing: tuple[str, ...] = ()
-    foreign: str = ""
-
-    @property
-    def unknown(self) -> str:
-        """Why there is no value; "" where there is one."""
-        return f"no delay of {', '.join(self.missing)}" if self.missing else self.foreign
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; null where unknown."""
-        return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "limited_by": self.limited_by or None,
-            "missing": list(self.missing),
-            "unknown": self.unknown or None,
-        }
 
 
 def foreign_delays(table: CostTable, found: Part | None) -> str:

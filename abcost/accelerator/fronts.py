@@ -17,7 +17,7 @@ from abcost.accelerator.engine import Engine
 from abcost.accelerator.engine_memory import dot_memories, dot_shape
 from abcost.accelerator.folding import Folding, products
 from abcost.accelerator.hardware import Hardware
-from abcost.accelerator.result import UnitCosts
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.cost.organisation import Unit
 from abcost.errors import CostError
 

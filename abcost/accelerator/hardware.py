@@ -12,9 +12,10 @@ from abcost.accelerator.devices import Device
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.multipliers import within_dsps
 from abcost.accelerator.placing import Weights, place
-from abcost.accelerator.result import Part, UnitCosts, resources_of
+from abcost.accelerator.result import Part, resources_of
 from abcost.accelerator.silicon.die import ANYWHERE, Die
 from abcost.accelerator.silicon.silicon import Silicon
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from abcost.accelerator.result import UnitCosts
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.cost.fused import apart
 from abcost.cost.organisation import Unit
 from abcost.errors import CostError

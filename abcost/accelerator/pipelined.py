@@ -22,9 +22,10 @@ from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import in_luts
 from abcost.accelerator.own_folding import NO_FOLDING, OwnFolding, depthwise
 from abcost.accelerator.placing import Weights
-from abcost.accelerator.result import Accelerator, Layer, UnitCosts
+from abcost.accelerator.result import Accelerator, Layer
 from abcost.accelerator.stream_buffers import Between, StreamBuffers
 from abcost.accelerator.timing import delays, latency
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable

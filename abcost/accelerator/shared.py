@@ -27,7 +27,8 @@ from abcost.accelerator.memory import Memory
 from abcost.accelerator.multipliers import in_luts
 from abcost.accelerator.pipelined import DOT_UNITS, PRELU_UNITS
 from abcost.accelerator.placing import Weights
-from abcost.accelerator.result import Accelerator, Layer, UnitCosts
+from abcost.accelerator.result import Accelerator, Layer
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.classify.counts import exponents_of
 from abcost.core.exponents import ExponentSet, sizes_of
 from abcost.core.graph import OpGraph

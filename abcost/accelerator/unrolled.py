@@ -20,9 +20,10 @@ from abcost.accelerator.design.net import NumberFormat
 from abcost.accelerator.energy import units_energy
 from abcost.accelerator.engine import Engine, engines
 from abcost.accelerator.folding import Folding, whole
-from abcost.accelerator.result import Accelerator, UnitCosts
+from abcost.accelerator.result import Accelerator
 from abcost.accelerator.solve import AcceleratorGoal, organise
 from abcost.accelerator.spent import Spent
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.core.adders.of_node import ATTRIBUTE, constant_matrix
 from abcost.core.adders.shared import refusal, shared
 from abcost.core.adders.widths import adders_by_bits

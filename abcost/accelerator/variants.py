@@ -22,8 +22,9 @@ from abcost.accelerator.multipliers import MULTIPLYING, within_dsps
 from abcost.accelerator.parts import fpga_of
 from abcost.accelerator.pipelined import PRELU_UNITS, Pipelined
 from abcost.accelerator.placing import Places
-from abcost.accelerator.result import LOGIC, UnitCosts, resources_of
+from abcost.accelerator.result import resources_of
 from abcost.accelerator.solve import AcceleratorGoal, longest_interval
+from abcost.accelerator.unit_costs import LOGIC, UnitCosts
 from abcost.classify.counts import counts_of
 from abcost.core.graph import OpGraph
 from abcost.core.kinds import OpKind

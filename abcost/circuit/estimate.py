@@ -12,8 +12,9 @@ from abcost.accelerator.design.schedule import Schedule
 from abcost.accelerator.hardware import hardware_of
 from abcost.accelerator.memory import Memory, family_of
 from abcost.accelerator.parts import fpga_of
-from abcost.accelerator.result import Accelerator, Layer, UnitCosts, resources_of
+from abcost.accelerator.result import Accelerator, Layer, resources_of
 from abcost.accelerator.silicon.silicon import Silicon
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.core.kinds import DotArithmetic
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable

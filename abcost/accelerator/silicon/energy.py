@@ -23,10 +23,11 @@ from abcost.accelerator.energy import flip_flops, operation, units_energy, worki
 from abcost.accelerator.energy import memory_energy as of_placed
 from abcost.accelerator.engine import engines
 from abcost.accelerator.hardware import hardware_of
-from abcost.accelerator.result import Accelerator, UnitCosts
+from abcost.accelerator.result import Accelerator
 from abcost.accelerator.silicon.memories import REGISTERS, Held
 from abcost.accelerator.silicon.silicon import Silicon
 from abcost.accelerator.spent import Power, Spent
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.core.graph import OpGraph
 from abcost.cost.organisation import Unit
 from abcost.cost.sram import Bank

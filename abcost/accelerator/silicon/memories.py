@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from abcost.accelerator.memory import Memory
-from abcost.accelerator.result import UnitCosts
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.cost.fused import MOST_COLUMNS, MOST_WORDS
 from abcost.cost.organisation import Unit
 from abcost.cost.sram import Bank, Macros

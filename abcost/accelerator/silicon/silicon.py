@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from abcost.accelerator.memory import Memory
 from abcost.accelerator.placing import Weights
-from abcost.accelerator.result import UnitCosts
 from abcost.accelerator.silicon.die import Die
 from abcost.accelerator.silicon.memories import Held, held, resources
+from abcost.accelerator.unit_costs import UnitCosts
 from abcost.cost import sram
 from abcost.cost.organisation import Unit
 from abcost.cost.table import CostTable
