@@ -55,7 +55,7 @@ def spent(circuit: Circuit, table: CostTable) -> Accelerator:
     number, net, plan = circuit.number, circuit.net, circuit.schedule
     *layers, last = built(net, plan, circuit.accelerator)
     units, memories = ends(net, plan)
-    last = replace(last, units=(*last.units, *units), memories=(*last.memories, *memories))
+    last = replace(last, between=(*last.between, *units), memories=(*last.memories, *memories))
     return with_power(
         circuit.graph,
         table,

@@ -41,24 +41,24 @@ def estimate(
         return {**{name: every[name] for name in RESOURCES}, "blocks": blocks}
 
     for layer in built(net, plan, accelerator):
-        found[layer.name] = amount(list(layer.units), list(layer.memories))
+        found[layer.name] = amount([*layer.units, *layer.between], list(layer.memories))
     units, memories = ends(net, plan)
     found["logits"] = amount(units, memories)
     return found
 
 
 def built(net: NetworkDesign, plan: Schedule, accelerator: Accelerator) -> Iterator[Layer]:
-    """The layers with the units and memories that are written: windows and FIFOs as deep as the schedule has them."""
+    """The layers with what is written between them: windows and FIFOs as deep as the schedule has them."""
     for stage, layer in zip(net.stages, accelerator.layers, strict=True):
         buffer = plan.buffers[stage.source]
         zeros = stage.window.padded and stage.design.engine.arithmetic is not DotArithmetic.XNOR
-        units = [*layer.units, *window_units(buffer, stage.window, stage.passes, stage.folds, zeros=zeros)]
+        between = window_units(buffer, stage.window, stage.passes, stage.folds, zeros=zeros)
         memories = [m for m in layer.memories if m.role == "weights" or _of_a_pool(m)]
         memories += _memories(buffer, stage.cycles)
         for side in stage.sides:
-            units += fifo_units(plan.buffers[side], stage.design.folding.pe)
+            between += fifo_units(plan.buffers[side], stage.design.folding.pe)
             memories += _memories(plan.buffers[side])
-        yield replace(layer, units=tuple(units), memories=tuple(memories))
+        yield replace(layer, between=tuple(between), memories=tuple(memories))
 
 
 def ends(net: NetworkDesign, plan: Schedule) -> tuple[list[Unit], list[Memory]]:
