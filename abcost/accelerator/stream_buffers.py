@@ -87,15 +87,11 @@ class StreamBuffers:
         return [self._of(number, chosen, interval) for number in range(len(self._engines))]
 
     def _of(self, number: int, chosen: Sequence[Folding], interval: int) -> Between:
-        around = {number, *(p for _, p, _ in self._operands[number])} | {self._makers[number]}
         window = self._windows[number]
         paced = interval if window is not None and window.positions == (1, 1) else 0
-        key = (
-            number,
-            self._image_step(chosen),
-            paced,
-            *((i, chosen[i]) for i in sorted(i for i in around if i is not None)),
-        )
+        makers = (self._makers[number], *(operand.producer for operand in self._operands[number]))
+        near = (chosen[number], *(None if maker is None else chosen[maker] for maker in makers))
+        key = (number, self._image_step(chosen), paced, *near)
         found = self._known.get(key)
         if found is None:
             parts = [
