@@ -24,8 +24,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import studentized_range
-
 from abcost.errors import UsageError
 from abcost.models.accuracies import DATA as PUBLISHED_ON
 from abcost.models.accuracies import SOURCE, published
@@ -122,6 +120,8 @@ def significant_difference(compared: Sequence[Group]) -> float:
     q: 95 % quantile of the studentized range of k settings with k * (n - 1) degrees of freedom; s: `spread`; n: seeds.
     Source: Tukey's honest significant difference (Tukey, The problem of multiple comparisons, 1953).
     """
+    from scipy.stats import studentized_range  # noqa: PLC0415 - takes a second to load
+
     (seeds,) = {len(group.values) for group in compared}
     quantile = studentized_range.ppf(CONFIDENCE, len(compared), len(compared) * (seeds - 1))
     return float(quantile) * spread(compared) / math.sqrt(seeds)

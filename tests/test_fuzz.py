@@ -13,12 +13,12 @@ from fuzz import fuzz, outcome, targets
 from fuzzing.target import Target
 
 TARGETS = targets()
-SHORT = {"program bytes": 10, "report": 60, "onnx values": 100, "onnx bytes": 100}
+SHORT = {"program bytes": 10, "report": 60, "onnx values": 80, "onnx bytes": 80}
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_but_acceptance_or_one_line(name):
-    inputs = SHORT.get(name, 120)
+    inputs = SHORT.get(name, 100)
     found = fuzz(TARGETS[name], inputs)
     assert found.total() >= inputs  # and not a handful that Hypothesis takes for all there are
     assert found["refused"] > 0  # damage that nobody notices would prove nothing

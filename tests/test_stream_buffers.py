@@ -14,9 +14,13 @@ from abcost.circuit.make import CircuitForm, make_circuit
 from abcost.models.subject import resolve
 from network_designs import REQUESTS
 
+CASES = [
+    ("residual", 2_000.0), ("own", 20_000.0), ("birealnet_18", 2_000.0), ("reactnet_18", 20_000.0),
+    ("reactnet_a", 2_000.0), ("reactnet_a", 20_000.0),
+]  # fmt: skip
 
-@pytest.mark.parametrize("fps", [2_000.0, 20_000.0])
-@pytest.mark.parametrize("name", ["residual", "own", "reactnet_18", "birealnet_18", "reactnet_a"])
+
+@pytest.mark.parametrize(("name", "fps"), CASES)
 def test_an_accelerator_takes_what_its_circuit_takes(name, fps):
     """Memories that are worth as much in LUTs as in a block may be in either, so both are counted as LUTs."""
     subject = resolve(REQUESTS[name])
