@@ -66,13 +66,13 @@ else:
     pixels = torch.randn(count, *subject.inputs[0].shape[1:])
     if what == "c":
         try:
-            from abcost.circuit.golden import Form, Written, compile_golden, make_golden, run_golden
+            from abcost.circuit.golden import CircuitForm, Written, compile_golden, make_golden, run_golden
         except ModuleNotFoundError:  # the other side has the interpreter alone
             what = "execute"
         else:
             import tempfile
             from pathlib import Path
-            golden = make_golden(subject, pixels, Form(16), Written())
+            golden = make_golden(subject, pixels, CircuitForm(16), Written())
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder)
                 (place / "model.c").write_text(golden.text)

@@ -20,13 +20,16 @@ import resource, sys, tempfile, time
 from pathlib import Path
 import torch
 from abcost.data import load
-from abcost.models.stir import stir
+try:
+    from abcost.models.randomise import randomise_parameters
+except ModuleNotFoundError:  # the other checkout's name
+    from abcost.models.stir import stir as randomise_parameters
 from abcost.models.subject import Request, resolve
 
 torch.set_num_threads(1)
 data = load("mnist5k")
 subject = resolve(Request("reactnet_18", preset="mnist5k", base_width=16, blocks=(2, 2, 2)))
-stir(subject.model)
+randomise_parameters(subject.model)
 number = int(sys.argv[1])
 images = next(data.test.batches(torch.arange(number), number, epoch=0, augment=False))[0]
 """
@@ -48,9 +51,9 @@ GOLDEN = (
     NETWORK
     + """
 from abcost.circuit.golden import FILE, compile_golden, make_golden, run_golden
-from abcost.circuit.make import Form, Written
+from abcost.circuit.make import CircuitForm, Written
 
-golden = make_golden(subject, images[:64], Form(18), Written())
+golden = make_golden(subject, images[:64], CircuitForm(18), Written())
 with tempfile.TemporaryDirectory() as folder:
     file, program = Path(folder) / FILE, Path(folder) / "model"
     file.write_text(golden.text)
