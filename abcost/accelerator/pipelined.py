@@ -265,10 +265,9 @@ class Pipelined:
         self, chosen: Sequence[Folding], logic: Sequence[Logic], weights: Weights | None
     ) -> list[list[Memory]]:
         """Memories per engine, placed together: they compete for the same blocks."""
-        placed = iter(
-            self.hardware.place([m for group in self.memories(chosen) for m in group], logic, weights)
-        )
-        return [[next(placed) for _ in group] for group in self.memories(chosen)]
+        asked = self.memories(chosen)
+        placed = iter(self.hardware.place([m for group in asked for m in group], logic, weights))
+        return [[next(placed) for _ in group] for group in asked]
 
     def between(self, chosen: Sequence[Folding]) -> list[Between]:
         """What stands between the engines at these foldings: in front of each, and behind the last."""
